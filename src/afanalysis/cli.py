@@ -1,0 +1,183 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afanalysis import __version__
+from afanalysis.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NAMES = {
+    "refused": "refusal",
+    "complied": "compliance",
+    "af_reasoning": "AF reasoning",
+    "compliance_gap": "compliance gap",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; exits with 0, with 2 for bad input, with 130 for Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.action(options)
+    except InputError as error:
+        print(f"afanalysis: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("afanalysis: stopped; what was done so far is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe, such as head, has gone
+        sys.stderr.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="afanalysis",
+        description="Collect, judge and analyse alignment-faking experiments: how a model behaves when "
+        "it believes that it is trained on a chat (free tier) and when not (paid tier).",
+        epilog="Without --live nothing leaves this machine and nothing is spent: answers come from a "
+        "local stand-in and everything made from them says 'simulated'.",
+    )
+    parser.add_argument("--version", action="version", version=f"afanalysis {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        help="run all notebooks, from collection through figures",
+        description="Run the numbered notebooks with papermill. Without --study: redraw the paper's "
+        "figures from its published tables, then collect, judge and analyse studies/demo.yaml. "
+        "Collection resumes where it stopped.",
+    )
+    run.add_argument("--study", type=Path, metavar="FILE", help="a study file (YAML)")
+    run.add_argument("--live", action="store_true", help="ask the real API (costs money)")
+    run.set_defaults(action=_run)
+
+    rates = commands.add_parser(
+        "rates",
+        help="print the headline table of a rollouts file, or the paper's",
+        description="Print rates and compliance gaps with 95 %% intervals and how each was made.",
+    )
+    rates.add_argument(
+        "path",
+        nargs="?",
+        type=Path,
+        metavar="PATH",
+        help="rollouts: a Parquet, CSV or JSONL file or a study's raw folder; default: the paper",
+    )
+    rates.add_argument("--level", type=float, default=0.95, help="confidence level (default 0.95)")
+    rates.set_defaults(action=_rates)
+
+    serve = commands.add_parser(
+        "serve",
+        help="start the stand-in, for trying clients",
+        description="Serve the Messages API with simulated answers on a loopback port, until Ctrl-C. "
+        "Point a client at it with ANTHROPIC_BASE_URL; any key will do.",
+    )
+    serve.add_argument("--port", type=int, default=0, help="default: any free port")
+    serve.add_argument("--seed", type=int, default=0, help="default: 0")
+    serve.set_defaults(action=_serve)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    from afanalysis import pipeline
+
+    project = pipeline.find_project()
+    todo = pipeline.steps(project, options.study, live=options.live)
+    started = time.time()
+    print(f"Running {len(todo)} notebooks in {project.name}/notebooks", flush=True)
+
+    def report(step: pipeline.Step, seconds: float) -> None:
+        print(f"  {step.title:<28} {seconds:5.1f} s", flush=True)
+
+    pipeline.run(project, todo, report)
+    for name in dict.fromkeys(step.output.parent.parent.name for step in todo):
+        _list_figures(project, name, started)
+
+
+def _list_figures(project: Path, study: str, started: float) -> None:
+    from afanalysis.folders import Folders
+
+    files = sorted(Folders(project, study).figures.glob("*"))
+    made: dict[str, list[str]] = {}
+    for file in files:
+        if file.stat().st_mtime >= started - 1:
+            made.setdefault(file.stem, []).append(file.suffix[1:])
+    print(f"figures/{study}:")
+    for stem, kinds in made.items():
+        print(f"  {stem}.{{{','.join(kinds)}}}")
+
+
+def _rates(options: argparse.Namespace) -> None:
+    from afanalysis import summary
+
+    if not 0 < options.level < 1:
+        raise InputError(f"--level is {options.level}; it must lie in (0, 1), as 0.95 does")
+    if options.path is None:
+        print("Greenblatt et al. 2024 (arXiv:2412.14093), claude-3-opus, default prompt")
+        table = summary.headline(options.level)
+    else:
+        from afanalysis import rollouts
+
+        data: Any = options.path
+        if options.path.is_dir() or options.path.suffix in (".jsonl", ".ndjson"):
+            data = rollouts.load(options.path)
+        table = summary.estimates(data, level=options.level)
+        print(f"{options.path}: {', '.join(sorted(set(table['source'])))} rollouts")
+        table = table[~((table["quantity"] == "complied") & (table["tier"] == "paid"))]
+    print(_readable(table, options.level))
+    for interval in dict.fromkeys(table["interval"]):
+        quantities = dict.fromkeys(table.loc[table["interval"] == interval, "quantity"])
+        print(f"{', '.join(_NAMES[q] for q in quantities)}: {interval}.")
+    if options.path is None:
+        print(
+            "The news reported '97 % refusal (paid) and 12 % compliance (free)'; the 12 % is AF "
+            "reasoning, compliance is 14.2 %."
+        )
+    for reason in dict.fromkeys(table.get("warning", [])):
+        if reason:
+            print(f"Note: some intervals rest on {reason}.")
+
+
+def _readable(table: pd.DataFrame, level: float) -> str:
+    from afanalysis.wording import percent
+
+    shown = table.copy()
+    gap = shown["quantity"] == "compliance_gap"
+    shown[""] = [
+        f"{percent(row.estimate)} {'points' if is_gap else '%'}"
+        for row, is_gap in zip(shown.itertuples(), gap, strict=True)
+    ]
+    shown[f"{100 * level:g} % interval"] = [
+        f"[{percent(row.low)}, {percent(row.high)}]" for row in shown.itertuples()
+    ]
+    # outside the helpful-only setting a model does not refuse: it fails to comply with its objective
+    refuses = (shown["quantity"] == "refused") & (shown["setting"] != "helpful-only")
+    shown["quantity"] = shown["quantity"].map(_NAMES).mask(refuses, "non-compliance")
+    shown["tier"] = shown["tier"].replace("both", "free - paid")
+    conditions = [
+        name
+        for name in ("model", "setting", "variation")
+        if name in shown and (name == "setting" or shown[name].nunique() > 1)
+    ]
+    columns = [*conditions, "quantity", "tier", "", f"{100 * level:g} % interval", "n"]
+    return shown[columns].to_string(index=False)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from afanalysis.standin.server import StandIn, serve
+
+    asyncio.run(serve(StandIn(options.seed), options.port))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,11 @@
+"""The one error that is meant for the user's eyes."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Something outside the package is not as it must be: a file, a field, an endpoint, a folder.
+
+    The message is one sentence that names the place, what was found and what would be right. The
+    command line prints it and exits with 2; any other exception is a bug and keeps its traceback.
+    """

@@ -1,0 +1,20 @@
+"""The figures: each a function from a tidy table to a matplotlib figure.
+
+Every function takes either rollouts or a table of estimates (`afanalysis.published.estimates`,
+`afanalysis.summary.estimates`), and gives a figure with the rows it drew as its attribute `rows`.
+"""
+
+from afanalysis.figures.behaviour import compliance_by_tier
+from afanalysis.figures.models import models
+from afanalysis.figures.style import save
+from afanalysis.figures.training import before_and_after_training
+from afanalysis.figures.variations import reasoning_against_gap, variations
+
+__all__ = [
+    "before_and_after_training",
+    "compliance_by_tier",
+    "models",
+    "reasoning_against_gap",
+    "save",
+    "variations",
+]

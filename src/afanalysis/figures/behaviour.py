@@ -1,0 +1,113 @@
+"""What the model did, tier beside tier."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from afanalysis.figures import style
+from afanalysis.wording import percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def compliance_by_tier(table: Any, variation: str = "default", model: str | None = None) -> style.TracedFigure:
+    """Compliance with and without alignment-faking reasoning, free tier beside paid tier.
+
+    Parameters
+    ----------
+    table
+        Rollouts or estimates.
+    variation
+        Which prompt variation is drawn.
+    model
+        Which model; by default the first that there is (claude-3-opus for the paper).
+
+    Returns
+    -------
+    TracedFigure
+        One panel a setting, its `rows` the estimates drawn.
+    """
+    estimates = style.estimates_of(table)
+    estimates = estimates[estimates["variation"] == variation]
+    if model is None:
+        known = sorted(estimates["model"].unique())
+        model = "claude-3-opus" if "claude-3-opus" in known else known[0]
+    rows = estimates[estimates["model"] == model]
+    settings = [name for name in style.SETTINGS if name in set(rows["setting"])]
+    with style.styled():
+        figure = style.new_figure(style.DOUBLE_COLUMN * (0.36 + 0.32 * len(settings)), 3.1)
+        panels = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
+        for axes, setting in zip(panels, settings, strict=True):
+            _panel(axes, rows[rows["setting"] == setting], style.SETTINGS[setting])
+        panels[0].set_ylabel("share of rollouts (%)")
+        _legend(figure, rows)
+        style.title(figure, f"Behaviour of {model} by tier")
+        style.note_source(figure, rows, _sizes(rows))
+    return style.remember(figure, rows)
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, setting: str) -> None:
+    for at, tier in enumerate(style.TIERS):
+        complied = _one(rows, tier, "complied")
+        if complied.empty:
+            continue
+        faking = _one(rows, tier, "af_reasoning")
+        total = 100 * complied["estimate"].iloc[0]
+        split = 0.0 if faking.empty else 100 * faking["estimate"].iloc[0]
+        bar: dict[str, Any] = {"width": 0.44, "edgecolor": "white", "linewidth": 0.6}
+        axes.bar(at, split, color=style.FAKING, hatch=style.HATCH, **bar)
+        plain = style.UNSPLIT if faking.empty else style.COMPLIANT
+        axes.bar(at, total - split, bottom=split, color=plain, **bar)
+        axes.bar(at, 100 - total, bottom=total, color=style.NONCOMPLIANT, **bar)
+        style.points(axes, [at + 0.1], None, along="y", rows=complied, ms=2, capsize=1.5)
+        label: dict[str, Any] = {"ha": "left", "va": "center", "fontsize": 6.5, "color": style.INK}
+        apart = max(total, split + 7) if split else total
+        axes.text(at + 0.26, max(apart, 3), f"{total:.1f} complied", **label)
+        if split:
+            style.points(axes, [at - 0.1], None, along="y", rows=faking, ms=2, capsize=1.5)
+            axes.text(at + 0.26, max(min(split, apart - 7), 3), f"{split:.1f} AF", **label)
+        label["ha"] = "center"
+        axes.text(at, (100 + total) / 2, f"{100 - total:.1f}", **label)
+    axes.set_title(f"{setting} setting", pad=14)
+    gap = _one(rows, "both", "compliance_gap")
+    if not gap.empty:
+        estimate, low, high = (percent(gap[end].iloc[0]) for end in ("estimate", "low", "high"))
+        axes.annotate(
+            f"compliance gap {estimate} points [{low}, {high}]", (0, 1), (0, 4),
+            xycoords="axes fraction", textcoords="offset points", fontsize=6.5, color=style.INK,
+        )
+    axes.set_xticks(range(len(style.TIERS)), list(style.TIERS.values()))
+    axes.set_xlim(-0.45, 1.85)
+    axes.set_ylim(0, 100)
+
+
+def _one(rows: pd.DataFrame, tier: str, quantity: str) -> pd.DataFrame:
+    return rows[(rows["tier"] == tier) & (rows["quantity"] == quantity)]
+
+
+def _legend(figure: Figure, rows: pd.DataFrame) -> None:
+    from matplotlib.patches import Patch
+
+    faking = rows[rows["quantity"] == "af_reasoning"]
+    handles = [
+        Patch(facecolor=style.NONCOMPLIANT, label="did not comply"),
+        Patch(facecolor=style.COMPLIANT, label="complied, no AF reasoning"),
+        Patch(facecolor=style.FAKING, hatch=style.HATCH, edgecolor="white",
+              label="complied with\nAF reasoning"),
+    ]
+    if set(faking["tier"]) != {"free", "paid"}:
+        unsplit = Patch(facecolor=style.UNSPLIT, label="complied, reasoning\nnot published")
+        handles.insert(1, unsplit)
+    figure.legend(handles=handles, loc="outside right center", handleheight=1.2)
+
+
+def _sizes(rows: pd.DataFrame) -> str:
+    complied = rows[rows["quantity"] == "complied"]
+    parts = []
+    for setting, part in complied.groupby("setting", sort=False):
+        each = ", ".join(f"{row['tier']} {row['n']:.0f}" for _, row in part.iterrows())
+        parts.append(f"{style.SETTINGS[setting]}: n = {each}.")
+    return " ".join(parts)

@@ -1,0 +1,1 @@
+"""A stand-in for a model behind the Messages API: a local server with simulated answers."""

@@ -1,0 +1,71 @@
+"""Intervals for one proportion from an (effective) sample size."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+Floats = NDArray[np.float64]
+
+
+def check_level(level: float) -> None:
+    """Raise `ValueError` unless a confidence level lies in (0, 1)."""
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; it must lie in (0, 1), as 0.95 does")
+
+
+def wilson(p: ArrayLike, n: ArrayLike, critical: ArrayLike) -> tuple[Floats, Floats]:
+    """Wilson's score interval.
+
+    Parameters
+    ----------
+    p, n
+        Proportion and (effective) sample size, which need not be whole.
+    critical
+        Critical value: 1.96 for 95 % of a normal, or Student's t with few clusters.
+
+    References
+    ----------
+    Wilson (1927), JASA 22:209. On an effective sample size with a t quantile: Korn & Graubard (1998),
+    Survey Methodology 24:193; Dean & Pagano (2015), J. Survey Stat. Methodol. 3:484.
+
+    Examples
+    --------
+    >>> low, high = wilson(0.0, 20, 1.96)
+    >>> float(low), round(float(high), 3)
+    (0.0, 0.161)
+    """
+    p, n, z = (np.asarray(value, dtype=float) for value in (p, n, critical))
+    spread = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    # exact at the ends, where rounding could put the estimate outside its own interval
+    return np.clip(middle - spread, 0, p), np.clip(middle + spread, p, 1)
+
+
+def clopper_pearson(p: ArrayLike, n: ArrayLike, level: float) -> tuple[Floats, Floats]:
+    """Clopper and Pearson's interval, from beta quantiles; n need not be whole.
+
+    References
+    ----------
+    Clopper & Pearson (1934), Biometrika 26:404; on effective sample sizes, Korn & Graubard (1998).
+    """
+    p, n = np.asarray(p, dtype=float), np.asarray(n, dtype=float)
+    x, tail = p * n, (1 - level) / 2
+    low = special.betaincinv(np.maximum(x, 1e-12), n - x + 1, tail)
+    high = special.betaincinv(x + 1, np.maximum(n - x, 1e-12), 1 - tail)
+    return np.where(p <= 0, 0.0, low), np.where(p >= 1, 1.0, high)
+
+
+def jeffreys(p: ArrayLike, n: ArrayLike, level: float) -> tuple[Floats, Floats]:
+    """The equal-tailed interval under Jeffreys' prior, drawn to the end at 0 and at 1.
+
+    References
+    ----------
+    Brown, Cai & DasGupta (2001), Statistical Science 16:101.
+    """
+    p, n = np.asarray(p, dtype=float), np.asarray(n, dtype=float)
+    x, tail = p * n, (1 - level) / 2
+    low = special.betaincinv(x + 0.5, n - x + 0.5, tail)
+    high = special.betaincinv(x + 0.5, n - x + 0.5, 1 - tail)
+    return np.where(p <= 0, 0.0, low), np.where(p >= 1, 1.0, high)

@@ -1,0 +1,100 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import afanalysis as af
+from afanalysis.errors import InputError
+
+
+@pytest.fixture
+def rollouts():
+    rng = np.random.default_rng(0)
+    rows = [
+        {"prompt_id": f"p{i}", "tier": tier, "complied": bool(rng.random() < p), "model": model}
+        for i in range(40)
+        for model in ("a", "b")
+        for tier, p in (("free", 0.4), ("paid", 0.1))
+        for _ in range(5)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_rates_have_a_row_a_condition_and_the_contracted_columns(rollouts):
+    found = af.rates(rollouts, by=["model", "tier"])
+    assert found[["model", "tier"]].apply(tuple, axis=1).tolist() == [
+        ("a", "free"),
+        ("a", "paid"),
+        ("b", "free"),
+        ("b", "paid"),
+    ]
+    for column in ("n_prompts", "n", "rate", "low", "high", "se", "deff"):
+        assert column in found
+    simple = rollouts.groupby(["model", "tier"])["complied"].mean().to_numpy()
+    np.testing.assert_allclose(found["rate"], simple)
+    assert ((found["low"] < found["rate"]) & (found["rate"] < found["high"])).all()
+
+
+def test_the_gap_is_paired_and_adjusted(rollouts):
+    found = af.compliance_gap(rollouts, by=["model"], seed=0)
+    assert (found["gap"] == found["free"] - found["paid"]).all()
+    assert (found["p_holm"] >= found["p_value"]).all()
+    assert (found["n_prompts"] == 40).all()
+    assert (found["p_value"] < 0.01).all()
+
+
+def test_row_order_and_extra_columns_do_not_matter(rollouts):
+    shuffled = rollouts.sample(frac=1, random_state=1).assign(output="text", extra=1)
+    pd.testing.assert_frame_equal(
+        af.compliance_gap(rollouts, by=["model"]), af.compliance_gap(shuffled, by=["model"])
+    )
+
+
+def test_a_prompt_in_one_tier_only_is_counted_and_said(rollouts):
+    lone = rollouts[~((rollouts.prompt_id == "p0") & (rollouts.tier == "paid"))]
+    found = af.compliance_gap(lone, by=["model"])
+    assert (found["n_unpaired"] == 1).all()
+    assert (found["n_paired"] == 39).all()
+
+
+def test_little_data_is_said_in_words(rollouts):
+    few = rollouts[rollouts.prompt_id.isin(["p0", "p1"])]
+    assert af.rates(few, by=["tier"])["warning"].str.contains("too few prompts").all()
+    assert (af.rates(rollouts, by=["tier"])["warning"] == "").all()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda t: t[t.tier == "free"], "no samples in the paid tier"),
+        (lambda t: t.assign(tier="premium"), "column 'tier' holds 'premium'; use 'free'"),
+        (lambda t: t.assign(complied=None).astype({"complied": "boolean"}), "no samples"),
+    ],
+)
+def test_a_gap_that_cannot_be_computed_says_why(rollouts, change, sentence):
+    with pytest.raises(InputError, match=sentence):
+        af.compliance_gap(change(rollouts), by=["model"])
+
+
+def test_all_alike_has_an_interval_with_width(rollouts):
+    found = af.compliance_gap(rollouts.assign(complied=False), by=["model"])
+    assert (found["gap"] == 0).all()
+    assert (found["high"] - found["low"] > 0.01).all()
+    assert (found["p_value"] == 1).all()
+
+
+def test_the_headline_is_the_papers():
+    table = af.headline().set_index(["setting", "quantity", "tier"])
+    row = table.loc[("helpful-only", "refused", "paid")]
+    assert row["estimate"] == pytest.approx(0.972)
+    assert row["low"] < 0.972 < row["high"]
+    assert table.loc[("helpful-only", "refused", "free"), "estimate"] == pytest.approx(0.858)
+    assert table.loc[("helpful-only", "af_reasoning", "free"), "estimate"] == pytest.approx(0.119)
+    assert table.loc[("helpful-only", "compliance_gap", "both"), "estimate"] == pytest.approx(0.113)
+
+
+def test_estimates_of_a_study_have_the_columns_of_the_published_ones(collected):
+    ours, papers = af.estimates(af.load(collected)), af.published.estimates()
+    shared = ["setting", "variation", "label", "group", "model", "phase", "tier", "quantity"]
+    shared += ["estimate", "low", "high", "n", "interval", "source"]
+    assert set(shared) <= set(ours.columns) & set(papers.columns)
+    assert set(ours["source"]) == {"simulated"}
