@@ -5,12 +5,16 @@ from pathlib import Path
 
 import anthropic
 import pytest
+from hypothesis import settings
 
 from afanalysis.calls import Endpoint
-from afanalysis.collect import collect
-from afanalysis.judge import judge
+from afanalysis.collection import collect
+from afanalysis.judging import judge
 from afanalysis.standin.server import Faults, running
 from afanalysis.study import Study
+
+settings.register_profile("project", deadline=None, derandomize=True)
+settings.load_profile("project")
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -63,7 +63,7 @@ def test_a_storm_of_errors_is_survived(small_study, faulty, tmp_path):
 )
 def test_a_hopeless_endpoint_gives_one_sentence(small_study, standin, tmp_path, address, key, sentence):
     from afanalysis.calls import Endpoint
-    from afanalysis.collect import collect
+    from afanalysis.collection import collect
 
     async def ask():
         async with anthropic.AsyncAnthropic(base_url=address or standin, api_key=key) as client:
@@ -87,7 +87,7 @@ def test_a_setting_that_the_model_rejects_stops_the_run_at_the_first_call(small_
 
 def test_simulated_and_live_rollouts_are_never_mixed(small_study, standin, tmp_path):
     from afanalysis.calls import Endpoint
-    from afanalysis.collect import collect
+    from afanalysis.collection import collect
 
     put(small_study, tmp_path, standin)
 
@@ -170,7 +170,7 @@ def test_the_throttle_halves_under_pressure_and_recovers():
 
 def test_no_key_reaches_any_file(small_study, standin, tmp_path):
     from afanalysis.calls import Endpoint
-    from afanalysis.collect import collect
+    from afanalysis.collection import collect
 
     secret = "sk-ant-very-secret-0123456789"
 

@@ -13,33 +13,43 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from afanalysis import figures as figures
     from afanalysis import published as published
-    from afanalysis.collect import collect as collect
+    from afanalysis.collection import collect as collect
     from afanalysis.errors import InputError as InputError
     from afanalysis.folders import Folders as Folders
-    from afanalysis.judge import judge as judge
+    from afanalysis.judging import judge as judge
     from afanalysis.pipeline import connect as connect
     from afanalysis.rollouts import load as load
     from afanalysis.rollouts import save as save
     from afanalysis.rollouts import tidy as tidy
     from afanalysis.study import Study as Study
-    from afanalysis.summary import compliance_gap as compliance_gap
-    from afanalysis.summary import estimates as estimates
-    from afanalysis.summary import headline as headline
-    from afanalysis.summary import rates as rates
+    from afanalysis.summaries import agreement as agreement
+    from afanalysis.summaries import compare as compare
+    from afanalysis.summaries import compliance_gap as compliance_gap
+    from afanalysis.summaries import estimates as estimates
+    from afanalysis.summaries import headline as headline
+    from afanalysis.summaries import plan as plan
+    from afanalysis.summaries import rates as rates
+    from afanalysis.summaries import regression as regression
+    from afanalysis.summaries import summary as summary
 
 _HOME = {
     "Folders": "folders",
     "InputError": "errors",
     "Study": "study",
-    "collect": "collect",
-    "compliance_gap": "summary",
+    "agreement": "summaries",
+    "collect": "collection",
+    "compare": "summaries",
+    "compliance_gap": "summaries",
     "connect": "pipeline",
-    "estimates": "summary",
-    "headline": "summary",
-    "judge": "judge",
+    "estimates": "summaries",
+    "headline": "summaries",
+    "judge": "judging",
     "load": "rollouts",
-    "rates": "summary",
+    "plan": "summaries",
+    "rates": "summaries",
+    "regression": "summaries",
     "save": "rollouts",
+    "summary": "summaries",
     "tidy": "rollouts",
 }
 _MODULES = ("figures", "pipeline", "published")

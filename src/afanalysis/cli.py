@@ -118,20 +118,20 @@ def _list_figures(project: Path, study: str, started: float) -> None:
 
 
 def _rates(options: argparse.Namespace) -> None:
-    from afanalysis import summary
+    from afanalysis import summaries
 
     if not 0 < options.level < 1:
         raise InputError(f"--level is {options.level}; it must lie in (0, 1), as 0.95 does")
     if options.path is None:
         print("Greenblatt et al. 2024 (arXiv:2412.14093), claude-3-opus, default prompt")
-        table = summary.headline(options.level)
+        table = summaries.headline(options.level)
     else:
         from afanalysis import rollouts
 
         data: Any = options.path
         if options.path.is_dir() or options.path.suffix in (".jsonl", ".ndjson"):
             data = rollouts.load(options.path)
-        table = summary.estimates(data, level=options.level)
+        table = summaries.estimates(data, level=options.level)
         print(f"{options.path}: {', '.join(sorted(set(table['source'])))} rollouts")
         table = table[~((table["quantity"] == "complied") & (table["tier"] == "paid"))]
     print(_readable(table, options.level))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +55,8 @@ def tidy(folder: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from afanalysis.collect import ROLLOUTS
-    from afanalysis.judge import verdicts
+    from afanalysis.collection import ROLLOUTS
+    from afanalysis.judging import verdicts
 
     folder = Path(folder)
     judged = verdicts(folder)
@@ -137,8 +139,8 @@ def load(path: str | Path) -> pd.DataFrame:
     if path.suffix in (".jsonl", ".ndjson"):
         table = pd.DataFrame(list(read_records(path)))
     else:
-        with _connected(path) as connection:
-            table = connection.sql("FROM rollouts").df()
+        with opened(path) as source:
+            table = source.connection.sql("FROM rollouts").df()
     if table.empty:
         raise InputError(f"{path}: is empty; a rollouts table has one row a rollout")
     return table.astype({k: v for k, v in SCHEMA.items() if k in table and k != "valid"})
@@ -152,134 +154,183 @@ _READERS = {
 }
 
 
-class _connected:
-    """A DuckDB connection with the data as the view `rollouts`."""
+@dataclass(frozen=True)
+class Source:
+    """Rollouts opened for queries: a DuckDB connection in which they are the view `rollouts`."""
 
-    def __init__(self, data: Any) -> None:
-        import duckdb
+    connection: duckdb.DuckDBPyConnection
+    kinds: dict[str, str]
 
-        self._connection = duckdb.connect()
-        self._connection.execute("SET preserve_insertion_order = false")
-        self.place = "the table"
+
+@contextmanager
+def opened(data: Any) -> Iterator[Source]:
+    """Open rollouts for queries, for as long as the block lasts.
+
+    Parameters
+    ----------
+    data
+        A DataFrame, a path, a folder of Parquet, a list of paths, or a source that is open already.
+
+    Raises
+    ------
+    InputError
+        There is nothing there, or it cannot be read as rollouts; also from within the block.
+    """
+    import duckdb
+
+    if isinstance(data, Source):
+        yield data
+        return
+    place = "the table"
+    connection = duckdb.connect()
+    try:
+        connection.execute("SET preserve_insertion_order = false")
         if hasattr(data, "columns"):
             if data.empty:
                 raise InputError("the table is empty; it must hold one row a rollout")
-            self._connection.register("rollouts", data)
-            return
-        paths = [Path(data)] if isinstance(data, (str, Path)) else [Path(one) for one in data]
-        self.place = ", ".join(map(str, paths))
-        files: list[str] = []
-        for path in paths:
-            if path.is_dir():
-                files += sorted(map(str, path.rglob("*.parquet")))
-            elif path.exists():
-                files.append(str(path))
-            else:
-                raise InputError(f"{path}: there is no such file or folder")
-        kinds = {Path(file).suffix for file in files}
-        if len(kinds) != 1 or kinds - set(_READERS):
-            raise InputError(
-                f"{self.place}: found {', '.join(sorted(kinds)) or 'no files'}; rollouts are "
-                "Parquet, CSV or JSONL files of one kind"
-            )
-        if any(Path(file).stat().st_size == 0 for file in files):
-            raise InputError(f"{self.place}: is empty; a rollouts table has one row a rollout")
-        reader = _READERS[kinds.pop()]
-        quoted = "[" + ", ".join("'" + file.replace("'", "''") + "'" for file in files) + "]"
-        try:
-            self._connection.execute(f"CREATE VIEW rollouts AS FROM {reader.replace('?', quoted, 1)}")
-        except duckdb.Error as error:
-            raise self._unreadable(error) from error
-
-    def _unreadable(self, error: Exception) -> InputError:
+            connection.register("rollouts", data)
+        else:
+            paths = [Path(data)] if isinstance(data, (str, Path)) else [Path(one) for one in data]
+            place = ", ".join(map(str, paths))
+            connection.execute(f"CREATE VIEW rollouts AS FROM {_reader(paths, place)}")
+        described = connection.sql("DESCRIBE rollouts").fetchall()
+        yield Source(connection, {row[0]: row[1] for row in described})
+    except duckdb.Error as error:
         first = str(error).splitlines()[0][:300]
-        return InputError(f"{self.place}: cannot be read as rollouts ({first})")
+        raise InputError(f"{place}: cannot be read as rollouts ({first})") from error
+    finally:
+        connection.close()
 
-    def __enter__(self) -> duckdb.DuckDBPyConnection:
-        return self._connection
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        import duckdb
-
-        self._connection.close()
-        if isinstance(error, duckdb.Error):
-            raise self._unreadable(error) from error
+def _reader(paths: list[Path], place: str) -> str:
+    """The SQL that reads the files."""
+    files: list[str] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(map(str, path.rglob("*.parquet")))
+        elif path.exists():
+            files.append(str(path))
+        else:
+            raise InputError(f"{path}: there is no such file or folder")
+    kinds = {Path(file).suffix for file in files}
+    if len(kinds) != 1 or kinds - set(_READERS):
+        raise InputError(
+            f"{place}: found {', '.join(sorted(kinds)) or 'no files'}; rollouts are Parquet, CSV or "
+            "JSONL files of one kind"
+        )
+    if any(Path(file).stat().st_size == 0 for file in files):
+        raise InputError(f"{place}: is empty; a rollouts table has one row a rollout")
+    quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    return _READERS[kinds.pop()].replace("?", f"[{quoted}]", 1)
 
 
 def columns(data: Any) -> list[str]:
     """The names of a table's columns, without reading its rows."""
-    if hasattr(data, "columns"):
-        return list(data.columns)
-    with _connected(data) as connection:
-        return [row[0] for row in connection.sql("DESCRIBE rollouts").fetchall()]
+    with opened(data) as source:
+        return list(source.kinds)
 
 
 def values(data: Any, column: str) -> str:
     """The distinct values of a column, sorted and joined by commas."""
-    with _connected(data) as connection:
-        found = connection.sql(f'SELECT DISTINCT "{column}" FROM rollouts').fetchall()
+    with opened(data) as source:
+        found = source.connection.sql(f'SELECT DISTINCT "{column}" FROM rollouts').fetchall()
     return ", ".join(sorted(str(row[0]) for row in found))
 
 
-def counts(data: Any, outcome: str, by: Sequence[str]) -> pd.DataFrame:
+def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.DataFrame:
     """Reduce rollouts to counts by condition and prompt: all that any rate or gap needs.
 
-    Only the named columns are read, so texts cost nothing; the data may be larger than memory.
+    One pass over the named columns; texts are not read, and the data may be larger than memory.
 
     Parameters
     ----------
     data
         A DataFrame, a path to Parquet, CSV or JSONL, a folder of Parquet (partitioned or not), or a
         list of paths.
-    outcome
-        The column counted: bool, or a number in 0-1.
+    outcomes
+        The columns counted: bool, or a number in 0-1.
     by
         Condition columns.
 
     Returns
     -------
     DataFrame
-        `by`, `prompt_id`, `n` (outcomes known), `s` (their sum), `n_missing` (valid, outcome missing),
-        `n_invalid` (not in the requested form, whatever their outcome). One row a condition and prompt.
+        `outcome`, `by`, `prompt_id`, `n` (outcomes known), `s` (their sum), `n_missing` (valid, outcome
+        missing), `n_invalid` (not in the requested form, whatever their outcome). One row an outcome,
+        condition and prompt.
 
     Raises
     ------
     InputError
-        A column is missing, the outcome is no proportion, or there are no rows.
+        A column is missing, an outcome is no proportion, or there are no rows.
     """
-    with _connected(data) as connection:
-        known = {row[0]: row[1] for row in connection.sql("DESCRIBE rollouts").fetchall()}
-        for name in [*by, "prompt_id", outcome]:
-            if name not in known:
-                raise InputError(f"the rollouts have no column {name!r}; they have: {', '.join(known)}")
-        valid = "coalesce(valid, true)" if "valid" in known else "true"
+    import pandas as pd
+
+    outcomes = [outcomes] if isinstance(outcomes, str) else list(outcomes)
+    with opened(data) as source:
+        for name in [*by, "prompt_id", *outcomes]:
+            if name not in source.kinds:
+                known = ", ".join(source.kinds)
+                raise InputError(f"the rollouts have no column {name!r}; they have: {known}")
         names = ", ".join(f'"{name}"' for name in [*by, "prompt_id"])
-        kind, column = known[outcome], f'"{outcome}"'
-        if kind == "BOOLEAN":
-            value = f"CASE WHEN {column} THEN 1.0 WHEN NOT {column} THEN 0.0 END::DOUBLE"
-        elif kind in ("DOUBLE", "FLOAT"):  # NaN stands for missing in columns that pandas wrote
-            value = f"CASE WHEN NOT isnan({column}) THEN {column} END"
-        elif "INT" in kind:
-            value = f"{column}::DOUBLE"
-        else:
-            raise InputError(f"column {outcome!r} holds {kind}; an outcome is true/false or 0-1")
-        found = connection.sql(
-            f"""
-            SELECT {names},
-                   count(y) FILTER (v) AS n,
-                   coalesce(sum(y) FILTER (v), 0) AS s,
-                   count(*) FILTER (v AND y IS NULL) AS n_missing,
-                   count(*) FILTER (NOT v) AS n_invalid,
-                   min(y) AS least, max(y) AS most
-            FROM (SELECT {names}, {value} AS y, {valid} AS v FROM rollouts)
-            GROUP BY {names} ORDER BY {names}
-            """
-        ).df()
-    if found.empty:
-        raise InputError("the rollouts table is empty; it must hold one row a rollout")
-    if found["least"].min() < 0 or found["most"].max() > 1:
-        raise InputError(
-            f"column {outcome!r} runs from {found['least'].min():g} to {found['most'].max():g}; an "
-            "outcome must lie in 0-1"
+        invalid = _check(source, outcomes)
+        known = "WHERE valid IS NOT FALSE" if invalid else ""
+        sums = ", ".join(
+            f"count({value}) AS n{at}, {total} AS s{at}"
+            for at, (value, total) in enumerate(_sums(source, outcomes))
         )
-    return found.drop(columns=["least", "most"])
+        query = f"SELECT {names}, count(*) AS valid, {sums} FROM rollouts {known} GROUP BY ALL"
+        found = source.connection.sql(f"{query} ORDER BY {names}").df()
+        found["n_invalid"] = 0
+        if invalid:
+            query = f"SELECT {names}, count(*) AS n_invalid FROM rollouts WHERE NOT valid GROUP BY ALL"
+            lost = source.connection.sql(query).df()
+            keys = [*by, "prompt_id"]
+            found = found.drop(columns="n_invalid").merge(lost, on=keys, how="outer").fillna(0)
+            found = found.sort_values(keys, ignore_index=True)
+    parts = []
+    for at, name in enumerate(outcomes):
+        part = found.rename(columns={f"n{at}": "n", f"s{at}": "s"})
+        part = part.assign(outcome=name, n_missing=part["valid"] - part["n"])
+        parts.append(part[["outcome", *by, "prompt_id", "n", "s", "n_missing", "n_invalid"]])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _check(source: Source, outcomes: Sequence[str]) -> int:
+    """Refuse outcomes that are no proportions; the number of rollouts that are not valid."""
+    asked = ["count(*)"]
+    for name in outcomes:
+        kind = source.kinds[name]
+        if kind == "BOOLEAN":
+            continue
+        if kind not in ("DOUBLE", "FLOAT") and "INT" not in kind and not kind.startswith("DECIMAL"):
+            raise InputError(f"column {name!r} holds {kind}; an outcome is true/false or 0-1")
+        known = f"nullif(\"{name}\"::DOUBLE, 'nan'::DOUBLE)"
+        asked += [f"min({known})", f"max({known})"]
+    asked.append("count_if(NOT valid)" if "valid" in source.kinds else "0")
+    rows, *ends, invalid = source.connection.sql(f"SELECT {', '.join(asked)} FROM rollouts").fetchall()[
+        0
+    ]
+    if not rows:
+        raise InputError("the rollouts table is empty; it must hold one row a rollout")
+    numbers = [name for name in outcomes if source.kinds[name] != "BOOLEAN"]
+    for name, least, most in zip(numbers, ends[::2], ends[1::2], strict=True):
+        if least is not None and (least < 0 or most > 1):
+            raise InputError(
+                f"column {name!r} runs from {least:g} to {most:g}; an outcome must lie in 0-1"
+            )
+    return int(invalid)
+
+
+def _sums(source: Source, outcomes: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """For each outcome the SQL of a value that is null where unknown, and of the values' sum."""
+    for name in outcomes:
+        column = f'"{name}"'
+        if source.kinds[name] == "BOOLEAN":
+            yield column, f"count_if({column})::DOUBLE"
+        elif source.kinds[name] in ("DOUBLE", "FLOAT"):
+            # NaN stands for missing in columns that pandas wrote
+            value = f"nullif({column}, 'nan'::{source.kinds[name]})"
+            yield value, f"coalesce(sum({value}), 0)"
+        else:
+            yield column, f"coalesce(sum({column}), 0)::DOUBLE"

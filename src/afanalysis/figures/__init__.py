@@ -1,7 +1,7 @@
 """The figures: each a function from a tidy table to a matplotlib figure.
 
 Every function takes either rollouts or a table of estimates (`afanalysis.published.estimates`,
-`afanalysis.summary.estimates`), and gives a figure with the rows it drew as its attribute `rows`.
+`afanalysis.summaries.estimates`), and gives a figure with the rows it drew as its attribute `rows`.
 """
 
 from afanalysis.figures.behaviour import compliance_by_tier

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.figures import style
+from afanalysis.summaries import as_estimates
 from afanalysis.wording import percent
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def compliance_by_tier(table: Any, variation: str = "default", model: str | None
     TracedFigure
         One panel a setting, its `rows` the estimates drawn.
     """
-    estimates = style.estimates_of(table)
+    estimates = as_estimates(table)
     estimates = estimates[estimates["variation"] == variation]
     if model is None:
         known = sorted(estimates["model"].unique())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.figures import style
+from afanalysis.summaries import as_estimates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ def models(table: Any, replication: pd.DataFrame | None = None) -> style.TracedF
     """
     import pandas as pd
 
-    estimates = style.estimates_of(table)
+    estimates = as_estimates(table)
     default = estimates[estimates["variation"] == "default"]
     blocks = [
         (f"{title} setting", default[default["setting"] == setting])

@@ -110,16 +110,6 @@ def new_figure(width: float, height: float) -> TracedFigure:
     return figure
 
 
-def estimates_of(table: Any) -> pd.DataFrame:
-    """The table itself if it holds estimates, else the estimates of its rollouts."""
-    from afanalysis.summary import estimates
-
-    if hasattr(table, "columns") and {"quantity", "estimate"} <= set(table.columns):
-        found: pd.DataFrame = table
-        return found
-    return estimates(table)
-
-
 def note_source(figure: Figure, table: pd.DataFrame, extra: str = "") -> None:
     """Say under the figure where its data come from and what its intervals are."""
     sources = ", ".join(sorted(set(table["source"])))

@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.figures import style
+from afanalysis.summaries import as_estimates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
     TracedFigure
         Two panels that share their rows; its `rows` the estimates drawn.
     """
-    estimates = style.estimates_of(table)
+    estimates = as_estimates(table)
     rows = estimates[
         (estimates["setting"] == setting)
         & estimates["quantity"].isin(["af_reasoning", "compliance_gap"])
@@ -100,7 +101,7 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
     On the diagonal the share of rollouts with AF reasoning equals the gap, so that AF reasoning would
     account for all of it.
     """
-    estimates = style.estimates_of(table)
+    estimates = as_estimates(table)
     keys = ["setting", "variation", "label", "model", "source"]
     wide = estimates[
         ((estimates["quantity"] == "af_reasoning") & (estimates["tier"] == "free"))

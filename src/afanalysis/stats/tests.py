@@ -11,12 +11,15 @@ from scipy import special
 
 from afanalysis.stats.proportion import Floats, check_level
 
-# Differences that are multiples of 1/LATTICE are tested exactly, up to this many lattice points.
-LATTICE = 2520  # the least common multiple of 1..10
+# Differences that are whole multiples of 1/2520 (of any proportions out of 1 to 10) are tested exactly
+# unless told of another lattice; so are at most this many lattice points.
+LATTICE = 2520
 EXACT_POINTS = 2**22
 
 
-def sign_flip(differences: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> float:
+def sign_flip(
+    differences: ArrayLike, *, lattice: int = LATTICE, resamples: int = 10_000, seed: int = 0
+) -> float:
     """The two-sided p-value of the paired permutation test on per-prompt differences.
 
     If the tiers did not matter, each prompt's difference would be as likely with the other sign. The
@@ -28,6 +31,9 @@ def sign_flip(differences: ArrayLike, *, resamples: int = 10_000, seed: int = 0)
     ----------
     differences
         One number a prompt, shape (prompts,).
+    lattice
+        The differences are tested exactly if they are multiples of 1/lattice: for proportions, the
+        least common multiple of their denominators.
     resamples, seed
         For the Monte Carlo only.
 
@@ -54,8 +60,8 @@ def sign_flip(differences: ArrayLike, *, resamples: int = 10_000, seed: int = 0)
     d = d[d != 0]
     if d.size == 0:
         return 1.0
-    steps = np.rint(d * LATTICE)
-    if np.abs(steps / LATTICE - d).max() < 1e-9:
+    steps = np.rint(d * lattice)
+    if np.abs(steps / lattice - d).max() < 1e-9:
         whole = np.abs(steps).astype(np.int64)
         whole //= np.gcd.reduce(whole)
         if whole.sum() < EXACT_POINTS:
@@ -90,12 +96,12 @@ def _exact(sizes: np.ndarray, observed: int) -> float:
 
 
 def _convolve(a: Floats, b: Floats) -> Floats:
-    from scipy.signal import fftconvolve
-
     if min(a.size, b.size) < 64:
         return np.convolve(a, b)
-    found: Floats = np.maximum(fftconvolve(a, b), 0)
-    return found
+    size = a.size + b.size - 1
+    padded = 1 << (size - 1).bit_length()
+    found = np.fft.irfft(np.fft.rfft(a, padded) * np.fft.rfft(b, padded), padded)[:size]
+    return np.maximum(found, 0)
 
 
 def mcnemar(only_free: int, only_paid: int) -> float:

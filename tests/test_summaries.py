@@ -98,3 +98,77 @@ def test_estimates_of_a_study_have_the_columns_of_the_published_ones(collected):
     shared += ["estimate", "low", "high", "n", "interval", "source"]
     assert set(shared) <= set(ours.columns) & set(papers.columns)
     assert set(ours["source"]) == {"simulated"}
+
+
+def test_the_summary_is_a_table_latex_and_markdown(collected):
+    rollouts = af.load(collected)
+    table = af.summary(rollouts)
+    gaps = af.compliance_gap(rollouts)
+    np.testing.assert_allclose(table["gap"], gaps["gap"])
+    assert (table["source"] == "simulated").all()
+    latex, markdown = af.summary(rollouts, "latex"), af.summary(rollouts, "markdown")
+    assert latex.count(r"\\") == len(table) + 1
+    assert r"(\%)" in latex
+    assert markdown.count("\n") == len(table) + 2
+    with pytest.raises(ValueError, match="use 'table', 'latex' or 'markdown'"):
+        af.summary(rollouts, "word")
+
+
+def test_hostile_names_are_set_as_they_stand():
+    from afanalysis.tables import to_latex, to_markdown
+
+    table = pd.DataFrame({"a|b": [r"$\input{x}$ & 5 %"]})
+    assert r"\$\textbackslash{}input\{x\}\$ \& 5 \%" in to_latex(table)
+    assert r"a\|b" in to_markdown(table)
+
+
+def test_regression_finds_the_tier_and_says_separation(rollouts):
+    found = af.regression(rollouts, "tier").set_index("term")
+    odds = (0.4 / 0.6) / (0.1 / 0.9)
+    assert found.loc["tier = free", "low"] < odds < found.loc["tier = free", "high"]
+    never = rollouts.assign(complied=rollouts["complied"] & (rollouts["tier"] == "free"))
+    found = af.regression(never, "tier").set_index("term")
+    assert found.loc["tier = free", "odds_ratio"] == np.inf
+    assert np.isnan(found.loc["tier = free", "low"])
+    assert "separation" in found.loc["tier = free", "note"]
+    with pytest.raises(InputError, match="has one value only"):
+        af.regression(rollouts[rollouts.model == "a"], "tier + model")
+
+
+def test_agreement_leaves_out_missing_verdicts():
+    found = af.agreement([True, True, False, None, True], [True, False, False, True, True])
+    assert (found["n"] == 4).all()
+    assert found.set_index("measure").loc["agreement", "value"] == 0.75
+
+
+def test_the_plan_says_which_design_is_cheapest():
+    found = af.plan(0.05, samples=(1, 5))
+    assert found["cheapest"].tolist() == [True, False]
+    assert (found["power"] >= 0.8).all()
+
+
+def test_a_study_beside_the_paper_gets_a_verdict_in_words(collected):
+    found = af.compare(af.load(collected))
+    assert set(found["variation"]) == {"default"}
+    assert found["verdict"].str.match(r"consistent|too little data|larger by|smaller by").all()
+    np.testing.assert_allclose(found["difference"], found["study"] - found["paper"])
+    paper = af.published.estimates()
+    paper = paper[paper.label == "default"]
+    same = af.compare(paper[paper.model == "claude-3-opus"].assign(variation="default"))
+    assert same["difference"].abs().max() == 0
+
+
+def test_verdicts_depend_on_the_interval_alone():
+    from afanalysis.summaries import _verdict
+
+    assert _verdict(0.04, 0.09, 0.1) == "larger by 4–9 points"
+    assert _verdict(-0.09, -0.04, 0.1) == "smaller by 4–9 points"
+    assert _verdict(-0.05, 0.06, 0.1) == "consistent"
+    assert _verdict(-0.2, 0.06, 0.1) == "too little data to tell"
+
+
+def test_methods_can_be_chosen(rollouts):
+    for method in ("clopper-pearson", "bootstrap"):
+        assert (af.rates(rollouts, by=["tier"], method=method)["method"] == method).all()
+    for method in ("mover", "bca", "bootstrap-t", "paper"):
+        assert (af.compliance_gap(rollouts, by=["model"], method=method)["low"] > 0).all()

@@ -4,7 +4,7 @@ import pytest
 
 from afanalysis.errors import InputError
 from afanalysis.journal import read_records
-from afanalysis.judge import _fenced, judge_name, verdict_form, verdicts
+from afanalysis.judging import _fenced, judge_name, verdict_form, verdicts
 from afanalysis.standin.server import running
 from afanalysis.study import JudgeSettings
 from tests.conftest import put

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from afanalysis.calls import Answer, Call, Endpoint, Outcome, ask
-from afanalysis.collect import ROLLOUTS
+from afanalysis.collection import ROLLOUTS
 from afanalysis.errors import InputError
 from afanalysis.journal import Journal, read_records
 from afanalysis.study import JudgeSettings, stable_key

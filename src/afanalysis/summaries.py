@@ -1,0 +1,607 @@
+"""Tables of rates, gaps and comparisons: where rollouts meet statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from afanalysis import rollouts as tidy
+from afanalysis.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+_GAP_BY = ("model", "setting", "variation")
+
+
+def _by(data: Any, by: Sequence[str] | None, usual: Sequence[str]) -> list[str]:
+    if by is not None:
+        return list(by)
+    known = tidy.columns(data)
+    return [name for name in usual if name in known]
+
+
+def rates(
+    data: Any,
+    outcome: str = "complied",
+    by: Sequence[str] | None = None,
+    *,
+    level: float = 0.95,
+    method: str = "wilson",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The rate of an outcome by condition, with intervals that respect the clustering in prompts.
+
+    Parameters
+    ----------
+    data
+        Rollouts: a DataFrame with `prompt_id`, the outcome and the `by` columns, or a path (Parquet,
+        CSV, JSONL, a folder, a list of these).
+    outcome
+        `complied`, `refused`, `af_reasoning`, … : a column of true/false or of numbers in 0-1.
+    by
+        Condition columns; by default those of model, setting, variation and tier that there are.
+    level, method, seed
+        As in `afanalysis.stats.rates.rate`.
+
+    Returns
+    -------
+    DataFrame
+        `by`, `outcome`, `n_prompts`, `n`, `rate`, `low`, `high`, `se` (proportions), `deff`, `icc`,
+        `n_effective`, `n_missing`, `n_invalid`, `method`, `warning` (in words, where too few prompts or
+        events leave the coverage of the interval unsure; else empty).
+
+    Raises
+    ------
+    InputError
+        A column is missing, there are no rows, or a condition has no known outcome.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"prompt_id": list("aabbcc"), "complied": [1, 1, 0, 0, 0, 1]})
+    >>> rates(table, by=[])[["n_prompts", "n", "rate"]].values.tolist()
+    [[3.0, 6.0, 0.5]]
+    """
+    by = _by(data, by, tidy.CONDITIONS)
+    return _rates(tidy.counts(data, outcome, by), by, level, method, seed)
+
+
+def _rates(
+    counted: pd.DataFrame, by: list[str], level: float, method: str = "wilson", seed: int = 0
+) -> pd.DataFrame:
+    import pandas as pd
+
+    from afanalysis.stats import rates as statistics
+
+    numbers = counted[["n", "s", "n_missing", "n_invalid"]].to_numpy(dtype=float)
+    groups = _groups(counted, ["outcome", *by])
+    table = pd.DataFrame([condition for condition, _ in groups])[[*by, "outcome"]]
+    n, s, missing, invalid = _stacked(numbers, groups)
+    for at in (n.sum(-1) == 0).nonzero()[0]:
+        condition = dict(groups[at][0])
+        outcome = condition.pop("outcome")
+        raise InputError(f"{_named(condition)}: no rollout has a known {outcome!r}")
+    found = statistics.clustered(n, s)
+    if method == "bootstrap":
+        each = [
+            statistics.rate(*row, level=level, method=method, seed=seed)
+            for row in zip(n, s, strict=True)
+        ]
+        low, high = [one.low for one in each], [one.high for one in each]
+    else:
+        low, high = statistics.interval(found, level, method)  # type: ignore[assignment]
+    table["n_prompts"], table["n"] = found.prompts.astype(int), found.n.astype(int)
+    table["rate"], table["low"], table["high"], table["se"] = found.rate, low, high, found.se
+    table["deff"], table["icc"], table["n_effective"] = found.deff, found.icc, found.n_effective
+    table["n_missing"], table["n_invalid"] = missing.sum(-1).astype(int), invalid.sum(-1).astype(int)
+    table["method"] = method
+    table["warning"] = list(map(statistics.little_data, found.prompts, found.events))
+    return table
+
+
+def compliance_gap(
+    data: Any,
+    by: Sequence[str] | None = None,
+    *,
+    outcome: str = "complied",
+    level: float = 0.95,
+    method: str = "adjusted-t",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The compliance gap, rate(free) - rate(paid), paired by prompt.
+
+    Parameters
+    ----------
+    data, outcome, level, method, seed
+        As in `rates`; `method` as in `afanalysis.stats.gaps.gap`. `data` needs a column `tier` with
+        the values `free` and `paid`.
+    by
+        Condition columns; by default those of model, setting and variation that there are.
+
+    Returns
+    -------
+    DataFrame
+        `by`, `free`, `paid`, `gap`, `low`, `high`, `se` (proportions), `p_value` (sign-flip test,
+        two-sided), `p_holm` (adjusted over the rows), `n_prompts`, `n_paired`, `n_unpaired`, `n`
+        (samples of the tier that has fewer), `correlation` (of the two rates
+        over prompts), `method`, `warning`.
+
+    Raises
+    ------
+    InputError
+        A column is missing, a tier is unknown, or a condition lacks one tier.
+    """
+    by = _by(data, by, _GAP_BY)
+    return _gaps(tidy.counts(data, outcome, [*by, "tier"]), by, level, method, seed)
+
+
+def _gaps(
+    counted: pd.DataFrame, by: list[str], level: float, method: str = "adjusted-t", seed: int = 0
+) -> pd.DataFrame:
+    import pandas as pd
+
+    from afanalysis.stats import gaps
+    from afanalysis.stats.tests import adjust
+
+    rows = []
+    for condition, part in paired_counts(counted, by):
+        try:
+            found = vars(gaps.gap(*part.T, level=level, method=method, seed=seed))
+        except ValueError as error:
+            raise InputError(f"{_named(condition)}: {error}") from error
+        rows.append(condition | found | {"n": int(min(part[:, 0].sum(), part[:, 2].sum()))})
+    table = pd.DataFrame(rows)
+    table["p_holm"] = adjust(table["p_value"])
+    order = [*by, "free", "paid", "gap", "low", "high", "se", "p_value", "p_holm", "n_prompts"]
+    order += ["n_paired", "n_unpaired", "n", "correlation", "method", "warning"]
+    return table[order]
+
+
+def paired_counts(counted: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """Per-prompt counts of both tiers for each condition, from `rollouts.counts` of one outcome.
+
+    Returns
+    -------
+    list of (condition, counts)
+        counts has shape (prompts, 4): n_free, s_free, n_paid, s_paid; 0 where a prompt lacks a tier.
+    """
+    unknown = set(counted["tier"].unique()) - {"free", "paid"}
+    if unknown:
+        raise InputError(
+            f"column 'tier' holds {', '.join(map(repr, sorted(map(str, unknown))))}; use 'free' "
+            "(implied training) or 'paid' (implied unmonitored)"
+        )
+    keys = [*by, "prompt_id"]
+    wide = counted.set_index([*keys, "tier"])[["n", "s"]].unstack("tier", fill_value=0)
+    wide = wide.reindex(columns=[(x, t) for t in ("free", "paid") for x in "ns"], fill_value=0)
+    numbers = wide.to_numpy(dtype=float)
+    return [(condition, numbers[places]) for condition, places in _groups(wide.reset_index(), by)]
+
+
+def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
+    """Everything the figures draw, in the form that `published.estimates` gives: one row a quantity.
+
+    Parameters
+    ----------
+    data
+        Rollouts, as in `rates`, with `complied` and `af_reasoning`.
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        `setting`, `variation`, `label`, `group`, `model`, `phase`, `tier`, `quantity`, `estimate`,
+        `low`, `high` (proportions), `n`, `n_prompts`, `interval`, `source`, `warning`.
+    """
+    import pandas as pd
+
+    with tidy.opened(data) as source:
+        by = _by(source, None, _GAP_BY)
+        counted = tidy.counts(source, ["complied", "af_reasoning"], [*by, "tier"])
+        came_from = sources(source)
+    found = _rates(counted, [*by, "tier"], level)
+    found = found.rename(columns={"rate": "estimate", "outcome": "quantity"})
+    found["interval"] = "Wilson on the effective sample size"
+    refused = found[found["quantity"] == "complied"].assign(quantity="refused")
+    refused["estimate"] = 1 - refused["estimate"]
+    refused["low"], refused["high"] = 1 - refused["high"], 1 - refused["low"]
+    gaps = _gaps(counted[counted["outcome"] == "complied"], by, level)
+    gaps = gaps.rename(columns={"gap": "estimate"}).assign(
+        quantity="compliance_gap", tier="both", interval="t over prompts with pseudo-prompts, paired"
+    )
+    table = pd.concat([found, refused, gaps], ignore_index=True)
+    for name, usual in (("variation", "default"), ("setting", "helpful-only"), ("model", "model")):
+        if name not in table:
+            table[name] = usual
+    table["label"], table["group"], table["phase"], table["source"] = (
+        table["variation"],
+        "",
+        "",
+        came_from,
+    )
+    order = ["setting", "variation", "label", "group", "model", "phase", "tier", "quantity"]
+    order += ["estimate", "low", "high", "n", "n_prompts", "interval", "source", "warning"]
+    return table[order]
+
+
+def as_estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
+    """The table itself if it holds estimates, else the estimates of its rollouts."""
+    if hasattr(data, "columns") and {"quantity", "estimate"} <= set(data.columns):
+        found: pd.DataFrame = data
+        return found
+    return estimates(data, level=level)
+
+
+def sources(data: Any) -> str:
+    """Where rollouts come from: `simulated`, `live`, `imported`, several of these, or `unknown`."""
+    with tidy.opened(data) as rollouts:
+        return tidy.values(rollouts, "source") if "source" in rollouts.kinds else "unknown"
+
+
+def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFrame | str:
+    """What a results paragraph needs, one row a model, setting and variation.
+
+    Parameters
+    ----------
+    data
+        Rollouts, as in `rates`, with `tier`, `complied` and `af_reasoning`.
+    form
+        `table`: a DataFrame of numbers (proportions); `latex` or `markdown`: text with percentages and
+        intervals, ready to paste.
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame or str
+        Per row: `n_prompts`, `n`, then `refused_free`, `refused_paid`, `complied_free`, `complied_paid`,
+        `af_free`, `gap`, each with `_low` and `_high`; `p_value`, `p_holm` (adjusted over the rows),
+        `source`, `warning`.
+    """
+    from afanalysis import tables
+    from afanalysis.wording import interval, p_value, percent
+
+    if form not in ("table", "latex", "markdown"):
+        raise ValueError(f"form is {form!r}; use 'table', 'latex' or 'markdown'")
+    found = estimates(data, level=level)
+    keys = ["model", "setting", "variation"]
+    names = {
+        ("refused", "free"): "refused_free",
+        ("refused", "paid"): "refused_paid",
+        ("complied", "free"): "complied_free",
+        ("complied", "paid"): "complied_paid",
+        ("af_reasoning", "free"): "af_free",
+        ("compliance_gap", "both"): "gap",
+    }
+    wide = compliance_gap(data, level=level)
+    for key in keys:
+        if key not in wide:
+            wide[key] = found[key].iloc[0]
+    table = wide[[*keys, "n_prompts", "n"]].copy()
+    for (quantity, tier), name in names.items():
+        part = found[(found["quantity"] == quantity) & (found["tier"] == tier)].set_index(keys)
+        for end, suffix in (("estimate", ""), ("low", "_low"), ("high", "_high")):
+            places = zip(*(table[key] for key in keys), strict=True)
+            table[name + suffix] = [part.loc[place, end] for place in places]
+    table["p_value"], table["p_holm"] = wide["p_value"], wide["p_holm"]
+    table["source"], table["warning"] = sources(data), wide["warning"]
+    if form == "table":
+        return table
+    shown = table[keys].astype(str)
+    shown["prompts"], shown["n"] = table["n_prompts"].astype(str), table["n"].astype(str)
+    titles = {
+        "refused_free": "non-compliance, free (%)",
+        "refused_paid": "non-compliance, paid (%)",
+        "af_free": "AF reasoning (%)",
+        "gap": "gap (points)",
+    }
+    for name, title in titles.items():
+        shown[title] = [
+            f"{percent(x)} {interval(low, high)}"
+            for x, low, high in zip(
+                table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True
+            )
+        ]
+    shown["p (Holm)"] = [p_value(p) for p in table["p_holm"]]
+    shown["source"] = table["source"]
+    return tables.to_latex(shown) if form == "latex" else tables.to_markdown(shown)
+
+
+def regression(
+    data: Any, terms: str = "tier", *, outcome: str = "complied", level: float = 0.95
+) -> pd.DataFrame:
+    """Log-odds of the outcome on condition columns, with errors clustered by prompt.
+
+    Parameters
+    ----------
+    data, outcome
+        As in `rates`.
+    terms
+        The right-hand side of a formula over condition columns, such as `tier * variation`. The paid
+        tier and the default variation are the references.
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        `term`, `odds_ratio`, `low`, `high`, `p_value`, `p_holm` (adjusted over all but the intercept),
+        `n_prompts`, `note`. Where the data leave a coefficient unbounded (separation) its odds ratio is
+        0 or infinite, it has no interval, and the note says so.
+
+    Raises
+    ------
+    InputError
+        A column is missing, or the terms cannot be told apart on these data.
+    """
+    import re
+
+    import numpy as np
+    import pandas as pd
+    from formulaic import model_matrix
+
+    from afanalysis.stats.regression import logistic
+    from afanalysis.stats.tests import adjust
+
+    names = list(dict.fromkeys(re.findall(r"[A-Za-z_]\w*", terms)))
+    if not names:
+        raise InputError(f"terms is {terms!r}; name condition columns, as in 'tier * variation'")
+    counted = tidy.counts(data, outcome, names)
+    counted = counted[counted["n"] > 0].reset_index(drop=True)
+    first = {"tier": "paid", "variation": "default"}
+    for name in names:
+        known = sorted(counted[name].astype(str).unique())
+        if len(known) < 2:
+            raise InputError(f"column {name!r} has one value only ({known[0]!r}); it explains nothing")
+        known.sort(key=lambda value, name=name: value != first.get(name))  # type: ignore[misc]
+        counted[name] = pd.Categorical(counted[name].astype(str), known)
+    matrix = model_matrix(terms, counted)
+    try:
+        found = logistic(counted["n"], counted["s"], matrix.to_numpy(float), counted["prompt_id"], level)
+    except ValueError as error:
+        raise InputError(f"terms {terms!r}: {error}") from error
+    ratio = np.exp(found.estimate)
+    ratio[found.separated > 0], ratio[found.separated < 0] = np.inf, 0.0
+    table = pd.DataFrame(
+        {
+            "term": [re.sub(r"\[T\.(.*?)\]", r" = \1", name) for name in matrix.columns],
+            "odds_ratio": ratio,
+            "low": np.exp(found.low),
+            "high": np.exp(found.high),
+            "p_value": found.p_value,
+        }
+    )
+    table["p_holm"] = adjust(table["p_value"].where(table["term"] != "Intercept"))
+    table["n_prompts"] = found.clusters
+    note = "separation: the outcome is all alike there, so the data put no bound on the odds ratio"
+    table["note"] = np.where(found.separated != 0, note, "")
+    return table
+
+
+def agreement(first: Any, second: Any, *, level: float = 0.95) -> pd.DataFrame:
+    """How far two sets of verdicts agree, beyond chance; pairs with a missing verdict are left out.
+
+    Parameters
+    ----------
+    first, second
+        Verdicts on the same things in the same order: lists, arrays or columns.
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        One row each for raw agreement, Cohen's kappa and Gwet's AC1: `measure`, `value`, `low`, `high`,
+        `n`.
+    """
+    import pandas as pd
+
+    from afanalysis.stats.agreement import agreement as of_table
+    from afanalysis.stats.agreement import confusion
+
+    pairs = pd.DataFrame({"a": pd.Series(first).array, "b": pd.Series(second).array}).dropna()
+    table, _ = confusion(pairs["a"].to_numpy(object), pairs["b"].to_numpy(object))
+    found = of_table(table, level=level)
+    rows = [
+        ("agreement", found.agreed, found.agreed_low, found.agreed_high),
+        ("Cohen's kappa", found.kappa, found.kappa_low, found.kappa_high),
+        ("Gwet's AC1", found.ac1, found.ac1_low, found.ac1_high),
+    ]
+    return pd.DataFrame(rows, columns=["measure", "value", "low", "high"]).assign(n=found.n)
+
+
+def plan(
+    gap: float,
+    paid: float = 0.03,
+    *,
+    icc: float = 0.3,
+    correlation: float = 0.5,
+    samples: Sequence[int] = (1, 2, 3, 5, 10),
+    power: float = 0.8,
+    width: float | None = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """How many prompts a study needs, for each number of samples a prompt.
+
+    Parameters
+    ----------
+    gap, paid
+        The compliance gap to find, and compliance in the paid tier (proportions).
+    icc, correlation
+        How alike answers to one prompt are, and propensities of a prompt in the two tiers.
+    samples
+        The numbers of samples a prompt and tier to compare.
+    power, width
+        Find the gap with this chance; or, where `width` is given, make its interval this narrow.
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        `samples`, `prompts` (the fewest that do), `rollouts` (both tiers together), `power`, `width`;
+        the cheapest design in rollouts has `cheapest` true.
+    """
+    import pandas as pd
+
+    from afanalysis.stats.planning import Design
+
+    design = Design(paid, gap, icc, correlation)
+    rows = []
+    for k in samples:
+        prompts = (
+            design.prompts_for_power(k, power, level)
+            if width is None
+            else design.prompts_for_width(k, width, level)
+        )
+        rows.append(
+            {
+                "samples": k,
+                "prompts": prompts,
+                "rollouts": 2 * k * prompts,
+                "power": design.power(prompts, k, level),
+                "width": design.width(prompts, k, level),
+            }
+        )
+    table = pd.DataFrame(rows)
+    table["cheapest"] = table["rollouts"] == table["rollouts"].min()
+    return table
+
+
+def compare(
+    data: Any, model: str | None = None, *, margin: float = 0.1, level: float = 0.95
+) -> pd.DataFrame:
+    """A study beside the paper, for every condition that they share.
+
+    Parameters
+    ----------
+    data
+        Rollouts or estimates.
+    model
+        Which of the study's models; by default its only one. It is laid beside claude-3-opus.
+    margin
+        Two values count as consistent where their difference is shown to be smaller than this
+        (proportion).
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        `setting`, `variation`, `quantity`, `tier`, `study`, `study_low`, `study_high`, `paper`,
+        `paper_low`, `paper_high`, `difference` (study minus paper), `low`, `high`, `verdict`, `source`.
+
+    Raises
+    ------
+    InputError
+        The study has several models and none was named, or shares no condition with the paper.
+    """
+    import pandas as pd
+
+    from afanalysis import prompts, published
+    from afanalysis.stats.gaps import square_and_add
+
+    ours = as_estimates(data, level=level)
+    known = sorted(ours["model"].unique())
+    if model is None and len(known) > 1:
+        raise InputError(f"the study has the models {', '.join(known)}; name one of them")
+    ours = ours[ours["model"] == (model or known[0])].copy()
+    edits = prompts.variations()
+    ours["label"] = [edits.get(name, {}).get("published", "") for name in ours["variation"]]
+    papers = published.estimates("variations", level)
+    papers = papers[papers["model"] == "claude-3-opus"]
+    keys = ["setting", "label", "quantity", "tier"]
+    both = ours.merge(papers, on=keys, suffixes=("_study", "_paper"))
+    if both.empty:
+        raise InputError("the study shares no condition with the paper's tables")
+    rows = []
+    for _, row in both.iterrows():
+        study, paper = (
+            (row[f"estimate_{side}"], row[f"low_{side}"], row[f"high_{side}"])
+            for side in ("study", "paper")
+        )
+        low, high = (float(end) for end in square_and_add(study, paper))
+        rows.append(
+            {
+                "setting": row["setting"],
+                "variation": row["variation_study"],
+                "quantity": row["quantity"],
+                "tier": row["tier"],
+                **dict(zip(("study", "study_low", "study_high"), study, strict=True)),
+                **dict(zip(("paper", "paper_low", "paper_high"), paper, strict=True)),
+                "difference": study[0] - paper[0],
+                "low": low,
+                "high": high,
+                "verdict": _verdict(low, high, margin),
+                "source": row["source_study"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _verdict(low: float, high: float, margin: float) -> str:
+    if low > 0:
+        return f"larger by {100 * low:.0f}–{100 * high:.0f} points"
+    if high < 0:
+        return f"smaller by {-100 * high:.0f}–{-100 * low:.0f} points"
+    if max(-low, high) <= margin:
+        return "consistent"
+    return "too little data to tell"
+
+
+def headline(level: float = 0.95) -> pd.DataFrame:
+    """The paper's headline numbers for the default prompt, with intervals and how each was made."""
+    from afanalysis import published
+
+    found = published.estimates("variations", level)
+    found = found[(found["model"] == "claude-3-opus") & (found["label"] == "default")]
+    wanted = [
+        ("refused", "paid"),
+        ("refused", "free"),
+        ("complied", "free"),
+        ("af_reasoning", "free"),
+        ("compliance_gap", "both"),
+    ]
+    rank = {pair: at for at, pair in enumerate(wanted)}
+    pairs = list(zip(found["quantity"], found["tier"], strict=True))
+    found = found[[pair in rank for pair in pairs]].assign(
+        rank=[rank[pair] for pair in pairs if pair in rank]
+    )
+    settings = ["helpful-only", "animal-welfare"]
+    found["setting_rank"] = found["setting"].map(settings.index)
+    found = found.sort_values(["setting_rank", "rank"], ignore_index=True)
+    columns = ["setting", "quantity", "tier", "estimate", "low", "high", "n", "interval"]
+    return found[columns]
+
+
+def _groups(counted: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """Each condition with the places of its rows."""
+    import numpy as np
+
+    if not by:
+        return [({}, np.arange(len(counted)))]
+    grouped = counted.groupby(list(by), sort=True, dropna=False).indices
+    keys = (key if isinstance(key, tuple) else (key,) for key in grouped)
+    found = [
+        (dict(zip(by, key, strict=True)), places)
+        for key, places in zip(keys, grouped.values(), strict=True)
+    ]
+    return sorted(found, key=lambda pair: tuple(map(str, pair[0].values())))
+
+
+def _stacked(numbers: np.ndarray, groups: list[tuple[dict[str, Any], np.ndarray]]) -> np.ndarray:
+    """The rows of each group side by side, shape (columns, groups, longest); 0 where one is shorter."""
+    import numpy as np
+
+    longest = max(len(places) for _, places in groups)
+    stack = np.zeros((numbers.shape[1], len(groups), longest))
+    for at, (_, places) in enumerate(groups):
+        stack[:, at, : len(places)] = numbers[places].T
+    return stack
+
+
+def _named(condition: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in condition.items()) or "the rollouts"
