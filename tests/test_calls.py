@@ -12,6 +12,7 @@ import pytest
 from afanalysis.calls import Throttle
 from afanalysis.errors import InputError
 from afanalysis.journal import read_records
+from afanalysis.money import Budget
 from afanalysis.study import Study
 from tests.conftest import PROJECT, put
 
@@ -93,7 +94,7 @@ def test_simulated_and_live_rollouts_are_never_mixed(small_study, standin, tmp_p
 
     async def ask():
         async with anthropic.AsyncAnthropic(base_url=standin, api_key="any") as client:
-            await collect(small_study, Endpoint(client, "live"), tmp_path)
+            await collect(small_study, Endpoint(client, "live"), tmp_path, budget=Budget(usd=1))
 
     before = (tmp_path / "rollouts.jsonl").read_bytes()
     with pytest.raises(InputError, match="holds simulated rollouts and cannot take live ones"):

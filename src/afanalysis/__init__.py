@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from afanalysis.errors import InputError as InputError
     from afanalysis.folders import Folders as Folders
     from afanalysis.judging import judge as judge
+    from afanalysis.money import Budget as Budget
     from afanalysis.pipeline import connect as connect
     from afanalysis.rollouts import load as load
     from afanalysis.rollouts import save as save
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from afanalysis.summaries import summary as summary
 
 _HOME = {
+    "Budget": "money",
     "Folders": "folders",
     "InputError": "errors",
     "Study": "study",

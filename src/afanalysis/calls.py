@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     import anthropic
     from anthropic.types import Message
 
+    from afanalysis.money import Budget
+
 # The SDK retries inside a call; a call that fails all the same is put off this many times. The first
 # call is retried less, so that an address that is wrong shows within seconds.
 SDK_RETRIES = 6
 FIRST_RETRIES = 2
+CALL_SECONDS = 600.0
 PUT_OFF_AT_MOST = 5
 # So many failed calls in a row, with no success between them, and the run stops.
 FAILURES_IN_A_ROW = 20
@@ -116,9 +119,12 @@ class Throttle:
                 self.active -= 1
                 self._freed.notify()
 
-    def answered(self, pushed_back: bool) -> None:
-        """Take in whether the API pushed back (429, 529) before it answered."""
+    def answered(self, pushed_back: bool, remaining: int | None = None) -> None:
+        """Take in whether the API pushed back (429, 529), and how many calls it has left for us."""
         now = time.monotonic()
+        if remaining is not None and remaining < self.active:
+            self.limit = max(1.0, min(self.limit, float(remaining)))
+            return
         if pushed_back and now - self._halved_at > 1:
             self._halved_at = now
             self.limit = max(1.0, self.limit / 2)
@@ -134,6 +140,7 @@ async def ask(
     *,
     total: int | None = None,
     concurrency: int = 32,
+    budget: Budget | None = None,
     description: str = "calls",
 ) -> Outcome:
     """Ask what the journal does not hold yet, and write each answer to it at once.
@@ -152,6 +159,8 @@ async def ask(
         The number of calls, for the progress bar.
     concurrency
         How many calls may be under way at once; fewer when the API pushes back.
+    budget
+        Checked before each call is sent; the run ends when it is spent, with what is under way saved.
 
     Returns
     -------
@@ -170,7 +179,7 @@ async def ask(
     throttle = Throttle(concurrency)
     in_a_row = 0
     fatal: list[InputError] = []
-    client = client.with_options(max_retries=SDK_RETRIES)
+    client = client.with_options(max_retries=SDK_RETRIES, timeout=CALL_SECONDS)
 
     def pending() -> Iterator[Call]:
         for call in calls:
@@ -186,9 +195,9 @@ async def ask(
             try:
                 async with throttle.slot():
                     asking = client if outcome.asked else client.with_options(max_retries=FIRST_RETRIES)
-                    answer = await _answer(asking, call)
+                    answer, remaining = await _answer(asking, call)
             except Exception as error:
-                _stop_if_hopeless(error, client, first=not outcome.asked)
+                stop_if_hopeless(error, client, first=not outcome.asked)
                 in_a_row += 1
                 throttle.answered(pushed_back=True)
                 if in_a_row >= FAILURES_IN_A_ROW or put_off == PUT_OFF_AT_MOST:
@@ -203,8 +212,11 @@ async def ask(
                 await asyncio.sleep(min(2.0**put_off * 0.5, 30))
             else:
                 in_a_row = 0
-                throttle.answered(pushed_back=answer.attempts > 1)
+                throttle.answered(pushed_back=answer.attempts > 1, remaining=remaining)
                 outcome.asked += 1
+                if budget:
+                    budget.spend.add(budget.prices, call.params["model"], answer.usage)
+                    bar.set_postfix_str(f"${budget.spend.usd:,.2f}", refresh=False)
                 outcome.attempts += answer.attempts
                 journal.append(call.key, record(call, answer))
                 bar.update()
@@ -212,6 +224,8 @@ async def ask(
 
     async def worker(queue: Iterator[Call]) -> None:
         for call in queue:
+            if budget and not outcome.stopped:
+                outcome.stopped = budget.exhausted
             if outcome.stopped or fatal:
                 return
             try:
@@ -222,7 +236,8 @@ async def ask(
     with tqdm(total=total, desc=description, unit="call", leave=False, delay=0.5) as bar:
         queue = pending()
         with _stops_gently(outcome):
-            first = next(queue, None)
+            outcome.stopped = budget.exhausted if budget else None
+            first = None if outcome.stopped else next(queue, None)
             if first is not None:
                 await one(first)  # alone: what is wrong with every call shows on the first
                 await asyncio.gather(*(worker(queue) for _ in range(concurrency)))
@@ -231,17 +246,20 @@ async def ask(
     return outcome
 
 
-async def _answer(client: anthropic.AsyncAnthropic, call: Call) -> Answer:
+async def _answer(client: anthropic.AsyncAnthropic, call: Call) -> tuple[Answer, int | None]:
+    """The answer, and how many more calls the API says it will take in this minute."""
     started = time.monotonic()
     # The same key on every repetition; the API ignores it, the stand-in draws by it.
     response = await client.messages.with_raw_response.create(
         **call.params, extra_headers={"idempotency-key": call.key}
     )
     message = await response.parse()
-    return Answer.from_message(message, int(response.retries_taken) + 1, time.monotonic() - started)
+    answer = Answer.from_message(message, int(response.retries_taken) + 1, time.monotonic() - started)
+    remaining = response.headers.get("anthropic-ratelimit-requests-remaining")
+    return answer, int(remaining) if remaining else None
 
 
-def _stop_if_hopeless(error: Exception, client: anthropic.AsyncAnthropic, first: bool) -> None:
+def stop_if_hopeless(error: Exception, client: anthropic.AsyncAnthropic, first: bool) -> None:
     """Raise `InputError` for what no repetition will mend."""
     import anthropic
 

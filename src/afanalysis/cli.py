@@ -15,6 +15,11 @@ from afanalysis.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from afanalysis.calls import Outcome
+    from afanalysis.folders import Folders
+    from afanalysis.money import Budget
+    from afanalysis.study import Study
+
 _NAMES = {
     "refused": "refusal",
     "complied": "compliance",
@@ -59,7 +64,39 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--study", type=Path, metavar="FILE", help="a study file (YAML)")
     run.add_argument("--live", action="store_true", help="ask the real API (costs money)")
+    run.add_argument(
+        "--budget", type=float, metavar="USD", help="what the study may cost in all; needed with --live"
+    )
     run.set_defaults(action=_run)
+
+    for name, action, help_ in (
+        ("collect", _collect, "sample a study's rollouts"),
+        ("judge", _judge, "judge a study's rollouts"),
+    ):
+        command = commands.add_parser(
+            name,
+            help=help_,
+            description=f"{help_[0].upper()}{help_[1:]}. Can be stopped at any time: the same command "
+            "goes on where it stopped. Without --live the answers are simulated, free and say so.",
+        )
+        command.add_argument("--study", type=Path, required=True, metavar="FILE", help="a study file")
+        command.add_argument("--live", action="store_true", help="ask the real API (costs money)")
+        command.add_argument(
+            "--batch", action="store_true", help="ask through Message Batches, at half the price"
+        )
+        command.add_argument("--base-url", metavar="URL", help="another server of the Messages API")
+        command.add_argument(
+            "--concurrency", type=int, default=32, metavar="N", help="calls at once (default 32)"
+        )
+        command.add_argument(
+            "--poll", type=float, default=30, metavar="SECONDS", help="between looks at a batch"
+        )
+        _add_budget(command)
+        if name == "collect":
+            command.add_argument(
+                "--dry-run", action="store_true", help="print calls, tokens and price; ask nothing"
+            )
+        command.set_defaults(action=action)
 
     rates = commands.add_parser(
         "rates",
@@ -88,11 +125,120 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_budget(command: argparse.ArgumentParser) -> None:
+    money = command.add_argument_group("money", "What the study may cost in all, earlier runs included.")
+    money.add_argument("--budget", type=float, metavar="USD")
+    money.add_argument("--budget-tokens", type=int, metavar="N")
+    money.add_argument("--any-price", action="store_true", help="go ahead without a limit")
+    money.add_argument("--prices", type=Path, metavar="FILE", help="prices to add or correct (YAML)")
+
+
+def _budget(options: argparse.Namespace) -> Budget:
+    from afanalysis.money import Budget, Prices
+
+    prices = Prices.load(options.prices)
+    return Budget(options.budget, options.budget_tokens, options.any_price, prices)
+
+
+def _study(options: argparse.Namespace) -> tuple[Study, Folders]:
+    from afanalysis import pipeline
+    from afanalysis.folders import Folders
+    from afanalysis.study import Study
+
+    study = Study.from_yaml(options.study)
+    return study, Folders(pipeline.find_project(), study.name)
+
+
+def _collect(options: argparse.Namespace) -> None:
+    from afanalysis.collection import collect
+    from afanalysis.pipeline import connect
+
+    study, folders = _study(options)
+    if options.dry_run:
+        asyncio.run(_forecast(options, study, folders))
+        return
+
+    async def ask() -> Outcome:
+        async with connect(study, live=options.live, base_url=options.base_url) as endpoint:
+            return await collect(
+                study,
+                endpoint,
+                folders.raw,
+                concurrency=options.concurrency,
+                batch=options.batch,
+                budget=_budget(options),
+                poll_seconds=options.poll,
+            )
+
+    _report(asyncio.run(ask()), "rollouts", folders)
+
+
+def _judge(options: argparse.Namespace) -> None:
+    from afanalysis.judging import judge
+    from afanalysis.pipeline import connect
+
+    study, folders = _study(options)
+
+    async def ask() -> Outcome:
+        async with connect(study, live=options.live, base_url=options.base_url) as endpoint:
+            return await judge(
+                study.judge,
+                endpoint,
+                folders.raw,
+                concurrency=options.concurrency,
+                batch=options.batch,
+                budget=_budget(options),
+                poll_seconds=options.poll,
+            )
+
+    _report(asyncio.run(ask()), "verdicts", folders)
+
+
+def _report(outcome: Outcome, what: str, folders: Folders) -> None:
+    print(f"{outcome.asked:,} {what} asked for, {outcome.already_there:,} were there already")
+    if outcome.failed:
+        shown = "\n  ".join(outcome.failed[:5])
+        print(f"{len(outcome.failed):,} failed; the same command asks for them again:\n  {shown}")
+    if outcome.stopped:
+        print(f"Stopped early: {outcome.stopped}. The same command goes on.")
+    print(f"Files: {folders.raw.relative_to(folders.project)}")
+
+
+async def _forecast(options: argparse.Namespace, study: Study, folders: Folders) -> None:
+    import os
+
+    from afanalysis.forecast import forecast
+    from afanalysis.money import Prices
+    from afanalysis.pipeline import connect
+
+    prices = Prices.load(options.prices)
+    if options.live and os.environ.get("ANTHROPIC_API_KEY"):
+        async with connect(study, live=True, base_url=options.base_url) as endpoint:
+            found = await forecast(study, folders.raw, prices, endpoint)
+    else:
+        found = await forecast(study, folders.raw, prices, None)
+
+    def dollars(amount: float | None) -> str:
+        return "no price is known" if amount is None else f"${amount:,.2f}"
+
+    counted = "counted by the API" if found.counted else "an estimate: four characters a token"
+    usual = "as the answers so far" if found.from_answers else "an estimate"
+    print(f"Study {study.name}: {study.size:,} rollouts, {study.size - found.calls:,} there already")
+    print(f"  calls          {found.calls:>14,}")
+    print(f"  input tokens   {found.input_tokens:>14,}  ({counted})")
+    print(f"  output tokens  {found.output_tokens:>14,}  ({usual}; at most {found.output_limit:,})")
+    print(f"  price, live    {dollars(found.usd):>14}  (at most {dollars(found.usd_limit)})")
+    print(f"  price, batch   {dollars(found.usd_batch):>14}")
+    print(f"Prices as of {prices.as_of}, before prompt caching; judging is not included.")
+
+
 def _run(options: argparse.Namespace) -> None:
     from afanalysis import pipeline
 
     project = pipeline.find_project()
-    todo = pipeline.steps(project, options.study, live=options.live)
+    if options.live and options.budget is None:
+        raise InputError("a live run needs a budget: --budget USD")
+    todo = pipeline.steps(project, options.study, live=options.live, budget=options.budget)
     started = time.time()
     print(f"Running {len(todo)} notebooks in {project.name}/notebooks", flush=True)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from afanalysis.batches import ask_in_batches
 from afanalysis.calls import Answer, Call, Endpoint, Outcome, ask
-from afanalysis.errors import InputError
 from afanalysis.journal import Journal
-from afanalysis.study import Study
+from afanalysis.manifest import Manifest, text_hash
+from afanalysis.money import Budget, refuse_unlimited
+from afanalysis.study import PlannedRollout, Study
 from afanalysis.transcripts import split
 
 ROLLOUTS = "rollouts.jsonl"
@@ -23,6 +23,9 @@ async def collect(
     folder: Path,
     *,
     concurrency: int = 32,
+    batch: bool = False,
+    budget: Budget | None = None,
+    poll_seconds: float = 30,
 ) -> Outcome:
     """Sample what the study plans and the folder does not hold yet.
 
@@ -34,45 +37,69 @@ async def collect(
         Whom to ask.
     folder
         The study's folder under `data/raw`. Rollouts go to `rollouts.jsonl`, the system prompts, by
-        hash, to `prompts.json`. One folder holds rollouts of one source, live or simulated.
+        hash, to `prompts.json`, what was done to `manifest.json`. One folder holds rollouts of one
+        source, live or simulated.
+    concurrency
+        How many calls may be under way at once.
+    batch
+        Ask through Message Batches, at half the price.
+    budget
+        What the study may cost in all. A live endpoint needs one.
+    poll_seconds
+        How often a batch is asked after.
 
     Raises
     ------
     InputError
-        The folder cannot be written, holds rollouts of another source or study, or is in use; or the
-        endpoint does not answer.
+        The folder cannot be written, holds rollouts of another source or study, or is in use; a live
+        endpoint has no budget; or the endpoint does not answer.
     """
+    refuse_unlimited(endpoint, budget, study.models)
     with Journal(folder / ROLLOUTS) as journal:
-        _write_manifest(study, folder, endpoint.source)
-        return await ask(
-            _calls(study, endpoint.source),
-            journal,
-            endpoint.client,
-            _record,
-            total=study.size,
-            concurrency=concurrency,
-            description="rollouts",
-        )
+        manifest = Manifest.open(folder, study, endpoint)
+        if budget:
+            budget.begin(folder)
+        calls = _calls(study, endpoint.source)
+        try:
+            if batch:
+                outcome = await ask_in_batches(
+                    calls, journal, endpoint.client, _record, budget=budget, poll_seconds=poll_seconds
+                )
+            else:
+                outcome = await ask(
+                    calls,
+                    journal,
+                    endpoint.client,
+                    _record,
+                    total=study.size,
+                    concurrency=concurrency,
+                    budget=budget,
+                    description="rollouts",
+                )
+        finally:
+            manifest.close(len(journal.keys), budget)
+        return outcome
+
+
+def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
+    """The arguments of `messages.create` for a planned rollout."""
+    sampling = study.sampling.model_dump(exclude_none=True)
+    temperature = sampling.pop("temperature", None)
+    # the long system prompt is the same for many calls: let the API cache it
+    system = {"type": "text", "text": planned.system, "cache_control": {"type": "ephemeral"}}
+    params = {
+        "model": planned.model,
+        "system": [system],
+        "messages": [{"role": "user", "content": planned.user}],
+        **sampling,
+    }
+    if temperature is not None:  # the SDK has no such argument any more; some models take it
+        params["extra_body"] = {"temperature": temperature}
+    return params
 
 
 def _calls(study: Study, source: str) -> Iterator[Call]:
-    sampling = study.sampling.model_dump(exclude_none=True)
-    temperature = sampling.pop("temperature", None)
     for planned in study.plan():
-        # the long system prompt is the same for many calls: let the API cache it
-        system = {
-            "type": "text",
-            "text": planned.system,
-            "cache_control": {"type": "ephemeral"},
-        }
-        params = {
-            "model": planned.model,
-            "system": [system],
-            "messages": [{"role": "user", "content": planned.user}],
-            **sampling,
-        }
-        if temperature is not None:  # the SDK has no such argument any more; some models take it
-            params["extra_body"] = {"temperature": temperature}
         about = {
             "study": study.name,
             "setting": planned.setting,
@@ -86,7 +113,7 @@ def _calls(study: Study, source: str) -> Iterator[Call]:
             "request": planned.request,
             "system": text_hash(planned.system),
         }
-        yield Call(planned.key, params, about)
+        yield Call(planned.key, request_of(planned, study), about)
 
 
 def _record(call: Call, answer: Answer) -> dict[str, Any]:
@@ -108,39 +135,3 @@ def _record(call: Call, answer: Answer) -> dict[str, Any]:
         "attempts": answer.attempts,
         "collected_at": answer.finished_at,
     }
-
-
-def text_hash(text: str) -> str:
-    """The name by which a text is stored once and referred to often."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _write_manifest(study: Study, folder: Path, source: str) -> None:
-    path = folder / "manifest.json"
-    if path.exists():
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path}: is not JSON ({error}); move it away") from error
-        if before.get("source") != source:
-            raise InputError(
-                f"{folder}: holds {before.get('source')} rollouts and cannot take {source} ones; give "
-                "the study another name"
-            )
-    systems = {
-        text_hash(text): text
-        for setting in study.settings
-        for variation in study.variations
-        for text in [study.system_prompt(setting, variation)]
-    }
-    prompts_path = folder / "prompts.json"
-    known = json.loads(prompts_path.read_text(encoding="utf-8")) if prompts_path.exists() else {}
-    _write_json(prompts_path, known | systems)
-    _write_json(path, {"source": source, "study": study.model_dump(mode="json")})
-
-
-def _write_json(path: Path, content: Any) -> None:
-    """Write a small JSON file whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)

@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from afanalysis.batches import ask_in_batches
 from afanalysis.calls import Answer, Call, Endpoint, Outcome, ask
 from afanalysis.collection import ROLLOUTS
 from afanalysis.errors import InputError
 from afanalysis.journal import Journal, read_records
+from afanalysis.money import Budget, refuse_unlimited
 from afanalysis.study import JudgeSettings, stable_key
 
 JUDGEMENTS = "judgements.jsonl"
@@ -113,6 +115,9 @@ async def judge(
     folder: Path,
     *,
     concurrency: int = 32,
+    batch: bool = False,
+    budget: Budget | None = None,
+    poll_seconds: float = 30,
 ) -> Outcome:
     """Judge every rollout of a study's folder that this judge has not judged yet.
 
@@ -125,17 +130,28 @@ async def judge(
     folder
         The study's folder. Votes go to `judgements.jsonl`, beside those of other judges; a judge is
         told from another by its model and its instructions.
+    concurrency, batch, budget, poll_seconds
+        As in `collect`; the budget is that of the whole study.
     """
+    refuse_unlimited(endpoint, budget, [settings.model])
     rollouts = folder / ROLLOUTS
     total = settings.votes * sum(1 for record in read_records(rollouts) if _to_judge(record))
     with Journal(folder / JUDGEMENTS) as journal:
+        if budget:
+            budget.begin(folder)
+        calls = _calls(settings, rollouts)
+        if batch:
+            return await ask_in_batches(
+                calls, journal, endpoint.client, _record, budget=budget, poll_seconds=poll_seconds
+            )
         return await ask(
-            _calls(settings, rollouts),
+            calls,
             journal,
             endpoint.client,
             _record,
             total=total,
             concurrency=concurrency,
+            budget=budget,
             description="verdicts",
         )
 

@@ -91,7 +91,13 @@ def find_project(start: str | Path = ".") -> Path:
     )
 
 
-def steps(project: Path, study_file: Path | None = None, *, live: bool = False) -> list[Step]:
+def steps(
+    project: Path,
+    study_file: Path | None = None,
+    *,
+    live: bool = False,
+    budget: float | None = None,
+) -> list[Step]:
     """What a run consists of: the paper's figures, and every notebook of a study.
 
     Raises
@@ -108,8 +114,9 @@ def steps(project: Path, study_file: Path | None = None, *, live: bool = False) 
         raise InputError(f"{study_file}: name is {PAPER!r}, which stands for the published tables")
     notebooks = project / "notebooks"
     told = {"study": os.path.relpath(study_file.resolve(), notebooks)}
+    asking = {"live": True, "budget": budget} if live else {}
     found += [
-        _step(project, study.name, name, told | ({"live": True} if live and at < 2 else {}))
+        _step(project, study.name, name, told | (asking if at < 2 else {}))
         for at, name in enumerate(STEPS)
     ]
     for folder in (project / "data" / "raw", *{step.output.parent for step in found}):

@@ -95,6 +95,7 @@ class StandIn:
     faults: Faults = field(default_factory=Faults)
     asked: Counter[str] = field(default_factory=Counter)
     repeats: Counter[str] = field(default_factory=Counter)
+    told_to_wait: dict[str, float] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
     chance: random.Random = field(default_factory=random.Random)
 
@@ -237,8 +238,11 @@ class Messages(_Handler):
 
     def _struck(self, faults: Faults) -> bool:
         luck = self.standin.chance.random()
+        key = self.request.headers.get("idempotency-key", "")
+        # whoever has waited as long as a 429 asked for is let in
+        waited = time.monotonic() >= self.standin.told_to_wait.get(key, float("inf"))
         for share, status in (
-            (faults.rate_limited, 429),
+            (0.0 if waited else faults.rate_limited, 429),
             (faults.server_error, 500),
             (faults.overloaded, 529),
             (faults.dropped, 0),
@@ -247,6 +251,7 @@ class Messages(_Handler):
                 self.standin.asked[f"fault {status or 'dropped'}"] += 1
                 if status == 429:
                     self.set_header("retry-after", f"{faults.retry_after:g}")
+                    self.standin.told_to_wait[key] = time.monotonic() + faults.retry_after
                 if status:
                     self.fail(status, "asked for by the stand-in's faults")
                 else:
