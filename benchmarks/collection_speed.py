@@ -115,9 +115,10 @@ from afanalysis.standin.server import running
 from afanalysis.study import Study
 study = Study(name="million", samples=4630, settings=["helpful-only"])
 folder = Path(tempfile.mkdtemp())
+size = study.size
 with (folder / "rollouts.jsonl").open("w") as file:
     for at, planned in enumerate(study.plan()):
-        if at >= study.size - 100:
+        if at >= size - 100:
             break
         file.write(json.dumps({"key": planned.key, "output": "x" * 200}, separators=(",", ":")) + "\\n")
 async def go(address):
@@ -126,8 +127,8 @@ async def go(address):
 started = time.perf_counter()
 with running() as address:
     outcome = asyncio.run(go(address))
-assert (outcome.asked, outcome.already_there) == (100, study.size - 100)
-print(json.dumps({"seconds": time.perf_counter() - started, "size": study.size}))
+assert (outcome.asked, outcome.already_there) == (100, size - 100)
+print(json.dumps({"seconds": time.perf_counter() - started, "size": size}))
 """
     )
     return Result(

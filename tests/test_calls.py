@@ -182,3 +182,74 @@ def test_no_key_reaches_any_file(small_study, standin, tmp_path):
     asyncio.run(ask())
     for path in tmp_path.rglob("*"):
         assert secret.encode() not in path.read_bytes(), path
+
+
+def test_no_key_stands_in_anything_that_a_failing_run_writes(project, tmp_path):
+    import shutil
+
+    for name in ("notebooks", "studies"):
+        shutil.copytree(project / name, tmp_path / name)
+    secret = "sk-ant-very-secret-0123456789"
+    for address in ("http://127.0.0.1:9", "http://127.0.0.1:1"):
+        command = ["collect", "--study", "studies/demo.yaml", "--live", "--budget", "1"]
+        done = subprocess.run(
+            [sys.executable, "-m", "afanalysis.cli", *command, "--base-url", address],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | {"ANTHROPIC_API_KEY": secret},
+        )
+        assert done.returncode == 2
+        assert "cannot be reached" in done.stderr
+        assert secret not in done.stdout + done.stderr
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or secret.encode() not in path.read_bytes(), path
+
+
+def test_a_folder_of_another_study_is_refused_and_left_as_it_was(small_study, standin, tmp_path):
+    put(small_study, tmp_path, standin)
+    before = (tmp_path / "rollouts.jsonl").read_bytes()
+    with pytest.raises(InputError, match="holds the study 'small', not 'other'"):
+        put(small_study.model_copy(update={"name": "other"}), tmp_path, standin)
+    assert (tmp_path / "rollouts.jsonl").read_bytes() == before
+
+
+def test_two_versions_of_a_prompt_are_never_mixed(small_study, standin, tmp_path):
+    import afanalysis as af
+
+    own = tmp_path / "mine.csv"
+    study = small_study.model_copy(update={"settings": ["helpful-only"]})
+    rows = ["prompt_id,text", *(f"p{i},Ask {i}" for i in range(6))]
+    own.write_text("\n".join(rows))
+    study = type(study).model_validate(
+        study.model_dump() | {"prompts": {"helpful-only": {"file": own}}, "samples": 1}
+    )
+    folder = tmp_path / "raw"
+    put(study, folder, standin, judged=True)
+    rows[1] = "p0,Ask something else"
+    own.write_text("\n".join(rows))
+    more = put(study, folder, standin, judged=True)
+    assert more.asked == 2  # the changed prompt in both tiers
+    table = af.tidy(folder)
+    assert len(table) == study.size
+    assert set(table.loc[table.prompt_id == "p0", "request"]) == {"Ask something else"}
+
+
+def test_native_thinking_is_kept_apart_from_the_scratchpad(small_study, standin, tmp_path):
+    thoughtful = small_study.sampling.model_copy(update={"thinking": {"type": "adaptive"}})
+    put(small_study.model_copy(update={"sampling": thoughtful}), tmp_path, standin)
+    for record in read_records(tmp_path / "rollouts.jsonl"):
+        assert record["thinking"].startswith("[simulated thinking")
+        assert "thinking, kept apart" not in record["scratchpad"]
+
+
+def test_the_rate_limit_headers_cap_the_calls_under_way():
+    async def play():
+        throttle = Throttle(16)
+        throttle.active = 16
+        throttle.answered(pushed_back=False, remaining=5)
+        assert throttle.limit == 5
+        throttle.answered(pushed_back=False, remaining=500)
+        assert throttle.limit > 5
+
+    asyncio.run(play())

@@ -9,7 +9,7 @@ from typing import Any
 from afanalysis.batches import ask_in_batches
 from afanalysis.calls import Answer, Call, Endpoint, Outcome, ask
 from afanalysis.journal import Journal
-from afanalysis.manifest import Manifest, text_hash
+from afanalysis.manifest import Manifest, sampling_hash, text_hash
 from afanalysis.money import Budget, refuse_unlimited
 from afanalysis.study import PlannedRollout, Study
 from afanalysis.transcripts import split
@@ -99,6 +99,7 @@ def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
 
 
 def _calls(study: Study, source: str) -> Iterator[Call]:
+    sampling = sampling_hash(study)
     for planned in study.plan():
         about = {
             "study": study.name,
@@ -112,6 +113,7 @@ def _calls(study: Study, source: str) -> Iterator[Call]:
             "source": source,
             "request": planned.request,
             "system": text_hash(planned.system),
+            "sampling": sampling,
         }
         yield Call(planned.key, request_of(planned, study), about)
 

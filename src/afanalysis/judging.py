@@ -16,6 +16,7 @@ from afanalysis.calls import Answer, Call, Endpoint, Outcome, ask
 from afanalysis.collection import ROLLOUTS
 from afanalysis.errors import InputError
 from afanalysis.journal import Journal, read_records
+from afanalysis.manifest import current_only
 from afanalysis.money import Budget, refuse_unlimited
 from afanalysis.study import JudgeSettings, stable_key
 
@@ -134,12 +135,11 @@ async def judge(
         As in `collect`; the budget is that of the whole study.
     """
     refuse_unlimited(endpoint, budget, [settings.model])
-    rollouts = folder / ROLLOUTS
-    total = settings.votes * sum(1 for record in read_records(rollouts) if _to_judge(record))
+    total = settings.votes * sum(1 for _ in _to_judge(folder))
     with Journal(folder / JUDGEMENTS) as journal:
         if budget:
             budget.begin(folder)
-        calls = _calls(settings, rollouts)
+        calls = _calls(settings, folder)
         if batch:
             return await ask_in_batches(
                 calls, journal, endpoint.client, _record, budget=budget, poll_seconds=poll_seconds
@@ -162,18 +162,18 @@ def judge_name(settings: JudgeSettings) -> str:
     return f"{settings.model}@{told[:8]}"
 
 
-def _to_judge(record: dict[str, Any]) -> bool:
-    return bool(record["valid"]) and record["stop_reason"] != "refusal"
+def _to_judge(folder: Path) -> Iterator[dict[str, Any]]:
+    for record in current_only(folder, read_records(folder / ROLLOUTS)):
+        if record["valid"] and record["stop_reason"] != "refusal":
+            yield record
 
 
-def _calls(settings: JudgeSettings, rollouts: Path) -> Iterator[Call]:
+def _calls(settings: JudgeSettings, folder: Path) -> Iterator[Call]:
     from anthropic import transform_schema
 
     forms = {name: transform_schema(verdict_form(name)) for name in BEHAVIOURS}
     name = judge_name(settings)
-    for record in read_records(rollouts):
-        if not _to_judge(record):
-            continue
+    for record in _to_judge(folder):
         setting = record["setting"]
         params = {
             "model": settings.model,

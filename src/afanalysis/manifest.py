@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,7 +63,7 @@ class Manifest:
             "study": study.model_dump(mode="json"),
             "planned": study.size,
             "collected": before.get("collected", 0),
-            "system_prompts": sorted(prompts),
+            "current": _current(study),
             "spend": before.get("spend"),
             "runs": [*before.get("runs", []), run],
         }
@@ -85,6 +86,44 @@ class Manifest:
                 "prices_as_of": str(budget.prices.as_of),
             }
         write_json(self.folder / "manifest.json", self.content)
+
+
+def _current(study: Study) -> dict[str, Any]:
+    """The hashes of what the study asks as it stands now."""
+    return {
+        "sampling": sampling_hash(study),
+        "systems": {
+            f"{setting} {variation}": text_hash(study.system_prompt(setting, variation))
+            for setting in study.settings
+            for variation in study.variations
+        },
+        "requests": {
+            setting: {one.prompt_id: text_hash(one.text) for one in study.requests(setting)}
+            for setting in study.settings
+        },
+    }
+
+
+def current_only(folder: Path, records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Those rollouts that were asked as the study now asks, so that no two versions of a prompt mix.
+
+    A rollout is passed over if the system prompt of its condition, its request or the sampling settings
+    have changed since, or its request has left the study.
+    """
+    current = _read(folder / "manifest.json").get("current")
+    for record in records:
+        if current is None or (
+            record["sampling"] == current["sampling"]
+            and record["system"] == current["systems"].get(f"{record['setting']} {record['variation']}")
+            and text_hash(record["request"])
+            == current["requests"].get(record["setting"], {}).get(record["prompt_id"])
+        ):
+            yield record
+
+
+def sampling_hash(study: Study) -> str:
+    """The name of a study's sampling settings."""
+    return text_hash(study.sampling.model_dump_json(exclude_none=True))
 
 
 def text_hash(text: str) -> str:

@@ -51,17 +51,19 @@ def tidy(folder: str | Path) -> pd.DataFrame:
     """The tidy table of a study's raw folder: its rollouts with their verdicts.
 
     A rollout without a verdict, with an undecided one, or not in the requested form has missing
-    outcomes; none is guessed. An answer that the API itself refused counts as refused.
+    outcomes; none is guessed. An answer that the API itself refused counts as refused. Rollouts of an
+    older version of a prompt are left out.
     """
     import pandas as pd
 
     from afanalysis.collection import ROLLOUTS
     from afanalysis.judging import verdicts
+    from afanalysis.manifest import current_only
 
     folder = Path(folder)
     judged = verdicts(folder)
     rows: list[dict[str, Any]] = []
-    for record in read_records(folder / ROLLOUTS):
+    for record in current_only(folder, read_records(folder / ROLLOUTS)):
         verdict = judged.get(record["key"], {})
         if record["stop_reason"] == "refusal":
             verdict = {

@@ -80,6 +80,7 @@ class Batch:
     created: datetime
     ends: float
     canceled: bool = False
+    results: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
@@ -141,6 +142,29 @@ class StandIn:
                 "output_tokens": min(written, body["max_tokens"]),
             },
         }
+
+    def results(self, batch: Batch) -> list[dict[str, Any]]:
+        """A batch's results, made when they are first asked for after its end."""
+        if batch.ended and not batch.results:
+            batch.results = [self._result(batch, request) for request in batch.requests]
+        return batch.results
+
+    def _result(self, batch: Batch, request: dict[str, Any]) -> dict[str, Any]:
+        custom_id = request["custom_id"]
+        luck = random.Random(f"{batch.id} {custom_id}").random()
+        problem = self.problem(request["params"])
+        if batch.canceled:
+            result: dict[str, Any] = {"type": "canceled"}
+        elif luck < self.faults.batch_expired:
+            result = {"type": "expired"}
+        elif problem or luck < self.faults.batch_expired + self.faults.batch_errored:
+            kind = "invalid_request_error" if problem else "api_error"
+            inner = {"type": kind, "message": problem or "asked for by the stand-in's faults"}
+            result = {"type": "errored", "error": {"type": "error", "error": inner}}
+        else:
+            message = self.message(request["params"], custom_id)
+            result = {"type": "succeeded", "message": message}
+        return {"custom_id": custom_id, "result": result}
 
     def _verdict(self, schema: dict[str, Any], user: str, draw: str) -> str:
         if self.chance.random() < self.faults.malformed:
@@ -328,7 +352,7 @@ class Batches(_Handler):
             ends=time.monotonic() + standin.faults.batch_seconds,
         )
         standin.batches[batch.id] = batch
-        self.reply(_described(batch, self.request.host))
+        self.reply(_described(self.standin, batch, self.request.host))
 
     def get(self) -> None:
         known = sorted(self.standin.batches.values(), key=lambda batch: batch.created, reverse=True)
@@ -339,7 +363,7 @@ class Batches(_Handler):
         page = known[:limit]
         self.reply(
             {
-                "data": [_described(batch, self.request.host) for batch in page],
+                "data": [_described(self.standin, batch, self.request.host) for batch in page],
                 "has_more": len(known) > limit,
                 "first_id": page[0].id if page else None,
                 "last_id": page[-1].id if page else None,
@@ -361,11 +385,11 @@ class OneBatch(_Handler):
         if batch is None:
             return
         if action is None:
-            self.reply(_described(batch, self.request.host))
+            self.reply(_described(self.standin, batch, self.request.host))
         elif action == "/results" and batch.ended:
             self.set_header("Content-Type", "application/x-jsonl")
-            for request in batch.requests:
-                self.write(json.dumps(self._result(batch, request)) + "\n")
+            for result in self.standin.results(batch):
+                self.write(json.dumps(result) + "\n")
             self.finish()
         else:
             self.fail(400, "the batch has not ended")
@@ -378,42 +402,22 @@ class OneBatch(_Handler):
             self.fail(404, f"no such action: {action}")
             return
         batch.canceled = not batch.ended or batch.canceled
-        self.reply(_described(batch, self.request.host))
-
-    def _result(self, batch: Batch, request: dict[str, Any]) -> dict[str, Any]:
-        standin, custom_id = self.standin, request["custom_id"]
-        luck = random.Random(f"{batch.id} {custom_id}").random()
-        problem = standin.problem(request["params"])
-        if batch.canceled:
-            result: dict[str, Any] = {"type": "canceled"}
-        elif luck < standin.faults.batch_expired:
-            result = {"type": "expired"}
-        elif problem or luck < standin.faults.batch_expired + standin.faults.batch_errored:
-            kind = "invalid_request_error" if problem else "api_error"
-            inner = {"type": kind, "message": problem or "asked for by the stand-in's faults"}
-            result = {"type": "errored", "error": {"type": "error", "error": inner}}
-        else:
-            message = standin.message(request["params"], custom_id)
-            result = {"type": "succeeded", "message": message}
-        return {"custom_id": custom_id, "result": result}
+        self.reply(_described(self.standin, batch, self.request.host))
 
 
-def _described(batch: Batch, host: str) -> dict[str, Any]:
+def _described(standin: StandIn, batch: Batch, host: str) -> dict[str, Any]:
     def stamp(moment: datetime) -> str:
         return moment.isoformat().replace("+00:00", "Z")
 
-    count = len(batch.requests)
-    left = 0 if batch.ended else count
+    kinds = Counter(row["result"]["type"] for row in standin.results(batch))
+    left = len(batch.requests) - kinds.total()
     return {
         "id": batch.id,
         "type": "message_batch",
         "processing_status": "ended" if batch.ended else "in_progress",
         "request_counts": {
             "processing": left,
-            "succeeded": 0 if batch.canceled else count - left,
-            "errored": 0,
-            "canceled": count if batch.canceled else 0,
-            "expired": 0,
+            **{kind: kinds[kind] for kind in ("succeeded", "errored", "canceled", "expired")},
         },
         "created_at": stamp(batch.created),
         "expires_at": stamp(batch.created + timedelta(hours=24)),
