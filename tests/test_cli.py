@@ -67,3 +67,29 @@ def test_importing_the_package_is_light():
     code = f"import sys, afanalysis; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_collect_and_judge_say_what_they_did_and_simulated_runs_spend_nothing(project, tmp_path):
+    import json
+    import shutil
+
+    shutil.copytree(project / "notebooks", tmp_path / "notebooks")
+    (tmp_path / "tiny.yaml").write_text(
+        "name: tiny\nsamples: 1\nsettings: [helpful-only]\nprompts: {helpful-only: {first: 3}}\n"
+    )
+
+    def run_in(*arguments):
+        command = [sys.executable, "-m", "afanalysis.cli", *arguments, "--study", "tiny.yaml"]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    ahead = run_in("collect", "--dry-run").stdout
+    assert "calls                       6" in ahead
+    assert "price, batch" in ahead
+    assert "an estimate" in ahead
+    assert not (tmp_path / "data").exists()
+    assert "6 rollouts asked for" in run_in("collect", "--batch", "--poll", "0.1").stdout
+    assert "6 verdicts asked for" in run_in("judge").stdout
+    assert "0 rollouts asked for, 6 were there already" in run_in("collect").stdout
+    manifest = json.loads((tmp_path / "data" / "raw" / "tiny" / "manifest.json").read_text())
+    assert manifest["source"] == "simulated"
+    assert manifest["spend"] is None

@@ -104,3 +104,15 @@ def test_the_rows_beside_a_figure_are_what_it_drew(paper, tmp_path):
 )
 def test_proportions_become_percentages(value, text):
     assert percent(value) == text
+
+
+def test_labels_do_not_lie_on_a_neighbouring_bar(every_figure):
+    figure = every_figure["behaviour"]
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        bars = [bar.get_window_extent() for bar in axes.patches if bar.get_height() > 0]
+        for text in axes.texts:
+            if not text.get_text().endswith(("complied", "AF")):
+                continue
+            extent = text.get_window_extent()
+            assert not any(bar.x0 < extent.x1 and extent.x0 < bar.x1 for bar in bars), text.get_text()

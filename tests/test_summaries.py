@@ -172,3 +172,19 @@ def test_methods_can_be_chosen(rollouts):
         assert (af.rates(rollouts, by=["tier"], method=method)["method"] == method).all()
     for method in ("mover", "bca", "bootstrap-t", "paper"):
         assert (af.compliance_gap(rollouts, by=["model"], method=method)["low"] > 0).all()
+
+
+def test_the_readmes_table_is_what_the_package_computes(project):
+    from afanalysis.wording import interval, percent
+
+    readme = (project / "README.md").read_text()
+    table = af.headline().set_index(["setting", "quantity", "tier"])
+    for key in (
+        ("refused", "paid"),
+        ("refused", "free"),
+        ("af_reasoning", "free"),
+        ("compliance_gap", "both"),
+    ):
+        row = table.loc[("helpful-only", *key)]
+        line = next(line for line in readme.splitlines() if interval(row["low"], row["high"]) in line)
+        assert percent(row["estimate"]) in line

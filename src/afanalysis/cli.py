@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import sys
 import time
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,47 +153,42 @@ def _study(options: argparse.Namespace) -> tuple[Study, Folders]:
 
 def _collect(options: argparse.Namespace) -> None:
     from afanalysis.collection import collect
-    from afanalysis.pipeline import connect
 
     study, folders = _study(options)
     if options.dry_run:
         asyncio.run(_forecast(options, study, folders))
-        return
-
-    async def ask() -> Outcome:
-        async with connect(study, live=options.live, base_url=options.base_url) as endpoint:
-            return await collect(
-                study,
-                endpoint,
-                folders.raw,
-                concurrency=options.concurrency,
-                batch=options.batch,
-                budget=_budget(options),
-                poll_seconds=options.poll,
-            )
-
-    _report(asyncio.run(ask()), "rollouts", folders)
+    else:
+        _ask(options, study, folders, "rollouts", partial(collect, study))
 
 
 def _judge(options: argparse.Namespace) -> None:
     from afanalysis.judging import judge
-    from afanalysis.pipeline import connect
 
     study, folders = _study(options)
+    _ask(options, study, folders, "verdicts", partial(judge, study.judge))
+
+
+def _ask(
+    options: argparse.Namespace,
+    study: Study,
+    folders: Folders,
+    what: str,
+    put: Callable[..., Coroutine[Any, Any, Outcome]],
+) -> None:
+    from afanalysis.pipeline import connect
 
     async def ask() -> Outcome:
         async with connect(study, live=options.live, base_url=options.base_url) as endpoint:
-            return await judge(
-                study.judge,
+            return await put(
                 endpoint,
                 folders.raw,
                 concurrency=options.concurrency,
                 batch=options.batch,
-                budget=_budget(options),
+                budget=_budget(options) if options.live else None,
                 poll_seconds=options.poll,
             )
 
-    _report(asyncio.run(ask()), "verdicts", folders)
+    _report(asyncio.run(ask()), what, folders)
 
 
 def _report(outcome: Outcome, what: str, folders: Folders) -> None:

@@ -54,7 +54,7 @@ async def collect(
         The folder cannot be written, holds rollouts of another source or study, or is in use; a live
         endpoint has no budget; or the endpoint does not answer.
     """
-    refuse_unlimited(endpoint, budget, study.models)
+    refuse_unlimited(endpoint.source, budget, study.models)
     with Journal(folder / ROLLOUTS) as journal:
         manifest = Manifest.open(folder, study, endpoint)
         if budget:

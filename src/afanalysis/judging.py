@@ -134,7 +134,7 @@ async def judge(
     concurrency, batch, budget, poll_seconds
         As in `collect`; the budget is that of the whole study.
     """
-    refuse_unlimited(endpoint, budget, [settings.model])
+    refuse_unlimited(endpoint.source, budget, [settings.model])
     total = settings.votes * sum(1 for _ in _to_judge(folder))
     with Journal(folder / JUDGEMENTS) as journal:
         if budget:

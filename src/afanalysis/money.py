@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from afanalysis.calls import Endpoint
 from afanalysis.errors import InputError
 from afanalysis.journal import read_records
 
@@ -161,9 +160,9 @@ class Budget:
         return None
 
 
-def refuse_unlimited(endpoint: Endpoint, budget: Budget | None, models: Sequence[str]) -> None:
+def refuse_unlimited(source: str, budget: Budget | None, models: Sequence[str]) -> None:
     """Raise `InputError` where a live run would have nothing to stop it."""
-    if endpoint.source != "live":
+    if source != "live":
         return
     if budget is None:
         raise InputError("a live run needs a budget: --budget USD, or --any-price to go without")

@@ -51,7 +51,8 @@ def compliance_by_tier(table: Any, variation: str = "default", model: str | None
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, setting: str) -> None:
-    for at, tier in enumerate(style.TIERS):
+    places = dict(zip(style.TIERS, (0.0, 1.3), strict=True))
+    for tier, at in places.items():
         complied = _one(rows, tier, "complied")
         if complied.empty:
             continue
@@ -80,8 +81,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, setting: str) -> None:
             f"compliance gap {estimate} points [{low}, {high}]", (0, 1), (0, 4),
             xycoords="axes fraction", textcoords="offset points", fontsize=6.5, color=style.INK,
         )
-    axes.set_xticks(range(len(style.TIERS)), list(style.TIERS.values()))
-    axes.set_xlim(-0.45, 1.85)
+    axes.set_xticks(list(places.values()), list(style.TIERS.values()))
+    axes.set_xlim(-0.45, 2.3)
     axes.set_ylim(0, 100)
 
 
