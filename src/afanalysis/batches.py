@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from afanalysis.calls import Answer, Call, Outcome, Record, stop_if_hopeless
+from afanalysis.calls import Answer, Call, Outcome, Record, ask, stop_if_hopeless
 from afanalysis.errors import InputError
 from afanalysis.journal import Journal, read_records
 from afanalysis.money import Budget
@@ -41,6 +41,36 @@ class _Sent:
     at: datetime
     id: str | None = None
     collected: bool = False
+
+
+async def ask_live_or_in_batches(
+    calls: Iterable[Call],
+    journal: Journal,
+    client: anthropic.AsyncAnthropic,
+    record: Record,
+    *,
+    batch: bool,
+    total: int,
+    description: str,
+    concurrency: int,
+    budget: Budget | None,
+    poll_seconds: float,
+) -> Outcome:
+    """Ask by `afanalysis.calls.ask`, or by `ask_in_batches` where `batch` is true."""
+    if batch:
+        return await ask_in_batches(
+            calls, journal, client, record, budget=budget, poll_seconds=poll_seconds
+        )
+    return await ask(
+        calls,
+        journal,
+        client,
+        record,
+        total=total,
+        concurrency=concurrency,
+        budget=budget,
+        description=description,
+    )
 
 
 async def ask_in_batches(

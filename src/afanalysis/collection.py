@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from afanalysis.batches import ask_in_batches
-from afanalysis.calls import Answer, Call, Endpoint, Outcome, ask
+from afanalysis.batches import ask_live_or_in_batches
+from afanalysis.calls import Answer, Call, Endpoint, Outcome
 from afanalysis.journal import Journal
 from afanalysis.manifest import Manifest, sampling_hash, text_hash
 from afanalysis.money import Budget, refuse_unlimited
@@ -61,24 +61,20 @@ async def collect(
             budget.begin(folder)
         calls = _calls(study, endpoint.source)
         try:
-            if batch:
-                outcome = await ask_in_batches(
-                    calls, journal, endpoint.client, _record, budget=budget, poll_seconds=poll_seconds
-                )
-            else:
-                outcome = await ask(
-                    calls,
-                    journal,
-                    endpoint.client,
-                    _record,
-                    total=study.size,
-                    concurrency=concurrency,
-                    budget=budget,
-                    description="rollouts",
-                )
+            return await ask_live_or_in_batches(
+                calls,
+                journal,
+                endpoint.client,
+                _record,
+                batch=batch,
+                total=study.size,
+                description="rollouts",
+                concurrency=concurrency,
+                budget=budget,
+                poll_seconds=poll_seconds,
+            )
         finally:
             manifest.close(len(journal.keys), budget)
-        return outcome
 
 
 def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:

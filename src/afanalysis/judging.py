@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from afanalysis.batches import ask_in_batches
-from afanalysis.calls import Answer, Call, Endpoint, Outcome, ask
+from afanalysis.batches import ask_live_or_in_batches
+from afanalysis.calls import Answer, Call, Endpoint, Outcome
 from afanalysis.collection import ROLLOUTS
 from afanalysis.errors import InputError
 from afanalysis.journal import Journal, read_records
@@ -140,19 +140,17 @@ async def judge(
         if budget:
             budget.begin(folder)
         calls = _calls(settings, folder)
-        if batch:
-            return await ask_in_batches(
-                calls, journal, endpoint.client, _record, budget=budget, poll_seconds=poll_seconds
-            )
-        return await ask(
+        return await ask_live_or_in_batches(
             calls,
             journal,
             endpoint.client,
             _record,
+            batch=batch,
             total=total,
+            description="verdicts",
             concurrency=concurrency,
             budget=budget,
-            description="verdicts",
+            poll_seconds=poll_seconds,
         )
 
 
