@@ -37,6 +37,7 @@ ROUNDS = 3
 class _Sent:
     """A batch as the log has it."""
 
+    name: str
     keys: list[str]
     at: datetime
     id: str | None = None
@@ -179,14 +180,15 @@ async def _send(chunk: list[Call], client: anthropic.AsyncAnthropic, log: Journa
         stop_if_hopeless(error, client, first=True)
         raise InputError(f"{client.base_url}: the batch was not accepted ({error})") from error
     _log(log, "sent", name=name, batch=batch.id)
-    return _Sent(keys, datetime.now(UTC), batch.id)
+    return _Sent(name, keys, datetime.now(UTC), batch.id)
 
 
 def _read_log(path: Path) -> list[_Sent]:
     found: dict[str, _Sent] = {}
     for row in read_records(path):
         if row["what"] == "sending":
-            found[row["name"]] = _Sent(row["keys"], datetime.fromisoformat(row["at"]))
+            at = datetime.fromisoformat(row["at"])
+            found[row["name"]] = _Sent(row["name"], row["keys"], at)
         elif row["what"] == "sent":
             found[row["name"]].id = row["batch"]
         elif row["what"] == "not sent":
@@ -204,7 +206,6 @@ async def _find_lost(
     lost = [one for one in sent if one.id is None]
     if not lost:
         return
-    names = {id(one): name for name, one in _names(log.path, lost)}
     known = {one.id for one in sent}
     since = min(one.at for one in lost) - timedelta(minutes=5)
     async for batch in client.messages.batches.list(limit=100):
@@ -221,19 +222,12 @@ async def _find_lost(
             first = await _first_result(batch.id, client, poll_seconds)
             if first in one.keys:
                 one.id = batch.id
-                _log(log, "sent", name=names[id(one)], batch=batch.id)
+                _log(log, "sent", name=one.name, batch=batch.id)
                 break
     for one in lost:
         if one.id is None:
-            _log(log, "not sent", name=names[id(one)])
+            _log(log, "not sent", name=one.name)
             sent.remove(one)
-
-
-def _names(path: Path, lost: list[_Sent]) -> Iterator[tuple[str, _Sent]]:
-    keys = {tuple(one.keys): one for one in lost}
-    for row in read_records(path):
-        if row["what"] == "sending" and tuple(row["keys"]) in keys:
-            yield row["name"], keys[tuple(row["keys"])]
 
 
 async def _first_result(

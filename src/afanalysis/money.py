@@ -131,11 +131,10 @@ class Budget:
     def begin(self, folder: Path) -> None:
         """Read what the study has spent already off its journals."""
         self.spend = Spend()
-        for path in sorted(folder.glob("*.jsonl")):
-            if path.name in ("rollouts.jsonl", "judgements.jsonl"):
-                for record in read_records(path):
-                    model = record.get("model") or str(record.get("judge", "")).split("@")[0]
-                    self.spend.add(self.prices, model, record, batch="batch" in record)
+        for path in (folder / "rollouts.jsonl", folder / "judgements.jsonl"):
+            for record in read_records(path) if path.exists() else ():
+                model = record.get("model") or str(record.get("judge", "")).split("@")[0]
+                self.spend.add(self.prices, model, record, batch="batch" in record)
 
     def refuse_unpriced(self, models: Sequence[str]) -> None:
         """Raise `InputError` where a limit in USD would not stop the calls."""

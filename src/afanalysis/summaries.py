@@ -196,6 +196,11 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
         `setting`, `variation`, `label`, `group`, `model`, `phase`, `tier`, `quantity`, `estimate`,
         `low`, `high` (proportions), `n`, `n_prompts`, `interval`, `source`, `warning`.
     """
+    return _estimates_and_gaps(data, level)[0]
+
+
+def _estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The estimates, and the gaps among them with all that `compliance_gap` says of them."""
     import pandas as pd
 
     with tidy.opened(data) as source:
@@ -209,10 +214,10 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     refused["estimate"] = 1 - refused["estimate"]
     refused["low"], refused["high"] = 1 - refused["high"], 1 - refused["low"]
     gaps = _gaps(counted[counted["outcome"] == "complied"], by, level)
-    gaps = gaps.rename(columns={"gap": "estimate"}).assign(
+    drawn = gaps.rename(columns={"gap": "estimate"}).assign(
         quantity="compliance_gap", tier="both", interval="t over prompts with pseudo-prompts, paired"
     )
-    table = pd.concat([found, refused, gaps], ignore_index=True)
+    table = pd.concat([found, refused, drawn], ignore_index=True)
     for name, usual in (("variation", "default"), ("setting", "helpful-only"), ("model", "model")):
         if name not in table:
             table[name] = usual
@@ -224,7 +229,7 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     )
     order = ["setting", "variation", "label", "group", "model", "phase", "tier", "quantity"]
     order += ["estimate", "low", "high", "n", "n_prompts", "interval", "source", "warning"]
-    return table[order]
+    return table[order], gaps
 
 
 def as_estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
@@ -266,7 +271,7 @@ def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFr
 
     if form not in ("table", "latex", "markdown"):
         raise ValueError(f"form is {form!r}; use 'table', 'latex' or 'markdown'")
-    found = estimates(data, level=level)
+    found, wide = _estimates_and_gaps(data, level)
     keys = ["model", "setting", "variation"]
     names = {
         ("refused", "free"): "refused_free",
@@ -276,7 +281,6 @@ def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFr
         ("af_reasoning", "free"): "af_free",
         ("compliance_gap", "both"): "gap",
     }
-    wide = compliance_gap(data, level=level)
     for key in keys:
         if key not in wide:
             wide[key] = found[key].iloc[0]
@@ -287,7 +291,7 @@ def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFr
             places = zip(*(table[key] for key in keys), strict=True)
             table[name + suffix] = [part.loc[place, end] for place in places]
     table["p_value"], table["p_holm"] = wide["p_value"], wide["p_holm"]
-    table["source"], table["warning"] = sources(data), wide["warning"]
+    table["source"], table["warning"] = found["source"].iloc[0], wide["warning"]
     if form == "table":
         return table
     shown = table[keys].astype(str)

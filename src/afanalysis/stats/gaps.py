@@ -242,7 +242,7 @@ def gap(
     else:
         low, high = (float(end) for end in gap_interval(counts, level, method))
     both = (nf > 0) & (np_ > 0)
-    prompts = int(((nf > 0) | (np_ > 0)).sum())
+    prompts = int(counts.prompts)
     p_value = float("nan")
     if both.any():
         differences = sf[both] / nf[both] - sp[both] / np_[both]
