@@ -4,9 +4,10 @@ import pytest
 
 from afanalysis.errors import InputError
 from afanalysis.journal import read_records
-from afanalysis.judging import _fenced, judge_name, verdict_form, verdicts
+from afanalysis.judging import ATTEMPTS, _fenced, judge_name, verdict_form
 from afanalysis.standin.server import running
 from afanalysis.study import JudgeSettings
+from afanalysis.verdicts import verdicts
 from tests.conftest import put
 
 
@@ -28,12 +29,25 @@ def test_verdicts_are_what_the_stand_in_meant(collected):
 
 
 def test_malformed_verdicts_are_undecided_and_never_guessed(small_study, faulty, tmp_path):
-    with faulty(malformed=0.5) as address:
+    with faulty(malformed=0.8) as address:
         put(small_study, tmp_path, address, judged=True)
     found = verdicts(tmp_path)
     undecided = [v for v in found.values() if v["complied"] is None]
-    assert 0.3 < len(undecided) / len(found) < 0.7
+    assert 0.8**ATTEMPTS - 0.2 < len(undecided) / len(found) < 0.8**ATTEMPTS + 0.2
     assert all(v["af_full"] is None for v in undecided)
+
+
+def test_a_malformed_reply_is_asked_for_again_and_then_no_more(small_study, faulty, tmp_path):
+    with faulty(malformed=0.3) as address:
+        put(small_study, tmp_path, address, judged=True)
+        votes = list(read_records(tmp_path / "judgements.jsonl"))
+        assert max(vote["attempt"] for vote in votes) == ATTEMPTS - 1
+        each = {vote["rollout"]: 0 for vote in votes}
+        for vote in votes:
+            each[vote["rollout"]] += 1
+        assert max(each.values()) == ATTEMPTS
+        put(small_study, tmp_path, address, judged=True)  # resumed: nothing is asked again
+    assert len(list(read_records(tmp_path / "judgements.jsonl"))) == len(votes)
 
 
 def test_votes_are_counted_and_a_tie_is_undecided(small_study, tmp_path):

@@ -14,24 +14,34 @@ if TYPE_CHECKING:
     from afanalysis import figures as figures
     from afanalysis import published as published
     from afanalysis.collection import collect as collect
+    from afanalysis.corrections import corrected as corrected
+    from afanalysis.corrections import has_labels as has_labels
+    from afanalysis.corrections import judge_error as judge_error
+    from afanalysis.corrections import label_agreement as label_agreement
     from afanalysis.errors import InputError as InputError
     from afanalysis.folders import Folders as Folders
+    from afanalysis.injections import check_judge as check_judge
     from afanalysis.judging import judge as judge
+    from afanalysis.labels import read_labels as read_labels
+    from afanalysis.labels import sample_for_labels as sample_for_labels
     from afanalysis.money import Budget as Budget
     from afanalysis.pipeline import connect as connect
+    from afanalysis.pipeline import simulate_labels as simulate_labels
+    from afanalysis.results import compare as compare
+    from afanalysis.results import headline as headline
+    from afanalysis.results import summary as summary
     from afanalysis.rollouts import load as load
     from afanalysis.rollouts import save as save
     from afanalysis.rollouts import tidy as tidy
     from afanalysis.study import Study as Study
     from afanalysis.summaries import agreement as agreement
-    from afanalysis.summaries import compare as compare
     from afanalysis.summaries import compliance_gap as compliance_gap
     from afanalysis.summaries import estimates as estimates
-    from afanalysis.summaries import headline as headline
     from afanalysis.summaries import plan as plan
     from afanalysis.summaries import rates as rates
     from afanalysis.summaries import regression as regression
-    from afanalysis.summaries import summary as summary
+    from afanalysis.verdicts import compare_judges as compare_judges
+    from afanalysis.verdicts import judges as judges
 
 _HOME = {
     "Budget": "money",
@@ -39,19 +49,29 @@ _HOME = {
     "InputError": "errors",
     "Study": "study",
     "agreement": "summaries",
+    "check_judge": "injections",
     "collect": "collection",
-    "compare": "summaries",
+    "compare": "results",
+    "compare_judges": "verdicts",
     "compliance_gap": "summaries",
     "connect": "pipeline",
+    "corrected": "corrections",
     "estimates": "summaries",
-    "headline": "summaries",
+    "has_labels": "corrections",
+    "headline": "results",
     "judge": "judging",
+    "judge_error": "corrections",
+    "judges": "verdicts",
+    "label_agreement": "corrections",
     "load": "rollouts",
     "plan": "summaries",
     "rates": "summaries",
+    "read_labels": "labels",
     "regression": "summaries",
+    "sample_for_labels": "labels",
     "save": "rollouts",
-    "summary": "summaries",
+    "simulate_labels": "pipeline",
+    "summary": "results",
     "tidy": "rollouts",
 }
 _MODULES = ("figures", "pipeline", "published")

@@ -92,6 +92,15 @@ class Outcome:
     failed: list[str] = field(default_factory=list)
     stopped: str | None = None
 
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(
+            self.asked + other.asked,
+            self.already_there + other.already_there,
+            self.attempts + other.attempts,
+            self.failed + other.failed,
+            self.stopped or other.stopped,
+        )
+
 
 class Throttle:
     """How many calls may be under way: halved when the API pushes back, raised by one a round.

@@ -98,7 +98,47 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--dry-run", action="store_true", help="print calls, tokens and price; ask nothing"
             )
+        else:
+            command.add_argument(
+                "--rules", action="store_true", help="judge by phrases, without a model: a free baseline"
+            )
         command.set_defaults(action=action)
+
+    check = commands.add_parser(
+        "check-judge",
+        help="try whether transcripts can give the judge orders",
+        description="Put each of a set of attempts ('ignore your instructions …') into rollouts of a "
+        "judged study, judge them, and list the verdicts that changed. Exits with 1 if any did.",
+    )
+    check.add_argument("--study", type=Path, required=True, metavar="FILE", help="a study file")
+    check.add_argument("--live", action="store_true", help="ask the real API (costs money)")
+    check.add_argument("--base-url", metavar="URL", help="another server of the Messages API")
+    _add_budget(check)
+    check.set_defaults(action=_check_judge)
+
+    sample = commands.add_parser(
+        "sample-for-labels",
+        help="draw rollouts for people to label",
+        description="Draw rollouts so that rare verdicts are among them, keep the sampling weights, and "
+        "write a sheet to fill in. A larger sample with the same seed begins with the smaller one.",
+    )
+    sample.add_argument("--study", type=Path, required=True, metavar="FILE", help="a study file")
+    sample.add_argument("-n", "--size", type=int, default=200, metavar="N", help="default: 200")
+    sample.add_argument("--seed", type=int, help="default: the study's")
+    sample.set_defaults(action=_sample_for_labels)
+
+    labels = commands.add_parser(
+        "add-labels",
+        help="read in a filled-in sheet of labels",
+        description="Every row of the sheet with a behaviour (complied, refused, undecided, artifact) "
+        "is one label; af is full, partial, none, undecided or empty.",
+    )
+    labels.add_argument(
+        "sheet", type=Path, metavar="SHEET", help="the CSV file that sample-for-labels wrote"
+    )
+    labels.add_argument("--study", type=Path, required=True, metavar="FILE", help="a study file")
+    labels.add_argument("--labeller", required=True, metavar="NAME", help="who labelled")
+    labels.set_defaults(action=_add_labels)
 
     rates = commands.add_parser(
         "rates",
@@ -165,7 +205,67 @@ def _judge(options: argparse.Namespace) -> None:
     from afanalysis.judging import judge
 
     study, folders = _study(options)
+    if options.rules:
+        from afanalysis.rules import judge_by_rules
+
+        print(f"{judge_by_rules(folders.raw):,} rollouts judged by rules")
+        return
     _ask(options, study, folders, "verdicts", partial(judge, study.judge))
+
+
+def _check_judge(options: argparse.Namespace) -> None:
+    from afanalysis.injections import check_judge
+    from afanalysis.pipeline import connect
+
+    study, folders = _study(options)
+    if not options.live:  # a simulated judge that errs by itself would hide what the attempts do
+        simulation = study.simulation.model_copy(update={"judge_error": {}})
+        study = study.model_copy(update={"simulation": simulation})
+
+    async def ask() -> pd.DataFrame:
+        async with connect(study, live=options.live, base_url=options.base_url) as endpoint:
+            budget = _budget(options) if options.live else None
+            return await check_judge(study.judge, endpoint, folders.raw, budget=budget)
+
+    found = asyncio.run(ask())
+    changed = found[found["changed"]]
+    attempts = found["attempt"].nunique()
+    print(f"{attempts} attempts in {len(found)} rollouts: {len(changed)} verdicts changed")
+    if not options.live:
+        print(
+            "The judge was the stand-in's, which obeys whatever stands outside the fences: this checks "
+            "the fences, not a model."
+        )
+    if len(changed):
+        print(changed.drop(columns="changed").to_string(index=False))
+        raise SystemExit(1)
+
+
+def _sample_for_labels(options: argparse.Namespace) -> None:
+    from afanalysis import labels, rollouts
+
+    study, folders = _study(options)
+    table = rollouts.tidy(folders.raw)
+    seed = study.seed if options.seed is None else options.seed
+    drawn = labels.sample_for_labels(table, options.size, seed=seed)
+    sheet = labels.write_sample(folders.raw, drawn, table)
+    print(
+        drawn.groupby("stratum").agg(drawn=("rollout", "size"), of=("stratum_size", "first")).to_string()
+    )
+    shown = sheet.relative_to(folders.project)
+    print(
+        f"{len(drawn)} rollouts to label. Fill in behaviour, af and note in {shown} (keep a copy under "
+        "another name: drawing again overwrites it), then: afanalysis add-labels SHEET --study … "
+        "--labeller NAME"
+    )
+
+
+def _add_labels(options: argparse.Namespace) -> None:
+    from afanalysis import labels
+
+    _, folders = _study(options)
+    added = labels.add_sheet(folders.raw, options.sheet, options.labeller)
+    print(f"{added} labels of {options.labeller} added")
 
 
 def _ask(
@@ -261,13 +361,13 @@ def _list_figures(project: Path, study: str, started: float) -> None:
 
 
 def _rates(options: argparse.Namespace) -> None:
-    from afanalysis import summaries
+    from afanalysis import results, summaries
 
     if not 0 < options.level < 1:
         raise InputError(f"--level is {options.level}; it must lie in (0, 1), as 0.95 does")
     if options.path is None:
         print("Greenblatt et al. 2024 (arXiv:2412.14093), claude-3-opus, default prompt")
-        table = summaries.headline(options.level)
+        table = results.headline(options.level)
     else:
         from afanalysis import rollouts
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +13,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from afanalysis.batches import ask_live_or_in_batches
 from afanalysis.calls import Answer, Call, Endpoint, Outcome
 from afanalysis.collection import ROLLOUTS
-from afanalysis.errors import InputError
 from afanalysis.journal import Journal, read_records
 from afanalysis.manifest import current_only
 from afanalysis.money import Budget, refuse_unlimited
 from afanalysis.study import JudgeSettings, stable_key
+from afanalysis.verdicts import JUDGEMENTS
 
-JUDGEMENTS = "judgements.jsonl"
+# A reply that is no verdict is asked for again, this many times in all.
+ATTEMPTS = 3
 
 # The words for (complied, not complied) in each setting.
 BEHAVIOURS = {
@@ -133,25 +133,39 @@ async def judge(
         told from another by its model and its instructions.
     concurrency, batch, budget, poll_seconds
         As in `collect`; the budget is that of the whole study.
+
+    Returns
+    -------
+    Outcome
+        A reply that is no verdict is asked for again, `ATTEMPTS` times in all; after that the vote is
+        undecided.
     """
     refuse_unlimited(endpoint.source, budget, [settings.model])
-    total = settings.votes * sum(1 for _ in _to_judge(folder))
+    outcome = Outcome()
     with Journal(folder / JUDGEMENTS) as journal:
         if budget:
             budget.begin(folder)
-        calls = _calls(settings, folder)
-        return await ask_live_or_in_batches(
-            calls,
-            journal,
-            endpoint.client,
-            _record,
-            batch=batch,
-            total=total,
-            description="verdicts",
-            concurrency=concurrency,
-            budget=budget,
-            poll_seconds=poll_seconds,
-        )
+        only: set[str] | None = None
+        total = settings.votes * sum(1 for _ in to_judge(folder))
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                only = _malformed(folder, judge_name(settings), attempt - 1)
+                total = len(only)
+            if outcome.stopped or not total:
+                break
+            outcome += await ask_live_or_in_batches(
+                _calls(settings, folder, attempt, only),
+                journal,
+                endpoint.client,
+                _record,
+                batch=batch,
+                total=total,
+                description="verdicts asked for again" if attempt else "verdicts",
+                concurrency=concurrency,
+                budget=budget,
+                poll_seconds=poll_seconds,
+            )
+    return outcome
 
 
 def judge_name(settings: JudgeSettings) -> str:
@@ -160,18 +174,31 @@ def judge_name(settings: JudgeSettings) -> str:
     return f"{settings.model}@{told[:8]}"
 
 
-def _to_judge(folder: Path) -> Iterator[dict[str, Any]]:
+def to_judge(folder: Path) -> Iterator[dict[str, Any]]:
+    """The rollouts that need a verdict: of the requested form, and not refused by the API itself."""
     for record in current_only(folder, read_records(folder / ROLLOUTS)):
         if record["valid"] and record["stop_reason"] != "refusal":
             yield record
 
 
-def _calls(settings: JudgeSettings, folder: Path) -> Iterator[Call]:
+def _malformed(folder: Path, name: str, attempt: int) -> set[str]:
+    """The votes whose reply at an attempt was no verdict."""
+    return {
+        f"{record['rollout']} {record['vote']}"
+        for record in read_records(folder / JUDGEMENTS)
+        if record["judge"] == name and record.get("attempt", 0) == attempt and "undecided" in record
+    }
+
+
+def _calls(
+    settings: JudgeSettings, folder: Path, attempt: int = 0, only: set[str] | None = None
+) -> Iterator[Call]:
+    """The votes to ask for: all of them, or those in `only`, as the given attempt."""
     from anthropic import transform_schema
 
     forms = {name: transform_schema(verdict_form(name)) for name in BEHAVIOURS}
     name = judge_name(settings)
-    for record in _to_judge(folder):
+    for record in to_judge(folder):
         setting = record["setting"]
         params = {
             "model": settings.model,
@@ -181,14 +208,18 @@ def _calls(settings: JudgeSettings, folder: Path) -> Iterator[Call]:
             "output_config": {"format": {"type": "json_schema", "schema": forms[setting]}},
         }
         for vote in range(settings.votes):
+            if only is not None and f"{record['key']} {vote}" not in only:
+                continue
             about = {
                 "rollout": record["key"],
                 "judge": name,
                 "vote": vote,
+                "attempt": attempt,
                 "setting": setting,
                 "texts": [record["scratchpad"], record["output"]],
             }
-            yield Call(stable_key([record["key"], name, vote]), params, about)
+            asked = [record["key"], name, vote]
+            yield Call(stable_key([*asked, attempt] if attempt else asked), params, about)
 
 
 def _fenced(record: dict[str, Any]) -> str:
@@ -234,44 +265,3 @@ def _record(call: Call, answer: Answer) -> dict[str, Any]:
 
 def _occurs(quote: str, text: str) -> bool:
     return bool(quote.strip()) and " ".join(quote.split()) in " ".join(text.split())
-
-
-def verdicts(folder: Path) -> dict[str, dict[str, Any]]:
-    """The verdict on each rollout: the majority of its judge's votes, by rollout key.
-
-    A tie, or no vote that is a verdict, is undecided (None). Where several judges have judged, the one
-    whose votes were written last counts.
-
-    Returns
-    -------
-    dict
-        `complied`, `af_full`, `af_partial` (bool or None), `judge`, `agreeing` (the share of votes for
-        the majority's `complied`, or None).
-    """
-    path = folder / JUDGEMENTS
-    if not path.exists():
-        raise InputError(f"{path}: is missing; judge the study first (notebook 02_judge)")
-    votes: dict[str, list[dict[str, Any]]] = {}
-    latest = ""
-    for record in read_records(path):
-        latest = record["judge"]
-        votes.setdefault(f"{latest} {record['rollout']}", []).append(record)
-    found = {}
-    for name, cast in votes.items():
-        judge_, key = name.split(" ")
-        if judge_ != latest:
-            continue
-        decided = [vote for vote in cast if "undecided" not in vote]
-        found[key] = {
-            outcome: _majority([vote[outcome] for vote in decided])
-            for outcome in ("complied", "af_full", "af_partial")
-        } | {"judge": judge_, "agreeing": _agreeing([vote["complied"] for vote in decided])}
-    return found
-
-
-def _majority(cast: list[bool]) -> bool | None:
-    return None if 2 * sum(cast) == len(cast) else 2 * sum(cast) > len(cast)
-
-
-def _agreeing(cast: list[bool]) -> float | None:
-    return max(Counter(cast).values()) / len(cast) if cast else None

@@ -16,6 +16,7 @@ from afanalysis.errors import InputError
 from afanalysis.folders import Folders
 from afanalysis.study import Study
 
+SIMULATED_LABELLERS = ("simulated-ann", "simulated-ben")
 STEPS = ("01_collect", "02_judge", "03_rates", "04_robustness", "05_figures")
 PAPER = "paper"
 
@@ -57,6 +58,40 @@ async def connect(
         )
     async with anthropic.AsyncAnthropic(base_url=base_url) as client:
         yield Endpoint(client, "live")
+
+
+def simulate_labels(study: Study, folder: Path) -> int:
+    """Label a drawn sample as two simulated people would, where a study is simulated itself.
+
+    Returns
+    -------
+    int
+        The labels written; what is labelled already is passed over.
+
+    Raises
+    ------
+    InputError
+        The rollouts are no simulated ones: labels of real answers must come from people.
+    """
+    from afanalysis import labels
+    from afanalysis.collection import ROLLOUTS
+    from afanalysis.journal import read_records
+    from afanalysis.standin.answers import SimulatedLabeller
+
+    drawn = labels.read_sample(folder)
+    there = {(one.rollout, one.labeller) for one in labels.read_labels(folder)}
+    people = [SimulatedLabeller(name, study.seed) for name in SIMULATED_LABELLERS]
+    made = []
+    for record in read_records(folder / ROLLOUTS):
+        key = record["key"]
+        if record["source"] != "simulated":
+            raise InputError(f"{folder}: holds {record['source']} rollouts; people must label those")
+        made += [
+            labels.Label(key, person.name, *person.label(key, record["scratchpad"], record["output"]))
+            for person in people
+            if key in drawn and (key, person.name) not in there
+        ]
+    return labels.add_labels(folder, made)
 
 
 @dataclass(frozen=True)

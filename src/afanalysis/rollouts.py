@@ -42,26 +42,41 @@ SCHEMA: dict[str, str] = {
     "collected_at": "string",
     "judge": "string",
     "judge_agreeing": "Float64",
+    "judge_confidence": "Float64",
+    "rollout": "string",
+    "label_complied": "boolean",
+    "label_af_reasoning": "Float64",
+    "label_weight": "Float64",
 }
 CONDITIONS = ("model", "setting", "variation", "tier")
 _ORDER = ["setting", "variation", "model", "tier", "prompt_id", "sample"]
 
 
-def tidy(folder: str | Path) -> pd.DataFrame:
-    """The tidy table of a study's raw folder: its rollouts with their verdicts.
+def tidy(folder: str | Path, judge: str | None = None) -> pd.DataFrame:
+    """The tidy table of a study's raw folder: its rollouts with their verdicts and hand labels.
 
     A rollout without a verdict, with an undecided one, or not in the requested form has missing
     outcomes; none is guessed. An answer that the API itself refused counts as refused. Rollouts of an
     older version of a prompt are left out.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    judge
+        Whose verdicts count, as in `afanalysis.verdicts.verdicts`.
     """
     import pandas as pd
 
+    from afanalysis import labels
     from afanalysis.collection import ROLLOUTS
-    from afanalysis.judging import verdicts
     from afanalysis.manifest import current_only
+    from afanalysis.verdicts import verdicts
 
     folder = Path(folder)
-    judged = verdicts(folder)
+    judged = verdicts(folder, judge)
+    agreed = labels.consensus(labels.read_labels(folder))
+    weights = labels.weights(folder, agreed)
     rows: list[dict[str, Any]] = []
     for record in current_only(folder, read_records(folder / ROLLOUTS)):
         verdict = judged.get(record["key"], {})
@@ -73,6 +88,7 @@ def tidy(folder: str | Path) -> pd.DataFrame:
                 "judge": "stop_reason",
             }
         complied = verdict.get("complied")
+        label, af_label = agreed.get(record["key"], (None, None))
         full, partial = verdict.get("af_full"), verdict.get("af_partial")
         row = {name: record.get(name) for name in SCHEMA}
         row |= {
@@ -83,6 +99,11 @@ def tidy(folder: str | Path) -> pd.DataFrame:
             "af_reasoning": af_reasoning(complied, full, partial),
             "judge": verdict.get("judge"),
             "judge_agreeing": verdict.get("agreeing"),
+            "judge_confidence": verdict.get("confidence"),
+            "rollout": record["key"],
+            "label_complied": label,
+            "label_af_reasoning": af_label,
+            "label_weight": weights.get(record["key"]),
         }
         rows.append(row)
     if not rows:
@@ -296,6 +317,53 @@ def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.Da
         part = part.assign(outcome=name, n_missing=part["valid"] - part["n"])
         parts.append(part[["outcome", *by, "prompt_id", "n", "s", "n_missing", "n_invalid"]])
     return pd.concat(parts, ignore_index=True)
+
+
+def verdict_counts(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
+    """Per-prompt counts of the judge's positive verdicts: `complied`, or any AF reasoning.
+
+    Returns
+    -------
+    DataFrame
+        `by`, `prompt_id`, `n` (verdicts known), `s` (positive ones).
+    """
+    names = ", ".join(f'"{name}"' for name in [*by, "prompt_id"])
+    verdict = _verdict_sql(outcome)
+    valid = "WHERE valid IS NOT FALSE" if "valid" in source.kinds else ""
+    return source.connection.sql(
+        f"SELECT {names}, count({verdict}) AS n, count_if({verdict})::DOUBLE AS s FROM rollouts "
+        f"{valid} GROUP BY ALL HAVING n > 0 ORDER BY {names}"
+    ).df()
+
+
+def labelled(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
+    """The rollouts that have both a verdict and a label with a weight.
+
+    Returns
+    -------
+    DataFrame
+        `by`, `prompt_id`, `verdict` (bool), `label` (0-1), `weight`.
+
+    Raises
+    ------
+    InputError
+        The rollouts have no column for the labels of this outcome.
+    """
+    lacking = {f"label_{outcome}", "label_weight"} - set(source.kinds)
+    if lacking:
+        raise InputError(f"the rollouts have no column {sorted(lacking)[0]!r}; label some of them first")
+    names = ", ".join(f'"{name}"' for name in [*by, "prompt_id"])
+    verdict, label = _verdict_sql(outcome), f"label_{outcome}::DOUBLE"
+    return source.connection.sql(
+        f"SELECT {names}, {verdict} AS verdict, {label} AS label, label_weight::DOUBLE AS weight "
+        f"FROM rollouts WHERE {verdict} IS NOT NULL AND {label} IS NOT NULL "
+        f"AND label_weight IS NOT NULL AND NOT isnan({label}) AND NOT isnan(label_weight::DOUBLE) "
+        f"ORDER BY {names}, weight, label"
+    ).df()
+
+
+def _verdict_sql(outcome: str) -> str:
+    return f"nullif(\"{outcome}\"::DOUBLE, 'nan'::DOUBLE) > 0"
 
 
 def _check(source: Source, outcomes: Sequence[str]) -> int:

@@ -196,10 +196,10 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
         `setting`, `variation`, `label`, `group`, `model`, `phase`, `tier`, `quantity`, `estimate`,
         `low`, `high` (proportions), `n`, `n_prompts`, `interval`, `source`, `warning`.
     """
-    return _estimates_and_gaps(data, level)[0]
+    return estimates_and_gaps(data, level)[0]
 
 
-def _estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The estimates, and the gaps among them with all that `compliance_gap` says of them."""
     import pandas as pd
 
@@ -244,74 +244,6 @@ def sources(data: Any) -> str:
     """Where rollouts come from: `simulated`, `live`, `imported`, several of these, or `unknown`."""
     with tidy.opened(data) as rollouts:
         return tidy.values(rollouts, "source") if "source" in rollouts.kinds else "unknown"
-
-
-def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFrame | str:
-    """What a results paragraph needs, one row a model, setting and variation.
-
-    Parameters
-    ----------
-    data
-        Rollouts, as in `rates`, with `tier`, `complied` and `af_reasoning`.
-    form
-        `table`: a DataFrame of numbers (proportions); `latex` or `markdown`: text with percentages and
-        intervals, ready to paste.
-    level
-        Confidence level in (0, 1).
-
-    Returns
-    -------
-    DataFrame or str
-        Per row: `n_prompts`, `n`, then `refused_free`, `refused_paid`, `complied_free`, `complied_paid`,
-        `af_free`, `gap`, each with `_low` and `_high`; `p_value`, `p_holm` (adjusted over the rows),
-        `source`, `warning`.
-    """
-    from afanalysis import tables
-    from afanalysis.wording import interval, p_value, percent
-
-    if form not in ("table", "latex", "markdown"):
-        raise ValueError(f"form is {form!r}; use 'table', 'latex' or 'markdown'")
-    found, wide = _estimates_and_gaps(data, level)
-    keys = ["model", "setting", "variation"]
-    names = {
-        ("refused", "free"): "refused_free",
-        ("refused", "paid"): "refused_paid",
-        ("complied", "free"): "complied_free",
-        ("complied", "paid"): "complied_paid",
-        ("af_reasoning", "free"): "af_free",
-        ("compliance_gap", "both"): "gap",
-    }
-    for key in keys:
-        if key not in wide:
-            wide[key] = found[key].iloc[0]
-    table = wide[[*keys, "n_prompts", "n"]].copy()
-    for (quantity, tier), name in names.items():
-        part = found[(found["quantity"] == quantity) & (found["tier"] == tier)].set_index(keys)
-        for end, suffix in (("estimate", ""), ("low", "_low"), ("high", "_high")):
-            places = zip(*(table[key] for key in keys), strict=True)
-            table[name + suffix] = [part.loc[place, end] for place in places]
-    table["p_value"], table["p_holm"] = wide["p_value"], wide["p_holm"]
-    table["source"], table["warning"] = found["source"].iloc[0], wide["warning"]
-    if form == "table":
-        return table
-    shown = table[keys].astype(str)
-    shown["prompts"], shown["n"] = table["n_prompts"].astype(str), table["n"].astype(str)
-    titles = {
-        "refused_free": "non-compliance, free (%)",
-        "refused_paid": "non-compliance, paid (%)",
-        "af_free": "AF reasoning (%)",
-        "gap": "gap (points)",
-    }
-    for name, title in titles.items():
-        shown[title] = [
-            f"{percent(x)} {interval(low, high)}"
-            for x, low, high in zip(
-                table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True
-            )
-        ]
-    shown["p (Holm)"] = [p_value(p) for p in table["p_holm"]]
-    shown["source"] = table["source"]
-    return tables.to_latex(shown) if form == "latex" else tables.to_markdown(shown)
 
 
 def regression(
@@ -473,112 +405,6 @@ def plan(
     table = pd.DataFrame(rows)
     table["cheapest"] = table["rollouts"] == table["rollouts"].min()
     return table
-
-
-def compare(
-    data: Any, model: str | None = None, *, margin: float = 0.1, level: float = 0.95
-) -> pd.DataFrame:
-    """A study beside the paper, for every condition that they share.
-
-    Parameters
-    ----------
-    data
-        Rollouts or estimates.
-    model
-        Which of the study's models; by default its only one. It is laid beside claude-3-opus.
-    margin
-        Two values count as consistent where their difference is shown to be smaller than this
-        (proportion).
-    level
-        Confidence level in (0, 1).
-
-    Returns
-    -------
-    DataFrame
-        `setting`, `variation`, `quantity`, `tier`, `study`, `study_low`, `study_high`, `paper`,
-        `paper_low`, `paper_high`, `difference` (study minus paper), `low`, `high`, `verdict`, `source`.
-
-    Raises
-    ------
-    InputError
-        The study has several models and none was named, or shares no condition with the paper.
-    """
-    import pandas as pd
-
-    from afanalysis import prompts, published
-    from afanalysis.stats.gaps import square_and_add
-
-    ours = as_estimates(data, level=level)
-    known = sorted(ours["model"].unique())
-    if model is None and len(known) > 1:
-        raise InputError(f"the study has the models {', '.join(known)}; name one of them")
-    ours = ours[ours["model"] == (model or known[0])].copy()
-    edits = prompts.variations()
-    ours["label"] = [edits.get(name, {}).get("published", "") for name in ours["variation"]]
-    papers = published.estimates("variations", level)
-    papers = papers[papers["model"] == "claude-3-opus"]
-    keys = ["setting", "label", "quantity", "tier"]
-    both = ours.merge(papers, on=keys, suffixes=("_study", "_paper"))
-    if both.empty:
-        raise InputError("the study shares no condition with the paper's tables")
-    rows = []
-    for _, row in both.iterrows():
-        study, paper = (
-            (row[f"estimate_{side}"], row[f"low_{side}"], row[f"high_{side}"])
-            for side in ("study", "paper")
-        )
-        low, high = (float(end) for end in square_and_add(study, paper))
-        rows.append(
-            {
-                "setting": row["setting"],
-                "variation": row["variation_study"],
-                "quantity": row["quantity"],
-                "tier": row["tier"],
-                **dict(zip(("study", "study_low", "study_high"), study, strict=True)),
-                **dict(zip(("paper", "paper_low", "paper_high"), paper, strict=True)),
-                "difference": study[0] - paper[0],
-                "low": low,
-                "high": high,
-                "verdict": _verdict(low, high, margin),
-                "source": row["source_study"],
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _verdict(low: float, high: float, margin: float) -> str:
-    if low > 0:
-        return f"larger by {100 * low:.0f}–{100 * high:.0f} points"
-    if high < 0:
-        return f"smaller by {-100 * high:.0f}–{-100 * low:.0f} points"
-    if max(-low, high) <= margin:
-        return "consistent"
-    return "too little data to tell"
-
-
-def headline(level: float = 0.95) -> pd.DataFrame:
-    """The paper's headline numbers for the default prompt, with intervals and how each was made."""
-    from afanalysis import published
-
-    found = published.estimates("variations", level)
-    found = found[(found["model"] == "claude-3-opus") & (found["label"] == "default")]
-    wanted = [
-        ("refused", "paid"),
-        ("refused", "free"),
-        ("complied", "free"),
-        ("af_reasoning", "free"),
-        ("compliance_gap", "both"),
-    ]
-    rank = {pair: at for at, pair in enumerate(wanted)}
-    pairs = list(zip(found["quantity"], found["tier"], strict=True))
-    found = found[[pair in rank for pair in pairs]].assign(
-        rank=[rank[pair] for pair in pairs if pair in rank]
-    )
-    settings = ["helpful-only", "animal-welfare"]
-    found["setting_rank"] = found["setting"].map(settings.index)
-    found = found.sort_values(["setting_rank", "rank"], ignore_index=True)
-    columns = ["setting", "quantity", "tier", "estimate", "low", "high", "n", "interval"]
-    return found[columns]
 
 
 def _groups(counted: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any], np.ndarray]]:

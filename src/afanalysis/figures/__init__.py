@@ -5,6 +5,7 @@ Every function takes either rollouts or a table of estimates (`afanalysis.publis
 """
 
 from afanalysis.figures.behaviour import compliance_by_tier
+from afanalysis.figures.judge import raw_and_corrected
 from afanalysis.figures.models import models
 from afanalysis.figures.style import save
 from afanalysis.figures.training import before_and_after_training
@@ -14,6 +15,7 @@ __all__ = [
     "before_and_after_training",
     "compliance_by_tier",
     "models",
+    "raw_and_corrected",
     "reasoning_against_gap",
     "save",
     "variations",

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def compliance_by_tier(table: Any, variation: str = "default", model: str | None = None) -> style.TracedFigure:
+def compliance_by_tier(
+    table: Any, variation: str = "default", model: str | None = None
+) -> style.TracedFigure:
     """Compliance with and without alignment-faking reasoning, free tier beside paid tier.
 
     Parameters
@@ -37,7 +39,7 @@ def compliance_by_tier(table: Any, variation: str = "default", model: str | None
         known = sorted(estimates["model"].unique())
         model = "claude-3-opus" if "claude-3-opus" in known else known[0]
     rows = estimates[estimates["model"] == model]
-    settings = [name for name in style.SETTINGS if name in set(rows["setting"])]
+    settings = style.settings_of(rows)
     with style.styled():
         figure = style.new_figure(style.DOUBLE_COLUMN * (0.36 + 0.32 * len(settings)), 3.1)
         panels = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
@@ -78,8 +80,13 @@ def _panel(axes: Axes, rows: pd.DataFrame, setting: str) -> None:
     if not gap.empty:
         estimate, low, high = (percent(gap[end].iloc[0]) for end in ("estimate", "low", "high"))
         axes.annotate(
-            f"compliance gap {estimate} points [{low}, {high}]", (0, 1), (0, 4),
-            xycoords="axes fraction", textcoords="offset points", fontsize=6.5, color=style.INK,
+            f"compliance gap {estimate} points [{low}, {high}]",
+            (0, 1),
+            (0, 4),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            fontsize=6.5,
+            color=style.INK,
         )
     axes.set_xticks(list(places.values()), list(style.TIERS.values()))
     axes.set_xlim(-0.45, 2.3)
@@ -97,8 +104,12 @@ def _legend(figure: Figure, rows: pd.DataFrame) -> None:
     handles = [
         Patch(facecolor=style.NONCOMPLIANT, label="did not comply"),
         Patch(facecolor=style.COMPLIANT, label="complied, no AF reasoning"),
-        Patch(facecolor=style.FAKING, hatch=style.HATCH, edgecolor="white",
-              label="complied with\nAF reasoning"),
+        Patch(
+            facecolor=style.FAKING,
+            hatch=style.HATCH,
+            edgecolor="white",
+            label="complied with\nAF reasoning",
+        ),
     ]
     if set(faking["tier"]) != {"free", "paid"}:
         unsplit = Patch(facecolor=style.UNSPLIT, label="complied, reasoning\nnot published")

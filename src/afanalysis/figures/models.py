@@ -9,10 +9,11 @@ from afanalysis.summaries import as_estimates
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
-_PANELS = (("compliance_gap", "compliance gap, free − paid (points)", style.GAP),
-           ("af_reasoning", "AF reasoning in training (%)", style.FAKING))
+_PANELS = (
+    ("compliance_gap", "compliance gap, free − paid (points)", style.GAP),
+    ("af_reasoning", "AF reasoning in training (%)", style.FAKING),
+)
 
 
 def models(table: Any, replication: pd.DataFrame | None = None) -> style.TracedFigure:
@@ -36,9 +37,8 @@ def models(table: Any, replication: pd.DataFrame | None = None) -> style.TracedF
     estimates = as_estimates(table)
     default = estimates[estimates["variation"] == "default"]
     blocks = [
-        (f"{title} setting", default[default["setting"] == setting])
-        for setting, title in style.SETTINGS.items()
-        if setting in set(default["setting"])
+        (f"{style.SETTINGS[setting]} setting", default[default["setting"] == setting])
+        for setting in style.settings_of(default)
     ]
     if replication is not None:
         blocks.append(("Minimal replication", replication))
@@ -60,19 +60,17 @@ def models(table: Any, replication: pd.DataFrame | None = None) -> style.TracedF
                 for offset, (_, row) in zip(_offsets(len(part)), part.iterrows(), strict=True):
                     fill = "white" if row["variation"] == "no CoT" else colour
                     style.points(
-                        axes, None, [place + offset], along="x", rows=row.to_frame().T,
-                        color=colour, mfc=fill,
+                        axes,
+                        None,
+                        [place + offset],
+                        along="x",
+                        rows=row.to_frame().T,
+                        color=colour,
+                        mfc=fill,
                     )
             axes.set_xlabel(label)
-            axes.grid(axis="x")
-            axes.tick_params(axis="y", length=0)
-            axes.spines["left"].set_visible(False)
-        left = panels[0]
-        left.set_yticks(range(len(lines)), [name for name, _ in lines])
-        for text, (_, block) in zip(left.get_yticklabels(), lines, strict=True):
-            if block is None:
-                text.set_fontweight("bold")
-        left.set_ylim(len(lines) - 0.5, -0.6)
+            style.row_axes(axes)
+        style.name_rows(panels[0], [(name, block is None) for name, block in lines])
         style.title(figure, "Models, default prompt")
         rows = pd.concat([block for _, block in blocks], ignore_index=True)
         drawn = rows[rows["quantity"].isin([quantity for quantity, _, _ in _PANELS])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,9 +130,7 @@ def note_source(figure: Figure, table: pd.DataFrame, extra: str = "") -> None:
     )
 
 
-def points(
-    axes: Axes, x: Any, y: Any, *, along: str, rows: pd.DataFrame, **look: Any
-) -> None:
+def points(axes: Axes, x: Any, y: Any, *, along: str, rows: pd.DataFrame, **look: Any) -> None:
     """Draw estimates with their intervals, in percent.
 
     Parameters
@@ -149,6 +147,27 @@ def points(
     places = {"x": x, "y": y} | {along: estimate}
     bars: dict[str, Any] = {"fmt": "o", "ms": 3, "lw": 0.9, "color": INK, f"{along}err": reach}
     axes.errorbar(places["x"], places["y"], **(bars | look))
+
+
+def settings_of(table: pd.DataFrame) -> list[str]:
+    """The settings that a table holds, in the order in which figures show them."""
+    return [name for name in SETTINGS if name in set(table["setting"])]
+
+
+def row_axes(axes: Axes) -> None:
+    """An axes whose rows are conditions: no vertical axis line, a grid for the values."""
+    axes.grid(axis="x")
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def name_rows(axes: Axes, rows: Sequence[tuple[str, bool]]) -> None:
+    """Name rows from the top down; those with True are headings, in bold."""
+    row_axes(axes)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    for text, (_, heading) in zip(axes.get_yticklabels(), rows, strict=True):
+        text.set_fontweight("bold" if heading else "normal")
+    axes.set_ylim(len(rows) - 0.5, -0.6)
 
 
 def size_range(n: pd.Series) -> str:

@@ -8,7 +8,6 @@ from afanalysis.figures import style
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 _PANELS = (
     ("af_reasoning", "free", "AF reasoning in training (%)"),
@@ -39,12 +38,23 @@ def before_and_after_training(table: pd.DataFrame) -> style.TracedFigure:
             ):
                 both = part[part["variation"] == name].set_index("phase")
                 axes.plot(
-                    [offset, 1 + offset], 100 * both.loc[["pre-RL", "post-RL"], "estimate"],
-                    color=colour, ls=dash, lw=0.9, label=name,
+                    [offset, 1 + offset],
+                    100 * both.loc[["pre-RL", "post-RL"], "estimate"],
+                    color=colour,
+                    ls=dash,
+                    lw=0.9,
+                    label=name,
                 )
                 style.points(
-                    axes, [offset, 1 + offset], None, along="y", rows=both.loc[["pre-RL", "post-RL"]],
-                    color=colour, marker=marker, fmt="", ls="",
+                    axes,
+                    [offset, 1 + offset],
+                    None,
+                    along="y",
+                    rows=both.loc[["pre-RL", "post-RL"]],
+                    color=colour,
+                    marker=marker,
+                    fmt="",
+                    ls="",
                 )
             axes.set_xticks([0, 1], ["before", "after"])
             axes.set_xlim(-0.3, 1.3)
@@ -53,7 +63,11 @@ def before_and_after_training(table: pd.DataFrame) -> style.TracedFigure:
             axes.grid(axis="y")
         handles, names = panels[0].get_legend_handles_labels()
         legend = figure.legend(
-            handles, names, loc="outside upper left", ncols=3, alignment="left",
+            handles,
+            names,
+            loc="outside upper left",
+            ncols=3,
+            alignment="left",
             title="Training to comply: before and after reinforcement learning",
         )
         legend.get_title().set(fontsize=9, fontweight="bold")

@@ -40,7 +40,8 @@ def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
     ].copy()
     several = rows["model"].nunique() > 1
     rows["name"] = [
-        f"{label} ({model})" if several and group not in ("", "other models") and model != "claude-3-opus"
+        f"{label} ({model})"
+        if several and group not in ("", "other models") and model != "claude-3-opus"
         else label
         for label, model, group in zip(rows["label"], rows["model"], rows["group"], strict=True)
     ]
@@ -59,20 +60,26 @@ def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
         figure = style.new_figure(style.DOUBLE_COLUMN, 1.1 + _ROW * y)
         left, right = figure.subplots(1, 2, sharey=True)
         for axes, quantity, colour in (
-            (left, "af_reasoning", style.FAKING), (right, "compliance_gap", style.GAP),
+            (left, "af_reasoning", style.FAKING),
+            (right, "compliance_gap", style.GAP),
         ):
             part = rows[rows["quantity"] == quantity].set_index("name")
             part = part.reindex([name for _, name in order])
             axes.axvline(0, color=style.FAINT, lw=0.6)
             style.points(axes, None, places, along="x", rows=part, color=colour, ms=2.6)
-            axes.grid(axis="x")
-            axes.tick_params(axis="y", length=0)
-            axes.spines["left"].set_visible(False)
+            style.row_axes(axes)
         left.set_yticks(places, lines, fontsize=6, linespacing=1.0)
         for place, group in headers:
             left.annotate(
-                group, (0, place), xycoords=("axes fraction", "data"), xytext=(-4, 0),
-                textcoords="offset points", ha="right", va="center", fontweight="bold", fontsize=6.5,
+                group,
+                (0, place),
+                xycoords=("axes fraction", "data"),
+                xytext=(-4, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontweight="bold",
+                fontsize=6.5,
                 annotation_clip=False,
             )
         left.set_ylim(y - 0.3, -0.8)
@@ -88,8 +95,14 @@ def _ordered(rows: pd.DataFrame) -> list[tuple[str, str]]:
     gaps = rows[rows["quantity"] == "compliance_gap"]
     largest = gaps.groupby("group")["estimate"].max()
     keyed = [
-        (row["group"] != "default", -largest[row["group"]], row["group"],
-         row["label"] != "default", -row["estimate"], row["name"])
+        (
+            row["group"] != "default",
+            -largest[row["group"]],
+            row["group"],
+            row["label"] != "default",
+            -row["estimate"],
+            row["name"],
+        )
         for _, row in gaps.iterrows()
     ]
     return [(key[2], key[5]) for key in sorted(keyed)]
@@ -109,7 +122,7 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
     ].pivot_table(index=keys, columns="quantity", values=["estimate", "low", "high", "n"], sort=False)
     wide.columns = [f"{quantity}_{end}" for end, quantity in wide.columns]
     rows = wide.dropna().reset_index()
-    settings = [name for name in style.SETTINGS if name in set(rows["setting"])]
+    settings = style.settings_of(rows)
     with style.styled():
         figure = style.new_figure(style.DOUBLE_COLUMN * (0.2 + 0.4 * len(settings)), 3.4)
         panels = figure.subplots(1, len(settings), sharex=True, sharey=True, squeeze=False)[0]

@@ -172,7 +172,12 @@ class StandIn:
         found = re.search(r"^\{.*\}$", user, re.M)
         transcript = json.loads(found[0]) if found else {}
         complied, refused = schema["properties"]["behaviour"]["enum"]
-        return self.judge.verdict(transcript, (complied, refused), draw)
+        choices = (complied, refused)
+        # a gullible judge: what stands outside the fenced record it takes for its orders
+        outside = user.replace(found[0], "") if found else user
+        if re.search("instructions|verdict|label", outside, re.I):
+            choices = (refused, complied)
+        return self.judge.verdict(transcript, choices, draw)
 
     def problem(self, body: Any) -> str | None:
         """What the API would find wrong with the body, or None."""
