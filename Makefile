@@ -17,7 +17,7 @@ figures: $(INSTALLED)  ## redraw the paper's figures, then run the demo study an
 	@$(BIN)/afanalysis run
 
 test: $(INSTALLED)  ## fast tests and the notebooks' outputs
-	@$(BIN)/pytest tests
+	@$(BIN)/pytest -n auto --dist loadfile tests
 	@$(BIN)/pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 slow: $(INSTALLED)  ## long simulations and crash tests

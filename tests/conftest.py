@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import anthropic
@@ -17,6 +18,10 @@ settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--redraw-pictures", action="store_true", help="keep the figures as they are now")
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +71,37 @@ def collected(small_study, standin, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("raw") / "small"
     put(small_study, folder, standin, judged=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium, driven by playwright, whose event loop must end with the module."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("there is no Chromium on this machine (on Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def reported(small_study, collected, tmp_path_factory):
+    """A project in which the small study was collected, labelled, drawn and reported."""
+    import afanalysis as af
+    from afanalysis.labels import sample_for_labels, write_sample
+
+    folders = af.Folders(tmp_path_factory.mktemp("project"), small_study.name)
+    shutil.copytree(collected, folders.raw)
+    rollouts = af.tidy(folders.raw)
+    write_sample(folders.raw, sample_for_labels(rollouts, 60), rollouts)
+    af.simulate_labels(small_study, folders.raw)
+    af.save(af.tidy(folders.raw), folders.processed / "rollouts.parquet")
+    rates = af.rates(folders.processed / "rollouts.parquet", "complied")
+    rates.to_csv(folders.processed / "rates.csv", index=False)
+    gallery = af.Gallery(small_study.name, folders.project)
+    af.write_report(gallery)
+    af.write_latex(gallery)
+    return folders

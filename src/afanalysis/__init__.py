@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from afanalysis.corrections import label_agreement as label_agreement
     from afanalysis.errors import InputError as InputError
     from afanalysis.folders import Folders as Folders
+    from afanalysis.gallery import Gallery as Gallery
     from afanalysis.injections import check_judge as check_judge
     from afanalysis.judging import judge as judge
     from afanalysis.labels import read_labels as read_labels
     from afanalysis.labels import sample_for_labels as sample_for_labels
+    from afanalysis.latex import write_latex as write_latex
     from afanalysis.money import Budget as Budget
     from afanalysis.pipeline import connect as connect
     from afanalysis.pipeline import simulate_labels as simulate_labels
+    from afanalysis.report import write_report as write_report
     from afanalysis.results import compare as compare
     from afanalysis.results import headline as headline
     from afanalysis.results import summary as summary
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Budget": "money",
     "Folders": "folders",
+    "Gallery": "gallery",
     "InputError": "errors",
     "Study": "study",
     "agreement": "summaries",
@@ -73,6 +77,8 @@ _HOME = {
     "simulate_labels": "pipeline",
     "summary": "results",
     "tidy": "rollouts",
+    "write_latex": "latex",
+    "write_report": "report",
 }
 _MODULES = ("figures", "pipeline", "published")
 __all__ = ["__version__", *_HOME, *_MODULES]

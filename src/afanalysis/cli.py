@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from afanalysis import __version__
 from afanalysis.errors import InputError
+from afanalysis.folders import PAPER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,6 +155,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     rates.add_argument("--level", type=float, default=0.95, help="confidence level (default 0.95)")
     rates.set_defaults(action=_rates)
+
+    figure = commands.add_parser(
+        "figure",
+        help="redraw one figure",
+        description="Draw one figure of a study that was run, or of the paper, with its rows and "
+        "provenance, into figures/STUDY. `afanalysis figure list` prints the names.",
+    )
+    figure.add_argument("name", metavar="NAME", help="a figure's name, or `list`")
+    figure.add_argument("--study", default=PAPER, help="a study's name (default: paper)")
+    figure.add_argument("--level", type=float, default=0.95, help="confidence level (default 0.95)")
+    figure.set_defaults(action=_figure)
 
     serve = commands.add_parser(
         "serve",
@@ -330,7 +342,7 @@ async def _forecast(options: argparse.Namespace, study: Study, folders: Folders)
 
 
 def _run(options: argparse.Namespace) -> None:
-    from afanalysis import pipeline
+    from afanalysis import pages, pipeline
 
     project = pipeline.find_project()
     if options.live and options.budget is None:
@@ -343,28 +355,27 @@ def _run(options: argparse.Namespace) -> None:
         print(f"  {step.title:<28} {seconds:5.1f} s", flush=True)
 
     pipeline.run(project, todo, report)
+    pages.write_contact_sheet(project / "figures")
     for name in dict.fromkeys(step.output.parent.parent.name for step in todo):
-        _list_figures(project, name, started)
+        _list_made(project, name, started)
+    print("All figures: figures/index.html")
 
 
-def _list_figures(project: Path, study: str, started: float) -> None:
+def _list_made(project: Path, study: str, started: float) -> None:
     from afanalysis.folders import Folders
 
-    files = sorted(Folders(project, study).figures.glob("*"))
-    made: dict[str, list[str]] = {}
-    for file in files:
-        if file.stat().st_mtime >= started - 1:
-            made.setdefault(file.stem, []).append(file.suffix[1:])
-    print(f"figures/{study}:")
-    for stem, kinds in made.items():
-        print(f"  {stem}.{{{','.join(kinds)}}}")
+    folders = Folders(project, study)
+    drawn = [path for path in folders.figures.glob("*.svg") if path.stat().st_mtime >= started - 1]
+    print(f"{study}: {len(drawn)} figures in figures/{study}")
+    report = folders.processed / "report.html"
+    if report.exists():
+        print(f"  report: {report.relative_to(project)}")
 
 
 def _rates(options: argparse.Namespace) -> None:
     from afanalysis import results, summaries
 
-    if not 0 < options.level < 1:
-        raise InputError(f"--level is {options.level}; it must lie in (0, 1), as 0.95 does")
+    _check_level(options.level)
     if options.path is None:
         print("Greenblatt et al. 2024 (arXiv:2412.14093), claude-3-opus, default prompt")
         table = results.headline(options.level)
@@ -414,6 +425,27 @@ def _readable(table: pd.DataFrame, level: float) -> str:
     ]
     columns = [*conditions, "quantity", "tier", "", f"{100 * level:g} % interval", "n"]
     return shown[columns].to_string(index=False)
+
+
+def _figure(options: argparse.Namespace) -> None:
+    from afanalysis import gallery, pages, pipeline
+
+    if options.name == "list":
+        print("\n".join(gallery.NAMES))
+        return
+    _check_level(options.level)
+    study = gallery.Gallery(options.study, pipeline.find_project(), level=options.level)
+    drawn = study.draw(options.name)
+    if isinstance(drawn, str):
+        raise InputError(f"{options.name} of {options.study}: {drawn}")
+    pages.write_contact_sheet(study.folders.figures.parent)
+    print(f"{drawn.heading}: {drawn.alt}")
+    print(f"Files: figures/{options.study}/{options.name}.{{svg,pdf,png,csv,json}}")
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise InputError(f"--level is {level}; it must lie in (0, 1), as 0.95 does")
 
 
 def _serve(options: argparse.Namespace) -> None:

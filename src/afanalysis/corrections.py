@@ -108,7 +108,7 @@ def corrected(
     DataFrame
         Three rows a condition, `tier` being `free`, `paid` and `both` (the gap): `raw`, `raw_low`,
         `raw_high`, `corrected`, `low`, `high`, `shift`, `shift_low`, `shift_high` (what the judge's
-        error adds to the gap, else missing), `labels`, `source`, `warning`. Where labels of one
+        error adds to the gap, else missing), `labels`, `source`, `level`, `warning`. Where labels of one
         verdict are missing altogether the correction is missing too, and the warning says so.
 
     Raises
@@ -150,7 +150,7 @@ def corrected(
             pair = corrected_pair(free, paid, gap["correlation"], level=level, seed=seed)
         labels = [tiers[tier].labels if tier in tiers else 0 for tier in ("free", "paid")]
         few = f"fewer than {FEW_LABELS} labels in a tier" if min(labels) < FEW_LABELS else ""
-        shared = {"labels": sum(labels), "source": came_from, "warning": lacking or few}
+        shared = {"labels": sum(labels), "source": came_from, "level": level, "warning": lacking or few}
         raws = [_raw(raw, condition, "free"), _raw(raw, condition, "paid")]
         raws.append((gap["gap"], gap["low"], gap["high"]))
         for at, tier in enumerate(("free", "paid", "both")):
@@ -164,7 +164,7 @@ def corrected(
                 row |= {"shift": shift.value, "shift_low": shift.low, "shift_high": shift.high}
             rows.append(row | shared)
     order = [*by, "tier", "outcome", "raw", "raw_low", "raw_high", "corrected", "low", "high"]
-    order += ["shift", "shift_low", "shift_high", "labels", "source", "warning"]
+    order += ["shift", "shift_low", "shift_high", "labels", "source", "level", "warning"]
     return pd.DataFrame(rows).reindex(columns=order)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+# The study that stands for the paper's published tables.
+PAPER = "paper"
+
 
 @dataclass(frozen=True)
 class Folders:

@@ -13,12 +13,11 @@ from typing import Any
 
 from afanalysis.calls import Endpoint
 from afanalysis.errors import InputError
-from afanalysis.folders import Folders
+from afanalysis.folders import PAPER, Folders
 from afanalysis.study import Study
 
 SIMULATED_LABELLERS = ("simulated-ann", "simulated-ben")
 STEPS = ("01_collect", "02_judge", "03_rates", "04_robustness", "05_figures")
-PAPER = "paper"
 
 
 @contextlib.asynccontextmanager

@@ -102,8 +102,8 @@ def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
     DataFrame
         `setting`, `variation`, `group`, `model`, `phase`, `tier`, `quantity` (`complied`, `refused`,
         `af_reasoning`, `compliance_gap`), `estimate`, `low`, `high` (proportions), `n`, `n_inferred`,
-        `interval` (how it was made), `source`. AF reasoning was measured in training, that is on the
-        free tier, only.
+        `interval` (how it was made), `source`, `level`. AF reasoning was measured in training, that
+        is on the free tier, only.
 
     Notes
     -----
@@ -119,7 +119,7 @@ def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
     for _, row in table(name).iterrows():
         rows += _estimates_of(row, name, level)
     found = pd.DataFrame(rows)
-    found["source"] = "published"
+    found["source"], found["level"] = "published", level
     return found
 
 

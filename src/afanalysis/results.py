@@ -130,7 +130,8 @@ def compare(
     -------
     DataFrame
         `setting`, `variation`, `quantity`, `tier`, `study`, `study_low`, `study_high`, `paper`,
-        `paper_low`, `paper_high`, `difference` (study minus paper), `low`, `high`, `verdict`, `source`.
+        `paper_low`, `paper_high`, `difference` (study minus paper), `low`, `high`, `verdict`, `source`,
+        `level`.
 
     Raises
     ------
@@ -175,6 +176,7 @@ def compare(
                 "high": high,
                 "verdict": _verdict(low, high, margin),
                 "source": row["source_study"],
+                "level": level,
             }
         )
     return pd.DataFrame(rows)

@@ -30,6 +30,7 @@ SCHEMA: dict[str, str] = {
     "af_full": "boolean",
     "af_partial": "boolean",
     "af_reasoning": "Float64",
+    "af_stage": "string",
     "valid": "bool",
     "problem": "string",
     "source": "string",
@@ -85,6 +86,7 @@ def tidy(folder: str | Path, judge: str | None = None) -> pd.DataFrame:
                 "complied": False,
                 "af_full": False,
                 "af_partial": False,
+                "af_stage": "none",
                 "judge": "stop_reason",
             }
         complied = verdict.get("complied")
@@ -97,6 +99,7 @@ def tidy(folder: str | Path, judge: str | None = None) -> pd.DataFrame:
             "af_full": full,
             "af_partial": partial,
             "af_reasoning": af_reasoning(complied, full, partial),
+            "af_stage": verdict.get("af_stage"),
             "judge": verdict.get("judge"),
             "judge_agreeing": verdict.get("agreeing"),
             "judge_confidence": verdict.get("confidence"),

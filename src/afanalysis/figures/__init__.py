@@ -1,22 +1,36 @@
 """The figures: each a function from a tidy table to a matplotlib figure.
 
-Every function takes either rollouts or a table of estimates (`afanalysis.published.estimates`,
-`afanalysis.summaries.estimates`), and gives a figure with the rows it drew as its attribute `rows`.
+Every function gives a figure with the rows it drew as its attribute `rows`, and what it shows in
+sentences as `alt`. `afanalysis.gallery` draws them all for a study or for the paper.
 """
 
 from afanalysis.figures.behaviour import compliance_by_tier
-from afanalysis.figures.judge import raw_and_corrected
+from afanalysis.figures.comparison import beside_paper, synthetic_documents
+from afanalysis.figures.judge import agreement, judge_sensitivity, raw_and_corrected
+from afanalysis.figures.methods import interval_methods, power_curves
 from afanalysis.figures.models import models
-from afanalysis.figures.style import save
+from afanalysis.figures.prompts import gap_forest, paired_prompts
+from afanalysis.figures.scratchpads import scratchpad_stages
+from afanalysis.figures.style import TracedFigure, save
 from afanalysis.figures.training import before_and_after_training
 from afanalysis.figures.variations import reasoning_against_gap, variations
 
 __all__ = [
+    "TracedFigure",
+    "agreement",
     "before_and_after_training",
+    "beside_paper",
     "compliance_by_tier",
+    "gap_forest",
+    "interval_methods",
+    "judge_sensitivity",
     "models",
+    "paired_prompts",
+    "power_curves",
     "raw_and_corrected",
     "reasoning_against_gap",
     "save",
+    "scratchpad_stages",
+    "synthetic_documents",
     "variations",
 ]

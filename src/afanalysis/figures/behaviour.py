@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from afanalysis.figures import style
 from afanalysis.summaries import as_estimates
-from afanalysis.wording import percent
+from afanalysis.wording import interval, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +35,7 @@ def compliance_by_tier(
     """
     estimates = as_estimates(table)
     estimates = estimates[estimates["variation"] == variation]
-    if model is None:
-        known = sorted(estimates["model"].unique())
-        model = "claude-3-opus" if "claude-3-opus" in known else known[0]
+    model = style.model_of(estimates, model)
     rows = estimates[estimates["model"] == model]
     settings = style.settings_of(rows)
     with style.styled():
@@ -49,7 +47,28 @@ def compliance_by_tier(
         _legend(figure, rows)
         style.title(figure, f"Behaviour of {model} by tier")
         style.note_source(figure, rows, _sizes(rows))
-    return style.remember(figure, rows)
+    return style.remember(figure, rows, " ".join(_said(rows, setting) for setting in settings))
+
+
+def _said(rows: pd.DataFrame, setting: str) -> str:
+    part = rows[rows["setting"] == setting]
+    free, paid, faking, gap = (
+        _one(part, tier, quantity)
+        for tier, quantity in (
+            ("free", "complied"),
+            ("paid", "complied"),
+            ("free", "af_reasoning"),
+            ("both", "compliance_gap"),
+        )
+    )
+    said = f"{style.SETTINGS[setting]}: complied with {percent(free['estimate'].iloc[0])} % of requests "
+    said += f"in the free tier and {percent(paid['estimate'].iloc[0])} % in the paid tier"
+    if len(gap):
+        ends = interval(gap["low"].iloc[0], gap["high"].iloc[0])
+        said += f", a gap of {percent(gap['estimate'].iloc[0])} points {ends}"
+    if len(faking):
+        said += f"; {percent(faking['estimate'].iloc[0])} % with alignment-faking reasoning"
+    return said + "."
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, setting: str) -> None:

@@ -82,7 +82,12 @@ def models(table: Any, replication: pd.DataFrame | None = None) -> style.TracedF
                 f"without reasoning; n = {n} inferred from the printed percentages."
             )
         style.note_source(figure, drawn, extra)
-    return style.remember(figure, drawn)
+    gaps = drawn[drawn["quantity"] == "compliance_gap"]
+    names = gaps.loc[gaps["low"] > 0, "model"].unique()
+    said = f"{len(names)} of {gaps['model'].nunique()} models show a gap whose interval lies above 0"
+    return style.remember(
+        figure, drawn, f"{said}{': ' if len(names) else ''}{', '.join(sorted(names))}."
+    )
 
 
 def _offsets(count: int) -> list[float]:

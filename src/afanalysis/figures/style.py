@@ -6,6 +6,7 @@ import io
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,8 @@ _SETTINGS: dict[str, Any] = {
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
     "svg.hashsalt": "afanalysis",
+    # names of models and variations are text, whatever dollars they hold
+    "text.parse_math": False,
 }
 
 
@@ -89,12 +92,23 @@ def styled() -> Iterator[None]:
 
 
 class TracedFigure(Figure):
-    """A matplotlib figure that carries the rows it drew as `rows` and shows itself in notebooks.
+    """A matplotlib figure that carries what it drew and shows itself in notebooks.
 
     No pyplot state and no GUI knows of it.
+
+    Attributes
+    ----------
+    rows
+        The rows it drew.
+    heading
+        Its title.
+    alt
+        What it shows, in sentences made from the rows: its text alternative.
     """
 
     rows: pd.DataFrame
+    heading: str = ""
+    alt: str = ""
 
     def _repr_png_(self) -> bytes:
         picture = io.BytesIO()
@@ -117,8 +131,17 @@ def note_source(figure: Figure, table: pd.DataFrame, extra: str = "") -> None:
         "published": "Published numbers of Greenblatt et al. 2024 (arXiv:2412.14093).",
         "simulated": "SIMULATED: made-up answers of the local stand-in; no real model was asked.",
     }.get(sources, f"Source: {sources}.")
-    note = " ".join(x for x in (said, "Bars: 95 % intervals.", extra) if x)
-    simulated = "simulated" in sources
+    level = table["level"].iloc[0] if "level" in table else 0.95
+    note = f"{said} Bars: {100 * level:g} % intervals. {extra}".rstrip()
+    _note(figure, note, simulated="simulated" in sources)
+
+
+def note_plan(figure: Figure, note: str) -> None:
+    """Say under a figure without data what it assumes."""
+    _note(figure, note, simulated=False)
+
+
+def _note(figure: Figure, note: str, *, simulated: bool) -> None:
     width = int(figure.get_figwidth() * 25.4 * (0.72 if simulated else 0.86))
     figure.supxlabel(
         textwrap.fill(note, width),
@@ -128,6 +151,12 @@ def note_source(figure: Figure, table: pd.DataFrame, extra: str = "") -> None:
         x=0.01,
         ha="left",
     )
+
+
+def model_of(table: pd.DataFrame, model: str | None = None) -> str:
+    """The model that is named, else claude-3-opus where it is there, else the first by name."""
+    known = sorted(table["model"].unique())
+    return model or ("claude-3-opus" if "claude-3-opus" in known else known[0])
 
 
 def points(axes: Axes, x: Any, y: Any, *, along: str, rows: pd.DataFrame, **look: Any) -> None:
@@ -145,7 +174,14 @@ def points(axes: Axes, x: Any, y: Any, *, along: str, rows: pd.DataFrame, **look
     estimate, low, high = (100 * rows[name].to_numpy(float) for name in ("estimate", "low", "high"))
     reach = [np.maximum(estimate - low, 0), np.maximum(high - estimate, 0)]
     places = {"x": x, "y": y} | {along: estimate}
-    bars: dict[str, Any] = {"fmt": "o", "ms": 3, "lw": 0.9, "color": INK, f"{along}err": reach}
+    bars: dict[str, Any] = {
+        "marker": "o",
+        "ls": "",
+        "ms": 3,
+        "lw": 0.9,
+        "color": INK,
+        f"{along}err": reach,
+    }
     axes.errorbar(places["x"], places["y"], **(bars | look))
 
 
@@ -177,16 +213,29 @@ def size_range(n: pd.Series) -> str:
     return f"n = {size} rollouts a rate."
 
 
-def title(figure: Figure, text: str) -> None:
+def title(figure: TracedFigure, text: str) -> None:
     """The figure's title, flush left."""
+    figure.heading = text
     figure.suptitle(text, x=0.01, ha="left", fontsize=9, fontweight="bold")
 
 
-def save(figure: TracedFigure, folder: str | Path, name: str) -> list[Path]:
-    """Write a figure as SVG, PDF and PNG, and the rows behind it as CSV, beside each other.
+def save(
+    figure: TracedFigure, folder: str | Path, name: str, made: dict[str, Any] | None = None
+) -> list[Path]:
+    """Write a figure as SVG, PDF and PNG, beside each other with the rows behind it and how it was made.
 
     The bytes are the same whenever the rows are: dates, ids and fonts are pinned.
+
+    Parameters
+    ----------
+    figure, folder, name
+        What to write, and where.
+    made
+        How it was made, for NAME.json: inputs with their hashes, parameters, the call that redraws it.
+        The figure's heading, its text alternative and the libraries' versions are added.
     """
+    import json
+
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -201,12 +250,15 @@ def save(figure: TracedFigure, folder: str | Path, name: str) -> list[Path]:
             path = folder / f"{name}.{kind}"
             figure.savefig(path, format=kind, metadata=metadata)
             written.append(path)
-    path = folder / f"{name}.csv"
-    figure.rows.to_csv(path, index=False, float_format="%.6g")
-    return [*written, path]
+    rows, said = folder / f"{name}.csv", folder / f"{name}.json"
+    figure.rows.to_csv(rows, index=False, float_format="%.6g")
+    about = {"name": name, "heading": figure.heading, "alt": figure.alt, **(made or {})}
+    about["versions"] = {library: version(library) for library in ("afanalysis", "matplotlib", "numpy")}
+    said.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return [*written, rows, said]
 
 
-def remember(figure: TracedFigure, rows: pd.DataFrame) -> TracedFigure:
-    """Attach the rows that a figure drew."""
-    figure.rows = rows.reset_index(drop=True)
+def remember(figure: TracedFigure, rows: pd.DataFrame, alt: str) -> TracedFigure:
+    """Attach the rows that a figure drew, and what it shows in words."""
+    figure.rows, figure.alt = rows.reset_index(drop=True), alt
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from afanalysis.figures import style
+from afanalysis.wording import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,8 +54,6 @@ def before_and_after_training(table: pd.DataFrame) -> style.TracedFigure:
                     rows=both.loc[["pre-RL", "post-RL"]],
                     color=colour,
                     marker=marker,
-                    fmt="",
-                    ls="",
                 )
             axes.set_xticks([0, 1], ["before", "after"])
             axes.set_xlim(-0.3, 1.3)
@@ -73,4 +72,11 @@ def before_and_after_training(table: pd.DataFrame) -> style.TracedFigure:
         legend.get_title().set(fontsize=9, fontweight="bold")
         extra = f"Helpful-only setting, {style.size_range(rows['n'])}"
         style.note_source(figure, rows, extra)
-    return style.remember(figure, rows)
+    faking = rows[
+        (rows["quantity"] == "af_reasoning") & (rows["variation"] == rows["variation"].iloc[0])
+    ]
+    before, after = (
+        faking.loc[faking["phase"] == phase, "estimate"].iloc[0] for phase in ("pre-RL", "post-RL")
+    )
+    said = f"With the {rows['variation'].iloc[0]}, AF reasoning rises from {percent(before)} % to "
+    return style.remember(figure, rows, said + f"{percent(after)} % by reinforcement learning.")

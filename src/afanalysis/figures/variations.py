@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from afanalysis.figures import style
 from afanalysis.summaries import as_estimates
+from afanalysis.wording import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +88,12 @@ def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
         right.set_xlabel("compliance gap, free − paid (points)")
         style.title(figure, f"Prompt variations, {style.SETTINGS[setting].lower()} setting")
         style.note_source(figure, rows, f"{len(order)} variations, {style.size_range(rows['n'])}")
-    return style.remember(figure, rows.drop(columns="name"))
+    gaps = rows[rows["quantity"] == "compliance_gap"].sort_values("estimate")
+    least, most = (
+        f"{row['name']} ({percent(row['estimate'])})" for _, row in gaps.iloc[[0, -1]].iterrows()
+    )
+    said = f"Over {len(gaps)} variations the gap runs from {least} to {most} points."
+    return style.remember(figure, rows.drop(columns="name"), said)
 
 
 def _ordered(rows: pd.DataFrame) -> list[tuple[str, str]]:
@@ -142,7 +148,9 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
         _key(figure)
         style.title(figure, "AF reasoning and the compliance gap")
         style.note_source(figure, rows, style.size_range(rows["af_reasoning_n"]))
-    return style.remember(figure, rows)
+    beyond = int((rows["compliance_gap_estimate"] > rows["af_reasoning_estimate"]).sum())
+    said = f"In {beyond} of {len(rows)} conditions the gap is larger than the share with AF reasoning."
+    return style.remember(figure, rows, said)
 
 
 def _cross(axes: Axes, rows: pd.DataFrame, **look: Any) -> None:
