@@ -21,7 +21,7 @@ test: $(INSTALLED)  ## fast tests and the notebooks' outputs
 	@$(BIN)/pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 slow: $(INSTALLED)  ## long simulations and crash tests
-	@$(BIN)/pytest -m slow tests
+	@$(BIN)/pytest -m slow -n auto --dist loadfile tests
 
 lint: $(INSTALLED)  ## style and types
 	@$(BIN)/ruff check .
@@ -38,7 +38,7 @@ bench: $(INSTALLED)  ## run every benchmark and write docs/benchmarks.md
 lock: $(INSTALLED)  ## refresh requirements.lock from pyproject.toml
 	@uv=$$(sh tools/find-uv $(PYTHON)) && "$$uv" pip compile --quiet --universal --upgrade \
 	  --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
-	  --extra dev --extra inspect pyproject.toml requirements-build.in -o requirements.lock
+	  --extra dev --extra inspect --extra cluster pyproject.toml requirements-build.in -o requirements.lock
 
 clean:  ## remove .venv and everything made
 	rm -rf $(VENV) .uv figures/paper figures/demo figures/index.html data/raw/demo data/processed/demo data/processed/paper

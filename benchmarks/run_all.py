@@ -13,7 +13,7 @@ from pathlib import Path
 from measure import Result
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-SCRIPTS = {"statistics_speed": "Statistics", "collection_speed": "Collection"}
+SCRIPTS = {"statistics_speed": "Statistics", "collection_speed": "Collection", "pipeline": "Notebooks"}
 
 
 def table(results: list[Result]) -> list[str]:

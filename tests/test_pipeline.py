@@ -1,10 +1,17 @@
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from afanalysis import pipeline
-from afanalysis.errors import InputError
+from afanalysis.errors import InputError, NotebookFailed
+from afanalysis.simulation import connect
+from tests.tiny import calls, notebook, tiny_project
 
 
 @pytest.fixture
@@ -52,8 +59,10 @@ def test_a_study_may_not_take_the_papers_name(copy):
 def test_an_input_error_in_a_notebook_comes_through_as_one_sentence(copy):
     """03_rates before anything was judged."""
     step = next(step for step in pipeline.steps(copy) if step.notebook == "03_rates")
+    results = pipeline.run(copy, [step])
+    assert [result.state for result in results] == ["failed"]
     with pytest.raises(InputError, match=r"judgements\.jsonl: is missing; judge the study first"):
-        pipeline.run(copy, [step])
+        pipeline.raise_first_failure(results)
 
 
 def test_no_kernel_is_said(copy, monkeypatch):
@@ -63,8 +72,9 @@ def test_no_kernel_is_said(copy, monkeypatch):
         raise NoSuchKernel(name)
 
     monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", none)
+    results = pipeline.run(copy, pipeline.steps(copy)[:1])
     with pytest.raises(InputError, match="no Jupyter kernel named 'python3'"):
-        pipeline.run(copy, pipeline.steps(copy)[:1])
+        pipeline.raise_first_failure(results)
 
 
 def test_a_live_run_without_a_key_is_refused(small_study, monkeypatch):
@@ -73,8 +83,83 @@ def test_a_live_run_without_a_key_is_refused(small_study, monkeypatch):
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
 
     async def enter():
-        async with pipeline.connect(small_study, live=True):
+        async with connect(small_study, live=True):
             pass
 
     with pytest.raises(InputError, match="ANTHROPIC_API_KEY is not set"):
         asyncio.run(enter())
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    folder = tiny_project(tmp_path / "project")
+    study = pipeline.Study.from_yaml(folder / "study.yaml")
+    return folder, pipeline.study_steps(folder, study, folder / "study.yaml", {})
+
+
+def test_only_what_changed_runs_again(tiny):
+    folder, todo = tiny
+    assert [result.state for result in pipeline.run(folder, todo)] == ["done"] * 5
+    assert [result.state for result in pipeline.run(folder, todo)] == ["up to date"] * 5
+    (folder / "data" / "raw" / "one" / "labels.csv").write_text("rollout,behaviour\n")
+    states = [result.state for result in pipeline.run(folder, todo)]
+    assert states == ["up to date", "done", "done", "up to date", "done"]
+    assert calls(folder, "one") == [*pipeline.STEPS, "02_judge", "03_rates", "05_figures"]
+    controls = pipeline.Controls(force=True)
+    assert [result.state for result in pipeline.run(folder, todo, controls)] == ["done"] * 5
+
+
+def test_the_plan_says_why(tiny):
+    folder, todo = tiny
+    pipeline.run(folder, todo)
+    (folder / "data" / "processed" / "one" / "report.html").unlink()
+    why = {step.notebook: reasons for step, reasons in pipeline.plan(folder, todo)}
+    assert why.pop("05_figures") == ["report.html is missing"]
+    assert set(map(tuple, why.values())) == {()}
+
+
+def test_an_error_names_the_cell_and_keeps_the_copy(tiny):
+    folder, todo = tiny
+    todo[2].parameters["level"] = 2
+    results = pipeline.run(folder, todo)
+    assert [result.state for result in results] == ["done", "done", "failed", "not run", "not run"]
+    with pytest.raises(NotebookFailed, match="one: 03_rates: ValueError in cell 4: level is 2"):
+        pipeline.raise_first_failure(results)
+    assert "ValueError" in todo[2].output.read_text()
+    assert pipeline.run(folder, todo)[0].state == "up to date"
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_readable_partial_notebook(tiny):
+    import nbformat
+
+    folder, _ = tiny
+    slow = notebook(
+        'study = ""',
+        "print('first cell')",
+        "import time, pathlib\npathlib.Path('begun').touch()\ntime.sleep(600)",
+        "print('never')",
+    )
+    (folder / "notebooks" / "01_collect.ipynb").write_text(slow)
+    command = [sys.executable, "-m", "afanalysis.cli", "run", "--study", "study.yaml"]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    deadline = time.monotonic() + 90
+    while not (folder / "notebooks" / "begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "stopped; what was done so far is kept" in said
+    partial = nbformat.read(folder / "data/processed/one/notebooks/01_collect.ipynb", as_version=4)
+    assert "first cell" in str(partial.cells)
+    assert "KeyboardInterrupt" in str(partial.cells)
+    study = pipeline.Study.from_yaml(folder / "study.yaml")
+    todo = pipeline.study_steps(folder, study, folder / "study.yaml", {})
+    assert pipeline.plan(folder, todo)[0][1] == ["it has not been run here"]

@@ -3,7 +3,7 @@ import pytest
 
 import afanalysis as af
 from afanalysis.errors import InputError
-from afanalysis.rollouts import SCHEMA, af_reasoning, counts
+from afanalysis.rollouts import SCHEMA, add_counts, af_reasoning, counts, save, tidy
 
 
 @pytest.fixture
@@ -123,3 +123,21 @@ def test_files_that_are_not_as_they_must_be_are_named(tmp_path):
         with pytest.raises(InputError, match=sentence) as raised:
             af.load(tmp_path / name)
         assert name in str(raised.value)
+
+
+def test_counts_of_parts_add_up_to_counts_of_the_whole_in_any_grouping(collected, tmp_path):
+    from concurrent.futures import ProcessPoolExecutor
+
+    table = tidy(collected)
+    by = ["setting", "tier"]
+    whole = counts(table, ["complied", "af_reasoning"], by)
+    parts = [counts(table.iloc[at::3], ["complied", "af_reasoning"], by) for at in range(3)]
+    for grouped in (
+        add_counts(parts),
+        add_counts([parts[2], add_counts([parts[1], parts[0]])]),
+    ):
+        pd.testing.assert_frame_equal(grouped, whole, check_dtype=False)
+    paths = [save(table.iloc[at::3], tmp_path / f"{at}.parquet") for at in range(3)]
+    with ProcessPoolExecutor(2) as pool:
+        found = counts(paths, ["complied", "af_reasoning"], by, executor=pool)
+    pd.testing.assert_frame_equal(found, whole, check_dtype=False)

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from afanalysis.labels import sample_for_labels as sample_for_labels
     from afanalysis.latex import write_latex as write_latex
     from afanalysis.money import Budget as Budget
-    from afanalysis.pipeline import connect as connect
-    from afanalysis.pipeline import simulate_labels as simulate_labels
     from afanalysis.report import write_report as write_report
     from afanalysis.results import compare as compare
     from afanalysis.results import headline as headline
@@ -36,6 +34,8 @@ if TYPE_CHECKING:
     from afanalysis.rollouts import load as load
     from afanalysis.rollouts import save as save
     from afanalysis.rollouts import tidy as tidy
+    from afanalysis.simulation import connect as connect
+    from afanalysis.simulation import simulate_labels as simulate_labels
     from afanalysis.study import Study as Study
     from afanalysis.summaries import agreement as agreement
     from afanalysis.summaries import compliance_gap as compliance_gap
@@ -58,7 +58,7 @@ _HOME = {
     "compare": "results",
     "compare_judges": "verdicts",
     "compliance_gap": "summaries",
-    "connect": "pipeline",
+    "connect": "simulation",
     "corrected": "corrections",
     "estimates": "summaries",
     "has_labels": "corrections",
@@ -74,7 +74,7 @@ _HOME = {
     "regression": "summaries",
     "sample_for_labels": "labels",
     "save": "rollouts",
-    "simulate_labels": "pipeline",
+    "simulate_labels": "simulation",
     "summary": "results",
     "tidy": "rollouts",
     "write_latex": "latex",
@@ -82,6 +82,11 @@ _HOME = {
 }
 _MODULES = ("figures", "pipeline", "published")
 __all__ = ["__version__", *_HOME, *_MODULES]
+
+
+def home_of(name: str) -> str:
+    """The module of this package in which a public name lives."""
+    return _HOME.get(name, name)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The one error that is meant for the user's eyes."""
+"""The errors that are meant for the user's eyes."""
 
 from __future__ import annotations
 
@@ -9,3 +9,7 @@ class InputError(ValueError):
     The message is one sentence that names the place, what was found and what would be right. The
     command line prints it and exits with 2; any other exception is a bug and keeps its traceback.
     """
+
+
+class NotebookFailed(Exception):
+    """A notebook met an error that is not about its input; the message names the executed copy."""

@@ -11,6 +11,9 @@ from typing import Any
 
 from afanalysis.errors import InputError
 
+# How long a journal that another process holds is waited for: a process that was killed a moment ago may
+# have a kernel that is still ending.
+PATIENCE = 3.0
 _KEY_AT = len('{"key":"')
 _KEY_DIGITS = 32
 
@@ -43,7 +46,7 @@ class Journal:
 
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=0)
+            self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=PATIENCE)
             self._lock.acquire()
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except Timeout as error:

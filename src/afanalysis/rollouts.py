@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -263,7 +264,9 @@ def values(data: Any, column: str) -> str:
     return ", ".join(sorted(str(row[0]) for row in found))
 
 
-def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.DataFrame:
+def counts(
+    data: Any, outcomes: str | Sequence[str], by: Sequence[str], *, executor: Executor | None = None
+) -> pd.DataFrame:
     """Reduce rollouts to counts by condition and prompt: all that any rate or gap needs.
 
     One pass over the named columns; texts are not read, and the data may be larger than memory.
@@ -277,6 +280,8 @@ def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.Da
         The columns counted: bool, or a number in 0-1.
     by
         Condition columns.
+    executor
+        Where to count, file by file, if `data` is a list of paths: a pool of processes, or a cluster's.
 
     Returns
     -------
@@ -293,6 +298,9 @@ def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.Da
     import pandas as pd
 
     outcomes = [outcomes] if isinstance(outcomes, str) else list(outcomes)
+    if executor is not None:
+        each = [executor.submit(counts, path, outcomes, by) for path in data]
+        return add_counts(one.result() for one in each)
     with opened(data) as source:
         for name in [*by, "prompt_id", *outcomes]:
             if name not in source.kinds:
@@ -320,6 +328,21 @@ def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.Da
         part = part.assign(outcome=name, n_missing=part["valid"] - part["n"])
         parts.append(part[["outcome", *by, "prompt_id", "n", "s", "n_missing", "n_invalid"]])
     return pd.concat(parts, ignore_index=True)
+
+
+def add_counts(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """The counts of a whole from those of its parts: exact, in any order and grouping of the parts."""
+    import pandas as pd
+
+    together = pd.concat(list(parts), ignore_index=True)
+    numbers = ["n", "s", "n_missing", "n_invalid"]
+    keys = [name for name in together if name not in numbers]
+    added = together.groupby(keys, sort=True, dropna=False)[numbers].sum().reset_index()
+    outcomes = list(dict.fromkeys(together["outcome"]))
+    added = added.sort_values(
+        "outcome", key=lambda names: names.map(outcomes.index), kind="stable", ignore_index=True
+    )
+    return added[list(together.columns)]
 
 
 def verdict_counts(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:

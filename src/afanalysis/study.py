@@ -151,15 +151,17 @@ class Study(_Part):
         try:
             study = cls(**content)
         except ValidationError as error:
-            raise InputError(f"{path}: {_first_problem(error)}") from error
+            raise InputError(f"{path}: {first_problem(error, cls)}") from error
         return study._resolved(path.parent)
 
     def _resolved(self, folder: Path) -> Study:
         lists = {
-            setting: part.model_copy(update={"file": folder / part.file}) if part.file else part
+            setting: part.model_copy(update={"file": (folder / part.file).resolve()})
+            if part.file
+            else part
             for setting, part in self.prompts.items()
         }
-        systems = {setting: folder / file for setting, file in self.system_prompts.items()}
+        systems = {setting: (folder / file).resolve() for setting, file in self.system_prompts.items()}
         return self.model_copy(update={"prompts": lists, "system_prompts": systems})
 
     def requests(self, setting: Setting) -> list[Request]:
@@ -234,7 +236,8 @@ def stable_key(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first thing that is wrong with a file's content: the field, what was found, what is right."""
     problem = error.errors(include_url=False)[0]
     place = ""
     for step in problem["loc"]:
@@ -245,8 +248,8 @@ def _first_problem(error: ValidationError) -> str:
     if kind == "literal_error":
         return f"{place} is {given!r}; use {context['expected']}"
     if kind == "extra_forbidden":
-        known = ", ".join(Study.model_fields)
-        return f"{place} is not a field of a study; the top-level fields are: {known}"
+        known = ", ".join(model.model_fields)
+        return f"{place} is not a field of a {model.__name__.lower()}; the top-level fields are: {known}"
     if kind == "missing":
         return f"{place} is missing"
     if kind == "value_error":

@@ -12,6 +12,7 @@ from afanalysis.figures.models import models
 from afanalysis.figures.prompts import gap_forest, paired_prompts
 from afanalysis.figures.scratchpads import scratchpad_stages
 from afanalysis.figures.style import TracedFigure, save
+from afanalysis.figures.sweep import gaps_by_run
 from afanalysis.figures.training import before_and_after_training
 from afanalysis.figures.variations import reasoning_against_gap, variations
 
@@ -22,6 +23,7 @@ __all__ = [
     "beside_paper",
     "compliance_by_tier",
     "gap_forest",
+    "gaps_by_run",
     "interval_methods",
     "judge_sensitivity",
     "models",
