@@ -1,10 +1,11 @@
-"""Run every benchmark and write docs/benchmarks.md.
+"""Run every benchmark, or those named, and write their sections of docs/benchmarks.md.
 
-python benchmarks/run_all.py
+python benchmarks/run_all.py [pipeline reading …]
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import platform
@@ -13,7 +14,12 @@ from pathlib import Path
 from measure import Result
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-SCRIPTS = {"statistics_speed": "Statistics", "collection_speed": "Collection", "pipeline": "Notebooks"}
+SCRIPTS = {
+    "statistics_speed": "Statistics",
+    "collection_speed": "Collection",
+    "pipeline": "Notebooks",
+    "reading": "Reading in JupyterLab",
+}
 
 
 def table(results: list[Result]) -> list[str]:
@@ -21,21 +27,34 @@ def table(results: list[Result]) -> list[str]:
     return [*lines, *(f"| {r.what} | {r.ours} | {r.other} | {r.ratio} | {r.aim} |" for r in results)]
 
 
+def sections() -> dict[str, str]:
+    """The page's sections as they stand, by title."""
+    parts = PAGE.read_text(encoding="utf-8").split("\n## ")[1:] if PAGE.exists() else []
+    return {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in parts}
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scripts", nargs="*", choices=[*SCRIPTS, []])
+    chosen = parser.parse_args().scripts or list(SCRIPTS)
+    found = sections()
+    for script in chosen:
+        print(f"{script} …", flush=True)
+        rows = table(importlib.import_module(script).results())
+        found[SCRIPTS[script]] = "\n".join([f"`python benchmarks/{script}.py`", "", *rows])
     text = [
         "# Benchmarks",
         "",
         "Made by `make bench` from the scripts in `benchmarks/`: times are of one machine on one day,",
-        "the ratios are what to go by. Coverage of the intervals: [statistics.md](statistics.md).",
+        "the ratios are what to go by. Coverage of the intervals: [statistics.md](statistics.md) and",
+        "[judging.md](judging.md).",
         "",
         f"Python {platform.python_version()}, {os.cpu_count()} cores.",
-        "",
     ]
-    for script, title in SCRIPTS.items():
-        print(f"{script} …", flush=True)
-        text += [f"## {title}", "", f"`python benchmarks/{script}.py`", ""]
-        text += [*table(importlib.import_module(script).results()), ""]
-    PAGE.write_text("\n".join(text))
+    for title in SCRIPTS.values():
+        if title in found:
+            text += ["", f"## {title}", "", found[title]]
+    PAGE.write_text("\n".join([*text, ""]), encoding="utf-8")
     print(PAGE.name)
 
 

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from afanalysis.summaries import regression as regression
     from afanalysis.verdicts import compare_judges as compare_judges
     from afanalysis.verdicts import judges as judges
+    from afanalysis.widgets import browse as browse
+    from afanalysis.widgets import label as label
+    from afanalysis.widgets import play as play
 
 _HOME = {
     "Budget": "money",
@@ -53,6 +56,7 @@ _HOME = {
     "InputError": "errors",
     "Study": "study",
     "agreement": "summaries",
+    "browse": "widgets",
     "check_judge": "injections",
     "collect": "collection",
     "compare": "results",
@@ -66,9 +70,11 @@ _HOME = {
     "judge": "judging",
     "judge_error": "corrections",
     "judges": "verdicts",
+    "label": "widgets",
     "label_agreement": "corrections",
     "load": "rollouts",
     "plan": "summaries",
+    "play": "widgets",
     "rates": "summaries",
     "read_labels": "labels",
     "regression": "summaries",

@@ -1,0 +1,34 @@
+"""How long 100 000 rollouts take to open and filter in JupyterLab, by the end-to-end test."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from measure import Result
+
+ROOT = Path(__file__).resolve().parents[1]
+TEST = "tests/test_lab.py::test_a_hundred_thousand_rollouts_open_and_filter_without_lag"
+
+
+def results() -> list[Result]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "measured.json"
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", TEST]
+        subprocess.run(command, cwd=ROOT, env=os.environ | {"AF_MEASURED": str(path)}, check=True)
+        found = json.loads(path.read_text())
+    many = f"{found['rollouts']:,} rollouts"
+    first, after = found["first_paint_ms"] / 1000, found["filter_ms"]
+    return [
+        Result(f"`af.browse` of {many}, to first paint", f"{first:.2f} s", "–", "–", "< 2 s"),
+        Result(f"a filter over {many}, until it is shown", f"{after:.0f} ms", "–", "–", "< 200 ms"),
+    ]
+
+
+if __name__ == "__main__":
+    for result in results():
+        print(result)

@@ -1,0 +1,293 @@
+// The transcript browser and labeller. Everything that a model wrote goes into the page as text
+// (textContent), never as markup. The kernel finds and lays out; this file only shows and asks.
+
+const BEHAVIOURS = { c: "complied", r: "refused", u: "undecided", x: "artifact" };
+const REASONING = { f: "full", p: "partial", n: "none" };
+
+function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name in element) element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+function segments(parts) {
+  return parts.map(({ text, mark }) =>
+    mark
+      ? make("mark", { title: mark, className: mark === "differs" ? "differs" : "quote" }, text)
+      : document.createTextNode(text),
+  );
+}
+
+function passage(title, parts) {
+  return make(
+    "section",
+    {},
+    make("h4", {}, title),
+    parts.length ? make("pre", { dir: "auto" }, ...segments(parts)) : make("p", { className: "faint" }, "(empty)"),
+  );
+}
+
+function side(one) {
+  const about = Object.entries(one.about).map(([name, value]) => `${name}: ${value}`).join(" · ");
+  return make(
+    "article",
+    { className: `side ${one.tier}`, "aria-label": `${one.tier} tier` },
+    make("h3", {}, one.tier === "hidden" ? "answer" : `${one.tier} tier`, one.verdict ? ` — ${one.verdict}` : ""),
+    passage("Scratchpad", one.scratchpad),
+    passage("Output", one.output),
+    make("p", { className: "faint about" }, about),
+  );
+}
+
+async function copy(text, status) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = make("textarea", { value: text });
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  status("copied");
+}
+
+function render({ model, el }) {
+  const labelling = model.get("mode") === "label";
+  const root = make("div", {
+    className: `af-browser ${labelling ? "labelling" : ""}`,
+    tabIndex: 0,
+    role: "application",
+    "aria-label": labelling ? "Transcript labeller" : "Transcript browser",
+    "data-lm-suppress-shortcuts": "true",
+  });
+  const live = make("p", { className: "status", role: "status", "aria-live": "polite" });
+  const status = (text) => (live.textContent = text);
+  const reading = make("div", { className: "reading" });
+  el.append(root);
+
+  const view = () => model.get("view");
+  function look(changes) {
+    model.set("view", { ...view(), ...changes });
+    model.save_changes();
+  }
+
+  function showTranscript() {
+    const found = model.get("transcript");
+    reading.replaceChildren();
+    if (!found.rollout) {
+      reading.append(make("p", { className: "faint" }, labelling ? "Everything is labelled." : "Nothing to show."));
+      return;
+    }
+    reading.append(
+      make("h3", {}, "Request"),
+      make("pre", { dir: "auto" }, found.request),
+      make("div", { className: "sides" }, ...found.sides.map(side)),
+    );
+    reading.dataset.rollout = found.rollout;
+    reading.scrollTop = 0;
+  }
+
+  if (labelling) labeller();
+  else browser();
+  model.on("change:transcript", showTranscript);
+  showTranscript();
+
+  function browser() {
+    const list = make("ul", { role: "listbox", tabIndex: 0, "aria-label": "Rollouts" });
+    const count = make("span", { className: "faint" });
+    const search = make("input", {
+      type: "search",
+      placeholder: "text",
+      "aria-label": "Text to find",
+      value: view().text,
+      onchange: () => look({ text: search.value, start: 0, rollout: "" }),
+    });
+    const choices = Object.entries(model.get("facets")).map(([name, values]) => {
+      const select = make(
+        "select",
+        {
+          "aria-label": name,
+          onchange: () => look({ filters: { ...view().filters, [name]: select.value }, start: 0, rollout: "" }),
+        },
+        make("option", { value: "" }, `any ${name}`),
+        ...values.map((value) => make("option", { value }, value)),
+      );
+      select.value = view().filters[name] ?? "";
+      return select;
+    });
+    const page = (step) => {
+      const { total, size } = model.get("page");
+      const start = Math.min(Math.max(view().start + step * size, 0), Math.max(total - 1, 0));
+      look({ start: start - (start % size), rollout: "" });
+    };
+    const toMarkdown = () => copy(model.get("transcript").markdown ?? "", status);
+    const toLink = () => {
+      const address = new URL(location.href);
+      address.hash = `af-view=${encodeURIComponent(JSON.stringify(view()))}`;
+      copy(address.href, status);
+    };
+
+    function showList() {
+      const { total, rows, size } = model.get("page");
+      const first = total ? view().start + 1 : 0;
+      count.textContent = `${first}–${view().start + rows.length} of ${total.toLocaleString("en")}`;
+      const chosen = model.get("transcript").rollout;
+      list.replaceChildren(
+        ...rows.map((row) =>
+          make(
+            "li",
+            {
+              role: "option",
+              id: `af-${row.rollout}`,
+              "aria-selected": String(row.rollout === chosen),
+              onclick: () => look({ rollout: row.rollout }),
+            },
+            make("span", { className: `tier ${row.tier}` }, row.tier),
+            make("span", { className: "verdict" }, `${row.verdict}${row.af === "none" ? "" : `, AF ${row.af}`}`),
+            make("span", { className: "faint" }, `${row.prompt_id} · ${row.sample}`),
+            make("span", { className: "request", dir: "auto" }, row.request),
+          ),
+        ),
+      );
+      root.dataset.total = total;
+      root.dataset.shown = performance.now();
+    }
+    function showChosen() {
+      const chosen = model.get("transcript").rollout;
+      for (const item of list.children) {
+        const selected = item.id === `af-${chosen}`;
+        item.setAttribute("aria-selected", String(selected));
+        if (selected) {
+          list.setAttribute("aria-activedescendant", item.id);
+          item.scrollIntoView({ block: "nearest" });
+        }
+      }
+    }
+    function step(by) {
+      const { rows, total } = model.get("page");
+      const at = rows.findIndex((row) => row.rollout === model.get("transcript").rollout) + by;
+      if (at >= 0 && at < rows.length) look({ rollout: rows[at].rollout });
+      else if ((by > 0 && view().start + rows.length < total) || (by < 0 && view().start > 0)) page(by);
+    }
+
+    root.addEventListener("keydown", (event) => {
+      if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) {
+        if (event.key === "Escape") root.focus();
+        event.stopPropagation();
+        return;
+      }
+      const keys = {
+        ArrowDown: () => step(1), j: () => step(1), ArrowUp: () => step(-1), k: () => step(-1),
+        PageDown: () => page(1), PageUp: () => page(-1),
+        "/": () => search.focus(), m: toMarkdown, l: toLink,
+      };
+      if (keys[event.key]) {
+        keys[event.key]();
+        event.preventDefault();
+        event.stopPropagation();
+      }
+    });
+    root.append(
+      make("div", { className: "bar" }, ...choices, search, count,
+        make("button", { onclick: () => page(-1), "aria-label": "Earlier rollouts" }, "‹"),
+        make("button", { onclick: () => page(1), "aria-label": "Later rollouts" }, "›"),
+        make("button", { onclick: toMarkdown }, "copy as Markdown"),
+        make("button", { onclick: toLink }, "copy link"), live),
+      make("div", { className: "panes" }, list, reading),
+      make("p", { className: "faint help" }, "↑ ↓ next, / search, m copy as Markdown, l copy link"),
+    );
+    model.on("change:page", showList);
+    model.on("change:transcript", showChosen);
+    const linked = new URLSearchParams(location.hash.slice(1)).get("af-view");
+    if (linked) {
+      try {
+        look(JSON.parse(linked));
+      } catch {
+        status("the link's view could not be read");
+      }
+    }
+    showList();
+    showChosen();
+  }
+
+  function labeller() {
+    let chosen = {};
+    const progress = make("p", { className: "done", role: "status", "aria-live": "polite" });
+    const bar = make("progress", { max: 1, value: 0, "aria-label": "Labelled" });
+    const note = make("input", { type: "text", placeholder: "note (o)", "aria-label": "Note" });
+    const buttons = {};
+    function group(title, field, keys) {
+      return make("fieldset", {}, make("legend", {}, title),
+        ...Object.entries(keys).map(([key, value]) => {
+          buttons[`${field} ${value}`] = make(
+            "button",
+            { "aria-pressed": "false", onclick: () => choose(field, value) },
+            `${value} (${key})`,
+          );
+          return buttons[`${field} ${value}`];
+        }));
+    }
+    function choose(field, value) {
+      chosen[field] = value;
+      for (const [name, button] of Object.entries(buttons)) {
+        const [of, what] = name.split(" ");
+        button.setAttribute("aria-pressed", String(chosen[of] === what));
+      }
+    }
+    function save() {
+      if (!chosen.behaviour) return status("choose a behaviour first");
+      model.send({ do: "label", rollout: model.get("transcript").rollout, af: "", ...chosen, note: note.value });
+      status("saved");
+    }
+    const undo = () => model.send({ do: "undo" });
+    function showLabel() {
+      chosen = {};
+      const before = model.get("label");
+      choose("behaviour", before.behaviour);
+      choose("af", before.af);
+      note.value = before.note ?? "";
+    }
+    function showProgress() {
+      const { done, total, labeller: who, agreement } = model.get("progress");
+      progress.textContent = `${who}: ${done} of ${total} labelled${agreement ? ` · ${agreement}` : ""}`;
+      bar.max = total || 1;
+      bar.value = done;
+      root.dataset.done = done;
+    }
+    root.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      event.stopPropagation();
+      if (event.target === note) {
+        if (event.key === "Enter" || event.key === "Escape") root.focus();
+        return;
+      }
+      if (BEHAVIOURS[event.key]) choose("behaviour", BEHAVIOURS[event.key]);
+      else if (REASONING[event.key]) choose("af", REASONING[event.key]);
+      else if (event.key === "Enter" && event.target.tagName !== "BUTTON") save();
+      else if (event.key === "z") undo();
+      else if (event.key === "o") note.focus();
+      else return;
+      event.preventDefault();
+    });
+    root.append(
+      make("div", { className: "bar" }, bar, progress, live),
+      make("div", { className: "bar" }, group("Behaviour", "behaviour", BEHAVIOURS),
+        group("AF reasoning", "af", REASONING), note,
+        make("button", { onclick: save }, "save, next (Enter)"), make("button", { onclick: undo }, "back (z)")),
+      reading,
+    );
+    model.on("change:label", showLabel);
+    model.on("change:progress", showProgress);
+    model.on("change:transcript", showLabel);
+    showLabel();
+    showProgress();
+  }
+}
+
+export default { render };
