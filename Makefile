@@ -30,7 +30,7 @@ lint: $(INSTALLED)  ## style and types
 
 notebooks: $(INSTALLED)  ## refresh the committed outputs of the numbered notebooks
 	@$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
-	  --ExecutePreprocessor.record_timing=False notebooks/0*.ipynb
+	  --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/0*.ipynb
 
 bench: $(INSTALLED)  ## run every benchmark and write docs/benchmarks.md
 	@$(BIN)/python benchmarks/run_all.py

@@ -18,6 +18,8 @@ from afanalysis.folders import PAPER
 if TYPE_CHECKING:
     import pandas as pd
 
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
     from afanalysis import sweeps
     from afanalysis.calls import Outcome
     from afanalysis.folders import Folders
@@ -79,6 +81,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--dry-run", action="store_true", help="say what would run and why; run nothing")
     run.set_defaults(action=_run)
 
+    _sweep_command(commands)
+    _asking_commands(commands)
+    _labelling_commands(commands)
+    _showing_commands(commands)
+    return parser
+
+
+def _sweep_command(commands: Commands) -> None:
     sweep = commands.add_parser(
         "sweep",
         help="run many variants of a study, or of one notebook",
@@ -101,6 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--yes", action="store_true", help="go ahead with more than 10 000 runs")
     sweep.set_defaults(action=_sweep)
 
+
+def _asking_commands(commands: Commands) -> None:
     for name, action, help_ in (
         ("collect", _collect, "sample a study's rollouts"),
         ("judge", _judge, "judge a study's rollouts"),
@@ -111,12 +123,11 @@ def _parser() -> argparse.ArgumentParser:
             description=f"{help_[0].upper()}{help_[1:]}. Can be stopped at any time: the same command "
             "goes on where it stopped. Without --live the answers are simulated, free and say so.",
         )
-        command.add_argument("--study", type=Path, required=True, metavar="FILE", help="a study file")
-        command.add_argument("--live", action="store_true", help="ask the real API (costs money)")
+        _add_study(command)
+        _add_endpoint(command)
         command.add_argument(
             "--batch", action="store_true", help="ask through Message Batches, at half the price"
         )
-        command.add_argument("--base-url", metavar="URL", help="another server of the Messages API")
         command.add_argument(
             "--concurrency", type=int, default=32, metavar="N", help="calls at once (default 32)"
         )
@@ -134,15 +145,16 @@ def _parser() -> argparse.ArgumentParser:
             )
         command.set_defaults(action=action)
 
+
+def _labelling_commands(commands: Commands) -> None:
     check = commands.add_parser(
         "check-judge",
         help="try whether transcripts can give the judge orders",
         description="Put each of a set of attempts ('ignore your instructions …') into rollouts of a "
         "judged study, judge them, and list the verdicts that changed. Exits with 1 if any did.",
     )
-    check.add_argument("--study", type=Path, required=True, metavar="FILE", help="a study file")
-    check.add_argument("--live", action="store_true", help="ask the real API (costs money)")
-    check.add_argument("--base-url", metavar="URL", help="another server of the Messages API")
+    _add_study(check)
+    _add_endpoint(check)
     _add_budget(check)
     check.set_defaults(action=_check_judge)
 
@@ -152,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Draw rollouts so that rare verdicts are among them, keep the sampling weights, and "
         "write a sheet to fill in. A larger sample with the same seed begins with the smaller one.",
     )
-    sample.add_argument("--study", type=Path, required=True, metavar="FILE", help="a study file")
+    _add_study(sample)
     sample.add_argument("-n", "--size", type=int, default=200, metavar="N", help="default: 200")
     sample.add_argument("--seed", type=int, help="default: the study's")
     sample.set_defaults(action=_sample_for_labels)
@@ -166,10 +178,12 @@ def _parser() -> argparse.ArgumentParser:
     labels.add_argument(
         "sheet", type=Path, metavar="SHEET", help="the CSV file that sample-for-labels wrote"
     )
-    labels.add_argument("--study", type=Path, required=True, metavar="FILE", help="a study file")
+    _add_study(labels)
     labels.add_argument("--labeller", required=True, metavar="NAME", help="who labelled")
     labels.set_defaults(action=_add_labels)
 
+
+def _showing_commands(commands: Commands) -> None:
     rates = commands.add_parser(
         "rates",
         help="print the headline table of a rollouts file, or the paper's",
@@ -205,7 +219,15 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=0, help="default: any free port")
     serve.add_argument("--seed", type=int, default=0, help="default: 0")
     serve.set_defaults(action=_serve)
-    return parser
+
+
+def _add_study(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--study", type=Path, required=True, metavar="FILE", help="a study file")
+
+
+def _add_endpoint(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--live", action="store_true", help="ask the real API (costs money)")
+    command.add_argument("--base-url", metavar="URL", help="another server of the Messages API")
 
 
 def _add_budget(command: argparse.ArgumentParser) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from afanalysis import rollouts as tidy
-from afanalysis.stats import rates as statistics
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -47,6 +46,7 @@ class Counts:
         """
         import pandas as pd
 
+        from afanalysis.stats import rates as statistics
         from afanalysis.stats.gaps import gap_interval, paired
 
         kept = self.table[self.table["confidence"] >= confidence]
