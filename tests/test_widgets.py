@@ -96,6 +96,10 @@ def test_labelling_is_blind(folders):
         assert "markdown" not in labeller.transcript
         give(labeller, behaviour="refused")
     assert labeller.page == {}
+    bundle = labeller._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert "<table" not in data["text/html"]
+    assert "12 of 60 rollouts are labelled by me" in data["text/html"]
 
 
 def test_agreement_shows_once_enough_labels_are_shared(folders):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import traitlets
@@ -56,6 +57,11 @@ class Labeller(Browser):
         for text in ("scratchpad", "output"):  # what the judge quoted would give its verdict away
             side[text] = [{"text": part["text"], "mark": ""} for part in side[text]]
         return read | {"sides": [side]}
+
+    def _table(self) -> str:
+        """For where widgets cannot run: how far the labelling is, and no verdict."""
+        done = f"{self.progress['done']} of {self.progress['total']} rollouts are labelled by "
+        return f"<p>{done}{escape(self._labeller)} (run the notebook in JupyterLab to label).</p>"
 
     def _next(self, rollout: str | None = None) -> None:
         """Show a rollout, or the first that this labeller has not labelled."""
