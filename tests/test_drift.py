@@ -45,6 +45,7 @@ def redraw(request):
     return request.config.getoption("--redraw-pictures")
 
 
+@pytest.mark.slow
 def test_the_papers_figures_have_not_drifted(project, tmp_path, redraw):
     gallery = af.Gallery("paper", tmp_path)
     for name in galleries.NAMES:

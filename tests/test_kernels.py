@@ -33,6 +33,7 @@ def outputs(content):
 pytestmark = pytest.mark.skipif(not kernels.can_fork(), reason="kernels are not forked on this system")
 
 
+@pytest.mark.slow
 def test_a_forked_kernel_computes_what_jupyters_own_computes(tmp_path):
     """A figure, a bootstrap and a table, byte for byte."""
     cells = [

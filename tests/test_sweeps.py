@@ -60,6 +60,7 @@ def test_a_sweep_runs_every_set_and_isolates_the_one_that_fails(project, capsys)
     assert (project / "figures" / "try" / "gaps_by_run.svg").exists()
 
 
+@pytest.mark.slow
 def test_what_is_up_to_date_is_passed_over_and_only_failures_are_tried_again(project, capsys):
     path = write(project, grid={"study.seed": [1, 2]}, list=[{"study.seed": 3, "level": 1.5}])
     with pytest.raises(SystemExit):
@@ -84,6 +85,7 @@ def test_a_dry_run_says_what_and_why_and_runs_nothing(project, capsys):
     assert calls(project, "try.seed-1") == []
 
 
+@pytest.mark.slow
 def test_one_notebook_over_many_parameters_has_a_folder_a_run(project):
     (project / "data" / "raw" / "one").mkdir(parents=True)
     (project / "notebooks" / "04_robustness.ipynb").write_text(
