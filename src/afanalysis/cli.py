@@ -516,10 +516,6 @@ def _sweep(options: argparse.Namespace) -> None:
     where = sweeps.cluster(options.scheduler) if options.scheduler else sweeps.local(options.jobs)
     with where as executor:
         sweeps.prepare(sweep, project, runs)
-        if not options.scheduler and (
-            options.force or any(why for _, why in pipeline.plan(project, chain))
-        ):
-            kernels.warm_up()
         print(f"{len(chosen)} of {len(runs)} runs of {sweep.name}", flush=True)
         try:
             ended = sweeps.run(

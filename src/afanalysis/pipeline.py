@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,15 @@ def study_steps(
     ]
 
 
+def write_study(project: Path, name: str, text: str) -> Path:
+    """Write the file of a study that was made, not given; one that says so already is left alone."""
+    file = Folders(project, name).processed / "study.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
+        file.write_text(text, encoding="utf-8")
+    return file
+
+
 def _paper_step(project: Path) -> Step:
     from afanalysis import published
 
@@ -256,6 +265,10 @@ def run_chain(project: Path, chain: Sequence[Step], controls: Controls | None = 
 def _run_step(project: Path, step: Step, controls: Controls) -> Result:
     from jupyter_client.kernelspec import NoSuchKernel
 
+    from afanalysis import kernels
+
+    if controls.fork:
+        kernels.warm_up()  # imports what kernels need while papermill is imported here
     papermill = _papermill()
     started = time.monotonic()
 
@@ -353,24 +366,15 @@ def run(
     from afanalysis import kernels
 
     controls = controls or Controls()
-    if controls.fork and (controls.force or any(why for _, why in plan(project, todo))):
-        kernels.warm_up()
     with ThreadPoolExecutor(jobs or os.cpu_count()) as threads:  # the work itself is in the kernels
+        futures = [threads.submit(run_chain, project, chain, controls) for chain in chains(todo)]
         try:
-            return run_chains(project, chains(todo), controls, threads)
+            for future in as_completed(futures):
+                future.result()
         except KeyboardInterrupt:
             controls.stopping.set()
             kernels.interrupt_all()
             raise
-
-
-def run_chains(
-    project: Path, todo: Sequence[Sequence[Step]], controls: Controls, executor: Executor
-) -> list[Result]:
-    """Run chains of steps through an executor: threads here, or a cluster's."""
-    futures = [executor.submit(run_chain, project, chain, controls) for chain in todo]
-    for future in as_completed(futures):
-        future.result()
     return [result for future in futures for result in future.result()]
 
 

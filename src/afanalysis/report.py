@@ -41,7 +41,6 @@ def write_report(gallery: Gallery) -> Path:
 
     pictures, not_drawn = _pictures(gallery)
     if gallery.paper:
-        summary = None
         tables = [_table("Estimates of the default prompt", _shown_estimates(gallery.estimates))]
         warnings, examples = [], []
     else:

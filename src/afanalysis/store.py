@@ -113,10 +113,7 @@ class Parcel:
                 (project / "notebooks" / f"{name}.ipynb").write_text(text, encoding="utf-8")
             for inside in self._folders():
                 store.fetch(project, inside)
-            file = Folders(project, self.name).processed / "study.yaml"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            if not file.exists() or file.read_text(encoding="utf-8") != self.study:
-                file.write_text(self.study, encoding="utf-8")
+            file = pipeline.write_study(project, self.name, self.study)
 
             def keep(_: Result) -> None:
                 for inside in self._folders():

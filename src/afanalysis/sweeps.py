@@ -237,10 +237,7 @@ def prepare(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
     """Write what the runs need before they start: their study files, or links to the shared data."""
     for run in runs:
         if sweep.notebook is None:
-            file = Folders(project, run.name).processed / "study.yaml"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            if not file.exists() or file.read_text(encoding="utf-8") != run.study:
-                file.write_text(run.study, encoding="utf-8")
+            pipeline.write_study(project, run.name, run.study)
             continue
         base = Study.from_yaml(sweep.study).name
         inside = Folders(project, sweep.name).processed / run.name
@@ -258,7 +255,11 @@ def prepare(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
 def local(jobs: int | None) -> Iterator[Executor]:
     """Threads of this process, each following one run; the work is in the kernels."""
     with ThreadPoolExecutor(jobs or os.cpu_count()) as threads:
-        yield threads
+        try:
+            yield threads
+        except BaseException:  # Ctrl-C: what has not begun does not begin
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 @contextlib.contextmanager
@@ -322,12 +323,13 @@ def run(
     from afanalysis.store import Parcel
 
     started = time.monotonic()
+    parcels = {one.name: Parcel.of(project, one) for one in runs} if store is not None else {}
     futures = {}
     for one in runs:
         if store is None:
             futures[executor.submit(follow, project, one.chain, force)] = one
         else:
-            futures[executor.submit(Parcel.of(project, one).follow, store, force)] = one
+            futures[executor.submit(parcels[one.name].follow, store, force)] = one
     ended: dict[str, Ended] = {}
     rows = _rows_before(sweep, project)
     for future in as_completed(futures):
@@ -339,7 +341,7 @@ def run(
             ended[one.name] = Ended(one, "failed", time.monotonic() - started, "", said)
         else:
             if store is not None:
-                Parcel.of(project, one).fetch_tables(project, store)
+                parcels[one.name].fetch_tables(project, store)
             ended[one.name] = _ended(project, one, results)
         rows[one.name] = ended[one.name].row()
         _write_table(sweep, project, list(rows.values()))

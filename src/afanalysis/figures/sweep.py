@@ -26,10 +26,10 @@ def gaps_by_run(table: pd.DataFrame, told: list[str]) -> style.TracedFigure:
     TracedFigure
         One panel a setting; its `rows` the gaps of each run's default prompt, or first variation.
     """
-    first = table["variation"].where(table["variation"] == "default")
-    chosen = first.fillna(table.groupby("run")["variation"].transform("first"))
-    has_default = table.groupby("run")["variation"].transform(lambda names: "default" in set(names))
-    rows = table[(table["variation"] == "default") | (~has_default & (table["variation"] == chosen))]
+    chosen = table.groupby("run")["variation"].transform(
+        lambda names: "default" if "default" in set(names) else names.iloc[0]
+    )
+    rows = table[table["variation"] == chosen]
     names = {
         run: ", ".join(f"{name.rpartition('.')[2]} {part[name].iloc[0]}" for name in told)
         for run, part in rows.groupby("run", sort=False)
