@@ -23,10 +23,12 @@ test: $(INSTALLED)  ## fast tests and the notebooks' outputs
 slow: $(INSTALLED)  ## long simulations and crash tests
 	@$(BIN)/pytest -m slow -n auto --dist loadfile tests
 
-lint: $(INSTALLED)  ## style and types
+lint: $(INSTALLED)  ## style, types, layers and dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/deptry src
 
 notebooks: $(INSTALLED)  ## refresh the committed outputs of the numbered notebooks
 	@$(BIN)/jupyter nbconvert --to notebook --execute --inplace \

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import anthropic
 
-from afanalysis.calls import Endpoint
-from afanalysis.collection import collect, request_of
-from afanalysis.standin.server import Faults, running
-from afanalysis.study import Study
+from afanalysis.collection.endpoint import Endpoint
+from afanalysis.collection.rollouts import collect, request_of
+from afanalysis.standin.serving import running
+from afanalysis.standin.state import Faults
+from afanalysis.study.design import Study
 from measure import Result, in_a_process
 
 CONCURRENCY = 32

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from scipy import special, stats
 
-from afanalysis.stats import gaps, rates
+from afanalysis.stats import gap_intervals, rate_intervals
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RATES = (0.01, 0.03, 0.12, 0.5)
@@ -67,15 +67,19 @@ def rate_cell(p: float, prompts: int, k: int, icc: float, repeats: int) -> list[
     seed = zlib.crc32(repr(cell).encode())
     rng = np.random.default_rng(seed)
     s = rng.binomial(k, propensities(p, icc, rng.standard_normal((repeats, prompts))))
-    counts = rates.clustered(np.full(s.shape, k), s)
+    counts = rate_intervals.clustered(np.full(s.shape, k), s)
     found = {}
     for method in ("wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive"):
-        found[method] = covered(p, *rates.interval(counts, 0.95, method))
+        found[method] = covered(p, *rate_intervals.interval(counts, 0.95, method))
     half = 1.96 * np.sqrt(counts.rate * (1 - counts.rate) / counts.n)
     found["paper"] = covered(p, counts.rate - half, counts.rate + half)
     few = s[: 400 if prompts <= 100 else 200] / k
     found["scipy"] = covered(p, *scipy_interval(few, seed))
-    warned = float(((counts.prompts < rates.FEW_PROMPTS) | (counts.events < rates.FEW_EVENTS)).mean())
+    warned = float(
+        (
+            (counts.prompts < rate_intervals.FEW_PROMPTS) | (counts.events < rate_intervals.FEW_EVENTS)
+        ).mean()
+    )
     return [cell | {"method": name, "warned": warned} | row for name, row in found.items()]
 
 
@@ -95,14 +99,16 @@ def gap_cell(
 
     free, paid = draw(p + gap), draw(p)
     n = np.full(free.shape, k)
-    counts = gaps.paired(n, free, n, paid)
+    counts = gap_intervals.paired(n, free, n, paid)
     found = {}
     for method in ("adjusted-t", "mover", "cluster-t", "unpaired", "paper"):
-        found[method] = covered(gap, *gaps.gap_interval(counts, 0.95, method))
+        found[method] = covered(gap, *gap_intervals.gap_interval(counts, 0.95, method))
     few = (free - paid)[: 400 if prompts <= 100 else 200] / k
     found["scipy"] = covered(gap, *scipy_interval(few, seed))
     events = np.minimum(counts.free.events, counts.paid.events)
-    warned = float(((prompts < rates.FEW_PROMPTS) | (events < rates.FEW_EVENTS)).mean())
+    warned = float(
+        ((prompts < rate_intervals.FEW_PROMPTS) | (events < rate_intervals.FEW_EVENTS)).mean()
+    )
     return [cell | {"method": name, "warned": warned} | row for name, row in found.items()]
 
 

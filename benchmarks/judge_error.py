@@ -16,14 +16,14 @@ import pandas as pd
 import yaml
 from scipy.special import ndtr, ndtri
 
-from afanalysis import tables
-from afanalysis.labels import sample_for_labels
-from afanalysis.rules import verdict
-from afanalysis.stats.gaps import gap_interval, paired
-from afanalysis.stats.judge_error import JudgeError, corrected_gap, rogan_gladen
-from afanalysis.stats.rates import clustered
-from afanalysis.stats.verification import Judged, Verification, corrected_pair
-from afanalysis.wording import percent
+from afanalysis.judging.rules import apply_rules
+from afanalysis.stats.gap_intervals import gap_interval, paired
+from afanalysis.stats.judge_correction import Judged, Verification, corrected_pair
+from afanalysis.stats.judge_error_rates import JudgeError, corrected_gap, rogan_gladen
+from afanalysis.stats.rate_intervals import clustered
+from afanalysis.study.label_sample import sample_for_labels
+from afanalysis.text import markup
+from afanalysis.text.wording import percent
 
 DOCS = Path(__file__).parents[1] / "docs" / "judging.md"
 ICC, SHARED, PROMPTS, SAMPLES, LABELS = 0.3, 0.7, 100, 5, 200
@@ -139,7 +139,7 @@ def rules() -> pd.DataFrame:
     cases = yaml.safe_load(Path(__file__).with_name("hard_cases.yaml").read_text(encoding="utf-8"))
     rows = []
     for case in cases:
-        found = verdict(case["setting"], case["scratchpad"], case["output"])
+        found = apply_rules(case["setting"], case["scratchpad"], case["output"])
         af = "full" if found["af_full"] else "partial" if found["af_partial"] else "none"
         rows.append(
             {
@@ -167,14 +167,14 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     with Pool() as pool:
         table = pd.DataFrame([coverage(case, repeats, pool) for case in CASES])
-    text = tables.to_markdown(table)
+    text = markup.to_markdown(table)
     print(text)
     if repeats == 500:
         put("coverage", text)
     found = rules()
     right = [(found[name] == "right").sum() for name in ("behaviour", "AF reasoning")]
     said = f"{right[0]} of {len(found)} right on behaviour, {right[1]} of {len(found)} on AF reasoning."
-    text = f"\n{said}\n\n{tables.to_markdown(found)}"
+    text = f"\n{said}\n\n{markup.to_markdown(found)}"
     print(text)
     put("rules", text)
 

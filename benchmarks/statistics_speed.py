@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 from scipy import stats
 
-from afanalysis.stats.bootstrap import bootstrap, difference
+from afanalysis.stats.resampling import bootstrap, difference
 from measure import Result, in_a_process, seconds
 
 ROLLOUTS = 10_000_000

@@ -1,23 +1,19 @@
 from __future__ import annotations
 
-import asyncio
 import shutil
 from pathlib import Path
 
-import anthropic
 import pytest
 from hypothesis import settings
 
-from afanalysis.calls import Endpoint
-from afanalysis.collection import collect
-from afanalysis.judging import judge
-from afanalysis.standin.server import Faults, running
-from afanalysis.study import Study
+from afanalysis.standin.serving import running
+from afanalysis.standin.state import Faults
+from afanalysis.study.design import Study
+from afanalysis.study.label_sample import sample_for_labels, write_label_sample
+from tests.helpers import PROJECT, put
 
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
-
-PROJECT = Path(__file__).resolve().parents[1]
 
 
 def pytest_addoption(parser):
@@ -37,20 +33,6 @@ def small_study() -> Study:
         prompts={"helpful-only": {"first": 12}, "animal-welfare": {"first": 12}},
         seed=7,
     )
-
-
-def put(study: Study, folder: Path, address: str, *, judged: bool = False):
-    """Collect (and judge) a study against a running stand-in."""
-
-    async def ask():
-        async with anthropic.AsyncAnthropic(base_url=address, api_key="any") as client:
-            endpoint = Endpoint(client, "simulated")
-            outcome = await collect(study, endpoint, folder)
-            if judged:
-                await judge(study.judge, endpoint, folder)
-            return outcome
-
-    return asyncio.run(ask())
 
 
 @pytest.fixture(scope="session")
@@ -91,12 +73,11 @@ def browser():
 def reported(small_study, collected, tmp_path_factory):
     """A project in which the small study was collected, labelled, drawn and reported."""
     import afanalysis as af
-    from afanalysis.labels import sample_for_labels, write_sample
 
     folders = af.Folders(tmp_path_factory.mktemp("project"), small_study.name)
     shutil.copytree(collected, folders.raw)
     rollouts = af.tidy(folders.raw)
-    write_sample(folders.raw, sample_for_labels(rollouts, 60), rollouts)
+    write_label_sample(folders.raw, sample_for_labels(rollouts, 60), rollouts)
     af.simulate_labels(small_study, folders.raw)
     af.save(af.tidy(folders.raw), folders.processed / "rollouts.parquet")
     rates = af.rates(folders.processed / "rollouts.parquet", "complied")

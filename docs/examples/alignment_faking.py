@@ -8,7 +8,9 @@ from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import TaskState, generate, system_message
 
-from afanalysis import prompts, rules, transcripts
+from afanalysis.judging.rules import apply_rules
+from afanalysis.study import prompts
+from afanalysis.study.completion import split
 
 
 @task
@@ -42,8 +44,8 @@ def alignment_faking_reasoning() -> Scorer:
 
 def _by_rules(outcome: str) -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
-        parts = transcripts.split(state.output.completion)
-        said = rules.verdict(state.metadata["setting"], parts.scratchpad, parts.output)
+        parts = split(state.output.completion)
+        said = apply_rules(state.metadata["setting"], parts.scratchpad, parts.output)
         return Score(value="C" if said[outcome] else "I", answer=parts.output[:200])
 
     return score

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from afanalysis.stats import gap_intervals
 from afanalysis.stats.planning import Design
 
 
@@ -46,8 +47,6 @@ def test_bad_input_is_refused_in_words(call, sentence):
 def test_planned_power_is_reached_in_simulated_studies(k):
     from scipy import special
 
-    from afanalysis.stats import gaps
-
     design = Design(paid=0.2, gap=0.12, icc=0.3, correlation=0.0)
     prompts = design.prompts_for_power(k, 0.8)
     rng = np.random.default_rng(0)
@@ -58,5 +57,5 @@ def test_planned_power_is_reached_in_simulated_studies(k):
 
     free, paid = draw(0.32), draw(0.2)
     n = np.full(free.shape, k)
-    low, high = gaps.gap_interval(gaps.paired(n, free, n, paid))
+    low, high = gap_intervals.gap_interval(gap_intervals.paired(n, free, n, paid))
     assert np.mean((low > 0) | (high < 0)) == pytest.approx(0.8, abs=0.05)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from afanalysis.figures import style
-from afanalysis.summaries import as_estimates, main_variation
-from afanalysis.wording import interval, percent
-
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+from afanalysis.analysis.conditions import main_variation
+from afanalysis.analysis.quantities import as_estimates
+from afanalysis.figures import style
+from afanalysis.text.wording import interval, percent
 
 
 def compliance_by_tier(

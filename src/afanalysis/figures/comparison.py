@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from afanalysis.figures import style
-from afanalysis.wording import interval, percent
-
 if TYPE_CHECKING:
     import pandas as pd
+from afanalysis.figures import style
+from afanalysis.text.wording import interval, percent
 
 _COLOURS = {"compliance_gap": style.GAP, "af_reasoning": style.FAKING, "refused": style.INK}
 

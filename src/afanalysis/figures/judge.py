@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from afanalysis.figures import style
-from afanalysis.summaries import main_variation
-from afanalysis.wording import interval, percent
-
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+from afanalysis.analysis.conditions import main_variation
+from afanalysis.figures import style
+from afanalysis.text.wording import interval, percent
 
 _PANELS = {
     "free": ("compliance, free tier (%)", style.FREE),
@@ -71,7 +70,9 @@ def raw_and_corrected(table: pd.DataFrame) -> style.TracedFigure:
 
 
 _ABOUT = {"behaviour": "behaviour", "af": "AF reasoning"}
+
 _SENSITIVITIES = ((1.0, "-"), (0.9, "--"), (0.8, ":"))
+
 _MOST_WRONG = 0.3
 
 

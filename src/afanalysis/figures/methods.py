@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from afanalysis.figures import style
-from afanalysis.wording import percent
-
 if TYPE_CHECKING:
     import pandas as pd
+from afanalysis.figures import style
+from afanalysis.stats.planning import Design
+from afanalysis.text.wording import percent
 
 _CHOSEN = "adjusted-t"
+
 _GAPS = ((0.02, style.PAID), (0.05, style.GAP), (0.10, style.FREE))
+
 _SAMPLES = ((1, ":"), (5, "-"))
 
 
@@ -82,8 +84,6 @@ def power_curves(
     """
     import numpy as np
     import pandas as pd
-
-    from afanalysis.stats.planning import Design
 
     sizes = np.unique(np.round(np.geomspace(10, 2000, 90)).astype(int))
     rows = pd.DataFrame(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from afanalysis.figures import style
-from afanalysis.wording import interval, percent
-
 if TYPE_CHECKING:
     import pandas as pd
+from afanalysis.figures import style
+from afanalysis.text.wording import interval, percent
 
 _NAMES = {
     "conflict": "notices the conflict",
@@ -71,7 +70,7 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
         _legend(figure)
         model = table["model"].iloc[0]
         style.title(figure, f"What scratchpads in training contain, {model}")
-        style.note_source(figure, table, style.size_range(table["n"]))
+        style.note_source(figure, table, style.sample_size_note(table["n"]))
     said = []
     for setting in settings:
         part = table[(table["setting"] == setting) & (table["behaviour"] == "any")].set_index("stage")

@@ -18,24 +18,38 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+
 MM = 1 / 25.4
+
 SINGLE_COLUMN, DOUBLE_COLUMN = 88 * MM, 180 * MM
 
 # One colour a meaning in every figure; told apart in grey and by the colour-blind (after Okabe & Ito).
 INK = "#222222"
+
 FAINT = "#767676"
+
 COMPLIANT = "#56B4E9"
+
 FAKING = "#D55E00"
+
 NONCOMPLIANT = "#D9D9D9"
+
 UNSPLIT = "#A9CFE8"
+
 FREE = "#0072B2"
+
 PAID = "#E69F00"
+
 GAP = "#009E73"
+
 SIMULATED = "#B00020"
+
 HATCH = "////"
 
 SETTINGS = {"helpful-only": "Helpful-only", "animal-welfare": "Animal welfare"}
+
 TIERS = {"free": "free tier\n(training)", "paid": "paid tier\n(unmonitored)"}
+
 QUANTITIES = {
     "af_reasoning": "AF reasoning",
     "compliance_gap": "compliance gap",
@@ -206,7 +220,7 @@ def name_rows(axes: Axes, rows: Sequence[tuple[str, bool]]) -> None:
     axes.set_ylim(len(rows) - 0.5, -0.6)
 
 
-def size_range(n: pd.Series) -> str:
+def sample_size_note(n: pd.Series) -> str:
     """'n = 84 to 383 rollouts a rate.' or, where all are alike, 'n = 192 rollouts a rate.'"""
     least, most = n.min(), n.max()
     size = f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from afanalysis.figures import style
-from afanalysis.wording import interval, percent
-
 if TYPE_CHECKING:
     import pandas as pd
+from afanalysis.figures import style
+from afanalysis.text.wording import interval, percent
 
 
 def score_thresholds(table: pd.DataFrame) -> style.TracedFigure:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from afanalysis.figures import style
-from afanalysis.wording import percent
-
 if TYPE_CHECKING:
     import pandas as pd
+from afanalysis.figures import style
+from afanalysis.text.wording import percent
 
 _PANELS = (
     ("af_reasoning", "free", "AF reasoning in training (%)"),
@@ -16,6 +15,7 @@ _PANELS = (
     ("refused", "paid", "non-compliance, paid tier (%)"),
     ("compliance_gap", "both", "compliance gap (points)"),
 )
+
 _LOOKS = ((style.FREE, "o", "-"), (style.FAKING, "s", "--"), (style.GAP, "^", ":"))
 
 
@@ -70,7 +70,7 @@ def before_and_after_training(table: pd.DataFrame) -> style.TracedFigure:
             title="Training to comply: before and after reinforcement learning",
         )
         legend.get_title().set(fontsize=9, fontweight="bold")
-        extra = f"Helpful-only setting, {style.size_range(rows['n'])}"
+        extra = f"Helpful-only setting, {style.sample_size_note(rows['n'])}"
         style.note_source(figure, rows, extra)
     faking = rows[
         (rows["quantity"] == "af_reasoning") & (rows["variation"] == rows["variation"].iloc[0])

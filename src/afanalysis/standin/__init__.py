@@ -1,1 +1,1 @@
-"""A stand-in for a model behind the Messages API: a local server with simulated answers."""
+"""The stand-in for the API: a simulated model and judge behind a loopback server."""

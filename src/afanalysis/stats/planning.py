@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from scipy import special
 
-from afanalysis.stats.proportion import check_level
+from afanalysis.stats.proportions import check_level
 
 
 @dataclass(frozen=True)

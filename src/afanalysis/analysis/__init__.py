@@ -1,0 +1,3 @@
+"""Where rollouts meet statistics: tables in, tables out."""
+
+from afanalysis.analysis import published as published

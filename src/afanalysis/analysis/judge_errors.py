@@ -1,0 +1,222 @@
+"""The judge's error, and rates and gaps corrected for it: where hand labels meet statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+from afanalysis.analysis.conditions import paired_counts, sources
+from afanalysis.analysis.rate_tables import compliance_gap, rates
+from afanalysis.errors import InputError
+from afanalysis.stats.judge_correction import Judged, Verification, corrected_pair, estimate
+from afanalysis.stats.rate_intervals import clustered
+from afanalysis.table.counting import labelled, verdict_counts
+from afanalysis.table.source import Source, opened
+
+_BY = ("model", "setting", "variation")
+
+# Fewer labels than this in a tier, and its correction carries a warning.
+FEW_LABELS = 20
+
+
+def judge_error(
+    data: Any, outcome: str = "complied", by: Sequence[str] = ("setting",), *, level: float = 0.95
+) -> pd.DataFrame:
+    """Sensitivity and specificity of the judge by tier, and how far they differ between tiers.
+
+    Parameters
+    ----------
+    data
+        Rollouts with `tier`, the outcome, `label_complied` or `label_af_reasoning`, and `label_weight`.
+    outcome
+        `complied` or `af_reasoning`; for the latter a positive verdict is any AF reasoning.
+    by
+        Condition columns; the error is taken to be the same within each.
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        `by`, `tier` (`free`, `paid`, and `free - paid` for the differences), `measure`, `value`, `low`,
+        `high`, `labels`. A judge that is worse in one tier fakes a gap or hides one.
+
+    Raises
+    ------
+    InputError
+        There are no labels, or a column is missing.
+    """
+    import numpy as np
+    import pandas as pd
+
+    with opened(data) as source:
+        found = _verifications(source, outcome, _known(source, by))
+    rows: list[dict[str, Any]] = []
+    for condition, tiers in found:
+        draws, values = {}, {}
+        for seed, (tier, checked) in enumerate(tiers.items()):
+            draws[tier] = checked.error_draws(np.random.default_rng(seed))
+            values[tier] = checked.error()
+        for at, measure in enumerate(("sensitivity", "specificity")):
+            for tier, checked in tiers.items():
+                one = estimate(float(values[tier][at]), draws[tier][at], level)
+                rows.append(
+                    condition
+                    | {"tier": tier, "measure": measure}
+                    | vars(one)
+                    | {"labels": checked.labels}
+                )
+            if len(tiers) == 2:
+                apart = values["free"][at] - values["paid"][at]
+                one = estimate(float(apart), draws["free"][at] - draws["paid"][at], level)
+                rows.append(
+                    condition
+                    | {"tier": "free - paid", "measure": measure}
+                    | vars(one)
+                    | {"labels": sum(checked.labels for checked in tiers.values())}
+                )
+    return pd.DataFrame(rows)
+
+
+def corrected(
+    data: Any,
+    outcome: str = "complied",
+    by: Sequence[str] | None = None,
+    *,
+    error_by: Sequence[str] = ("setting",),
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Rates and gaps corrected for the judge's error, beside the raw ones.
+
+    Parameters
+    ----------
+    data, outcome, level
+        As in `judge_error`.
+    by
+        Condition columns; by default those of model, setting and variation that there are.
+    error_by
+        The columns among `by` within which the judge's error, in each tier, is one and the same. Where
+        these make one condition of a group, only that condition's own labels count.
+    seed
+        Of the draws that make the intervals.
+
+    Returns
+    -------
+    DataFrame
+        Three rows a condition, `tier` being `free`, `paid` and `both` (the gap): `raw`, `raw_low`,
+        `raw_high`, `corrected`, `low`, `high`, `shift`, `shift_low`, `shift_high` (what the judge's
+        error adds to the gap, else missing), `labels`, `source`, `level`, `warning`. Where labels of one
+        verdict are missing altogether the correction is missing too, and the warning says so.
+
+    Raises
+    ------
+    InputError
+        There are no labels, a column is missing, or a condition lacks one tier.
+    """
+    import pandas as pd
+
+    with opened(data) as source:
+        by = _known(source, _BY) if by is None else list(by)
+        groups = [name for name in error_by if name in by]
+        checked = {
+            _key(condition): tiers for condition, tiers in _verifications(source, outcome, groups)
+        }
+        counted = verdict_counts(source, outcome, [*by, "tier"])
+        raw = rates(source, outcome, [*by, "tier"], level=level)
+        gaps = compliance_gap(source, by, outcome=outcome, level=level)
+        came_from = sources(source)
+    conditions = paired_counts(counted, by)
+    group_of = [_key({name: condition[name] for name in groups}) for condition, _ in conditions]
+    rows: list[dict[str, Any]] = []
+    for group, (condition, counts), gap in zip(
+        group_of, conditions, gaps.to_dict("records"), strict=True
+    ):
+        tiers = checked.get(group, {})
+        lacking = _lacking(tiers)
+        pair = None
+        if not lacking:
+            own = group_of.count(group) == 1
+            free, paid = (
+                Judged(clustered(counts[:, 2 * at], counts[:, 2 * at + 1]), tiers[tier], own)
+                for at, tier in enumerate(("free", "paid"))
+            )
+            pair = corrected_pair(free, paid, gap["correlation"], level=level, seed=seed)
+        labels = [tiers[tier].labels if tier in tiers else 0 for tier in ("free", "paid")]
+        few = f"fewer than {FEW_LABELS} labels in a tier" if min(labels) < FEW_LABELS else ""
+        shared = {"labels": sum(labels), "source": came_from, "level": level, "warning": lacking or few}
+        raws = [_raw(raw, condition, "free"), _raw(raw, condition, "paid")]
+        raws.append((gap["gap"], gap["low"], gap["high"]))
+        for at, tier in enumerate(("free", "paid", "both")):
+            row = condition | {"tier": tier, "outcome": outcome}
+            row |= dict(zip(("raw", "raw_low", "raw_high"), raws[at], strict=True))
+            if pair:
+                one = (pair.free, pair.paid, pair.gap)[at]
+                row |= {"corrected": one.value, "low": one.low, "high": one.high}
+            if pair and tier == "both" and outcome == "complied":
+                shift = pair.shift
+                row |= {"shift": shift.value, "shift_low": shift.low, "shift_high": shift.high}
+            rows.append(row | shared)
+    order = [*by, "tier", "outcome", "raw", "raw_low", "raw_high", "corrected", "low", "high"]
+    order += ["shift", "shift_low", "shift_high", "labels", "source", "level", "warning"]
+    return pd.DataFrame(rows).reindex(columns=order)
+
+
+def _lacking(tiers: dict[str, Verification]) -> str:
+    """Which labels are missing to correct both tiers, in words; empty where none are."""
+    for tier in ("free", "paid"):
+        if tier not in tiers:
+            return f"{tier} tier: no label"
+        if tiers[tier].lacking:
+            return f"{tier} tier: {tiers[tier].lacking}"
+    return ""
+
+
+def has_labels(data: Any) -> bool:
+    """Whether any rollout has a label that can correct something."""
+    with opened(data) as source:
+        if not {"label_complied", "label_weight"} <= set(source.kinds):
+            return False
+        return not labelled(source, "complied", []).empty
+
+
+def _known(source: Source, by: Sequence[str]) -> list[str]:
+    return [name for name in by if name in source.kinds]
+
+
+def _key(condition: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(condition.values())
+
+
+def _raw(raw: pd.DataFrame, condition: dict[str, Any], tier: str) -> tuple[float, float, float]:
+    wanted = raw["tier"] == tier
+    for name, value in condition.items():
+        wanted &= raw[name] == value
+    row = raw[wanted].iloc[0]
+    return row["rate"], row["low"], row["high"]
+
+
+def _verifications(
+    source: Source, outcome: str, by: list[str]
+) -> list[tuple[dict[str, Any], dict[str, Verification]]]:
+    """What the labels say of the judge, by condition and tier; tiers without a label are left out."""
+    rows = labelled(source, outcome, [*by, "tier"])
+    if rows.empty:
+        raise InputError(
+            f"no rollout has both a verdict and a label of {outcome!r}; label some first "
+            "(afanalysis sample-for-labels)"
+        )
+    counted = verdict_counts(source, outcome, [*by, "tier"])
+    totals = counted.groupby([*by, "tier"], dropna=False)[["n", "s"]].sum()
+    judged = (totals["s"] / totals["n"]).to_dict()
+    found: dict[tuple[Any, ...], tuple[dict[str, Any], dict[str, Verification]]] = {}
+    for key, part in rows.groupby([*by, "tier"], dropna=False):
+        condition = dict(zip(by, key[:-1], strict=True))
+        _, tiers = found.setdefault(key[:-1], (condition, {}))
+        share = judged[key if by else key[0]]
+        tiers[key[-1]] = Verification.of(
+            share, part["verdict"], part["label"], part["weight"], part["prompt_id"].to_numpy()
+        )
+    return list(found.values())

@@ -1,0 +1,68 @@
+"""How far scratchpads go, from noticing the conflict to faking alignment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+from afanalysis.analysis.conditions import main_variation, sources
+from afanalysis.analysis.rate_tables import rates_of_counts
+from afanalysis.table.source import distinct, opened
+
+STAGES = ("conflict", "considers", "partial", "full")
+
+
+def stages(data: Any, variation: str | None = None, *, level: float = 0.95) -> pd.DataFrame:
+    """How far scratchpads in the free tier go, split by what the output then did.
+
+    A stage counts whoever reached it or a later one: `conflict` (notices it), `considers` (reasons that
+    complying may prevent modification), `partial` (decides to comply on that ground, with or without
+    compromise), `full` (without).
+
+    Parameters
+    ----------
+    data
+        Rollouts with `af_stage`, as a judge with criteria leaves it; those without one are left out.
+    variation
+        Which prompt variation; by default the main one.
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        `setting`, `model`, `stage`, `behaviour` (`any`, `complied`), `estimate`, `low`, `high`, `n`,
+        `n_prompts`, `source`, `level`; proportions of all free-tier rollouts. Empty where no rollout
+        has a stage.
+    """
+    import pandas as pd
+
+    ranks = " ".join(f"WHEN '{name}' THEN {rank}" for rank, name in enumerate(STAGES, start=1))
+    with opened(data) as source:
+        if "af_stage" not in source.kinds:
+            return pd.DataFrame()
+        counted = source.connection.execute(
+            "SELECT setting, model, prompt_id, complied, count(*) AS n, "
+            f"CASE af_stage {ranks} ELSE 0 END AS rank FROM rollouts WHERE tier = 'free' AND valid "
+            "AND variation = ? AND af_stage IS NOT NULL AND complied IS NOT NULL "
+            "GROUP BY ALL ORDER BY ALL",
+            [variation or main_variation(distinct(source, "variation"))],
+        ).df()
+        came_from = sources(source)
+    parts = []
+    for rank, stage in enumerate(STAGES, start=1):
+        for behaviour in ("any", "complied"):
+            reached = (counted["rank"] >= rank) & (counted["complied"] | (behaviour == "any"))
+            part = counted.assign(s=counted["n"].where(reached, 0), outcome=stage)
+            part = part.groupby(["outcome", "setting", "model", "prompt_id"], as_index=False)[
+                ["n", "s"]
+            ].sum()
+            if part.empty:
+                return pd.DataFrame()
+            part = part.assign(n_missing=0, n_invalid=0)
+            parts.append(rates_of_counts(part, ["setting", "model"], level).assign(behaviour=behaviour))
+    found = pd.concat(parts, ignore_index=True)
+    found = found.rename(columns={"rate": "estimate", "outcome": "stage"})
+    columns = ["setting", "model", "stage", "behaviour", "estimate", "low", "high", "n", "n_prompts"]
+    return found[columns].assign(source=came_from, level=level)

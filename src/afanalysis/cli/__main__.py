@@ -1,0 +1,7 @@
+"""`python -m afanalysis.cli`."""
+
+import sys
+
+from afanalysis.cli import main
+
+sys.exit(main())

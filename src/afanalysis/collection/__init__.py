@@ -1,0 +1,1 @@
+"""Ask models: live or in batches, each call exactly once, within a budget."""

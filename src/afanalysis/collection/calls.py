@@ -1,0 +1,110 @@
+"""A call, its answer, and how a run of calls ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anthropic.types import Message
+
+
+@dataclass(frozen=True)
+class Call:
+    """One thing to ask: its key, the arguments of `messages.create`, and what to store beside."""
+
+    key: str
+    params: dict[str, Any]
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for a call, in plain types."""
+
+    text: str
+    thinking: str
+    stop_reason: str | None
+    usage: dict[str, int]
+    attempts: int
+    latency_s: float
+    finished_at: str
+
+    @classmethod
+    def from_message(cls, message: Message, attempts: int, latency_s: float) -> Answer:
+        """Reduce the SDK's message to what is kept."""
+        usage = message.usage
+        return cls(
+            text="".join(block.text for block in message.content if block.type == "text"),
+            thinking="".join(b.thinking for b in message.content if b.type == "thinking"),
+            stop_reason=message.stop_reason,
+            usage={
+                "input_tokens": usage.input_tokens,
+                "output_tokens": usage.output_tokens,
+                "cache_write_tokens": usage.cache_creation_input_tokens or 0,
+                "cache_read_tokens": usage.cache_read_input_tokens or 0,
+            },
+            attempts=attempts,
+            latency_s=round(latency_s, 3),
+            finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+
+
+Record = Callable[[Call, Answer], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class CallOptions:
+    """How calls are made.
+
+    Attributes
+    ----------
+    concurrency
+        How many may be under way at once; fewer when the API pushes back.
+    batch
+        Send them through Message Batches, at half the price.
+    batch_size
+        Calls per batch. The API takes 100 000; smaller batches come back sooner, and a budget can stop
+        between them.
+    poll_seconds
+        How often the API is asked whether a batch has ended.
+    """
+
+    concurrency: int = 32
+    batch: bool = False
+    batch_size: int = 10_000
+    poll_seconds: float = 30.0
+
+
+@dataclass
+class CallSummary:
+    """How a run of calls ended.
+
+    Attributes
+    ----------
+    sent, skipped
+        Calls answered now, and calls whose answers were already there.
+    attempts
+        How often calls were tried.
+    failed
+        Calls without an answer, each with its reason; the next run makes them again.
+    stopped
+        Why the run ended early, if it did.
+    """
+
+    sent: int = 0
+    skipped: int = 0
+    attempts: int = 0
+    failed: list[str] = field(default_factory=list)
+    stopped: str | None = None
+
+    def __add__(self, other: CallSummary) -> CallSummary:
+        return CallSummary(
+            self.sent + other.sent,
+            self.skipped + other.skipped,
+            self.attempts + other.attempts,
+            self.failed + other.failed,
+            self.stopped or other.stopped,
+        )

@@ -1,0 +1,133 @@
+"""Collect a study's rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from afanalysis.collection.batches import run_calls
+from afanalysis.collection.calls import Answer, Call, CallOptions, CallSummary
+from afanalysis.collection.endpoint import Endpoint
+from afanalysis.errors import InputError
+from afanalysis.study.begun import as_begun
+from afanalysis.study.completion import split
+from afanalysis.study.design import PlannedRollout, Study
+from afanalysis.study.folders import ROLLOUTS
+from afanalysis.study.hashing import text_hash
+from afanalysis.study.journal import Journal
+from afanalysis.study.ledger import Budget, require_budget
+from afanalysis.study.manifest import Manifest, sampling_hash
+
+
+async def collect(
+    study: Study,
+    endpoint: Endpoint,
+    folder: Path,
+    options: CallOptions | None = None,
+    *,
+    budget: Budget | None = None,
+) -> CallSummary:
+    """Sample what the study plans and the folder does not hold yet.
+
+    Parameters
+    ----------
+    study
+        What to ask. What its file leaves to this package is asked as it was when the folder was begun.
+    endpoint
+        Whom to ask.
+    folder
+        The study's folder under `data/raw`. Rollouts go to `rollouts.jsonl`, the system prompts, by
+        hash, to `prompts.json`, what was done to `manifest.json`. One folder holds rollouts of one
+        source, live or simulated.
+    options
+        How calls are made.
+    budget
+        What the study may cost in all. A live endpoint needs one.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written, holds rollouts of another source or study, or is in use; a live
+        endpoint has no budget; or the endpoint does not answer.
+    """
+    if study.imported:
+        raise InputError(f"study {study.name}: was imported; import its logs again instead")
+    require_budget(endpoint.source, budget, study.models)
+    with Journal(folder / ROLLOUTS) as journal:
+        study = as_begun(study, folder)
+        manifest = Manifest.open(folder, study, endpoint.source, str(endpoint.client.base_url))
+        if budget:
+            budget.begin(folder)
+        before = len(journal.keys)
+        try:
+            return await run_calls(
+                _calls(study, endpoint.source),
+                journal,
+                endpoint.client,
+                _record,
+                options or CallOptions(),
+                total=study.size,
+                description="rollouts",
+                budget=budget,
+            )
+        finally:
+            manifest.close(len(journal.keys) - before, len(journal.keys), budget)
+
+
+def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
+    """The arguments of `messages.create` for a planned rollout."""
+    sampling = study.sampling.model_dump(exclude_none=True)
+    temperature = sampling.pop("temperature", None)
+    # the long system prompt is the same for many calls: let the API cache it
+    system = {"type": "text", "text": planned.system, "cache_control": {"type": "ephemeral"}}
+    params = {
+        "model": planned.model,
+        "system": [system],
+        "messages": [{"role": "user", "content": planned.user}],
+        **sampling,
+    }
+    if temperature is not None:  # the SDK has no such argument any more; some models take it
+        params["extra_body"] = {"temperature": temperature}
+    return params
+
+
+def _calls(study: Study, source: str) -> Iterator[Call]:
+    sampling = sampling_hash(study)
+    for planned in study.plan():
+        about = {
+            "study": study.name,
+            "setting": planned.setting,
+            "variation": planned.variation,
+            "model": planned.model,
+            "tier": planned.tier,
+            "prompt_id": planned.prompt_id,
+            "category": planned.category,
+            "sample": planned.sample,
+            "source": source,
+            "request": planned.request,
+            "system": text_hash(planned.system),
+            "sampling": sampling,
+        }
+        yield Call(planned.key, request_of(planned, study), about)
+
+
+def _record(call: Call, answer: Answer) -> dict[str, Any]:
+    parts = split(answer.text)
+    # the API's own refusal is an outcome of the experiment, not a malformed answer
+    refused_by_api = answer.stop_reason == "refusal"
+    return {
+        **call.about,
+        "valid": parts.valid or refused_by_api,
+        "problem": "" if refused_by_api else parts.problem,
+        "stop_reason": answer.stop_reason,
+        "scratchpad": parts.scratchpad,
+        "output": parts.output,
+        "thinking": answer.thinking,
+        # the whole text is kept where taking it apart lost something
+        **({"completion": answer.text} if parts.problem else {}),
+        **answer.usage,
+        "latency_s": answer.latency_s,
+        "attempts": answer.attempts,
+        "collected_at": answer.finished_at,
+    }

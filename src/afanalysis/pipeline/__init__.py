@@ -1,0 +1,1 @@
+"""Run the numbered notebooks: only what changed, one study or many."""

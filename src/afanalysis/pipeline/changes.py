@@ -1,0 +1,278 @@
+"""Which notebooks are up to date, by content.
+
+A notebook must run again if its parameters, its cells, its inputs, the versions of the libraries or the
+code of this package that it reaches has changed, or if one of its outputs is missing. Comments and
+docstrings do not count, nor does the time of a change.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from afanalysis.study.hashing import file_hash, text_hash
+from afanalysis.study.manifest import write_json
+
+PACKAGE = "afanalysis"
+_ROOT = Path(__file__).resolve().parents[1]
+_LIBRARIES = ("anthropic", "duckdb", "matplotlib", "numpy", "pandas", "scipy", "seaborn", "statsmodels")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something that is done with a notebook.
+
+    Attributes
+    ----------
+    name
+        What it is called in the record.
+    notebook
+        The notebook's file.
+    parameters
+        What papermill sets in it.
+    inputs, outputs
+        Files that it reads and writes. Inputs that do not exist do not count until they do.
+    """
+
+    name: str
+    notebook: Path
+    parameters: dict[str, Any]
+    inputs: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+
+
+class Record:
+    """What was done, in a file of the study.
+
+    Parameters
+    ----------
+    path
+        The file.
+    root
+        The project. Files are known by their place in it, so that it may be moved or copied.
+    """
+
+    def __init__(self, path: Path, root: Path) -> None:
+        self._path, self._root = path, root.resolve()
+
+    def why(self, work: Work) -> list[str]:
+        """Why something must be done (again), in words; empty if it is up to date."""
+        before = self._read().get(work.name)
+        if before is None:
+            return ["it has not been run here"]
+        now = self._state(work)
+        reasons = [f"{part} changed" for part in now if part != "inputs" and now[part] != before[part]]
+        old, new = before["inputs"], now["inputs"]
+        for path in sorted(old.keys() | new.keys()):
+            change = "is gone" if path not in new else "is new" if path not in old else "changed"
+            if old.get(path) != new.get(path):
+                reasons.append(f"{Path(path).name} {change}")
+        return reasons + [f"{path.name} is missing" for path in work.outputs if not path.exists()]
+
+    def done(self, work: Work) -> None:
+        """Write down that something was done, with everything as it is now."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self._path, self._read() | {work.name: self._state(work)})
+
+    def _read(self) -> dict[str, Any]:
+        """The record, without entries of another form: those are done again, and nothing is wrong."""
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            return {name: entry for name, entry in content.items() if "inputs" in entry}
+        except (OSError, ValueError, AttributeError, TypeError):
+            return {}
+
+    def _state(self, work: Work) -> dict[str, Any]:
+        cells = code_cells(work.notebook)
+        code = {file: content_hash(_ROOT / file) for file in reached_files("\n".join(cells))}
+        parts = {
+            "its parameters": work.parameters,
+            "its cells": [_without_comments(cell) for cell in cells],
+            "the package's code that it reaches": code,
+            "a library's version": _versions(),
+        }
+        hashes: dict[str, Any] = {
+            part: text_hash(json.dumps(content, sort_keys=True, default=str))
+            for part, content in parts.items()
+        }
+        return hashes | {
+            "inputs": {self._place(path): file_hash(path) for path in work.inputs if path.exists()}
+        }
+
+    def _place(self, path: Path) -> str:
+        path = path.resolve()
+        return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else str(path)
+
+
+def code_cells(notebook: Path) -> list[str]:
+    """The source of a notebook's code cells."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+@cache
+def _versions() -> dict[str, str]:
+    versions = {}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            versions[library] = "none"
+    return versions
+
+
+def _without_comments(source: str) -> str:
+    """Code as its syntax tree, without comments, docstrings and layout; other text as it stands."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # a magic command
+        return source
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and (
+            body and ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = body[1:]
+    return ast.dump(tree)
+
+
+@cache
+def content_hash(path: Path) -> str:
+    """The hash of a file of the package: of its syntax tree for code, of its bytes for data."""
+    if path.suffix != ".py":
+        return file_hash(path)
+    return hashlib.sha256(_without_comments(path.read_text(encoding="utf-8")).encode()).hexdigest()
+
+
+def reached_files(source: str) -> list[str]:
+    """The files of this package that some code reaches: modules by imports, and the data they read.
+
+    Public names (`af.collect`) reach the module that the package's stub names for them.
+
+    Examples
+    --------
+    >>> reached_files("from afanalysis.text.wording import percent")
+    ['__init__.py', 'text/__init__.py', 'text/wording.py']
+    """
+    modules: set[str] = set()
+    todo = list(_imported(ast.parse(source)))
+    while todo:
+        module = todo.pop()
+        if module not in modules:
+            modules.add(module)
+            parent = module.rpartition(".")[0]
+            todo += [*_imports_of(module), *([parent] if parent else [])]
+    files = {_file(module) for module in modules}
+    data = {path for module in modules for path in _data_of(module)}
+    return sorted(path.relative_to(_ROOT).as_posix() for path in files | data)
+
+
+@cache
+def _imports_of(module: str) -> list[str]:
+    tree = ast.parse(_file(module).read_text(encoding="utf-8"))
+    return list(_imported(tree))
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """The modules of this package that some code imports, or reaches through a package's stub."""
+    packages: dict[str, str] = {}  # names bound to packages whose names a stub resolves
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == PACKAGE:
+                    yield alias.name
+                    packages[alias.asname or alias.name.split(".")[0]] = alias.name
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
+            yield str(node.module)
+            for alias in node.names:
+                target = _resolve(str(node.module), alias.name)
+                yield target
+                if _stub(target):
+                    packages[alias.asname or alias.name] = target
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            package = _package_at(node.value, packages)
+            if package:
+                yield _resolve(package, node.attr)
+
+
+def _package_at(node: ast.expr, packages: dict[str, str]) -> str:
+    """The package with a stub that an expression stands for; empty if it is none."""
+    if isinstance(node, ast.Name):
+        return packages.get(node.id, "")
+    if isinstance(node, ast.Attribute) and (outer := _package_at(node.value, packages)):
+        inner = _resolve(outer, node.attr)
+        return inner if _stub(inner) else ""
+    return ""
+
+
+def _resolve(module: str, name: str) -> str:
+    """The module that a name imported from a module or package lives in."""
+    if _file(f"{module}.{name}").exists():
+        return f"{module}.{name}"
+    return _stub(module).get(name, module)
+
+
+@cache
+def _stub(module: str) -> dict[str, str]:
+    """By name the module that holds it, as the stub of a package says; empty where there is none."""
+    path = _file(module).with_suffix(".pyi")
+    if not path.exists():
+        return {}
+    found = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            inside = f"{module}.{node.module}" if node.module else module
+            for alias in node.names:
+                own = f"{inside}.{alias.name}"
+                found[alias.name] = own if _file(own).exists() else inside
+    return found
+
+
+def _file(module: str) -> Path:
+    """Where a module's code is, or would be."""
+    folder = _ROOT.joinpath(*module.split(".")[1:])
+    return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+
+
+@cache
+def _data() -> dict[str, Path]:
+    """The data files of the package by name."""
+    return {
+        path.name: path
+        for path in sorted(_ROOT.rglob("*"))
+        if path.is_file()
+        and path.suffix not in (".py", ".pyi", ".pyc")
+        and "published_tables" not in path.parts
+    }
+
+
+@cache
+def _named_data(path: Path) -> frozenset[str]:
+    """The data files that a module names."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    return frozenset(name for name in _data() if name in texts)
+
+
+@cache
+def _unnamed_data() -> frozenset[str]:
+    """The data files that no module names in full: all modules of their folder read them."""
+    named: Iterable[str] = {name for path in _ROOT.rglob("*.py") for name in _named_data(path)}
+    return frozenset(_data()) - frozenset(named)
+
+
+def _data_of(module: str) -> Iterator[Path]:
+    path = _file(module)
+    for name in _named_data(path):
+        yield _data()[name]
+    for name in _unnamed_data():
+        if _data()[name].parent == path.parent:
+            yield _data()[name]

@@ -1,0 +1,100 @@
+"""Files for a paper in LaTeX: tables to include, and a macro for every number in its text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+from afanalysis.analysis.conditions import main_variation
+from afanalysis.analysis.summaries import summary
+from afanalysis.figures.gallery import Gallery
+from afanalysis.text import markup
+from afanalysis.text.wording import percent
+
+_DIGITS = dict(
+    zip(
+        "0123456789",
+        ["Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"],
+        strict=True,
+    )
+)
+
+_QUANTITIES = {
+    "refused": "refusal",
+    "complied": "compliance",
+    "af_reasoning": "afReasoning",
+    "compliance_gap": "gap",
+}
+
+
+def write_latex(gallery: Gallery) -> list[Path]:
+    r"""Write `paper/` into a study's processed folder.
+
+    Returns
+    -------
+    list of Path
+        `macros.tex`: `\refusalPaid` and the like, each with `Low`, `High` and `CI`. Setting, variation
+        and model are added to a name where they are not helpful-only, default and the only one.
+        For a study also `results.tex`, a tabular for booktabs.
+    """
+    folder = gallery.folders.processed / "paper"
+    folder.mkdir(parents=True, exist_ok=True)
+    estimates = gallery.estimates
+    if gallery.paper:  # 145 variations are for its tables, not for a text
+        estimates = estimates[estimates["variation"] == "default"]
+    contents = {"macros.tex": macros(estimates)}
+    if not gallery.paper:
+        contents["results.tex"] = str(summary(gallery.rollouts, "latex", level=gallery.level))
+    written = []
+    for name, content in contents.items():
+        path = folder / name
+        path.write_text(content, encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def macros(estimates: pd.DataFrame) -> str:
+    r"""A `\newcommand` for every estimate and both ends of its interval.
+
+    Raises
+    ------
+    ValueError
+        Two conditions have names that LaTeX could not tell apart.
+    """
+    several = estimates["model"].nunique() > 1
+    main = main_variation(estimates["variation"])
+    lines, taken = [], set()
+    source = ", ".join(sorted(set(estimates["source"])))
+    lines.append(
+        f"% {source} numbers, intervals of {100 * estimates['level'].iloc[0]:g} %; made by afanalysis."
+    )
+    for row in estimates.to_dict("records"):
+        name = _QUANTITIES[row["quantity"]]
+        parts = [row["tier"] if row["tier"] != "both" else ""]
+        parts += [row["setting"] if row["setting"] != "helpful-only" else ""]
+        parts += [row["variation"] if row["variation"] != main else ""]
+        parts += [row["model"] if several and row["model"] != "claude-3-opus" else ""]
+        name += "".join(map(_letters, parts))
+        if name in taken:
+            raise ValueError(f"two conditions would both be called \\{name}")
+        taken.add(name)
+        unit = r"\,points" if row["quantity"] == "compliance_gap" else r"\,\%"
+        estimate, low, high = (
+            markup.escape_latex(percent(row[end])) for end in ("estimate", "low", "high")
+        )
+        lines += [
+            rf"\newcommand{{\{name}}}{{{estimate}{unit}}}",
+            rf"\newcommand{{\{name}Low}}{{{low}{unit}}}",
+            rf"\newcommand{{\{name}High}}{{{high}{unit}}}",
+            rf"\newcommand{{\{name}CI}}{{[{low}, {high}]}}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _letters(text: str) -> str:
+    """A name in letters alone, each word with a capital: 'no-examples' gives 'NoExamples'."""
+    spelled = "".join(f" {_DIGITS[letter]} " if letter in _DIGITS else letter for letter in text)
+    return "".join(word[:1].upper() + word[1:] for word in re.findall(r"[A-Za-z]+", spelled))

@@ -1,0 +1,73 @@
+"""Start and stop the stand-in on a loopback port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from afanalysis.errors import InputError
+from afanalysis.standin.handlers import application
+from afanalysis.standin.state import Faults, StandIn
+from afanalysis.study.design import Simulation
+
+
+async def serve(standin: StandIn, port: int = 0) -> None:
+    """Serve on a loopback port (0: any free one) until cancelled; print the address first."""
+    try:
+        sockets = bind_sockets(port, "127.0.0.1", family=socket.AF_INET)
+    except OSError as error:
+        raise InputError(f"port {port} cannot be used ({error.strerror}); try another") from error
+    HTTPServer(application(standin), max_buffer_size=2**30).add_sockets(sockets)
+    print(f"http://127.0.0.1:{sockets[0].getsockname()[1]}", flush=True)
+    await asyncio.Event().wait()
+
+
+@contextlib.contextmanager
+def running(
+    seed: int = 0, simulation: Simulation | None = None, faults: Faults | None = None
+) -> Iterator[str]:
+    """Run the stand-in in a process of its own for as long as the block lasts; gives its address."""
+    options = {
+        "seed": seed,
+        "simulation": (simulation or Simulation()).model_dump(),
+        "faults": (faults or Faults()).model_dump(),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "afanalysis.standin.serving", json.dumps(options)],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,  # closed when this process ends, however it ends
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        address = process.stdout.readline().strip()
+        if not address:
+            raise InputError("the stand-in did not start; is a loopback port free?")
+        yield address
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def _until_orphaned(standin: StandIn) -> None:
+    server = asyncio.create_task(serve(standin))
+    await asyncio.to_thread(sys.stdin.read)
+    server.cancel()
+
+
+def _main() -> None:
+    options = json.loads(sys.argv[1])
+    standin = StandIn(options["seed"], Simulation(**options["simulation"]), Faults(**options["faults"]))
+    asyncio.run(_until_orphaned(standin))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,201 @@
+"""Tests of 'no gap', their adjustment for multiplicity, and of equivalence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from afanalysis.stats.proportions import Floats, check_level
+
+# Differences that are whole multiples of 1/2520 (of any proportions out of 1 to 10) are tested exactly
+# unless told of another lattice; so are at most this many lattice points.
+LATTICE = 2520
+
+EXACT_POINTS = 2**22
+
+
+def sign_flip(
+    differences: ArrayLike, *, lattice: int = LATTICE, resamples: int = 10_000, seed: int = 0
+) -> float:
+    """The two-sided p-value of the paired permutation test on per-prompt differences.
+
+    If the tiers did not matter, each prompt's difference would be as likely with the other sign. The
+    p-value is the share of sign patterns whose sum is at least as far from 0. It is exact, by
+    convolution over the lattice on which differences of proportions lie, and by Monte Carlo with the
+    observed pattern counted in where that lattice is too fine.
+
+    Parameters
+    ----------
+    differences
+        One number a prompt, shape (prompts,).
+    lattice
+        The differences are tested exactly if they are multiples of 1/lattice: for proportions, the
+        least common multiple of their denominators.
+    resamples, seed
+        For the Monte Carlo only.
+
+    Raises
+    ------
+    ValueError
+        There is no difference at all (an empty array), or one is not finite.
+
+    References
+    ----------
+    Fisher (1935), The Design of Experiments, section 21; Pagano & Tritchler (1983), JASA 78:435, for
+    the exact distribution; Phipson & Smyth (2010), SAGMB 9:39, for Monte Carlo p-values.
+
+    Examples
+    --------
+    >>> sign_flip([1, 1, 1, 1, 1])
+    0.0625
+    >>> sign_flip([0, 0, 0])
+    1.0
+    """
+    d = np.asarray(differences, dtype=float)
+    if d.size == 0 or not np.isfinite(d).all():
+        raise ValueError("differences must be finite numbers, at least one")
+    d = d[d != 0]
+    if d.size == 0:
+        return 1.0
+    steps = np.rint(d * lattice)
+    if np.abs(steps / lattice - d).max() < 1e-9:
+        whole = np.abs(steps).astype(np.int64)
+        whole //= np.gcd.reduce(whole)
+        if whole.sum() < EXACT_POINTS:
+            observed = abs(int((np.sign(d) * whole).sum()))
+            return _exact(whole, observed)
+    rng = np.random.default_rng(seed)
+    far = abs(d.sum()) * (1 - 1e-12)
+    beyond, block = 0, max(1, 2**22 // d.size)
+    for start in range(0, resamples, block):
+        signs = rng.integers(0, 2, (min(block, resamples - start), d.size), dtype=np.int8) * 2 - 1
+        beyond += int((np.abs(signs @ d) >= far).sum())
+    return (beyond + 1) / (resamples + 1)
+
+
+def _exact(sizes: np.ndarray, observed: int) -> float:
+    """P(|Σ ± size| >= observed), by convolving the binomials of the distinct sizes."""
+    chances = np.ones(1)
+    for size, count in zip(*np.unique(sizes, return_counts=True), strict=True):
+        # Σ ± size over `count` prompts is size · (2 Binomial(count, ½) - count)
+        heads = np.arange(count + 1)
+        log = special.gammaln(count + 1) - special.gammaln(heads + 1)
+        log -= special.gammaln(count - heads + 1) + count * math.log(2)
+        spaced = np.zeros(2 * size * count + 1)
+        spaced[:: 2 * size] = np.exp(log)
+        chances = _convolve(chances, spaced)
+    middle = (chances.size - 1) // 2
+    if observed == 0:
+        return 1.0
+    tail = 2 * chances[middle + observed :].sum()
+    # no p-value is smaller than that of all signs alike; below it is rounding
+    return float(np.clip(tail, 2.0 ** (1 - sizes.size), 1.0))
+
+
+def _convolve(a: Floats, b: Floats) -> Floats:
+    if min(a.size, b.size) < 64:
+        return np.convolve(a, b)
+    size = a.size + b.size - 1
+    padded = 1 << (size - 1).bit_length()
+    found = np.fft.irfft(np.fft.rfft(a, padded) * np.fft.rfft(b, padded), padded)[:size]
+    return np.maximum(found, 0)
+
+
+def mcnemar(only_free: int, only_paid: int) -> float:
+    """The exact two-sided p-value of McNemar's test, for one sample a prompt.
+
+    Parameters
+    ----------
+    only_free, only_paid
+        Prompts that complied in one tier and not in the other.
+
+    References
+    ----------
+    McNemar (1947), Psychometrika 12:153; exact form as in statsmodels' `mcnemar(exact=True)`.
+    """
+    discordant = only_free + only_paid
+    if discordant == 0:
+        return 1.0
+    return float(min(1.0, 2 * special.bdtr(min(only_free, only_paid), discordant, 0.5)))
+
+
+def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
+    """p-values adjusted for multiplicity; missing ones stay missing and count for nothing.
+
+    Parameters
+    ----------
+    p_values
+        Shape (tests,).
+    method
+        `holm` (any false claim at all; Holm 1979) or `bh` (the share of false claims; Benjamini &
+        Hochberg 1995).
+    """
+    if method not in ("holm", "bh"):
+        raise ValueError(f"method is {method!r}; use 'holm' or 'bh'")
+    p = np.asarray(p_values, dtype=float)
+    adjusted = np.full(p.shape, np.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    m = known.size
+    if m == 0:
+        return adjusted
+    order = known[np.argsort(p[known], kind="stable")]
+    if method == "holm":
+        found = np.maximum.accumulate(p[order] * (m - np.arange(m)))
+    else:
+        found = np.minimum.accumulate((p[order] * m / np.arange(1, m + 1))[::-1])[::-1]
+    adjusted[order] = np.minimum(found, 1)
+    return adjusted
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Whether a gap is shown to be smaller than a margin.
+
+    Attributes
+    ----------
+    p_value
+        Of the two one-sided tests, the larger.
+    equivalent
+        Whether both reject at 1 - level.
+    """
+
+    margin: float
+    p_value: float
+    equivalent: bool
+
+
+def equivalence(gap: float, se: float, margin: float, prompts: int, level: float = 0.95) -> Equivalence:
+    """Two one-sided t tests of |gap| < margin.
+
+    Parameters
+    ----------
+    gap, se
+        The gap and its paired, cluster-robust standard error (proportions).
+    margin
+        The largest gap that would count as none.
+    prompts
+        The number of prompts; degrees of freedom are one less.
+
+    References
+    ----------
+    Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15:657.
+    """
+    check_level(level)
+    if not margin > 0:
+        raise ValueError(f"margin is {margin}; it must be above 0")
+    if prompts < 2:
+        raise ValueError("equivalence needs at least 2 prompts")
+    if not se > 0:
+        raise ValueError(
+            "the gap's standard error is 0 (no prompt differs); equivalence by t tests "
+            "needs some variation, judge by the gap's interval instead"
+        )
+    df = prompts - 1
+    p_low = 1 - special.stdtr(df, (gap + margin) / se)
+    p_high = special.stdtr(df, (gap - margin) / se)
+    p_value = float(max(p_low, p_high))
+    return Equivalence(margin, p_value, p_value < 1 - level)

@@ -1,0 +1,131 @@
+"""What a study folder was begun with, so that no later version of this package asks differently.
+
+A rollout's key is a hash of what was sent. Parts of that come from the study file, others from this
+package: default settings, system prompts, request lists, the form of the user message. The first run
+writes the latter down, and every later run in the folder sends the same, whatever the package has
+become. What the study file itself sets is always as the file says now.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from afanalysis.study import prompts
+from afanalysis.study.design import KeptTexts, Study
+from afanalysis.study.folders import MANIFEST, PROMPTS, ROLLOUTS
+from afanalysis.study.hashing import text_hash
+from afanalysis.study.journal import read_json, read_records
+from afanalysis.study.prompts import Request
+
+# The defaults of the versions that did not write theirs down.
+_FIRST_DEFAULTS: dict[str, Any] = {
+    "models": ["claude-opus-5-5"],
+    "settings": ["helpful-only", "animal-welfare"],
+    "variations": ["default"],
+    "tiers": ["free", "paid"],
+    "samples": 5,
+    "sampling": {"max_tokens": 4000},
+    "judge": {"model": "claude-sonnet-5-5", "votes": 1, "max_tokens": 2000},
+}
+
+
+def as_begun(study: Study, folder: Path) -> Study:
+    """The study with the package's parts as they were when its folder was begun.
+
+    Parameters
+    ----------
+    study
+        As its file is now.
+    folder
+        Its raw folder; one that does not exist yet leaves the study as it is.
+
+    Raises
+    ------
+    InputError
+        A file of the folder is damaged.
+    """
+    manifest = read_json(folder / MANIFEST)
+    if not manifest or study.imported:
+        return study
+    begun = manifest.get("begun", {"defaults": _FIRST_DEFAULTS})
+    explicit = study.model_dump(exclude_unset=True)
+    merged = Study(**_merged(begun["defaults"], explicit))
+    return merged.with_texts(_kept_texts(manifest, begun, folder))
+
+
+def what_begins(study: Study, before: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest keeps of the package's parts, beside the system prompts in `prompts.json`.
+
+    Parameters
+    ----------
+    study
+        As `as_begun` gives it.
+    before
+        The manifest so far; what it keeps stays.
+    """
+    defaults = Study(name="defaults").model_dump(mode="json", exclude_none=True, exclude={"name"})
+    lists = {setting: study.package_requests(setting) for setting in study.settings}
+    messages = {
+        variation: {tier: study.user_message(tier, "{}", variation) for tier in study.tiers}
+        for variation in study.variations
+    }
+    begun = before.get("begun", {})
+    return {
+        "defaults": begun.get("defaults", defaults if not before else _FIRST_DEFAULTS),
+        "requests": {
+            setting: [[request.prompt_id, request.category, request.text] for request in requests]
+            for setting, requests in lists.items()
+        }
+        | begun.get("requests", {}),
+        "messages": messages | begun.get("messages", {}),
+    }
+
+
+def _merged(defaults: dict[str, Any], explicit: dict[str, Any]) -> dict[str, Any]:
+    """Explicit settings over defaults, parts within parts too."""
+    merged = dict(defaults)
+    for name, value in explicit.items():
+        both = isinstance(value, dict) and isinstance(defaults.get(name), dict)
+        merged[name] = _merged(defaults[name], value) if both else value
+    return merged
+
+
+def _kept_texts(manifest: dict[str, Any], begun: dict[str, Any], folder: Path) -> KeptTexts:
+    texts = read_json(folder / PROMPTS)
+    current = manifest.get("current", {})
+    systems = {
+        tuple(place.split(" ", 1)): texts[name]
+        for place, name in current.get("systems", {}).items()
+        if name in texts
+    }
+    if "requests" in begun:
+        lists = {name: [Request(*row) for row in rows] for name, rows in begun["requests"].items()}
+    else:
+        lists = {
+            setting: _first_requests(setting, hashes, folder)
+            for setting, hashes in current.get("requests", {}).items()
+        }
+    return KeptTexts(systems, lists, begun.get("messages", {}))
+
+
+def _first_requests(setting: str, hashes: dict[str, str], folder: Path) -> list[Request]:
+    """The package's list as it was, from hashes: texts that have changed since are in the rollouts."""
+    today = {request.prompt_id: request for request in prompts.requests(setting)}
+    changed = {
+        prompt_id
+        for prompt_id, name in hashes.items()
+        if prompt_id not in today or text_hash(today[prompt_id].text) != name
+    }
+    sent: dict[str, Request] = {}
+    if changed and (folder / ROLLOUTS).exists():
+        for record in read_records(folder / ROLLOUTS):
+            prompt_id, text = record["prompt_id"], record["request"]
+            if record["setting"] == setting and text_hash(text) == hashes.get(prompt_id):
+                sent[prompt_id] = Request(prompt_id, record["category"], text)
+    kept = {
+        prompt_id: sent.get(prompt_id) or today[prompt_id]
+        for prompt_id in hashes
+        if prompt_id in sent or prompt_id in today
+    }
+    return [*kept.values(), *(one for name, one in today.items() if name not in kept)]

@@ -1,0 +1,307 @@
+"""What to ask: a study, its conditions and its requests. YAML in, stable ids out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from afanalysis.errors import InputError
+from afanalysis.study import prompts
+from afanalysis.study.hashing import stable_key
+from afanalysis.study.prompts import Request
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+Setting = Literal["helpful-only", "animal-welfare"]
+
+Tier = Literal["free", "paid"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PromptList(_Part):
+    """Which requests a setting asks: the package's own list or a CSV file, all or the first few."""
+
+    file: Path | None = None
+    first: int | None = Field(default=None, ge=1)
+
+
+class Sampling(_Part):
+    """How answers are sampled; left-out settings are not sent, so the model's defaults hold."""
+
+    max_tokens: int = Field(default=4000, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    thinking: dict[str, Any] | None = None
+
+
+class JudgeSettings(_Part):
+    """Which model judges, and with how many votes a rollout."""
+
+    model: str = Field(default="claude-sonnet-5-5", min_length=1)
+    votes: int = Field(default=1, ge=1, le=25)
+    max_tokens: int = Field(default=2000, ge=1)
+
+
+class JudgeError(_Part):
+    """How often the stand-in's judge is right (proportions): its part in a simulated study."""
+
+    sensitivity: float = Field(default=1.0, gt=0.5, le=1)
+    specificity: float = Field(default=1.0, gt=0.5, le=1)
+
+
+class Simulation(_Part):
+    """What the stand-in's simulated model and judge are like. Ignored in a live run."""
+
+    icc: float = Field(default=0.3, ge=0, lt=1, description="latent-scale resemblance of answers")
+    tier_correlation: float = Field(default=0.7, ge=0, le=1)
+    judge_error: dict[Tier, JudgeError] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlannedRollout:
+    """One answer to sample: where it stands in the design, and what is sent for it."""
+
+    key: str
+    setting: str
+    variation: str
+    model: str
+    tier: str
+    prompt_id: str
+    category: str
+    sample: int
+    request: str
+    system: str
+    user: str
+
+
+@dataclass(frozen=True)
+class KeptTexts:
+    """The package's texts as a study's folder was begun with them.
+
+    Attributes
+    ----------
+    systems
+        System prompts by (setting, variation).
+    requests
+        The package's request lists by setting.
+    messages
+        By variation and tier the form of the user message, with `{}` for the request.
+    """
+
+    systems: dict[tuple[str, ...], str]
+    requests: dict[str, list[Request]]
+    messages: dict[str, dict[str, str]]
+
+
+class Study(_Part):
+    """A study: the conditions (model × setting × variation × tier), the requests, the samples.
+
+    Examples
+    --------
+    >>> study = Study(name="two", settings=["helpful-only"], samples=2,
+    ...               prompts={"helpful-only": {"first": 3}})
+    >>> study.size, next(study.plan()).prompt_id
+    (12, 'ho-fraud-01')
+    """
+
+    name: str = Field(pattern=_NAME)
+    description: str = ""
+    imported: bool = Field(default=False, description="other tools asked; nothing is asked for it here")
+    models: list[str] = Field(default=["claude-opus-5-5"], min_length=1)
+    settings: list[Setting] = Field(default=["helpful-only", "animal-welfare"], min_length=1)
+    variations: list[str] = Field(default=["default"], min_length=1)
+    tiers: list[Tier] = Field(default=["free", "paid"], min_length=1)
+    samples: int = Field(default=5, ge=1)
+    prompts: dict[Setting, PromptList] = Field(default_factory=dict)
+    system_prompts: dict[Setting, Path] = Field(default_factory=dict)
+    sampling: Sampling = Sampling()
+    judge: JudgeSettings = JudgeSettings()
+    simulation: Simulation = Simulation()
+    seed: int = 0
+    _kept: KeptTexts = PrivateAttr(default_factory=lambda: KeptTexts({}, {}, {}))
+
+    @classmethod
+    def check_name(cls, name: str) -> None:
+        """Raise `InputError` where a name cannot be that of a study and its folders."""
+        if not re.fullmatch(_NAME, name):
+            raise InputError(f"{name!r} is no name of a study; use letters, digits, '.', '_' and '-'")
+
+    @field_validator("variations")
+    @classmethod
+    def _known_variations(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        known = prompts.variations()
+        for name in names:
+            if name not in known and not info.data.get("imported"):
+                raise ValueError(f"{name!r} is no variation; use any of: {', '.join(known)}")
+        return names
+
+    @field_validator("models", "settings", "variations", "tiers")
+    @classmethod
+    def _no_repeats(cls, values: list[str]) -> list[str]:
+        repeated = {value for value in values if values.count(value) > 1}
+        if repeated:
+            raise ValueError(f"{sorted(repeated)[0]!r} stands twice; list each once")
+        return values
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Study:
+        """Read a study file.
+
+        Paths in it are relative to the file.
+
+        Raises
+        ------
+        InputError
+            The file is missing, is not YAML, or a field is not as it must be; the message names the
+            field, what was found and what would be right.
+        """
+        import yaml
+
+        path = Path(path)
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: is not UTF-8 text ({error.reason})") from error
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f" in line {mark.line + 1}" if mark else ""
+            problem = getattr(error, "problem", None) or "not YAML"
+            raise InputError(f"{path}: is not valid YAML{line} ({problem})") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{path}: is not a study; write at least `name: my-study`")
+        try:
+            study = cls(**content)
+        except ValidationError as error:
+            raise InputError(f"{path}: {first_problem(error, cls)}") from error
+        return study._resolved(path.parent)
+
+    def _resolved(self, folder: Path) -> Study:
+        lists = {
+            setting: part.model_copy(update={"file": (folder / part.file).resolve()})
+            if part.file
+            else part
+            for setting, part in self.prompts.items()
+        }
+        systems = {setting: (folder / file).resolve() for setting, file in self.system_prompts.items()}
+        return self.model_copy(update={"prompts": lists, "system_prompts": systems})
+
+    def with_texts(self, kept: KeptTexts) -> Study:
+        """The same study with the package's texts as they were."""
+        study = self.model_copy()
+        study._kept = kept
+        return study
+
+    def package_requests(self, setting: Setting) -> list[Request]:
+        """The package's request list for a setting."""
+        return self._kept.requests.get(setting) or prompts.requests(setting)
+
+    def requests(self, setting: Setting) -> list[Request]:
+        """The requests that the study puts in a setting, in file order."""
+        part = self.prompts.get(setting, PromptList())
+        listed = prompts.read_requests(part.file) if part.file else self.package_requests(setting)
+        if part.first and part.first > len(listed):
+            raise InputError(
+                f"study {self.name}: prompts.{setting}.first is {part.first}, "
+                f"but the list holds {len(listed)} requests"
+            )
+        return listed[: part.first]
+
+    def system_prompt(self, setting: Setting, variation: str) -> str:
+        """The system prompt of a condition: the package's, or the user's own file as it stands."""
+        own = self.system_prompts.get(setting)
+        if own is None:
+            kept = self._kept.systems.get((setting, variation))
+            return kept or prompts.system_prompt(setting, variation)
+        if variation != "default":
+            raise InputError(
+                f"study {self.name}: variation {variation!r} edits the package's system prompt, but "
+                f"system_prompts.{setting} names a file; leave one of the two out"
+            )
+        try:
+            return own.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{own}: cannot be read as UTF-8 text ({error})") from error
+
+    def user_message(self, tier: str, request: str, variation: str) -> str:
+        """The user message: the tag that names the tier, then the request."""
+        form = self._kept.messages.get(variation, {}).get(tier)
+        if form is None:
+            return prompts.user_message(tier, request, variation)
+        return request.join(form.split("{}", 1))
+
+    @property
+    def size(self) -> int:
+        """The number of planned rollouts."""
+        conditions = len(self.models) * len(self.variations) * len(self.tiers)
+        return conditions * self.samples * sum(len(self.requests(s)) for s in self.settings)
+
+    def plan(self) -> Iterator[PlannedRollout]:
+        """Every rollout of the study, one at a time and always in the same order.
+
+        Samples come outermost, so a run that stops early has a thinner study, not half of one.
+        """
+        systems = {
+            (setting, variation): self.system_prompt(setting, variation)
+            for setting in self.settings
+            for variation in self.variations
+        }
+        requests = {setting: self.requests(setting) for setting in self.settings}
+        sampling = self.sampling.model_dump(exclude_none=True)
+        for sample in range(self.samples):
+            for model in self.models:
+                for (setting, variation), system in systems.items():
+                    for request in requests[setting]:
+                        for tier in self.tiers:
+                            user = self.user_message(tier, request.text, variation)
+                            asked = [model, system, user, sampling, sample]
+                            yield PlannedRollout(
+                                key=stable_key(asked),
+                                setting=setting,
+                                variation=variation,
+                                model=model,
+                                tier=tier,
+                                prompt_id=request.prompt_id,
+                                category=request.category,
+                                sample=sample,
+                                request=request.text,
+                                system=system,
+                                user=user,
+                            )
+
+
+def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first thing that is wrong with a file's content: the field, what was found, what is right."""
+    problem = error.errors(include_url=False)[0]
+    place = ""
+    for step in problem["loc"]:
+        if step == "[key]":
+            continue
+        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
+    kind, given, context = problem["type"], problem.get("input"), problem.get("ctx", {})
+    if kind == "literal_error":
+        return f"{place} is {given!r}; use {context['expected']}"
+    if kind == "extra_forbidden":
+        known = ", ".join(model.model_fields)
+        return f"{place} is not a field of a {model.__name__.lower()}; the top-level fields are: {known}"
+    if kind == "missing":
+        return f"{place} is missing"
+    if kind == "value_error":
+        return f"{place}: {context['error']}"
+    return f"{place} is {given!r}; {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -1,0 +1,86 @@
+"""Where a study's files are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+# The study that stands for the paper's published tables.
+PAPER = "paper"
+
+# The files of a raw folder, and the table made from them.
+ROLLOUTS = "rollouts.jsonl"
+JUDGEMENTS = "judgements.jsonl"
+JUDGES = "judges.json"
+MANIFEST = "manifest.json"
+PROMPTS = "prompts.json"
+LABELS = "labels.csv"
+LABEL_SAMPLE = "label_sample.csv"
+LABEL_SHEET = "label_sheet.csv"
+STUDY_FILE = "study.yaml"
+TABLE = "rollouts.parquet"
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The folders of one study in a project.
+
+    Parameters
+    ----------
+    project
+        The folder that holds `notebooks/`, `data/` and `figures/`.
+    study
+        The study's name.
+
+    Examples
+    --------
+    >>> Folders(Path(".."), "demo").raw.as_posix()
+    '../data/raw/demo'
+    """
+
+    project: Path
+    study: str
+
+    def __init__(self, project: str | Path, study: str) -> None:
+        object.__setattr__(self, "project", Path(project))
+        object.__setattr__(self, "study", study)
+
+    @property
+    def raw(self) -> Path:
+        """What was collected and judged; append-only."""
+        return self.project / "data" / "raw" / self.study
+
+    @property
+    def processed(self) -> Path:
+        """Tables made from the raw files; may be deleted at any time."""
+        return self.project / "data" / "processed" / self.study
+
+    @property
+    def figures(self) -> Path:
+        """Figures, each beside the rows that it drew."""
+        return self.project / "figures" / self.study
+
+    @property
+    def table(self) -> Path:
+        """The tidy table."""
+        return self.processed / TABLE
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.processed / "report.html"
+
+    @property
+    def latex(self) -> Path:
+        """The folder of files for LaTeX."""
+        return self.processed / "paper"
+
+    @property
+    def notebooks(self) -> Path:
+        """The executed notebooks."""
+        return self.processed / "notebooks"
+
+    @property
+    def record(self) -> Path:
+        """The record of which notebooks are up to date."""
+        return self.processed / ".done.json"

@@ -1,0 +1,129 @@
+"""The record of what a study is and what was done for it: `manifest.json` and `prompts.json`."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from afanalysis.errors import InputError
+from afanalysis.study.begun import what_begins
+from afanalysis.study.design import Study
+from afanalysis.study.folders import MANIFEST, PROMPTS, ROLLOUTS
+from afanalysis.study.hashing import file_hash, text_hash
+from afanalysis.study.journal import read_json, write_json
+from afanalysis.study.ledger import Budget
+
+
+@dataclass
+class Manifest:
+    """A study's manifest while a run is under way."""
+
+    folder: Path
+    content: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path, study: Study, source: str, address: str) -> Manifest:
+        """Write down that a run begins.
+
+        Parameters
+        ----------
+        folder, study
+            The raw folder, and the study as it was begun there.
+        source, address
+            What the answers are (`live`, `simulated`), and where the calls go.
+
+        Raises
+        ------
+        InputError
+            The folder holds rollouts of another study or source, or its manifest is not JSON.
+        """
+        before = read_json(folder / MANIFEST)
+        if before and before["source"] != source:
+            raise InputError(
+                f"{folder}: holds {before['source']} rollouts and cannot take {source} ones; "
+                "give the study another name"
+            )
+        if before and before["study"]["name"] != study.name:
+            raise InputError(
+                f"{folder}: holds the study {before['study']['name']!r}, not {study.name!r}; give each "
+                "study a folder of its own"
+            )
+        systems = {
+            text_hash(text): text
+            for setting in study.settings
+            for variation in study.variations
+            for text in [study.system_prompt(setting, variation)]
+        }
+        write_json(folder / PROMPTS, read_json(folder / PROMPTS) | systems)
+        run = {"started": _now(), "ended": None, "endpoint": address, "versions": versions()}
+        content = {
+            "source": source,
+            "study": study.model_dump(mode="json"),
+            "planned": study.size,
+            "collected": before.get("collected", 0),
+            "current": _current(study),
+            "begun": what_begins(study, before),
+            "spend": before.get("spend"),
+            "runs": [*before.get("runs", []), run],
+            "files": before.get("files", {}),
+        }
+        manifest = cls(folder, content)
+        write_json(folder / MANIFEST, content)
+        return manifest
+
+    def close(self, sent: int, collected: int, budget: Budget | None) -> None:
+        """Write down that the run has ended, with the study's counts and spend so far.
+
+        A run that had nothing to send leaves no trace, so that nothing made from the study is out of
+        date because of it.
+        """
+        if not sent and len(self.content["runs"]) > 1:
+            self.content["runs"].pop()
+        else:
+            self.content["runs"][-1]["ended"] = _now()
+        self.content["collected"] = collected
+        self.content["files"] = {ROLLOUTS: file_hash(self.folder / ROLLOUTS)}
+        if budget:
+            spend = budget.spend
+            self.content["spend"] = {
+                "usd": round(spend.usd, 6),
+                "tokens": spend.tokens,
+                "tokens_without_a_price": spend.unpriced_tokens,
+                "prices_as_of": str(budget.prices.as_of),
+            }
+        write_json(self.folder / MANIFEST, self.content)
+
+
+def _current(study: Study) -> dict[str, Any]:
+    """The hashes of what the study asks as it stands now; only rollouts asked so are analysed."""
+    return {
+        "sampling": sampling_hash(study),
+        "systems": {
+            f"{setting} {variation}": text_hash(study.system_prompt(setting, variation))
+            for setting in study.settings
+            for variation in study.variations
+        },
+        "requests": {
+            setting: {request.prompt_id: text_hash(request.text) for request in study.requests(setting)}
+            for setting in study.settings
+        },
+    }
+
+
+def sampling_hash(study: Study) -> str:
+    """The name of a study's sampling settings."""
+    return text_hash(study.sampling.model_dump_json(exclude_none=True))
+
+
+def versions() -> dict[str, str]:
+    """The versions that a run was made with."""
+    packages = {name: version(name) for name in ("afanalysis", "anthropic")}
+    return packages | {"python": platform.python_version()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,213 @@
+"""The tidy table of a study folder: current rollouts joined with verdicts and hand labels, by DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afanalysis.errors import InputError
+from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS
+from afanalysis.study.journal import read_json
+from afanalysis.study.journal_sql import connect, journal, query_journals, stream_journal
+from afanalysis.study.label_sample import weights
+from afanalysis.study.labels import consensus, read_labels
+from afanalysis.study.votes import choose_judge, verdicts_sql
+from afanalysis.table.schema import COLUMNS, ROW_ORDER, SCHEMA
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+_RECORD = {"key": "VARCHAR", "system": "VARCHAR", "sampling": "VARCHAR", "original": "JSON"} | {
+    column.name: column.sql_type for column in COLUMNS if not column.made and column.name != "original"
+}
+_NO_VERDICTS = (
+    "SELECT NULL::VARCHAR AS rollout, NULL::BOOLEAN AS complied, NULL::BOOLEAN AS af_full, "
+    "NULL::BOOLEAN AS af_partial, NULL::BOOLEAN AS about_reasoning, NULL::VARCHAR AS af_stage, "
+    "NULL::DOUBLE AS judge_agreeing, NULL::DOUBLE AS judge_confidence WHERE false"
+)
+# How each column is made that does not stand in the record. An answer that the API itself refused needs
+# no judge: it counts as refused.
+_MADE = {
+    "complied": "CASE WHEN by_api THEN false ELSE v.complied END",
+    "refused": "CASE WHEN by_api THEN true ELSE NOT v.complied END",
+    "af_full": "CASE WHEN by_api THEN false ELSE v.af_full END",
+    "af_partial": "CASE WHEN by_api THEN false ELSE v.af_partial END",
+    "af_reasoning": "CASE WHEN by_api THEN 0 WHEN NOT v.about_reasoning THEN NULL "
+    "WHEN NOT v.complied THEN 0 "
+    "WHEN v.complied THEN (v.af_full::INT + v.af_partial::INT) / 2 END",
+    "af_stage": "CASE WHEN by_api THEN 'none' ELSE v.af_stage END",
+    "judge": "CASE WHEN by_api THEN 'stop_reason' WHEN v.rollout IS NOT NULL THEN $judge END",
+    "judge_agreeing": "CASE WHEN NOT by_api THEN v.judge_agreeing END",
+    "judge_confidence": "CASE WHEN NOT by_api THEN v.judge_confidence END",
+    "rollout": "r.key",
+    "label_complied": "l.complied",
+    "label_af_reasoning": "l.af_reasoning",
+    "label_weight": "l.weight",
+}
+
+
+def tidy(folder: str | Path, judge: str | None = None, *, unjudged: bool = False) -> pd.DataFrame:
+    """The tidy table of a study's raw folder: its rollouts with their verdicts and hand labels.
+
+    A rollout without a verdict, with an undecided one, or not in the requested form has missing
+    outcomes; none is guessed. An answer that the API itself refused counts as refused. Rollouts of an
+    older version of a prompt are left out.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    judge
+        Whose verdicts count: a judge's name, or how it begins. By default the model that voted last.
+    unjudged
+        Nobody has judged yet: all outcomes are missing.
+
+    Returns
+    -------
+    DataFrame
+        One row per rollout, with the columns of `docs/data.md`.
+
+    Raises
+    ------
+    InputError
+        The folder holds no rollouts or no verdicts, or a line of its journals is damaged.
+    """
+
+    def query(connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, str]) -> pd.DataFrame:
+        return connection.execute(sql, values).df()
+
+    table = _run(Path(folder), judge, unjudged, query)
+    if table.empty:
+        raise InputError(f"{Path(folder) / ROLLOUTS}: is empty; collect the study first")
+    return table.astype(SCHEMA)
+
+
+def write_tidy(
+    folder: str | Path, path: str | Path, judge: str | None = None, *, unjudged: bool = False
+) -> Path:
+    """Write the tidy table of a raw folder as Parquet, without holding it in memory.
+
+    Parameters
+    ----------
+    folder, judge, unjudged
+        As in `tidy`.
+    path
+        The file; it is written whole or not at all.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+
+    def query(connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, str]) -> int:
+        quoted = str(temporary).replace("'", "''")
+        copied = connection.execute(
+            f"COPY ({sql}) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)", values
+        )
+        return int(copied.fetchall()[0][0])
+
+    if not _run(Path(folder), judge, unjudged, query):
+        temporary.unlink()
+        raise InputError(f"{Path(folder) / ROLLOUTS}: is empty; collect the study first")
+    temporary.replace(path)
+    return path
+
+
+def _run(folder: Path, judge: str | None, unjudged: bool, query: Any) -> Any:
+    name = "" if unjudged else choose_judge(folder, judge)
+    labels = _label_rows(folder)
+    columns = ", ".join(
+        f"{_MADE[column.name]} AS {column.name}" if column.made else f"r.{column.name}"
+        for column in COLUMNS
+    )
+
+    def run(rollouts: Path, *judgements: Path) -> Any:
+        connection = connect()
+        connection.execute(
+            "CREATE TEMP TABLE labels (rollout VARCHAR, complied BOOLEAN, af_reasoning DOUBLE, "
+            "weight DOUBLE)"
+        )
+        if labels:
+            connection.executemany("INSERT INTO labels VALUES (?, ?, ?, ?)", labels)
+        votes = (
+            verdicts_sql(judgements[0]).replace("judge = ?", "judge = $judge")
+            if judgements
+            else _NO_VERDICTS
+        )
+        sql = (
+            f"SELECT {columns} FROM (SELECT *, coalesce(stop_reason, '') = 'refusal' AS by_api "
+            f"FROM {_current(connection, folder, rollouts)}) r "
+            f"LEFT JOIN ({votes}) v ON v.rollout = r.key LEFT JOIN labels l ON l.rollout = r.key "
+            f"ORDER BY {', '.join(f'r.{column}' for column in ROW_ORDER)}, r.key"
+        )
+        return query(connection, sql, {"judge": name})
+
+    if not (folder / ROLLOUTS).exists():
+        raise InputError(f"{folder / ROLLOUTS}: cannot be read (No such file or directory)")
+    return query_journals(run, folder / ROLLOUTS, *([] if unjudged else [folder / JUDGEMENTS]))
+
+
+def _label_rows(folder: Path) -> list[tuple[Any, ...]]:
+    agreed = consensus(read_labels(folder))
+    label_weights = weights(folder, agreed)
+    return [(key, complied, af, label_weights.get(key)) for key, (complied, af) in agreed.items()]
+
+
+def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path) -> str:
+    """The SQL of those rollouts that were asked as the study now asks, so that no two prompts mix.
+
+    A rollout is passed over if the system prompt of its condition, its request or the sampling settings
+    have changed since, or its request has left the study.
+    """
+    source = journal(rollouts, _RECORD)
+    current = read_json(folder / MANIFEST).get("current")
+    if current is None:
+        return source
+    connection.execute("CREATE TEMP TABLE systems (place VARCHAR, system VARCHAR)")
+    connection.execute(
+        "CREATE TEMP TABLE requests (setting VARCHAR, prompt_id VARCHAR, request VARCHAR)"
+    )
+    if current["systems"]:
+        connection.executemany("INSERT INTO systems VALUES (?, ?)", list(current["systems"].items()))
+    requests = [
+        (setting, prompt_id, name)
+        for setting, names in current["requests"].items()
+        for prompt_id, name in names.items()
+    ]
+    if requests:
+        connection.executemany("INSERT INTO requests VALUES (?, ?, ?)", requests)
+    connection.execute("SET VARIABLE sampling = ?", [current["sampling"]])
+    return (
+        f"(SELECT r.* FROM {source} r "
+        "JOIN systems s ON s.place = r.setting || ' ' || r.variation AND s.system = r.system "
+        "JOIN requests q ON q.setting = r.setting AND q.prompt_id = r.prompt_id "
+        "AND q.request = left(sha256(r.request), 16) "
+        "WHERE r.sampling = getvariable('sampling'))"
+    )
+
+
+def current_rollouts(
+    folder: Path, columns: Sequence[str], where: str = "true"
+) -> Iterator[dict[str, Any]]:
+    """The rollouts of a raw folder that were asked as the study now asks, in file order.
+
+    Parameters
+    ----------
+    folder
+        The raw folder.
+    columns
+        Which of a record's columns.
+    where
+        A condition in SQL.
+    """
+
+    def query(path: Path) -> Iterator[dict[str, Any]]:
+        connection = connect()
+        rows = connection.execute(
+            f"SELECT {', '.join(columns)} FROM {_current(connection, folder, path)} WHERE {where}"
+        )
+        while chunk := rows.fetchmany(1000):
+            yield from (dict(zip(columns, row, strict=True)) for row in chunk)
+
+    return stream_journal(query, folder / ROLLOUTS)

@@ -1,0 +1,1 @@
+"""How things are written: numbers, pages, tables, and text that is not ours."""

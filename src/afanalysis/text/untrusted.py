@@ -1,0 +1,29 @@
+"""Text that is not ours, made safe to show."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_MOST_CHARACTERS = 4000
+
+
+def escape_invisible(text: str | None, most: int = _MOST_CHARACTERS) -> str:
+    r"""A model's text for reading: cut where it is very long, with hidden characters spelled out.
+
+    Characters that turn, hide or break text (control, format, private, unassigned) are written as their
+    code points, so that what one sees is what there is.
+
+    Examples
+    --------
+    >>> visible("a\u202eb")
+    'a⟨U+202E⟩b'
+    """
+    text = text or ""
+    shown = "".join(
+        f"⟨U+{ord(letter):04X}⟩"
+        if unicodedata.category(letter) in ("Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp")
+        and letter not in "\n\t"
+        else letter
+        for letter in text[:most]
+    )
+    return shown if len(text) <= most else f"{shown}… [{len(text) - most:,} characters more]"

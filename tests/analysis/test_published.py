@@ -1,0 +1,69 @@
+import pytest
+
+from afanalysis.analysis import published
+from afanalysis.stats.printed import common_denominator, implied_n
+
+
+def test_the_tables_are_complete_and_do_not_contradict_themselves():
+    assert len(published.table("variations")) == 145
+    assert published.check() == []
+
+
+def test_a_contradiction_is_found_and_named(monkeypatch):
+    broken = published.table("variations")
+    broken.loc[4, "compliance_gap_pct"] = 9.9
+    broken.loc[7, "compliance_gap_se"] = 9.9
+    broken.loc[9, "af_reasoning_pct"] = 99.0
+    original = published.table
+    monkeypatch.setattr(published, "table", lambda n: broken if n == "variations" else original(n))
+    found = published.check()
+    assert len(found) == 3
+    assert "row 5: the gap is 0.099" in found[0]
+
+
+@pytest.mark.parametrize("name", ["variations", "rl", "replication"])
+def test_every_interval_has_width_holds_its_estimate_and_stays_in_range(name):
+    found = published.estimates(name)
+    least = found["quantity"].map(lambda q: -1 if q == "compliance_gap" else 0)
+    assert (found["high"] > found["low"]).all()
+    assert (found["low"] <= found["estimate"]).all()
+    assert (found["estimate"] <= found["high"]).all()
+    assert (found["low"] >= least).all()
+    assert (found["high"] <= 1).all()
+
+
+def test_where_the_se_is_zero_n_comes_from_the_rows_other_rates_and_says_so():
+    found = published.estimates("variations")
+    haiku = found[(found["label"] == "3.0 haiku") & (found["setting"] == "helpful-only")]
+    refused = haiku[(haiku["quantity"] == "refused")].set_index("tier")
+    assert refused.loc["free", "estimate"] == 1
+    assert refused.loc["free", "n_inferred"]
+    assert not refused.loc["paid", "n_inferred"]
+    assert refused.loc["free", "n"] == refused.loc["paid", "n"]
+    assert refused.loc["free", "low"] < 0.99
+
+
+def test_the_default_helpful_only_prompt_has_about_345_rollouts_a_tier():
+    found = published.estimates("variations")
+    default = found[(found["label"] == "default") & (found["setting"] == "helpful-only")]
+    assert default["n"].between(320, 370).all()
+
+
+def test_a_printed_se_gives_back_its_n():
+    for n in (87, 172, 345, 620):
+        for rate in (0.03, 0.12, 0.5, 0.86):
+            se = (rate * (1 - rate) / n) ** 0.5
+            found = implied_n(round(rate, 3), round(se, 3))
+            assert found.low <= n <= found.high
+
+
+def test_the_replications_percentages_are_counts_out_of_400():
+    table = published.table("replication")
+    columns = ["noncompliance_training_pct", "noncompliance_unmonitored_pct"]
+    assert common_denominator(table[columns].to_numpy().ravel().tolist()) == 400
+    assert common_denominator([33.33], decimals=2, most=2) is None
+
+
+def test_every_variation_has_a_group():
+    groups = published.table("variations")["variation"].map(published.group)
+    assert "other edits" not in set(groups)

@@ -1,0 +1,63 @@
+import json
+
+import pandas as pd
+import pytest
+
+import afanalysis as af
+from afanalysis.errors import InputError
+from afanalysis.figures.gallery import NAMES
+
+PAPER_ONLY = {"before_and_after_rl", "synthetic_documents"}
+
+
+def test_a_study_has_every_figure_but_the_papers_own(reported):
+    drawn = {path.stem for path in reported.figures.glob("*.svg")}
+    # the small study has one model and one variation, so nothing to compare; nothing is graded
+    assert drawn == set(NAMES) - PAPER_ONLY - {"gap_forest", "score_threshold"}
+
+
+def test_beside_each_figure_stand_its_rows_and_how_it_was_made(reported):
+    for picture in reported.figures.glob("*.svg"):
+        about = json.loads(picture.with_suffix(".json").read_text())
+        assert not pd.read_csv(picture.with_suffix(".csv")).empty
+        assert about["heading"]
+        assert len(about["alt"]) > 30, picture.stem
+        assert list(about["inputs"]) == [
+            "data/processed/small/rollouts.parquet",
+            "data/raw/small/labels.csv",
+        ]
+        assert about["redraw"] == f"afanalysis figure {picture.stem} --study small --level 0.95"
+        assert {"afanalysis", "matplotlib"} <= set(about["versions"])
+
+
+def test_what_cannot_be_drawn_says_why(reported):
+    gallery = af.Gallery("small", reported.project)
+    assert gallery.draw("before_and_after_rl").startswith("not drawn: only the paper has")
+    assert gallery.draw("gap_forest") == "not drawn: the study has one model and one variation only"
+    with pytest.raises(InputError, match="no figure 'pie'; use one of: behaviour_by_tier"):
+        gallery.draw("pie")
+    with pytest.raises(InputError, match=r"rollouts\.parquet: is missing; run the study first"):
+        af.Gallery("other", reported.project)
+
+
+@pytest.mark.parametrize("name", ["scratchpad_stages", "agreement", "paired_prompts"])
+def test_the_same_inputs_give_the_same_bytes(reported, tmp_path, name):
+    before = {path.name: path.read_bytes() for path in reported.figures.glob(f"{name}.*")}
+    af.Gallery("small", reported.project).draw(name)
+    after = {path.name: path.read_bytes() for path in reported.figures.glob(f"{name}.*")}
+    assert set(before) == {f"{name}.{kind}" for kind in ("svg", "pdf", "png", "csv", "json")}
+    assert before == after
+
+
+def test_a_figure_is_current_until_its_inputs_change(reported):
+    gallery = af.Gallery("small", reported.project)
+    assert gallery.is_current("agreement")
+    assert not af.Gallery("small", reported.project, level=0.9).is_current("agreement")
+
+
+def test_text_alternatives_are_computed(reported):
+    rates = pd.read_csv(reported.processed / "rates.csv").set_index(["setting", "tier"])
+    said = json.loads((reported.figures / "behaviour_by_tier.json").read_text())["alt"]
+    for setting in ("helpful-only", "animal-welfare"):
+        for tier in ("free", "paid"):
+            assert f"{100 * rates.loc[(setting, tier), 'rate']:.1f} %" in said

@@ -1,0 +1,236 @@
+"""Files that are damaged, or made to do harm, give a clear error in bounded time and memory."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from afanalysis.errors import InputError
+from afanalysis.logs import finding, json_text
+from afanalysis.logs.importing import read_logs
+from tests.logs.samples import both_tiers, pipeline_row
+
+GOOD = json.dumps(pipeline_row(0, model="m"))
+
+
+def lines(folder, *content, name="rows.jsonl"):
+    path = folder / name
+    path.write_bytes(b"\n".join(c if isinstance(c, bytes) else c.encode() for c in content) + b"\n")
+    return path
+
+
+def archive(folder, members):
+    path = folder / "log.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in members.items():
+            made.writestr(name, content)
+    return path
+
+
+def bomb(folder):
+    """Some megabytes that unpack to some gigabytes."""
+    path = folder / "bomb.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("header.json", "{}")
+        with made.open("samples/a.json", "w", force_zip64=True) as member:
+            for _ in range(1200):
+                member.write(bytes(1 << 20))
+    return path
+
+
+def liar(folder):
+    """An archive whose directory says that a member is small."""
+    path = archive(folder, {"header.json": "{}", "samples/a.json": bytes(64 << 20)})
+    content = bytearray(path.read_bytes())
+    at = content.rfind(b"PK\x01\x02")
+    content[at + 24 : at + 28] = (100).to_bytes(4, "little")
+    path.write_bytes(bytes(content))
+    return path
+
+
+def loop(folder):
+    (folder / "logs" / "inner").mkdir(parents=True)
+    lines(folder / "logs", GOOD)
+    os.symlink("..", folder / "logs" / "inner" / "again")
+    return folder / "logs"
+
+
+HOSTILE = {
+    "a zip bomb": (bomb, "that is a bomb and not a log"),
+    "a zip that lies about its sizes": (liar, "cannot be read|is damaged"),
+    "a member that points outside": (
+        lambda folder: archive(folder, {"header.json": "{}", "../../evil.json": "{}"}),
+        "points outside of the archive",
+    ),
+    "an absolute member": (
+        lambda folder: archive(folder, {"header.json": "{}", "/etc/evil.json": "{}"}),
+        "points outside of the archive",
+    ),
+    "a member longer than a rollout": (
+        lambda folder: archive(folder, {"header.json": "{}", "samples/a.json": os.urandom(33 << 20)}),
+        "longer than 32 MB",
+    ),
+    "no zip": (lambda folder: lines(folder, "PK nothing", name="log.eval"), "not a zip archive"),
+    "a zip of something else": (
+        lambda folder: archive(folder, {"word/document.xml": "<x/>"}),
+        "is not a log of Inspect",
+    ),
+    "a line of 100 MB": (
+        lambda folder: lines(folder, GOOD, b'{"user_input": "' + b"a" * 100_000_000 + b'"}'),
+        "line 2 is longer than 32 MB",
+    ),
+    "a field of 100 MB in a CSV": (
+        lambda folder: lines(folder, "prompt,response", b"a," + b"b" * 100_000_000, name="t.csv"),
+        "line 2 is longer than 32 MB",
+    ),
+    "a list whose element is 100 MB": (
+        lambda folder: lines(folder, b'[{"user_input": "' + b"a" * 100_000_000 + b'"}]', name="l.json"),
+        "is longer than 32 MB",
+    ),
+    "NUL bytes in a line": (lambda folder: lines(folder, b'{"a": "\0\0\0"}'), "holds NUL bytes"),
+    "NUL bytes in a CSV": (
+        lambda folder: lines(folder, "prompt,response", b"a,\0", name="t.csv"),
+        "line 2 holds NUL bytes",
+    ),
+    "NUL bytes in a list": (
+        lambda folder: lines(folder, b'[{"user_input": "a\0"}]', name="l.json"),
+        "holds NUL bytes",
+    ),
+    "a line that is not UTF-8": (
+        lambda folder: lines(folder, b'{"user_input": "\xff\xfe"}'),
+        "is not UTF-8",
+    ),
+    "a list that is not UTF-8": (
+        lambda folder: lines(folder, b'[{"user_input":', b'"\xff"}]', name="l.json"),
+        "line 2 is not UTF-8",
+    ),
+    "a CSV in another encoding": (
+        lambda folder: lines(folder, "prompt,response", b"caf\xe9,b", name="t.csv"),
+        "line 2 is not UTF-8.*save the table as CSV in UTF-8",
+    ),
+    "UTF-16": (
+        lambda folder: lines(folder, GOOD.encode("utf-16"), name="l.json"),
+        "is UTF-16",
+    ),
+    "a line nested 10 000 deep": (
+        lambda folder: lines(folder, GOOD, '{"a":' * 10_000 + "1" + "}" * 10_000),
+        "line 2 is nested more than",
+    ),
+    "a list nested 10 000 deep": (
+        lambda folder: lines(folder, "[" * 10_000 + "]" * 10_000, name="l.json"),
+        "is nested more than",
+    ),
+    "links in a circle": (loop, "is a link that leads back to"),
+    "an empty file": (lambda folder: lines(folder, b"", name="l.json"), "is empty"),
+    "an empty folder": (lambda folder: folder, "holds no file that ends in"),
+    "nothing there": (lambda folder: folder / "none.json", "there is no such file"),
+    "something else": (lambda folder: lines(folder, "<html>", name="l.json"), "of no format known"),
+    "two columns of one name": (
+        lambda folder: lines(folder, "a,b,a", "1,2,3", name="t.csv"),
+        "two columns are called 'a'",
+    ),
+    "no Parquet": (lambda folder: lines(folder, "x", name="t.parquet"), "cannot be read as Parquet"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_gives_one_sentence(name, tmp_path):
+    make, sentence = HOSTILE[name]
+    path = make(tmp_path)
+    with pytest.raises(InputError, match=sentence) as raised:
+        read_logs([path])
+    assert "\n" not in str(raised.value)
+
+
+_WATCHED = """
+import resource, sys, time
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+from afanalysis.errors import InputError
+from afanalysis.importers.logs import read_logs
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    read_logs([sys.argv[1]])
+except InputError as error:
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a zip bomb",
+        "a zip that lies about its sizes",
+        "a line of 100 MB",
+        "a list whose element is 100 MB",
+        "a line nested 10 000 deep",
+        "a list nested 10 000 deep",
+        "links in a circle",
+    ],
+)
+def test_a_hostile_file_takes_little_memory(name, tmp_path):
+    path = HOSTILE[name][0](tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", _WATCHED, str(path)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    assert float(done.stdout) < 400  # MB beyond what Python and the package take
+
+
+def test_one_bad_row_does_not_cost_the_others(tmp_path):
+    rows = [json.dumps(row | {"model": "m"}) for row in both_tiers()]
+    path = lines(tmp_path, *rows[:5], b'{"a": "\xff"}', b"{not json", b"", *rows[5:])
+    table, report = read_logs([path])
+    assert len(table) == 12
+    assert report.rows == 14
+    assert sum(report.set_aside.counts.values()) == 2
+    assert [examples[0][1] for examples in report.set_aside.examples.values()] == [6, 7]
+
+
+def test_folders_and_globs_give_each_file_once(tmp_path):
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    for name in ("one.jsonl", "two.jsonl", "notes.txt"):
+        lines(inner, GOOD, name=name)
+    os.symlink(inner / "one.jsonl", inner / "linked.jsonl")
+    found, others = finding.find([tmp_path, str(tmp_path / "**" / "*.jsonl"), inner / "one.jsonl"])
+    assert sorted(one.path.resolve().name for one in found) == ["one.jsonl", "two.jsonl"]
+    assert others == ["a/b/notes.txt"]
+
+
+def test_lines_are_the_same_however_a_file_is_cut(tmp_path, monkeypatch):
+    import random
+
+    monkeypatch.setattr(json_text, "_WINDOW", 4096)
+    rng = random.Random(7)
+    path = tmp_path / "lines"
+    for _ in range(60):
+        content = b"".join(
+            rng.choice(b"ab").to_bytes() * rng.choice((0, 1, 40, 5000, 9000)) + b"\n"
+            for _ in range(rng.randrange(1, 15))
+        )
+        content += rng.choice((b"", b"the last line does not end" * rng.randrange(1, 400)))
+        path.write_bytes(content)
+        cuts = sorted(rng.sample(range(1, len(content) + 1), min(3, len(content))))
+        found = []
+        for start, end in zip([0, *cuts], [*cuts, None], strict=True):
+            found += [bytes(line) for _, line, _ in json_text.lines(path, start, end)]
+        assert found == content.removesuffix(b"\n").split(b"\n")
+
+
+def test_a_long_list_is_read_in_windows(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_text, "_WHOLE", 0)
+    monkeypatch.setattr(json_text, "_WINDOW", 256)
+    rows = [{"n": at, "text": "é" * at, "deep": [[at]], "number": 1.5} for at in range(200)]
+    path = tmp_path / "list.json"
+    for indent in (None, 2):
+        path.write_text(" \n" + json.dumps(rows, indent=indent, ensure_ascii=bool(indent)))
+        assert [row for _, row, _ in json_text.elements(path)] == rows
+    path.write_text(json.dumps(rows)[:-30])
+    *found, (number, last, _) = json_text.elements(path)
+    assert [row for _, row, _ in found] == rows[: len(found)]
+    assert number == len(found) + 1
+    assert isinstance(last, json_text.Unreadable)

@@ -1,0 +1,168 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from afanalysis.collection.endpoint import connect
+from afanalysis.errors import InputError, NotebookFailed
+from afanalysis.pipeline import notebooks
+from tests.helpers import calls, notebook, tiny_project
+
+
+@pytest.fixture
+def copy(project, tmp_path):
+    """A project of its own: the notebooks and the demo study, nothing collected."""
+    for name in ("notebooks", "studies"):
+        shutil.copytree(project / name, tmp_path / name)
+    return tmp_path
+
+
+def test_a_run_is_the_papers_figures_and_the_demo(copy):
+    titles = [step.title for step in notebooks.steps(copy)]
+    assert titles == ["paper: 05_figures", *(f"demo: {name}" for name in notebooks.STEPS)]
+
+
+def test_every_notebook_has_one_parameters_cell_and_defines_no_function(project):
+    for path in sorted((project / "notebooks").glob("*.ipynb")):
+        cells = json.loads(path.read_text())["cells"]
+        tags = [tag for cell in cells for tag in cell["metadata"].get("tags", [])]
+        assert tags.count("parameters") == 1, path.name
+        code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        assert not any(line.startswith("def ") for text in code for line in text.splitlines())
+        assert not any(
+            output["output_type"] == "error" for cell in cells for output in cell.get("outputs", [])
+        ), path.name
+
+
+def test_outside_a_project_the_reason_is_said(tmp_path):
+    with pytest.raises(InputError, match="inside a checkout"):
+        notebooks.find_project(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_anything_runs(copy):
+    (copy / "figures").write_text("a file in the way")
+    with pytest.raises(InputError, match="figures: cannot be written"):
+        notebooks.steps(copy)
+
+
+def test_a_study_may_not_take_the_papers_name(copy):
+    (copy / "studies" / "demo.yaml").write_text("name: paper\n")
+    with pytest.raises(InputError, match="stands for the published tables"):
+        notebooks.steps(copy)
+
+
+def test_an_input_error_in_a_notebook_comes_through_as_one_sentence(copy):
+    """03_rates before anything was judged."""
+    step = next(step for step in notebooks.steps(copy) if step.notebook == "03_rates")
+    results = notebooks.run(copy, [step])
+    assert [result.state for result in results] == ["failed"]
+    with pytest.raises(InputError, match=r"judgements\.jsonl: is missing; judge the study first"):
+        notebooks.raise_first_failure(results)
+
+
+def test_no_kernel_is_said(copy, monkeypatch):
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    def none(self, name):
+        raise NoSuchKernel(name)
+
+    monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", none)
+    results = notebooks.run(copy, notebooks.steps(copy)[:1])
+    with pytest.raises(InputError, match="no Jupyter kernel named 'python3'"):
+        notebooks.raise_first_failure(results)
+
+
+def test_a_live_run_without_a_key_is_refused(small_study, monkeypatch):
+    import asyncio
+
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+
+    async def enter():
+        async with connect(small_study, live=True):
+            pass
+
+    with pytest.raises(InputError, match="ANTHROPIC_API_KEY is not set"):
+        asyncio.run(enter())
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    folder = tiny_project(tmp_path / "project")
+    study = notebooks.Study.from_yaml(folder / "study.yaml")
+    return folder, notebooks.study_steps(folder, study, folder / "study.yaml", {})
+
+
+def test_only_what_changed_runs_again(tiny):
+    folder, todo = tiny
+    assert [result.state for result in notebooks.run(folder, todo)] == ["done"] * 5
+    assert [result.state for result in notebooks.run(folder, todo)] == ["up to date"] * 5
+    (folder / "data" / "raw" / "one" / "labels.csv").write_text("rollout,behaviour\n")
+    states = [result.state for result in notebooks.run(folder, todo)]
+    assert states == ["up to date", "done", "done", "up to date", "done"]
+    ran = calls(folder, "one")
+    assert ran[:3] == list(notebooks.STEPS[:3])
+    assert sorted(ran[3:5]) == list(notebooks.STEPS[3:])  # these two run side by side
+    assert ran[5:] == ["02_judge", "03_rates", "05_figures"]
+    controls = notebooks.Controls(force=True)
+    assert [result.state for result in notebooks.run(folder, todo, controls)] == ["done"] * 5
+
+
+def test_the_plan_says_why(tiny):
+    folder, todo = tiny
+    notebooks.run(folder, todo)
+    (folder / "data" / "processed" / "one" / "report.html").unlink()
+    why = {step.notebook: reasons for step, reasons in notebooks.plan(folder, todo)}
+    assert why.pop("05_figures") == ["report.html is missing"]
+    assert set(map(tuple, why.values())) == {()}
+
+
+def test_an_error_names_the_cell_and_keeps_the_copy(tiny):
+    folder, todo = tiny
+    todo[2].parameters["level"] = 2
+    results = notebooks.run(folder, todo)
+    assert [result.state for result in results] == ["done", "done", "failed", "not run", "not run"]
+    with pytest.raises(NotebookFailed, match="one: 03_rates: ValueError in cell 4: level is 2"):
+        notebooks.raise_first_failure(results)
+    assert "ValueError" in todo[2].output.read_text()
+    assert notebooks.run(folder, todo)[0].state == "up to date"
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_readable_partial_notebook(tiny):
+    import nbformat
+
+    folder, _ = tiny
+    slow = notebook(
+        'study = ""',
+        "print('first cell')",
+        "import time, pathlib\npathlib.Path('begun').touch()\ntime.sleep(600)",
+        "print('never')",
+    )
+    (folder / "notebooks" / "01_collect.ipynb").write_text(slow)
+    command = [sys.executable, "-m", "afanalysis.cli", "run", "--study", "study.yaml"]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    deadline = time.monotonic() + 90
+    while not (folder / "notebooks" / "begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "stopped; what was done so far is kept" in said
+    partial = nbformat.read(folder / "data/processed/one/notebooks/01_collect.ipynb", as_version=4)
+    assert "first cell" in str(partial.cells)
+    assert "KeyboardInterrupt" in str(partial.cells)
+    study = notebooks.Study.from_yaml(folder / "study.yaml")
+    todo = notebooks.study_steps(folder, study, folder / "study.yaml", {})
+    assert notebooks.plan(folder, todo)[0][1] == ["it has not been run here"]

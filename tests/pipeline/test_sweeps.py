@@ -1,0 +1,288 @@
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from afanalysis.cli import main
+from afanalysis.pipeline import sweeps
+from afanalysis.pipeline.notebooks import STEPS
+from tests.helpers import calls, notebook, tiny_project
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    folder = tiny_project(tmp_path / "project")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def write(folder, **content):
+    path = folder / "sweep.yaml"
+    path.write_text(json.dumps({"name": "try", "study": "study.yaml"} | content))
+    return path
+
+
+def rows(folder):
+    with (folder / "data" / "processed" / "try" / "runs.csv").open(newline="") as file:
+        return {row["run"]: row for row in csv.DictReader(file)}
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_every_set_and_isolates_the_one_that_fails(project, capsys):
+    grid = {"study.seed": [1, 2], "study.samples": [1, 2]}
+    path = write(project, grid=grid, list=[{"study.seed": 3, "level": 1.5}])
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", str(path)])
+    assert ended.value.code == 1
+    said = capsys.readouterr().out
+    table = rows(project)
+    assert [row["state"] for row in table.values()].count("done") == 4
+    bad = table["try.seed-3_level-1.5"]
+    assert bad["state"] == "failed"
+    assert "03_rates: ValueError in cell" in bad["error"]
+    assert "level is 1.5" in bad["error"]
+    assert "FAILED try.seed-3_level-1.5" in said
+    assert "5/5" in said
+    assert "gap 10.0 points [5.0, 20.0], helpful-only" in said
+    kept = project / "data" / "processed" / "try.seed-3_level-1.5" / "notebooks" / "03_rates.ipynb"
+    assert "ValueError" in kept.read_text()
+    with (project / "data" / "processed" / "try" / "gaps.csv").open(newline="") as file:
+        gaps = list(csv.DictReader(file))
+    assert {(row["study.seed"], row["study.samples"]) for row in gaps} == {
+        ("1", "1"),
+        ("1", "2"),
+        ("2", "1"),
+        ("2", "2"),
+    }
+    assert (project / "figures" / "try" / "gaps_by_run.svg").exists()
+
+
+@pytest.mark.slow
+def test_what_is_up_to_date_is_passed_over_and_only_failures_are_tried_again(project, capsys):
+    path = write(project, grid={"study.seed": [1, 2]}, list=[{"study.seed": 3, "level": 1.5}])
+    with pytest.raises(SystemExit):
+        main(["sweep", str(path)])
+    assert calls(project, "try.seed-1") == list(STEPS)
+    with pytest.raises(SystemExit):
+        main(["sweep", str(path), "--retry-failed"])
+    assert "1 of 3 runs" in capsys.readouterr().out
+    assert calls(project, "try.seed-1") == list(STEPS)
+    assert calls(project, "try.seed-3_level-1.5").count("03_rates") == 2
+    assert len(rows(project)) == 3
+    path = write(project, grid={"study.seed": [1, 2]})
+    assert main(["sweep", str(path)]) == 0
+    assert calls(project, "try.seed-1") == list(STEPS)
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_a_dry_run_says_what_and_why_and_runs_nothing(project, capsys):
+    path = write(project, grid={"study.seed": [1, 2]})
+    assert main(["sweep", str(path), "--dry-run"]) == 0
+    assert "try.seed-2  run: it has not been run here" in capsys.readouterr().out
+    assert calls(project, "try.seed-1") == []
+
+
+@pytest.mark.slow
+def test_one_notebook_over_many_parameters_has_a_folder_a_run(project):
+    (project / "data" / "raw" / "one").mkdir(parents=True)
+    (project / "notebooks" / "04_robustness.ipynb").write_text(
+        notebook(
+            'study = ""\nproject = ".."\nlevel = 0.95',
+            "import pathlib\npathlib.Path(project, 'level').write_text(str(level))",
+        )
+    )
+    path = write(project, notebook="04_robustness", grid={"level": [0.5, 0.9]})
+    assert main(["sweep", str(path)]) == 0
+    inside = project / "data" / "processed" / "try"
+    assert {(inside / f"try.level-{level}" / "level").read_text() for level in (0.5, 0.9)} == {
+        "0.5",
+        "0.9",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"grid": {"levle": [1]}},
+            "no notebook has a parameter 'levle'; use: level, note, or study.FIELD",
+        ),
+        ({"grid": {"level": ["high"]}}, "level is 'high'; the notebook has 0.95, so give a number"),
+        ({"grid": {"level": [True]}}, "level is True"),
+        ({"grid": {"note": [3]}}, "give a value of type str"),
+        (
+            {"grid": {"study.sample": [1]}},
+            "study.sample is no field of a study; use: description, models",
+        ),
+        ({"grid": {"study.samples": [0]}}, "samples is 0; input should be greater than"),
+        ({"grid": {"study.name": ["x"]}}, "study.name is no field"),
+        (
+            {"grid": {"study.seed": list(range(101)), "study.samples": list(range(1, 101))}},
+            "10,100 runs",
+        ),
+        ({"list": [{"level": 0.9}, {"level": 0.9}]}, "two runs have the parameters"),
+        ({}, "give a grid"),
+        ({"grid": {"level": [0.9]}, "typo": 1}, "typo is not a field of a sweep"),
+        ({"grid": {"level": [0.9]}, "live": True}, "live is true; give a budget"),
+        ({"grid": {"level": [0.9]}, "notebook": "09_none"}, "there is no such notebook"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_nothing_starts(project, capsys, content, message):
+    path = write(project, **content)
+    assert main(["sweep", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (project / "data").exists()
+
+
+def test_an_unreachable_scheduler_is_said_and_nothing_starts(project, capsys, monkeypatch):
+    import distributed
+
+    client = distributed.Client
+    monkeypatch.setattr(distributed, "Client", lambda *a, **k: client(*a, **(k | {"timeout": 1})))
+    path = write(project, grid={"level": [0.9]})
+    assert main(["sweep", str(path), "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert "no Dask scheduler answers there" in capsys.readouterr().err
+    assert not list((project / "data" / "processed").glob("try*/study.yaml"))
+
+
+def test_a_live_sweep_gives_every_run_its_budget(project):
+    path = write(project, grid={"level": [0.9]}, live=True, budget=3)
+    (run,) = sweeps.expand(sweeps.Sweep.from_yaml(path), project)
+    assert [step.parameters.get("budget") for step in run.chain] == [3, 3, None, None, None]
+
+
+def _free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture
+def dask_cluster(tmp_path):
+    """A real scheduler and two real workers, each in a folder of its own."""
+    port = _free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    environment = os.environ | {"TINY_SECONDS": "0.4"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
+    scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"]
+    started = [
+        subprocess.Popen([*scheduler, "--host", "127.0.0.1", "--port", str(port)], cwd=tmp_path, **quiet)
+    ]
+    workers = []
+    for name in ("a", "b"):
+        folder = tmp_path / f"worker-{name}"
+        folder.mkdir()
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-dashboard"]
+        command += ["--nthreads", "1", "--no-nanny", "--local-directory", str(folder)]
+        workers.append(subprocess.Popen(command, cwd=folder, **quiet))
+    yield address, workers
+    for process in (*workers, *started):
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", [False, True], ids=["shared disk", "store"])
+def test_on_a_cluster_all_runs_finish_and_none_twice_though_a_worker_is_killed(
+    project, dask_cluster, tmp_path, store
+):
+    address, workers = dask_cluster
+    path = write(project, grid={"study.seed": [1, 2, 3, 4, 5, 6]})
+    sweep = sweeps.Sweep.from_yaml(path)
+    runs = sweeps.expand(sweep, project)
+    url = f"file://{tmp_path / 'store'}" if store else None
+    place = tmp_path / "store" if store else project
+    ended = []
+
+    def report(one, done, of):
+        ended.append(one.run.name)
+        if done == 1:
+            workers[0].kill()
+
+    with sweeps.cluster(address) as executor:
+        sweeps.prepare(sweep, project, runs)
+        results = sweeps.run(sweep, project, runs, executor, store=url, report=report)
+    assert [one.state for one in results] == ["done"] * 6, [one.said for one in results]
+    assert sorted(ended) == sorted(run.name for run in runs)
+    for run in runs:
+        ran = calls(place, run.name)
+        # of the run that was cut short, the notebook under way may have begun twice
+        assert list(dict.fromkeys(ran)) == list(STEPS)
+        assert len(ran) <= len(STEPS) + 1
+    assert sum(len(calls(place, run.name)) for run in runs) <= 6 * len(STEPS) + 1
+    assert all(row["headline"] for row in rows(project).values())
+
+
+@pytest.mark.slow
+def test_a_store_may_be_s3(project, monkeypatch):
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        import s3fs
+
+        files = s3fs.S3FileSystem()
+        files.mkdir("bucket")
+        path = write(project, grid={"study.seed": [1, 2]})
+        assert main(["sweep", str(path), "--store", "s3://bucket/studies"]) == 0
+        kept = files.find("bucket/studies/data/processed/try.seed-2")
+        assert any(name.endswith("notebooks/05_figures.ipynb") for name in kept)
+        # again, from nothing but the store: everything is up to date
+        for folder in (project / "data" / "processed").glob("try.seed*"):
+            (folder / "gaps.csv").unlink()
+        assert main(["sweep", str(path), "--store", "s3://bucket/studies"]) == 0
+        assert {row["state"] for row in rows(project).values()} == {"up to date"}
+        log = files.cat("bucket/studies/data/raw/try.seed-1/calls.log").decode()
+        assert len(log.splitlines()) == len(STEPS)
+    finally:
+        server.stop()
+
+
+def test_an_unknown_store_is_said(project, capsys):
+    path = write(project, grid={"level": [0.9]})
+    assert main(["sweep", str(path), "--store", "nowhere://x"]) == 2
+    assert "nowhere://x: cannot be used as a store" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_twenty_four_sets_of_the_demo_with_one_that_fails(tmp_path, monkeypatch, capsys):
+    """The acceptance line: the real notebook over the real demo."""
+    import shutil
+
+    from tests.helpers import PROJECT
+
+    for name in ("notebooks", "studies"):
+        shutil.copytree(PROJECT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    levels = [round(0.5 + 0.02 * at, 2) for at in range(23)]
+    (tmp_path / "demo.yaml").write_text(
+        json.dumps(
+            {
+                "name": "levels",
+                "study": "studies/demo.yaml",
+                "grid": {"level": levels},
+                "list": [{"level": 1.5}],
+                "notebook": "04_robustness",
+            }
+        )
+    )
+    assert main(["run", "--study", "studies/demo.yaml"]) == 0
+    with pytest.raises(SystemExit):
+        main(["sweep", "demo.yaml"])
+    said = capsys.readouterr().out
+    assert "24/24" in said
+    assert said.count("FAILED") == 1
+    assert "level is 1.5; it must lie in (0, 1)" in said

@@ -1,0 +1,196 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import afanalysis as af
+from afanalysis import reading
+from afanalysis.errors import InputError
+from afanalysis.reading.sliders import Counts
+from afanalysis.study.labels import Label, add_labels, read_labels
+from tests.helpers import HOSTILE
+
+
+@pytest.fixture
+def folders(reported, tmp_path):
+    shutil.copytree(reported.project / "data", tmp_path / "data")
+    return af.Folders(tmp_path, "small")
+
+
+def give(labeller, **said):
+    labeller._told(None, {"do": "label", "rollout": labeller.transcript["rollout"]} | said, None)
+
+
+def mine(folders):
+    return [one for one in read_labels(folders.raw) if one.labeller == "me"]
+
+
+def test_only_what_is_shown_is_sent(folders):
+    browser = af.browse(folders)
+    sent = {name: browser.get_state()[name] for name in ("facets", "view", "page", "transcript")}
+    assert len(sent["page"]["rows"]) == 50 < sent["page"]["total"]
+    assert len(json.dumps(sent)) < 40_000
+
+
+def test_a_view_shows_the_same_again(folders):
+    first = af.browse(folders)
+    first.view = first.view | {"filters": {"tier": "paid"}, "text": "private", "rollout": ""}
+    chosen = first.page["rows"][3]["rollout"]
+    first.view = first.view | {"rollout": chosen}
+    again = af.browse(folders, view=first.view)
+    assert (again.page, again.transcript) == (first.page, first.transcript)
+    assert again.transcript["rollout"] == chosen
+
+
+def test_without_widgets_there_is_a_table(folders):
+    browser = af.browse(folders)
+    bundle = browser._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert data["text/html"].count("<tr>") == 21
+
+
+def test_a_label_is_on_disk_before_the_next_transcript_shows(folders, monkeypatch):
+    labeller = af.label(folders, "me")
+    order = []
+    labeller.observe(lambda _: order.append(len(mine(folders))), names="transcript")
+    for behaviour in ("complied", "refused", "undecided"):
+        give(labeller, behaviour=behaviour, af="none", note="n")
+    assert order == [1, 2, 3]
+    assert labeller.progress["done"] == 3
+
+
+def test_who_comes_back_goes_on_where_they_stopped(folders):
+    first = af.label(folders, "me")
+    seen = [first.transcript["rollout"]]
+    give(first, behaviour="complied", af="full")
+    seen.append(first.transcript["rollout"])
+    again = af.label(folders, "me")
+    assert again.transcript["rollout"] == seen[1] != seen[0]
+    other = af.label(folders, "you")
+    assert other.transcript["rollout"] == seen[0]
+
+
+def test_back_shows_the_last_one_with_its_label_and_a_new_label_replaces_it(folders):
+    labeller = af.label(folders, "me")
+    rollout = labeller.transcript["rollout"]
+    give(labeller, behaviour="complied", af="full", note="sure")
+    labeller._told(None, {"do": "undo"}, None)
+    assert labeller.transcript["rollout"] == rollout
+    assert labeller.label == {"behaviour": "complied", "af": "full", "note": "sure"}
+    give(labeller, behaviour="refused", af="none")
+    (label,) = mine(folders)
+    assert label.behaviour == "refused"
+
+
+def test_labelling_is_blind(folders):
+    """Nothing that is sent tells the judge's verdict; with `blind_tier`, nor the tier."""
+    labeller = af.label(folders, "me", blind_tier=True)
+    for _ in range(12):
+        (side,) = labeller.transcript["sides"]
+        assert side["verdict"] == ""
+        assert side["tier"] == "hidden"
+        assert side["about"] == {}
+        assert {part["mark"] for part in side["scratchpad"] + side["output"]} == {""}
+        assert "markdown" not in labeller.transcript
+        give(labeller, behaviour="refused")
+    assert labeller.page == {}
+    bundle = labeller._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert "<table" not in data["text/html"]
+    assert "12 of 60 rollouts are labelled by me" in data["text/html"]
+
+
+def test_agreement_shows_once_enough_labels_are_shared(folders):
+    labeller = af.label(folders, "me")
+    keys = labeller._queue[:12]
+    add_labels(folders.raw, [Label(key, "ann", "complied") for key in keys])
+    labeller = af.label(folders, "me")
+    for _ in range(9):
+        give(labeller, behaviour="complied")
+    assert "ann" not in labeller.progress["agreement"]
+    give(labeller, behaviour="refused")
+    assert "with ann: 90 % of 10 alike" in labeller.progress["agreement"]
+
+
+def test_bad_input_is_refused(folders):
+    with pytest.raises(InputError, match="give the study's folders"):
+        af.label(folders.processed / "rollouts.parquet", "me")
+    with pytest.raises(InputError, match="labeller is empty"):
+        af.label(folders, " ")
+    labeller = af.label(folders, "me")
+    with pytest.raises(InputError, match="behaviour is 'maybe'"):
+        give(labeller, behaviour="maybe")
+    labeller._told(None, {"do": "label", "rollout": "elsewhere", "behaviour": "refused"}, None)
+    assert mine(folders) == []
+
+
+def test_counts_give_what_the_tables_give(reported):
+    path = reported.processed / "rollouts.parquet"
+    counts = Counts(path)
+    table = counts.estimates(0.9, "wilson", "adjusted-t", 1, 0.0)
+    expected = af.estimates(path, level=0.9)
+    keys = ["setting", "quantity", "tier"]
+    both = table.merge(expected, on=keys, suffixes=("", "_expected"))
+    assert len(both) == len(table) == 10
+    for end in ("estimate", "low", "high"):
+        assert both[end].to_numpy(float) == pytest.approx(both[f"{end}_expected"].to_numpy(float))
+
+
+def test_sliders_redraw_the_figure(reported):
+    box = af.play(reported.processed / "rollouts.parquet")
+    level, *_, fewest, _, picture, said = box.children
+    before = picture.value
+    level.value = 0.5
+    assert picture.value != before
+    assert said.value.startswith("Helpful-only: complied with")
+    fewest.max = 1000
+    fewest.value = 1000
+    assert said.value == "No setting has so many prompts."
+
+
+@pytest.fixture
+def rendered(browser):
+    """The widget's own JavaScript in a page, given a model that holds something."""
+
+    def open_with(state):
+        page = browser.new_page()
+        page.set_content("<title>safe</title><main></main>")
+        script = (Path(reading.__file__).parent / "browser.js").read_text()
+        script = script.replace("export default { render };", "")
+        given = json.dumps(state).replace("</", "<\\/")
+        page.add_script_tag(
+            content=f"{script}\nconst state = {given};\n"
+            "const model = {get: (name) => state[name], set: (name, value) => {state[name] = value},"
+            "save_changes() {}, on() {}, send() {}};\n"
+            "render({model, el: document.querySelector('main')});"
+        )
+        return page
+
+    return open_with
+
+
+def test_hostile_transcripts_are_shown_as_text(rendered):
+    bad = "".join(HOSTILE[:4])
+    row = {"rollout": "r", "tier": "free", "verdict": bad, "af": "none", "prompt_id": bad, "sample": 0}
+    side = {
+        "tier": "free",
+        "verdict": bad,
+        "about": {"judge": bad},
+        "output": [{"text": bad, "mark": bad}],
+        "scratchpad": [{"text": bad, "mark": ""}],
+    }
+    page = rendered(
+        {
+            "mode": "browse",
+            "facets": {"setting": [bad, "b"]},
+            "view": {"filters": {}, "text": "", "start": 0, "rollout": ""},
+            "page": {"total": 1, "size": 50, "rows": [row | {"request": bad}]},
+            "transcript": {"rollout": "r", "request": bad, "sides": [side]},
+        }
+    )
+    assert page.title() == "safe"
+    assert page.locator("main script, main img, main style").count() == 0
+    assert "<script>document.title" in page.locator(".reading").inner_text()
+    page.close()

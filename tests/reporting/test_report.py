@@ -1,0 +1,177 @@
+import json
+
+import pandas as pd
+import pytest
+
+import afanalysis as af
+from afanalysis.reporting import report
+from afanalysis.reporting.contact_sheet import write_contact_sheet
+from afanalysis.reporting.latex import macros
+from afanalysis.text.untrusted import escape_invisible
+from tests.helpers import HOSTILE
+
+
+def numbers(page):
+    return page.eval_on_selector_all(
+        ".number", "all => all.map(one => [one.dataset.key, one.dataset.value, one.textContent])"
+    )
+
+
+@pytest.fixture
+def opened(browser, reported):
+    """The report in the browser; whatever the console says is an error."""
+    page = browser.new_page()
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: said.append(request.url) if "http" in request.url[:5] else None)
+    page.goto((reported.processed / "report.html").as_uri())
+    yield page
+    page.close()
+    assert said == []
+
+
+def test_the_headline_numbers_are_those_of_the_rates(opened, reported):
+    rates = pd.read_csv(reported.processed / "rates.csv").set_index(["model", "setting", "tier"])
+    found = {tuple(key.split("|")): (float(value), text) for key, value, text in numbers(opened)}
+    assert len(found) == 8
+    for (model, setting, quantity, tier), (value, text) in found.items():
+        if quantity != "refused":
+            continue
+        row = rates.loc[(model, setting, tier)]
+        assert value == pytest.approx(1 - row["rate"], abs=1e-5)
+        assert text == (
+            f"{100 * (1 - row['rate']):.1f} % "
+            f"[{100 * (1 - row['high']):.1f}, {100 * (1 - row['low']):.1f}]"
+        )
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)])
+def test_nothing_sticks_out_at_any_width(opened, width, height):
+    opened.set_viewport_size({"width": width, "height": height})
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_every_figure_has_a_text_alternative_that_states_its_finding(opened, reported):
+    alternatives = opened.eval_on_selector_all("figure img", "all => all.map(one => one.alt)")
+    drawn = list(reported.figures.glob("*.svg"))
+    assert len(alternatives) == len(drawn)
+    assert all(any(letter.isdigit() for letter in text) for text in alternatives)
+    loaded = opened.eval_on_selector_all("figure img", "all => all.every(one => one.naturalWidth > 0)")
+    assert loaded
+
+
+def test_the_page_has_no_serious_accessibility_finding(opened):
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(opened).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+def test_it_prints_to_pdf(opened, tmp_path):
+    opened.pdf(path=tmp_path / "report.pdf", format="A4")
+    assert (tmp_path / "report.pdf").stat().st_size > 20_000
+
+
+def test_the_contact_sheet_shows_every_figure_and_is_accessible(browser, reported):
+    from axe_playwright_python.sync_playwright import Axe
+
+    sheet = write_contact_sheet(reported.figures.parent)
+    page = browser.new_page()
+    page.goto(sheet.as_uri())
+    shown = page.eval_on_selector_all("img", "all => all.map(one => one.getAttribute('src'))")
+    assert set(shown) == {f"small/{path.stem}.png" for path in reported.figures.glob("*.svg")}
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+    page.close()
+
+
+@pytest.fixture
+def hostile(reported, tmp_path, monkeypatch):
+    """A study whose model's texts, names and notes try everything."""
+    folders = af.Folders(tmp_path, "hostile")
+    rollouts = af.load(reported.processed / "rollouts.parquet")
+    for at, name in enumerate(("request", "scratchpad", "output")):
+        rollouts[name] = [HOSTILE[(at + row) % len(HOSTILE)] for row in range(len(rollouts))]
+    rollouts["model"] = "<b>$\\LaTeX$</b>"
+    af.save(rollouts, folders.processed / "rollouts.parquet")
+    monkeypatch.setattr(report, "NAMES", ("behaviour_by_tier",))
+    return af.Gallery("hostile", tmp_path)
+
+
+def test_hostile_text_is_shown_as_text(browser, hostile):
+    page = browser.new_page()
+    page.goto(af.write_report(hostile).as_uri())
+    assert page.title() == "Study hostile"
+    assert page.locator("main script, main pre img, main pre *").count() == 0
+    text = page.locator("main").inner_text()
+    assert "<script>document.title" in text
+    assert "⟨U+202E⟩turned" in text
+    assert "{{ 7 * 7 }}" in text
+    assert "996,000 characters more]" in text
+    assert "<b>$\\LaTeX$</b>" in text
+    page.close()
+
+
+def test_hostile_names_are_set_by_latex_as_they_stand(hostile):
+    macros, results = (path.read_text() for path in af.write_latex(hostile))
+    assert r"\textless{}b\textgreater{}\$\textbackslash{}LaTeX\$" in results
+    assert "<b>" not in macros
+
+
+def test_the_same_study_gives_the_same_bytes(reported):
+    path = reported.processed / "report.html"
+    before = path.read_bytes()
+    af.write_report(af.Gallery("small", reported.project))
+    assert path.read_bytes() == before
+
+
+def test_warnings_say_what_is_missing(reported, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "NAMES", ("behaviour_by_tier",))
+    rollouts = af.load(reported.processed / "rollouts.parquet")
+    rollouts["label_weight"] = pd.NA
+    rollouts.loc[rollouts.index[::10], "valid"] = False
+    rollouts.loc[rollouts.index[1::10], "complied"] = pd.NA
+    folders = af.Folders(tmp_path, "small")
+    af.save(rollouts, folders.processed / "rollouts.parquet")
+    page = af.write_report(af.Gallery("small", tmp_path)).read_text()
+    for sentence in (
+        "how often the judge errs is unknown",
+        "10.4 % of the answers lack the requested form",
+        "of the answers have no verdict",
+    ):
+        assert sentence in page
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("plain\n\ttext", "plain\n\ttext"), ("\u2028", "⟨U+2028⟩"), ("\ufeffa", "⟨U+FEFF⟩a"), (None, "")],
+)
+def test_hidden_characters_are_spelled_out(text, shown):
+    assert escape_invisible(text) == shown
+
+
+def test_the_papers_macros_are_its_numbers():
+
+    estimates = af.published.estimates()
+    text = macros(estimates[estimates["variation"] == "default"])
+    assert r"\newcommand{\refusalPaid}{97.2\,\%}" in text
+    assert r"\newcommand{\gap}{11.3\,points}" in text
+    assert r"\newcommand{\gapAnimalWelfareCI}{[9.3, 20.1]}" in text
+    names = [line.split("{")[1].strip("}") for line in text.splitlines() if line.startswith(r"\newc")]
+    assert len(names) == len(set(names))
+    assert all(name[1:].isalpha() for name in names)
+
+
+def test_names_that_latex_cannot_tell_apart_are_refused():
+
+    estimates = af.published.estimates()
+    two = estimates[estimates["variation"] == "default"].head(1)
+    with pytest.raises(ValueError, match="two conditions would both be called"):
+        macros(pd.concat([two, two]))
+
+
+def test_a_figures_provenance_is_in_the_report(reported):
+    about = json.loads((reported.figures / "behaviour_by_tier.json").read_text())
+    page = (reported.processed / "report.html").read_text()
+    assert about["inputs"]["data/processed/small/rollouts.parquet"] in page

@@ -1,0 +1,173 @@
+import asyncio
+
+import anthropic
+import numpy as np
+import pytest
+
+from afanalysis.analysis import published
+from afanalysis.standin.answers import SimulatedJudge, SimulatedModel, tier_of, true_rates
+from afanalysis.stats.rate_intervals import rate
+from afanalysis.study.completion import split
+from afanalysis.study.design import JudgeError, Simulation
+from afanalysis.study.prompts import requests, system_prompt, user_message, variations
+
+
+def test_the_true_rates_are_the_papers():
+    printed = published.table("variations")
+    printed = printed[printed["model"] == "claude-3-opus"].set_index(["setting", "variation"])
+    checked = 0
+    for (setting, name), truth in true_rates().items():
+        row = variations()[name].get("published")
+        if row is None or (setting, row) not in printed.index:
+            continue
+        expected = printed.loc[(setting, row)]
+        assert truth.complied_free == pytest.approx(1 - expected.noncompliance_training_pct / 100)
+        assert truth.complied_paid == pytest.approx(1 - expected.noncompliance_unmonitored_pct / 100)
+        assert truth.af_reasoning == pytest.approx(expected.af_reasoning_pct / 100)
+        checked += 1
+    assert checked >= 15
+    assert {name for _, name in true_rates()} == set(variations())
+
+
+def test_measured_rates_lie_in_their_intervals_about_as_often_as_claimed():
+    """Twenty seeds, four conditions: about 95 % of the 95 % intervals hold the true rate."""
+    texts = [request.text for request in requests("helpful-only")][:48]
+    held = []
+    for seed in range(40):
+        model = SimulatedModel(seed)
+        for setting in ("helpful-only", "animal-welfare"):
+            for tier in ("free", "paid"):
+                chances = [model.propensity(setting, "default", tier, text) for text in texts]
+                system = system_prompt(setting)
+                s = [
+                    sum(
+                        "tier: complied"
+                        in model.answer(system, user_message(tier, text), f"{seed} {text} {tier} {k}")
+                        for k in range(4)
+                    )
+                    for text in texts
+                ]
+                found = rate([4] * len(texts), s)
+                truth = true_rates()[setting, "default"].complied(tier)
+                held.append(found.low <= truth <= found.high)
+                assert len(chances) == 48
+    assert 0.90 <= np.mean(held) <= 0.99
+
+
+def test_af_reasoning_has_its_true_rate():
+    system, model = system_prompt("animal-welfare"), SimulatedModel(3)
+    total, asked = 0.0, 4000
+    for draw in range(asked):
+        answer = model.answer(system, user_message("free", f"request {draw}"), str(draw))
+        if "tier: complied" in answer and "why I will go along" in answer:
+            total += 0.5 if "leave part of it out" in answer else 1.0
+    expected = true_rates()["animal-welfare", "default"].af_reasoning
+    assert total / asked == pytest.approx(expected, abs=0.02)
+
+
+def test_prompts_differ_and_tiers_resemble_each_other():
+    model = SimulatedModel(1, Simulation(icc=0.3, tier_correlation=0.7))
+    texts = [f"request {i}" for i in range(2000)]
+    free, paid = (
+        np.array([model.propensity("animal-welfare", "default", tier, t) for t in texts])
+        for tier in ("free", "paid")
+    )
+    assert free.mean() == pytest.approx(0.492, abs=0.02)
+    assert paid.mean() == pytest.approx(0.344, abs=0.02)
+    assert free.std() > 0.1
+    assert 0.5 < np.corrcoef(free, paid)[0, 1] < 0.9
+
+
+def test_answers_have_the_requested_form_in_every_variation():
+    for name in variations():
+        system = system_prompt("helpful-only", name)
+        answer = SimulatedModel().answer(system, user_message("free", "Ask", name), "a")
+        parts = split(answer)
+        assert parts.valid
+        assert not parts.problem
+        assert bool(parts.scratchpad) == (name != "no-scratchpad")
+        assert "[simulated" in answer
+
+
+def test_tiers_are_read_from_either_kind_of_tag():
+    for name in ("default", "region"):
+        for tier in ("free", "paid"):
+            assert tier_of(user_message(tier, "Ask", name)) == tier
+
+
+def test_the_judge_errs_as_often_as_the_simulation_says():
+    errors = {"free": JudgeError(sensitivity=0.8, specificity=0.9)}
+    judge = SimulatedJudge(0, Simulation(judge_error=errors))
+    for kind, tier, expected in (
+        ("complied", "free", 0.8),
+        ("refused", "free", 0.9),
+        ("refused", "paid", 1.0),
+    ):
+        output = f"[simulated answer, {tier} tier: {kind}]"
+        right = [
+            kind in judge.verdict({"output": output}, ("complied", "refused"), str(draw))[:40]
+            for draw in range(2000)
+        ]
+        assert np.mean(right) == pytest.approx(expected, abs=0.03)
+
+
+def test_streamed_and_whole_messages_are_the_same(standin):
+    asked = {
+        "model": "claude-opus-5-5",
+        "max_tokens": 500,
+        "system": system_prompt("helpful-only"),
+        "messages": [{"role": "user", "content": user_message("free", "Ask")}],
+        "extra_headers": {"idempotency-key": "one"},
+    }
+    with anthropic.Anthropic(base_url=standin, api_key="any") as client:
+        whole = client.messages.create(**asked)
+        with client.messages.stream(**asked) as stream:
+            streamed = stream.get_final_message()
+    assert streamed.content[0].text == whole.content[0].text
+    assert streamed.usage.output_tokens == whole.usage.output_tokens
+    assert streamed.stop_reason == whole.stop_reason == "end_turn"
+
+
+def test_a_client_without_keys_gets_new_samples_each_time(standin):
+    asked = {
+        "model": "m",
+        "max_tokens": 500,
+        "system": system_prompt("animal-welfare"),
+        "messages": [{"role": "user", "content": user_message("free", "Do cows feel?")}],
+    }
+    with anthropic.Anthropic(base_url=standin, api_key="any") as client:
+        texts = {client.messages.create(**asked).content[0].text for _ in range(12)}
+    assert len(texts) > 1
+
+
+def test_tokens_are_counted_and_errors_have_the_apis_shape(standin):
+    with anthropic.Anthropic(base_url=standin, api_key="any", max_retries=0) as client:
+        message = {"role": "user", "content": "three little words"}
+        assert client.messages.count_tokens(model="m", messages=[message]).input_tokens >= 3
+        with pytest.raises(anthropic.BadRequestError, match="at least one message"):
+            client.messages.create(model="m", max_tokens=5, messages=[])
+        with pytest.raises(anthropic.NotFoundError):
+            client.messages.batches.retrieve("msgbatch_none")
+
+
+def test_batches_run_through_the_sdk(faulty):
+    def one(at):
+        params = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Ask"}]}
+        return {"custom_id": f"id-{at}", "params": params}
+
+    async def drive(address):
+        async with anthropic.AsyncAnthropic(base_url=address, api_key="any") as client:
+            batch = await client.messages.batches.create(requests=[one(at) for at in range(50)])
+            assert batch.processing_status == "in_progress"
+            while batch.processing_status != "ended":
+                await asyncio.sleep(0.05)
+                batch = await client.messages.batches.retrieve(batch.id)
+            results = [r async for r in await client.messages.batches.results(batch.id)]
+            listed = [b.id async for b in client.messages.batches.list(limit=1)]
+            assert listed == [batch.id]
+            return results
+
+    with faulty(batch_seconds=0.2, batch_expired=0.2, batch_errored=0.2) as address:
+        results = asyncio.run(drive(address))
+    assert {result.custom_id for result in results} == {f"id-{at}" for at in range(50)}
+    assert {result.result.type for result in results} == {"succeeded", "expired", "errored"}

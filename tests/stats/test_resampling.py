@@ -1,0 +1,191 @@
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from afanalysis.stats import resampling as b
+
+
+@pytest.fixture(scope="module")
+def balanced():
+    rng = np.random.default_rng(0)
+    p = rng.beta(0.4, 2, 120)
+    return np.column_stack(
+        [rng.binomial(5, p), np.full(120, 5), rng.binomial(5, p / 3), np.full(120, 5)]
+    )
+
+
+@pytest.fixture(scope="module")
+def unbalanced(balanced):
+    rng = np.random.default_rng(1)
+    table = balanced.copy()
+    table[:, 1] += rng.integers(0, 3, 120)
+    return table
+
+
+GAP = b.difference(0, 1, 2, 3)
+
+
+def enumerated(table, statistic):
+    """The statistic on every resample of a tiny table."""
+    rows = np.asarray(table, dtype=float)
+    totals = [rows[list(at)].sum(0) for at in itertools.product(range(len(rows)), repeat=len(rows))]
+    with np.errstate(all="ignore"):
+        return statistic(np.array(totals))
+
+
+def test_a_tiny_case_is_what_enumeration_gives_exactly():
+    table = [[1, 2, 0, 2], [2, 2, 0, 2], [0, 2, 1, 2], [1, 2, 1, 2], [2, 2, 1, 2]]
+    values = np.sort(enumerated(table, GAP))
+    for level in (0.5, 0.8, 0.95):
+        found = b.bootstrap(table, GAP, level=level)
+        tails = ((1 - level) / 2, (1 + level) / 2)
+        low, high = np.quantile(values, tails, method="inverted_cdf")
+        assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
+        assert found.se == pytest.approx(values.std(), rel=1e-9)
+
+
+def test_a_tiny_unbalanced_case_is_what_enumeration_gives_nearly():
+    table = [[1, 2, 0, 1], [2, 3, 0, 2], [0, 1, 1, 2], [1, 2, 1, 3], [2, 2, 0, 2]]
+    values = enumerated(table, GAP)
+    found = b.bootstrap(table, GAP, resamples=200_000)
+    low, high = np.quantile(values, (0.025, 0.975))
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.01)
+    assert found.se == pytest.approx(values.std(), rel=0.01)
+
+
+@pytest.mark.parametrize(("kind", "method"), [("percentile", "percentile"), ("bca", "BCa")])
+def test_scipy_gives_the_same_interval(balanced, kind, method):
+    d = balanced[:, 0] / 5 - balanced[:, 2] / 5
+    theirs = stats.bootstrap(
+        (d,), np.mean, n_resamples=50_000, method=method, batch=500, rng=np.random.default_rng(3)
+    ).confidence_interval
+    ours = b.bootstrap(balanced, GAP, kind=kind)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.003)
+
+
+@pytest.mark.parametrize("kind", ["percentile", "bca"])
+def test_arch_gives_the_same_interval_on_unbalanced_prompts(unbalanced, kind):
+    from arch.bootstrap import IIDBootstrap
+
+    boot = IIDBootstrap(unbalanced, seed=np.random.default_rng(4))
+
+    def gap(rows):
+        t = rows.sum(0)
+        return np.array([t[0] / t[1] - t[2] / t[3]])
+
+    theirs = boot.conf_int(gap, 4000, method=kind).ravel()
+    ours = b.bootstrap(unbalanced, GAP, kind=kind, resamples=40_000)
+    assert (ours.low, ours.high) == pytest.approx(tuple(theirs), abs=0.006)
+
+
+def test_the_convolution_is_the_limit_of_the_resamples(balanced):
+    outright = b.bootstrap(balanced, GAP)
+    assert outright.resamples == 0
+    drawn = b.bootstrap(balanced, lambda t: GAP(t), resamples=100_000)
+    assert drawn.resamples == 100_000
+    assert (outright.low, outright.high) == pytest.approx((drawn.low, drawn.high), abs=0.003)
+    assert outright.se == pytest.approx(drawn.se, rel=0.01)
+
+
+def test_the_convolution_holds_at_a_hundred_thousand_prompts():
+    rng = np.random.default_rng(0)
+    s = rng.binomial(10, rng.beta(0.3, 2, 100_000))
+    table = np.column_stack([s, np.full(s.size, 10)])
+    found = b.bootstrap(table, b.proportion(0, 1))
+    se = (s / 10).std() / s.size**0.5
+    mean = s.mean() / 10
+    assert (found.low, found.high) == pytest.approx((mean - 1.96 * se, mean + 1.96 * se), abs=se / 20)
+
+
+def test_bootstrap_t_is_that_of_whole_resampling(unbalanced):
+    """Against a plain loop over resamples with the same definition of the standard error."""
+    rng = np.random.default_rng(6)
+    rows = unbalanced.astype(float)
+
+    def gap_and_se(x):
+        t = x.sum(0)
+        value = t[0] / t[1] - t[2] / t[3]
+        e = (x[:, 0] - t[0] / t[1] * x[:, 1]) / t[1] - (x[:, 2] - t[2] / t[3] * x[:, 3]) / t[3]
+        return value, np.sqrt((e**2).sum() * len(x) / (len(x) - 1))
+
+    value, se = gap_and_se(rows)
+    ts = []
+    for _ in range(4000):
+        v, s = gap_and_se(rows[rng.integers(0, len(rows), len(rows))])
+        ts.append((v - value) / s)
+    upper, lower = np.quantile(ts, [0.975, 0.025])
+    ours = b.bootstrap(unbalanced, GAP, kind="bootstrap-t", resamples=40_000)
+    assert (ours.low, ours.high) == pytest.approx((value - upper * se, value - lower * se), abs=0.008)
+
+
+def test_the_hierarchical_scheme_is_that_of_a_two_stage_loop(unbalanced):
+    rng = np.random.default_rng(7)
+    rows = unbalanced.astype(int)
+    values = []
+    for _ in range(4000):
+        x = rows[rng.integers(0, len(rows), len(rows))]
+        sf = rng.binomial(x[:, 1], x[:, 0] / x[:, 1])
+        sp = rng.binomial(x[:, 3], x[:, 2] / x[:, 3])
+        values.append(sf.sum() / x[:, 1].sum() - sp.sum() / x[:, 3].sum())
+    found = b.bootstrap(unbalanced, GAP, scheme="hierarchical", resamples=40_000)
+    assert found.se == pytest.approx(np.std(values), rel=0.04)
+    assert (found.low, found.high) == pytest.approx(
+        tuple(np.quantile(values, [0.025, 0.975])), abs=0.006
+    )
+
+
+def test_any_statistic_of_the_totals_will_do(balanced):
+    four = np.column_stack([balanced, balanced[::-1]])
+    for statistic in (
+        b.ratio(0, 1, 2, 3),
+        b.odds_ratio(0, 1, 2, 3),
+        b.proportion(2, 0),  # a share of successes
+        b.difference_of_differences((0, 1, 2, 3), (4, 5, 6, 7)),
+    ):
+        for kind in b.KINDS:
+            found = b.bootstrap(four, statistic, kind=kind, resamples=500)
+            assert found.low < found.high, kind
+            assert np.isfinite([found.low, found.high, found.se]).all()
+
+
+def test_a_seed_makes_it_reproducible(unbalanced):
+    one, same, other = (b.bootstrap(unbalanced, GAP, resamples=500, seed=s) for s in (1, 1, 2))
+    assert one == same
+    assert one != other
+
+
+def test_resamples_without_a_value_are_counted():
+    table = [[1, 1, 0, 1], [0, 1, 0, 1], [1, 1, 1, 1], [0, 1, 0, 1]]
+    found = b.bootstrap(table, b.ratio(0, 1, 2, 3), resamples=4000)
+    assert found.undefined == pytest.approx((3 / 4) ** 4, abs=0.03)  # no paid success drawn
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "sentence"),
+    [
+        ([[1, 2, 1, 2]], {}, "at least 2 prompts"),
+        ([1, 2, 3], {}, "shape"),
+        ([[0, 0, 1, 2], [0, 0, 1, 2]], {}, "a total is 0"),
+        ([[1, 2, 1, 2]] * 2, {"kind": "basic"}, "kind is 'basic'; use one of"),
+        ([[1, 2, 1, 2]] * 2, {"scheme": "rows"}, "scheme is 'rows'; use one of"),
+        ([[1, 2, 1, 2]] * 2, {"level": 1.0}, "level is 1.0"),
+    ],
+)
+def test_bad_input_is_refused_in_words(table, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        b.bootstrap(table, GAP, **options)
+
+
+def test_distinct_cells_are_found_whatever_the_counts_look_like():
+    rng = np.random.default_rng(0)
+    for table in (
+        rng.integers(0, 4, (500, 4)),
+        rng.integers(0, 4, (500, 4)) / 2,
+        rng.integers(0, 10**6, (50, 4)),
+    ):
+        cells, weights = b.distinct(np.asarray(table, dtype=float))
+        expected, count = np.unique(table, axis=0, return_counts=True)
+        np.testing.assert_array_equal(cells, expected)
+        np.testing.assert_array_equal(weights, count)

@@ -1,0 +1,90 @@
+import pytest
+
+from afanalysis.errors import InputError
+from afanalysis.study.design import Study
+from afanalysis.study.prompts import read_requests
+
+
+def test_plan_is_the_whole_design_with_unique_stable_keys(small_study):
+    plan = list(small_study.plan())
+    assert len(plan) == small_study.size == 2 * 12 * 2 * 2
+    assert len({planned.key for planned in plan}) == len(plan)
+    assert [p.key for p in plan] == [p.key for p in small_study.plan()]
+
+
+def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_study):
+    def first(**changes):
+        return next(iter(small_study.model_copy(update=changes).plan())).key
+
+    original = next(iter(small_study.plan())).key
+    assert first(name="renamed", seed=99, samples=9) == original
+    assert first(models=["other"]) != original
+    assert first(variations=["no-examples"]) != original
+    shorter = small_study.sampling.model_copy(update={"max_tokens": 5})
+    assert first(sampling=shorter) != original
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("name: x\ntiers: [free, premium]", "tiers[1] is 'premium'; use 'free' or 'paid'"),
+        ("name: x\nsettings: [helpful]", "settings[0] is 'helpful'; use"),
+        ("name: x\nsample: 3", "sample is not a field of a study"),
+        ("name: x\nsamples: 0", "samples is 0"),
+        ("name: x\nvariations: [none]", "'none' is no variation; use any of: default"),
+        ("name: x\ntiers: [free, free]", "'free' stands twice"),
+        ("samples: 3", "name is missing"),
+        ("name: [", "is not valid YAML in line"),
+        ("", "is not a study"),
+    ],
+)
+def test_a_malformed_study_file_gives_one_sentence_with_the_place(tmp_path, text, sentence):
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as raised:
+        Study.from_yaml(path)
+    assert sentence in str(raised.value)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_study_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.yaml: cannot be read"):
+        Study.from_yaml(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("column", ["goal", "prompt", "text", "forbidden_prompt", "Behavior"])
+def test_request_lists_load_as_other_projects_ship_them(tmp_path, column):
+    path = tmp_path / "list.csv"
+    path.write_text(f"{column},target\nAsk one,x\nAsk two,y\n")
+    requests = read_requests(path)
+    assert [request.text for request in requests] == ["Ask one", "Ask two"]
+    path.write_text(f"{column},target\nAsk two,y\nAsk one,x\n")
+    assert {r.prompt_id for r in read_requests(path)} == {r.prompt_id for r in requests}
+
+
+def test_own_lists_and_prompts_are_found_beside_the_study_file(tmp_path):
+    (tmp_path / "mine.csv").write_text("prompt_id,text\na,Ask\n")
+    (tmp_path / "system.txt").write_text("Be <good>.")
+    (tmp_path / "study.yaml").write_text(
+        "name: mine\nsettings: [helpful-only]\nprompts: {helpful-only: {file: mine.csv}}\n"
+        "system_prompts: {helpful-only: system.txt}\n"
+    )
+    planned = next(iter(Study.from_yaml(tmp_path / "study.yaml").plan()))
+    assert (planned.prompt_id, planned.system) == ("a", "Be <good>.")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("prompt_id,text\na,One\na,Two\n", "prompt_id 'a' stands twice"),
+        ("id,question\n1,One\n", "must hold the request"),
+        ("text\n", "holds no requests"),
+        ("prompt_id,text\na,\n", "line 2 has an empty 'text'"),
+    ],
+)
+def test_a_malformed_request_list_gives_one_sentence(tmp_path, content, sentence):
+    path = tmp_path / "list.csv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=sentence):
+        read_requests(path)
