@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 from afanalysis.errors import InputError
 from afanalysis.study.journal import read_records
 from afanalysis.study.tidying import tidy
-from afanalysis.table.schema import SCHEMA
+from afanalysis.table.schema import ROW_ORDER, SCHEMA
 from afanalysis.table.source import _READERS, columns, opened
 
 
@@ -61,7 +61,13 @@ def load(path: str | Path) -> pd.DataFrame:
             table = source.connection.sql("FROM rollouts").df()
     if table.empty:
         raise InputError(f"{path}: is empty; a rollouts table has one row per rollout")
-    return table.astype({k: v for k, v in SCHEMA.items() if k in table and k != "valid"})
+    order = [column for column in ROW_ORDER if column in table]
+    table = table.astype({k: v for k, v in SCHEMA.items() if k in table and k != "valid"})
+    return (
+        table.sort_values(order, ignore_index=True, kind="stable")
+        if path.suffix == ".parquet"
+        else table
+    )
 
 
 def is_tidy(path: Path) -> bool:
