@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.study.hashing import file_hash, text_hash
-from afanalysis.study.manifest import write_json
+from afanalysis.study.journal import write_json
 
 PACKAGE = "afanalysis"
 _ROOT = Path(__file__).resolve().parents[1]

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from afanalysis.analysis import published
 from afanalysis.errors import InputError, NotebookFailed
 from afanalysis.pipeline.changes import Record, Work
+from afanalysis.study import paper_tables
 from afanalysis.study.design import Study
 from afanalysis.study.folders import (
     JUDGEMENTS,
@@ -192,7 +192,7 @@ def _paper_step(project: Path) -> Step:
 
 def published_files() -> list[Path]:
     """The paper's tables, as they are installed."""
-    return [published.folder() / name for name in published.TABLES.values()]
+    return [paper_tables.folder() / name for name in paper_tables.TABLES.values()]
 
 
 def check_writable(project: Path, todo: Iterable[Step]) -> None:
