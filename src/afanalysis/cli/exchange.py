@@ -4,103 +4,82 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 from afanalysis.errors import InputError
 from afanalysis.logs import FORMATS as LOG_FORMATS
 from afanalysis.logs.exporting import FORMATS as EXPORT_FORMATS
 from afanalysis.logs.exporting import export
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.importing import import_logs
-from afanalysis.pipeline import notebooks
+from afanalysis.pipeline.notebooks import find_project
 from afanalysis.study.design import Study
 from afanalysis.study.folders import PAPER, STUDY_FILE, Folders
 
 
-def add_commands(commands: Commands) -> None:
-    """Add `import` and `export`."""
-    _add_import(commands)
-    _add_export(commands)
-
-
-def _add_import(commands: Commands) -> None:
-
-    import_ = commands.add_parser(
-        "import",
-        help="make a study of another tool's logs",
-        description="Make a study of logs that other tools wrote: "
-        + "; ".join(f"{name} ({what})" for name, what in LOG_FORMATS.items())
-        + ". Says what was kept, repaired and set aside, and why, as data/raw/NAME/import.html does.",
-        epilog="Example: afanalysis import auto logs/ --study mine --map tier=metadata.tier "
-        "--map complied=scores.compliance",
+def add_import(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        f"Make a study from logs that other tools wrote: {_listed(LOG_FORMATS)}. Reports what was kept, "
+        "repaired and rejected, and why; data/raw/NAME/import.html has the same."
     )
-    import_.add_argument(
-        "format", metavar="FORMAT", choices=[*LOG_FORMATS, "auto"], help="auto: recognise it"
+    command.epilog = (
+        "Example: afanalysis import auto logs/ --study mine --map tier=metadata.tier "
+        "--map complied=scores.compliance"
     )
-    import_.add_argument("paths", nargs="+", metavar="PATH", help="files, folders, globs")
-    import_.add_argument("--study", required=True, metavar="NAME", help="what to call it")
-    fields = import_.add_argument_group("fields", "Where names do not say which field is which column.")
-    fields.add_argument(
-        "--map", action="append", default=[], metavar="COLUMN=FIELD", help="of nested fields the path"
-    )
-    fields.add_argument(
-        "--set", action="append", default=[], metavar="COLUMN=VALUE", help="the same for every rollout"
-    )
-    fields.add_argument(
-        "--rename", action="append", default=[], metavar="COLUMN:FOUND=MEANT", help="a value by another"
-    )
+    formats = [*LOG_FORMATS, "auto"]
+    command.add_argument("format", metavar="FORMAT", choices=formats, help="auto: recognise the format")
+    command.add_argument("paths", nargs="+", metavar="PATH", help="files, folders, globs")
+    command.add_argument("--study", required=True, metavar="NAME", help="the new study's name")
+    fields = command.add_argument_group("fields", "For logs whose names do not show what they hold.")
+    for option, form, meaning in (
+        ("--map", "COLUMN=FIELD", "the field that holds a column; dots lead into nested fields"),
+        ("--set", "COLUMN=VALUE", "the same value for every rollout"),
+        ("--rename", "COLUMN:FOUND=MEANT", "replace a value by another"),
+    ):
+        fields.add_argument(option, action="append", default=[], metavar=form, help=meaning)
     fields.add_argument(
         "--threshold",
         type=float,
         default=0.5,
         metavar="SCORE",
-        help="from which graded score on an answer complies (default 0.5)",
+        help="the graded score from which an answer counts as complying (default: 0.5)",
     )
     fields.add_argument(
-        "--asked", type=Path, metavar="FILE", help="for batches: the study or the requests that asked"
+        "--asked",
+        type=Path,
+        metavar="FILE",
+        help="for batches: the study or the requests that were sent",
     )
-    import_.add_argument(
-        "--strict", action="store_true", help="refuse logs in which anything is repaired or set aside"
+    command.add_argument(
+        "--strict", action="store_true", help="refuse logs in which anything is repaired or rejected"
     )
-    import_.set_defaults(action=_import)
+    command.set_defaults(action=_import)
 
 
-def _add_export(commands: Commands) -> None:
-
-    export = commands.add_parser(
-        "export",
-        help="write a study for other tools and people",
-        description="Write a study that was run: "
-        + "; ".join(f"{name} ({what})" for name, what in EXPORT_FORMATS.items())
-        + ".",
+def add_export(command: argparse.ArgumentParser) -> None:
+    command.description = f"Write a study that was run: {_listed(EXPORT_FORMATS)}."
+    formats = list(EXPORT_FORMATS)
+    command.add_argument(
+        "format", metavar="FORMAT", choices=formats, help=f"one of {', '.join(formats)}"
     )
-    export.add_argument("format", metavar="FORMAT", choices=list(EXPORT_FORMATS))
-    export.add_argument("--study", required=True, metavar="NAME", help="a study's name")
-    export.add_argument(
+    command.add_argument("--study", required=True, metavar="NAME", help="a study's name")
+    command.add_argument(
         "--to", type=Path, metavar="FOLDER", help="default: data/processed/NAME/export/FORMAT"
     )
-    export.add_argument(
+    command.add_argument(
         "--without-texts", action="store_true", help="leave out requests, scratchpads and outputs"
     )
-    export.set_defaults(action=_export)
+    command.set_defaults(action=_export)
 
 
-def _export(options: argparse.Namespace) -> None:
-
-    folders = Folders(notebooks.find_project(), options.study)
-    to = options.to or folders.processed / "export" / options.format
-    for path in export(folders, options.format, to, texts=not options.without_texts):
-        print(path if options.to else path.relative_to(folders.project))
+def _listed(formats: dict[str, str]) -> str:
+    return "; ".join(f"{name} ({meaning})" for name, meaning in formats.items())
 
 
 def _import(options: argparse.Namespace) -> None:
-
     if options.study == PAPER:
-        raise InputError(f"--study is {PAPER!r}, which stands for the published tables")
+        raise InputError(f"--study is {PAPER!r}, the name of the published tables; choose another")
     Study.check_name(options.study)
-    folders = Folders(notebooks.find_project(), options.study)
+    folders = Folders(find_project(), options.study)
     report = import_logs(
         options.paths,
         folders.raw,
@@ -109,8 +88,14 @@ def _import(options: argparse.Namespace) -> None:
         asked=options.asked,
         strict=options.strict,
     )
-    print(report)
-    shown = folders.raw.relative_to(folders.project)
-    print(f"Report: {shown}/import.html")
+    raw = folders.raw.relative_to(folders.project)
+    print(f"{report}\nReport: {raw}/import.html")
     if report.judged:
-        print(f"Next: afanalysis run --study {shown}/{STUDY_FILE}")
+        print(f"Next: afanalysis run --study {raw}/{STUDY_FILE}")
+
+
+def _export(options: argparse.Namespace) -> None:
+    folders = Folders(find_project(), options.study)
+    target = options.to or folders.processed / "export" / options.format
+    for path in export(folders, options.format, target, texts=not options.without_texts):
+        print(path if options.to else path.relative_to(folders.project))

@@ -1,4 +1,4 @@
-"""Run the numbered notebooks, from collection through figures: only what must run, side by side."""
+"""Run the numbered notebooks, from collection through figures: only those that must, side by side."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STEPS = ("01_collect", "02_judge", "03_rates", "04_robustness", "05_figures")
 
 @dataclass(frozen=True)
 class Step:
-    """One notebook of a study: its parameters, what it reads and writes, where its copy goes."""
+    """One notebook of a study: its parameters, the files it reads and writes, its executed copy."""
 
     study: str
     notebook: str
@@ -47,11 +47,11 @@ class Step:
 
     @property
     def title(self) -> str:
-        """How the step is called in progress lines."""
+        """The step's name in progress lines."""
         return f"{self.study}: {self.notebook}"
 
     def work(self, project: Path) -> Work:
-        """The step as the record of what is up to date knows it."""
+        """The step as the record of finished work knows it."""
         source = project / "notebooks" / f"{self.notebook}.ipynb"
         outputs = (self.output, *self.outputs)
         return Work(self.notebook, source, self.parameters, self.inputs, outputs)
@@ -61,7 +61,7 @@ class Step:
 class Result:
     """How a step ended: `done`, `up to date`, `failed`, or `not run` because an earlier one failed.
 
-    `message` holds the error, in a sentence; `is_input_error` that it is about what the user gave.
+    `message` is the error in a sentence; `is_input_error` tells whether the user's input caused it.
     """
 
     step: Step
@@ -72,12 +72,12 @@ class Result:
 
 
 def find_project(start: str | Path = ".") -> Path:
-    """The project that a folder lies in: the nearest one upwards that holds the numbered notebooks.
+    """The project that a folder belongs to: the nearest one upwards with the numbered notebooks.
 
     Raises
     ------
     InputError
-        There is none.
+        There is no such folder.
     """
     here = Path(start).resolve()
     for folder in (here, *here.parents):
@@ -96,80 +96,80 @@ def steps(
     live: bool = False,
     budget: float | None = None,
 ) -> list[Step]:
-    """What a run consists of: the paper's figures, and every notebook of a study.
+    """The steps of a run: every notebook of a study; without one, the paper's figures and the demo.
 
     Raises
     ------
     InputError
-        The study file is not as it must be, or an output folder cannot be written.
+        The study file has an error, or an output folder cannot be written.
     """
-    found = []
+    planned = []
     if study_file is None:
         study_file = project / "studies" / "demo.yaml"
-        found.append(_paper_step(project))
+        planned.append(_paper_step(project))
     study = Study.from_yaml(study_file)
     if study.imported and live:
         raise InputError(
-            f"{study_file}: was imported, so there is nothing to ask; run it without --live"
+            f"{study_file}: was imported, so there is nothing to collect; run it without --live"
         )
     if study.name == PAPER:
         raise InputError(f"{study_file}: name is {PAPER!r}, which stands for the published tables")
-    asking = {"live": True, "budget": budget} if live else {}
-    found += study_steps(project, study, study_file, dict.fromkeys(STEPS[:2], asking))
-    check_writable(project, found)
-    return found
+    calls = {"live": True, "budget": budget} if live else {}
+    planned += study_steps(project, study, study_file, dict.fromkeys(STEPS[:2], calls))
+    check_writable(project, planned)
+    return planned
 
 
 def study_steps(
     project: Path, study: Study, study_file: Path, parameters: dict[str, dict[str, Any]]
 ) -> list[Step]:
-    """Every notebook of a study; of an imported one those that analyse.
+    """Every notebook of a study; of an imported one, those that analyse.
 
     Parameters
     ----------
     project
         The project's folder.
     study, study_file
-        The study, and the file that it is from.
+        The study, and the file it was read from.
     parameters
-        By notebook, what papermill sets beside the study.
+        By notebook, what papermill sets besides the study.
     """
     folders = Folders(project, study.name)
     raw, processed = folders.raw, folders.processed
-    printed = published_files()
-    told = {"study": os.path.relpath(study_file.resolve(), project / "notebooks")}
-    asked = [study_file, *(part.file for part in study.prompts.values() if part.file)]
-    asked += study.system_prompts.values()
-    rollouts, votes, manifest = raw / ROLLOUTS, raw / JUDGEMENTS, raw / MANIFEST
+    rollouts, judgements, manifest = raw / ROLLOUTS, raw / JUDGEMENTS, raw / MANIFEST
     labels = [raw / LABELS, raw / LABEL_SAMPLE]
+    prompts = [part.file for part in study.prompts.values() if part.file]
     files: dict[str, tuple[list[Path], list[Path]]] = {
-        "01_collect": (asked, [rollouts]),
-        "02_judge": ([study_file, rollouts, manifest, *labels], [votes]),
+        "01_collect": ([study_file, *prompts, *study.system_prompts.values()], [rollouts]),
+        "02_judge": ([study_file, rollouts, manifest, *labels], [judgements]),
         "03_rates": (
-            [study_file, rollouts, votes, manifest, *labels],
+            [study_file, rollouts, judgements, manifest, *labels],
             [folders.table, processed / "rates.csv", processed / "gaps.csv"],
         ),
-        "04_robustness": ([study_file, folders.table, *printed], [processed / "beside_paper.csv"]),
+        "04_robustness": (
+            [study_file, folders.table, *published_files()],
+            [processed / "beside_paper.csv"],
+        ),
         "05_figures": (
-            [study_file, folders.table, votes, manifest, *labels, *printed],
+            [study_file, folders.table, judgements, manifest, *labels, *published_files()],
             [folders.report, folders.figures / "behaviour_by_tier.svg"],
         ),
     }
+    study_parameter = {"study": os.path.relpath(study_file.resolve(), project / "notebooks")}
     return [
         Step(
             study.name,
             name,
-            told | parameters.get(name, {}),
-            processed / "notebooks" / f"{name}.ipynb",
-            tuple(files[name][0]),
-            tuple(files[name][1]),
+            study_parameter | parameters.get(name, {}),
+            folders.notebooks / f"{name}.ipynb",
+            *map(tuple, files[name]),
         )
         for name in (STEPS[2:] if study.imported else STEPS)
     ]
 
 
 def write_study(project: Path, name: str, text: str) -> Path:
-    """Write the file of a study that was made, not given; one that says so already is left alone."""
+    """Write the file of a generated study, unless it already has this content."""
     file = Folders(project, name).processed / STUDY_FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     if not file.exists() or file.read_text(encoding="utf-8") != text:
@@ -178,32 +178,30 @@ def write_study(project: Path, name: str, text: str) -> Path:
 
 
 def _paper_step(project: Path) -> Step:
-
     folders = Folders(project, PAPER)
     return Step(
         PAPER,
         "05_figures",
         {"study": PAPER},
-        folders.processed / "notebooks" / "05_figures.ipynb",
+        folders.notebooks / "05_figures.ipynb",
         tuple(published_files()),
         (folders.report, folders.figures / "behaviour_by_tier.svg"),
     )
 
 
 def published_files() -> list[Path]:
-    """The paper's tables, as they are installed."""
+    """The paper's tables."""
     return [paper_tables.folder() / name for name in paper_tables.TABLES.values()]
 
 
-def check_writable(project: Path, todo: Iterable[Step]) -> None:
-    """Raise `InputError` where a folder that steps write to cannot be written."""
-    folders = {project / "data" / "raw", project / "figures", *(step.output.parent for step in todo)}
+def check_writable(project: Path, planned: Iterable[Step]) -> None:
+    """Raise `InputError` if a folder that steps write to cannot be written."""
+    folders = {project / "data" / "raw", project / "figures", *(step.output.parent for step in planned)}
     for folder in sorted(folders):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".writable"
-            probe.touch()
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=folder):
+                pass
         except OSError as error:
             raise InputError(
                 f"{folder}: cannot be written ({error.strerror}); make it writable or run in another "
@@ -211,27 +209,28 @@ def check_writable(project: Path, todo: Iterable[Step]) -> None:
             ) from error
 
 
-def chains(todo: Iterable[Step]) -> list[list[Step]]:
-    """The steps by study: those of one study follow each other, studies do not wait for each other."""
-    found: dict[str, list[Step]] = {}
-    for step in todo:
-        found.setdefault(step.study, []).append(step)
-    return list(found.values())
+def chains(planned: Iterable[Step]) -> list[list[Step]]:
+    """The steps of each study, in order: studies do not wait for each other."""
+    by_study: dict[str, list[Step]] = {}
+    for step in planned:
+        by_study.setdefault(step.study, []).append(step)
+    return list(by_study.values())
 
 
-def plan(project: Path, todo: Iterable[Step]) -> list[tuple[Step, list[str]]]:
+def plan(project: Path, planned: Iterable[Step]) -> list[tuple[Step, list[str]]]:
     """Why each step would run; an empty list where it is up to date."""
-    found = []
-    for chain in chains(todo):
+    reasons = []
+    for chain in chains(planned):
         record = _record(project, chain[0].study)
-        before = ""
+        first = ""
         for step in chain:
             why = record.why(step.work(project))
-            if not why and before:
-                why = [f"{before} runs before it"]
-            before = before or (step.notebook if why else "")
-            found.append((step, why))
-    return found
+            if first and not why:
+                why = [f"{first} runs before it"]
+            elif why and not first:
+                first = step.notebook
+            reasons.append((step, why))
+    return reasons
 
 
 def _record(project: Path, study: str) -> Record:
@@ -240,16 +239,16 @@ def _record(project: Path, study: str) -> Record:
 
 @dataclass
 class Controls:
-    """What is common to all chains of a run.
+    """Settings and state that all chains of a run share.
 
     Attributes
     ----------
     force
-        Run what is up to date, too.
+        Also run what is up to date.
     on_result
         Called after each step.
     jobs
-        How many notebooks at once; by default as many as there are processors.
+        How many notebooks run at once; by default one per processor.
     """
 
     force: bool = False
@@ -265,27 +264,30 @@ def side_by_side(chain: Iterable[Step]) -> list[list[Step]]:
     """The steps of a chain in groups: within one, no step reads what another one writes."""
     groups: list[list[Step]] = []
     for step in chain:
-        written = {path for other in (groups[-1] if groups else ()) for path in other.outputs}
-        if groups and not written & set(step.inputs):
-            groups[-1].append(step)
+        group = groups[-1] if groups else []
+        written = [path for earlier in group for path in earlier.outputs]
+        if group and not any(path in written for path in step.inputs):
+            group.append(step)
         else:
             groups.append([step])
     return groups
 
 
 def run_chain(project: Path, chain: Sequence[Step], controls: Controls | None = None) -> list[Result]:
-    """Run the steps of one study, each after those whose files it reads; after one that failed, none.
+    """Run the steps of one study, each after those whose files it reads; after a failure, none.
 
-    A notebook's copy is kept as far as it came, with its error.
+    The executed copy of a notebook that fails is kept, with its error.
     """
     controls = controls or Controls()
     record = _record(project, chain[0].study)
     results: list[Result] = []
     writing = threading.Lock()
 
-    def follow(step: Step) -> Result:
+    def run_if_needed(step: Step) -> Result:
         work = step.work(project)
-        if controls.stopping.is_set() or any(result.state in ("failed", "not run") for result in before):
+        if controls.stopping.is_set() or any(
+            result.state in ("failed", "not run") for result in earlier
+        ):
             result = Result(step, "not run")
         elif not controls.force and not record.why(work):
             result = Result(step, "up to date")
@@ -299,9 +301,9 @@ def run_chain(project: Path, chain: Sequence[Step], controls: Controls | None = 
         return result
 
     for group in side_by_side(chain):
-        before = list(results)
+        earlier = list(results)
         with ThreadPoolExecutor(len(group)) as threads:
-            results += threads.map(follow, group)
+            results += threads.map(run_if_needed, group)
     return results
 
 
@@ -319,7 +321,7 @@ def _run_step(project: Path, step: Step) -> Result:
     except NoSuchKernel as error:
         return ended(
             "failed",
-            f"{step.notebook}: there is no Jupyter kernel named {error.name!r}; install one with "
+            f"{step.notebook}: no Jupyter kernel is named {error.name!r}; install one with "
             "`python -m ipykernel install --sys-prefix`",
             True,
         )
@@ -328,28 +330,27 @@ def _run_step(project: Path, step: Step) -> Result:
     except papermill.PapermillExecutionError as error:
         if error.ename == InputError.__name__:
             return ended("failed", str(error.evalue), True)
-        shown = step.output.relative_to(project)
-        message = f"{step.title}: {error.ename} in cell {error.exec_count}: {error.evalue} (see {shown})"
-        return ended("failed", message)
+        place = f"{step.title}: {error.ename} in cell {error.exec_count}"
+        return ended("failed", f"{place}: {error.evalue} (see {step.output.relative_to(project)})")
     return ended("done")
 
 
 def execute(project: Path, step: Step) -> None:
-    """Run one notebook with papermill, in a kernel of its own.
+    """Run one notebook with papermill.
 
     Raises
     ------
     InputError
-        The notebook has no cell tagged `parameters`, so papermill's would be set before its defaults and
-        overwritten by them.
+        The notebook has no cell tagged `parameters`: papermill would set the parameters before its
+        defaults, which would overwrite them.
     """
     import papermill
 
     source = project / "notebooks" / f"{step.notebook}.ipynb"
     if parameters_cell(source) is None:
         raise InputError(
-            f"{source}: has no cell tagged 'parameters', so it cannot be given any; tag the cell that "
-            "sets them (in JupyterLab: property inspector, cell tags)"
+            f"{source}: has no cell tagged 'parameters', so none can be set; tag the cell that has "
+            "their defaults (in JupyterLab: property inspector, cell tags)"
         )
     step.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="afanalysis-") as sockets:
@@ -367,7 +368,7 @@ def execute(project: Path, step: Step) -> None:
 
 
 def parameters_cell(notebook: Path) -> str | None:
-    """The source of a notebook's cell tagged `parameters`; None where there is none."""
+    """The source of a notebook's cell tagged `parameters`; None if it has none."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     tagged = (cell for cell in cells if "parameters" in cell["metadata"].get("tags", ()))
     return next(("".join(cell["source"]) for cell in tagged), None)
@@ -377,7 +378,7 @@ _running: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def _kernel_manager(sockets: str) -> type:
-    """Jupyter's kernel manager over private sockets, which can be found again to be interrupted."""
+    """A kernel manager with private sockets, registered so that `interrupt_all` finds its kernel."""
     from jupyter_client.manager import AsyncKernelManager
 
     class Manager(AsyncKernelManager):
@@ -390,7 +391,7 @@ def _kernel_manager(sockets: str) -> type:
 
 
 def interrupt_all() -> None:
-    """Interrupt the kernels that are running: their cells end with a KeyboardInterrupt."""
+    """Interrupt all running kernels: their cells end with a KeyboardInterrupt."""
     for manager in list(_running):
         process = getattr(manager.provisioner, "process", None)
         if process is not None and process.poll() is None:
@@ -398,7 +399,7 @@ def interrupt_all() -> None:
 
 
 class _LastLine:
-    """Shows the last line of what a cell prints, such as a progress bar, where somebody is looking."""
+    """Shows the last line that a cell prints, such as a progress bar, on a terminal."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -415,14 +416,14 @@ class _LastLine:
             print("\r\x1b[K", end="", file=sys.stderr)
 
 
-def run(project: Path, todo: Iterable[Step], controls: Controls | None = None) -> list[Result]:
-    """Run the steps that are not up to date: those of a study in order, studies beside each other.
+def run(project: Path, planned: Iterable[Step], controls: Controls | None = None) -> list[Result]:
+    """Run the steps that are not up to date: those of a study in order, studies side by side.
 
     Parameters
     ----------
     project
         The project's folder; notebooks run in its `notebooks/`.
-    todo
+    planned
         The steps.
     controls
         How they run.
@@ -430,20 +431,20 @@ def run(project: Path, todo: Iterable[Step], controls: Controls | None = None) -
     Returns
     -------
     list of Result
-        One per step, in the order of `todo`.
+        One per step, in the order of `planned`.
 
     Raises
     ------
     KeyboardInterrupt
-        Ctrl-C; notebooks under way are interrupted and kept as far as they came.
+        Ctrl-C. Running notebooks are interrupted; what they have done is kept.
     """
-    import papermill  # noqa: F401  (once, before threads would import it side by side)
+    import papermill  # noqa: F401  (before threads would import it at the same time)
 
     controls = controls or Controls()
-    by_study = chains(todo)
+    by_study = chains(planned)
     if not by_study:
         return []
-    with ThreadPoolExecutor(len(by_study)) as threads:  # the work itself is in the kernels
+    with ThreadPoolExecutor(len(by_study)) as threads:  # the kernels do the work
         futures = [threads.submit(run_chain, project, chain, controls) for chain in by_study]
         try:
             for future in as_completed(futures):
@@ -461,7 +462,7 @@ def raise_first_failure(results: Iterable[Result]) -> None:
     Raises
     ------
     InputError, NotebookFailed
-        A step failed, for its input or otherwise.
+        A step failed, because of its input or otherwise.
     """
     for result in results:
         if result.state == "failed":
