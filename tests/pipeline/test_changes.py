@@ -1,9 +1,10 @@
+import ast
 import json
 import shutil
 
 import pytest
 
-from afanalysis.pipeline import changes
+from afanalysis.pipeline import changes, notebooks
 from afanalysis.pipeline.changes import Record, Work, reached_files
 from tests.helpers import notebook
 
@@ -67,17 +68,128 @@ def test_code_cells_count_and_texts_do_not(work):
     assert why(work) == ["its cells changed"]
 
 
-def test_the_code_it_reaches_counts(work, monkeypatch):
-    before = changes.content_hash
-    changed = ""
-    monkeypatch.setattr(
-        changes, "content_hash", lambda path: before(path) + path.as_posix().endswith(changed) * "x"
-    )
-    Record(work.notebook.parent / "done.json", work.notebook.parent).done(work)
-    changed = "stats/planning.py"
+@pytest.fixture
+def edit(monkeypatch):
+    """Change files of the package, as the record sees them."""
+    content_hash = changes.content_hash
+
+    def edit_files(*names):
+        def edited(path):
+            name = path.relative_to(changes._ROOT).as_posix()
+            return content_hash(path) + ("edited" if name.startswith(names) else "")
+
+        monkeypatch.setattr(changes, "content_hash", edited)
+        monkeypatch.setattr(changes, "_package_hash", lambda: str(names))
+
+    return edit_files
+
+
+def test_the_code_it_reaches_counts(work, edit):
+    edit("stats/planning.py")
     assert why(work) == ["the package's code that it reaches changed"]
-    changed = "figures/gallery.py"
-    Record(work.notebook.parent / "done.json", work.notebook.parent).done(work)
+    edit("figures/gallery.py")
+    assert why(work) == []
+
+
+@pytest.fixture
+def demo(project, tmp_path):
+    """The real notebooks in a project of their own, with their files, recorded as done."""
+    for name in ("notebooks", "studies"):
+        shutil.copytree(project / name, tmp_path / name)
+    steps = notebooks.steps(tmp_path, tmp_path / "studies" / "demo.yaml")
+    works = [step.work(tmp_path) for step in steps]
+    for path in {path for work in works for path in (*work.inputs, *work.outputs)}:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for step, work in zip(steps, works, strict=True):
+        notebooks._record(tmp_path, step).done(work)
+    return tmp_path, steps
+
+
+def stale(demo):
+    """The numbers of the notebooks that are out of date by themselves."""
+    project, steps = demo
+    return [
+        step.notebook[:2] for step in steps if notebooks._record(project, step).why(step.work(project))
+    ]
+
+
+def test_real_notebooks_that_were_run_are_up_to_date(demo):
+    assert stale(demo) == []
+
+
+def test_a_changed_template_makes_only_the_figures_stale(demo, edit):
+    edit("text/templates/report.html.j2")
+    assert stale(demo) == ["05"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("manifest.json", ["02", "03", "05"]), ("judgements.jsonl", ["03", "05"])],
+)
+def test_a_changed_raw_file_makes_its_readers_stale(demo, name, expected):
+    (demo[0] / "data" / "raw" / "demo" / name).write_text("changed")
+    assert stale(demo) == expected
+
+
+def test_other_tools_logs_make_no_notebook_stale(demo, edit):
+    edit("logs/")
+    assert stale(demo) == []
+
+
+def test_each_stage_of_the_package_makes_the_notebooks_that_reach_it_stale(demo, edit):
+    edit("judging/model.py")
+    assert stale(demo) == ["02"]
+    edit("figures/gallery.py")
+    assert stale(demo) == ["05"]
+    edit("study/prices.yaml")
+    assert stale(demo) == ["01", "02"]
+    edit("study/design.py")
+    assert stale(demo) == ["01", "02", "03", "04", "05"]
+
+
+def test_comments_docstrings_and_layout_in_a_cell_do_not_count(demo):
+    for path in (demo[0] / "notebooks").glob("0*.ipynb"):
+        content = json.loads(path.read_text())
+        for cell in content["cells"]:
+            if cell["cell_type"] == "code":
+                cell["source"] = ["# a comment\n", *cell["source"], "\n\n# another\n"]
+        path.write_text(json.dumps(content))
+    assert stale(demo) == []
+
+
+def test_comments_and_docstrings_anywhere_in_the_package_do_not_count(tmp_path):
+    """Every module with comments added and every docstring replaced."""
+    for at, path in enumerate(sorted(changes._ROOT.rglob("*.py"))):
+        source = path.read_text(encoding="utf-8")
+        edited = tmp_path / f"{at}.py"
+        edited.write_text("# a comment\n" + with_other_docstrings(source) + "\n# another\n", "utf-8")
+        assert changes.content_hash(edited) == changes.content_hash(path), path
+        edited = tmp_path / f"{at}_code.py"
+        edited.write_text(source + "\nadded = 1\n", "utf-8")
+        assert changes.content_hash(edited) != changes.content_hash(path), path
+
+
+def with_other_docstrings(source):
+    """Code in which each docstring is another one."""
+    lines = source.splitlines(keepends=True)
+    docstrings = [
+        node.body[0]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        and ast.get_docstring(node) is not None
+    ]
+    for node in sorted(docstrings, key=lambda node: -node.lineno):
+        indent = " " * node.col_offset
+        lines[node.lineno - 1 : node.end_lineno] = [f'{indent}"""Something else."""\n']
+    return "".join(lines)
+
+
+def test_nothing_is_parsed_when_the_package_is_unchanged(work, monkeypatch):
+    def parse(source):
+        raise AssertionError("parsed")
+
+    monkeypatch.setattr(changes, "reached_files", parse)
     assert why(work) == []
 
 

@@ -117,10 +117,10 @@ def test_one_notebook_over_many_parameters_has_a_folder_a_run(project):
         ({"grid": {"note": [3]}}, "give a value of type str"),
         (
             {"grid": {"study.sample": [1]}},
-            "study.sample is no field of a study; use: description, models",
+            "study.sample is not a field of a study; use: description, models",
         ),
         ({"grid": {"study.samples": [0]}}, "samples is 0; input should be greater than"),
-        ({"grid": {"study.name": ["x"]}}, "study.name is no field"),
+        ({"grid": {"study.name": ["x"]}}, "study.name is not a field"),
         (
             {"grid": {"study.seed": list(range(101)), "study.samples": list(range(1, 101))}},
             "10,100 runs",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import sys
 from collections.abc import Container
 
@@ -24,7 +25,7 @@ COMMANDS = {
     "figure": ("showing", "redraw one figure"),
     "import": ("exchange", "make a study from another tool's logs"),
     "export": ("exchange", "write a study for other tools and people"),
-    "serve": ("serving", "start the stand-in, for trying out clients"),
+    "serve": ("asking", "start the stand-in, for trying out clients"),
 }
 
 
@@ -52,7 +53,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def build_parser(complete: Container[str]) -> argparse.ArgumentParser:
-    """The parser, in which the commands named in `complete` have their options."""
+    """The parser, in which the commands named in `complete` have their arguments.
+
+    A command is a function of its module; its docstring is the description, and the module's `ARGUMENTS`
+    has what it takes.
+    """
     parser = argparse.ArgumentParser(
         prog="afanalysis",
         description="Collect, judge and analyse alignment-faking experiments: how a model behaves when "
@@ -62,9 +67,13 @@ def build_parser(complete: Container[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"afanalysis {__version__}")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name, (module, summary) in COMMANDS.items():
+    for name, (module_name, summary) in COMMANDS.items():
         command = subparsers.add_parser(name, help=summary)
         if name in complete:
-            group = importlib.import_module(f"afanalysis.cli.{module}")
-            getattr(group, f"add_{name.replace('-', '_')}")(command)
+            module = importlib.import_module(f"afanalysis.cli.{module_name}")
+            action = getattr(module, f"run_{name}".replace("-", "_"))
+            command.description = inspect.getdoc(action)
+            command.set_defaults(action=action)
+            for names, settings in module.ARGUMENTS[name]:
+                command.add_argument(*names.split(), **settings)
     return parser

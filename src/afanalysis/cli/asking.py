@@ -1,4 +1,4 @@
-"""Commands that call a model: collect, judge, check-judge."""
+"""Commands that call a model, and the one that stands in for it: collect, judge, check-judge, serve."""
 
 from __future__ import annotations
 
@@ -9,98 +9,71 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from afanalysis.cli.arguments import add_endpoint, add_study, read_budget, read_study
+import afanalysis as af
+from afanalysis.cli.arguments import ENDPOINT, STUDY_FILE, Argument, flag, read_study, value
 from afanalysis.collection.calls import CallOptions, CallSummary
-from afanalysis.collection.endpoint import connect
 from afanalysis.collection.forecasting import forecast
-from afanalysis.collection.rollouts import collect
-from afanalysis.judging.injections import check_judge
-from afanalysis.judging.model import judge
-from afanalysis.judging.rules import judge_by_rules
-from afanalysis.study.design import Study
-from afanalysis.study.folders import Folders
+from afanalysis.standin.serving import serve
+from afanalysis.standin.state import StandIn
 from afanalysis.study.ledger import Prices
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_RESUMES = (
-    "It can be stopped at any time; the same command resumes. Without --live it is simulated and free."
+_CALLS = (
+    STUDY_FILE,
+    *ENDPOINT,
+    flag("--batch", "use Message Batches, at half the price"),
+    value("--concurrency", "N", "calls at once (default: 32)", type=int, default=32),
+    value("--poll", "SECONDS", "between checks of a batch (default: 30)", type=float, default=30),
 )
+ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    "collect": (*_CALLS, flag("--dry-run", "print calls, tokens and price; call nothing")),
+    "judge": (*_CALLS, flag("--rules", "judge by phrases, without a model: a free baseline")),
+    "check-judge": (STUDY_FILE, *ENDPOINT),
+    "serve": (
+        value("--port", "N", "default: any free port", type=int, default=0),
+        value("--seed", "N", "of the answers (default: 0)", type=int, default=0),
+    ),
+}
 
 
-def add_collect(command: argparse.ArgumentParser) -> None:
-    command.description = f"Sample a study's rollouts. {_RESUMES}"
-    _add_calls(command)
-    command.add_argument(
-        "--dry-run", action="store_true", help="print calls, tokens and price; call nothing"
-    )
-    command.set_defaults(action=_collect)
+def run_collect(options: argparse.Namespace) -> None:
+    """Sample a study's rollouts.
 
-
-def add_judge(command: argparse.ArgumentParser) -> None:
-    command.description = f"Judge a study's rollouts. {_RESUMES}"
-    _add_calls(command)
-    command.add_argument(
-        "--rules", action="store_true", help="judge by phrases, without a model: a free baseline"
-    )
-    command.set_defaults(action=_judge)
-
-
-def add_check_judge(command: argparse.ArgumentParser) -> None:
-    command.description = (
-        "Insert prompt injections ('ignore your instructions …') into rollouts of a judged study, judge "
-        "them, and list the verdicts that changed. Exits with 1 if any did."
-    )
-    add_study(command)
-    add_endpoint(command)
-    command.set_defaults(action=_check_judge)
-
-
-def _add_calls(command: argparse.ArgumentParser) -> None:
-    add_study(command)
-    add_endpoint(command)
-    command.add_argument("--batch", action="store_true", help="use Message Batches, at half the price")
-    command.add_argument(
-        "--concurrency", type=int, default=32, metavar="N", help="calls at once (default: 32)"
-    )
-    command.add_argument(
-        "--poll",
-        type=float,
-        default=30,
-        metavar="SECONDS",
-        help="between checks of a batch (default: 30)",
-    )
-
-
-def _collect(options: argparse.Namespace) -> None:
+    It can be stopped at any time; the same command resumes. Without --live it is simulated and free.
+    """
     study, folders = read_study(options)
     if options.dry_run:
         asyncio.run(_forecast(options, study, folders))
     else:
-        _run_calls(options, study, folders, "rollouts", partial(collect, study))
+        _run_calls(options, study, folders, "rollouts", partial(af.collect, study))
 
 
-def _judge(options: argparse.Namespace) -> None:
+def run_judge(options: argparse.Namespace) -> None:
+    """Judge a study's rollouts.
+
+    It can be stopped at any time; the same command resumes. Without --live it is simulated and free.
+    """
     study, folders = read_study(options)
     if options.rules:
-        print(f"{judge_by_rules(folders.raw):,} rollouts judged by rules")
+        print(f"{af.judge_by_rules(folders.raw):,} rollouts judged by rules")
     else:
-        _run_calls(options, study, folders, "verdicts", partial(judge, study.judge))
+        _run_calls(options, study, folders, "verdicts", partial(af.judge, study.judge))
 
 
 def _run_calls(
     options: argparse.Namespace,
-    study: Study,
-    folders: Folders,
+    study: af.Study,
+    folders: af.Folders,
     what: str,
     send: Callable[..., Coroutine[Any, Any, CallSummary]],
 ) -> None:
     calls = CallOptions(options.concurrency, options.batch, poll_seconds=options.poll)
 
     async def send_all() -> CallSummary:
-        async with connect(study, live=options.live, base_url=options.base_url) as endpoint:
-            return await send(endpoint, folders.raw, calls, budget=read_budget(options))
+        async with af.connect(study, live=options.live, base_url=options.base_url) as endpoint:
+            return await send(endpoint, folders.raw, calls, budget=_budget(options))
 
     summary = asyncio.run(send_all())
     print(f"{summary.sent:,} {what} collected, {summary.skipped:,} already present")
@@ -112,10 +85,10 @@ def _run_calls(
     print(f"Files: {folders.raw.relative_to(folders.project)}")
 
 
-async def _forecast(options: argparse.Namespace, study: Study, folders: Folders) -> None:
+async def _forecast(options: argparse.Namespace, study: af.Study, folders: af.Folders) -> None:
     prices = Prices.load(options.prices)
     if options.live and os.environ.get("ANTHROPIC_API_KEY"):
-        async with connect(study, live=True, base_url=options.base_url) as endpoint:
+        async with af.connect(study, live=True, base_url=options.base_url) as endpoint:
             ahead = await forecast(study, folders.raw, prices, endpoint)
     else:
         ahead = await forecast(study, folders.raw, prices, None)
@@ -134,15 +107,18 @@ async def _forecast(options: argparse.Namespace, study: Study, folders: Folders)
     print(f"Prices as of {prices.as_of}, before prompt caching; judging is not included.")
 
 
-def _check_judge(options: argparse.Namespace) -> None:
+def run_check_judge(options: argparse.Namespace) -> None:
+    """Insert prompt injections into rollouts of a judged study, judge them, and list the verdicts that
+    changed. Exits with 1 if any did.
+    """
     study, folders = read_study(options)
     if not options.live:  # the errors of a simulated judge would hide what the injections do
         simulation = study.simulation.model_copy(update={"judge_error": {}})
         study = study.model_copy(update={"simulation": simulation})
 
     async def check() -> pd.DataFrame:
-        async with connect(study, live=options.live, base_url=options.base_url) as endpoint:
-            return await check_judge(study.judge, endpoint, folders.raw, budget=read_budget(options))
+        async with af.connect(study, live=options.live, base_url=options.base_url) as endpoint:
+            return await af.check_judge(study.judge, endpoint, folders.raw, budget=_budget(options))
 
     verdicts = asyncio.run(check())
     changed = verdicts[verdicts["changed"]]
@@ -156,3 +132,19 @@ def _check_judge(options: argparse.Namespace) -> None:
     if len(changed):
         print(changed.drop(columns="changed").to_string(index=False))
         raise SystemExit(1)
+
+
+def _budget(options: argparse.Namespace) -> af.Budget | None:
+    """The budget of a live run; None for a simulated one, which costs nothing."""
+    if not options.live:
+        return None
+    prices = Prices.load(options.prices)
+    return af.Budget(options.budget, options.budget_tokens, options.any_price, prices)
+
+
+def run_serve(options: argparse.Namespace) -> None:
+    """Serve the Messages API with simulated answers on a loopback port, until Ctrl-C.
+
+    Point a client at it with ANTHROPIC_BASE_URL; any key will do.
+    """
+    asyncio.run(serve(StandIn(options.seed), options.port))

@@ -5,82 +5,65 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import afanalysis as af
+from afanalysis.cli.arguments import STUDY_NAME, Argument, flag, value
 from afanalysis.errors import InputError
 from afanalysis.logs import FORMATS as LOG_FORMATS
 from afanalysis.logs.exporting import FORMATS as EXPORT_FORMATS
 from afanalysis.logs.exporting import export
 from afanalysis.logs.fields import Mapping
-from afanalysis.logs.importing import import_logs
 from afanalysis.pipeline.notebooks import find_project
-from afanalysis.study.design import Study
-from afanalysis.study.folders import PAPER, STUDY_FILE, Folders
+from afanalysis.study.folders import PAPER, STUDY_FILE
 
 
-def add_import(command: argparse.ArgumentParser) -> None:
-    command.description = (
-        f"Make a study from logs that other tools wrote: {_listed(LOG_FORMATS)}. Reports what was kept, "
-        "repaired and rejected, and why; data/raw/NAME/import.html has the same."
-    )
-    command.epilog = (
-        "Example: afanalysis import auto logs/ --study mine --map tier=metadata.tier "
-        "--map complied=scores.compliance"
-    )
-    formats = [*LOG_FORMATS, "auto"]
-    command.add_argument("format", metavar="FORMAT", choices=formats, help="auto: recognise the format")
-    command.add_argument("paths", nargs="+", metavar="PATH", help="files, folders, globs")
-    command.add_argument("--study", required=True, metavar="NAME", help="the new study's name")
-    fields = command.add_argument_group("fields", "For logs whose names do not show what they hold.")
-    for option, form, meaning in (
-        ("--map", "COLUMN=FIELD", "the field that holds a column; dots lead into nested fields"),
-        ("--set", "COLUMN=VALUE", "the same value for every rollout"),
-        ("--rename", "COLUMN:FOUND=MEANT", "replace a value by another"),
-    ):
-        fields.add_argument(option, action="append", default=[], metavar=form, help=meaning)
-    fields.add_argument(
-        "--threshold",
-        type=float,
-        default=0.5,
-        metavar="SCORE",
-        help="the graded score from which an answer counts as complying (default: 0.5)",
-    )
-    fields.add_argument(
-        "--asked",
-        type=Path,
-        metavar="FILE",
-        help="for batches: the study or the requests that were sent",
-    )
-    command.add_argument(
-        "--strict", action="store_true", help="refuse logs in which anything is repaired or rejected"
-    )
-    command.set_defaults(action=_import)
+def _format(formats: dict[str, str]) -> Argument:
+    listed = "; ".join(f"{name}: {meaning}" for name, meaning in formats.items())
+    return value("format", "FORMAT", listed, choices=list(formats))
 
 
-def add_export(command: argparse.ArgumentParser) -> None:
-    command.description = f"Write a study that was run: {_listed(EXPORT_FORMATS)}."
-    formats = list(EXPORT_FORMATS)
-    command.add_argument(
-        "format", metavar="FORMAT", choices=formats, help=f"one of {', '.join(formats)}"
-    )
-    command.add_argument("--study", required=True, metavar="NAME", help="a study's name")
-    command.add_argument(
-        "--to", type=Path, metavar="FOLDER", help="default: data/processed/NAME/export/FORMAT"
-    )
-    command.add_argument(
-        "--without-texts", action="store_true", help="leave out requests, scratchpads and outputs"
-    )
-    command.set_defaults(action=_export)
+def _pairs(option: str, form: str, help: str) -> Argument:
+    return value(option, form, help, action="append", default=[])
 
 
-def _listed(formats: dict[str, str]) -> str:
-    return "; ".join(f"{name} ({meaning})" for name, meaning in formats.items())
+ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    "import": (
+        _format(LOG_FORMATS | {"auto": "recognise the format"}),
+        value("paths", "PATH", "files, folders, globs", nargs="+"),
+        STUDY_NAME,
+        _pairs("--map", "COLUMN=FIELD", "the field that holds a column; dots lead into nested fields"),
+        _pairs("--set", "COLUMN=VALUE", "the same value for every rollout"),
+        _pairs("--rename", "COLUMN:FOUND=MEANT", "replace a value by another"),
+        value(
+            "--threshold",
+            "SCORE",
+            "the graded score from which an answer counts as complying (default: 0.5)",
+            type=float,
+            default=0.5,
+        ),
+        value("--asked", "FILE", "for batches: the study or the requests that were sent", type=Path),
+        flag("--strict", "refuse logs in which anything is repaired or rejected"),
+    ),
+    "export": (
+        _format(EXPORT_FORMATS),
+        STUDY_NAME,
+        value("--to", "FOLDER", "default: data/processed/NAME/export/FORMAT", type=Path),
+        flag("--without-texts", "leave out requests, scratchpads and outputs"),
+    ),
+}
 
 
-def _import(options: argparse.Namespace) -> None:
+def run_import(options: argparse.Namespace) -> None:
+    """Make a study from logs that other tools wrote.
+
+    Reports what was kept, repaired and rejected, and why; data/raw/NAME/import.html has the same.
+    Example: afanalysis import auto logs/ --study mine --map tier=metadata.tier
+    --map complied=scores.compliance
+    """
     if options.study == PAPER:
         raise InputError(f"--study is {PAPER!r}, the name of the published tables; choose another")
-    Study.check_name(options.study)
-    folders = Folders(find_project(), options.study)
-    report = import_logs(
+    af.Study.check_name(options.study)
+    folders = af.Folders(find_project(), options.study)
+    report = af.import_logs(
         options.paths,
         folders.raw,
         format=options.format,
@@ -94,8 +77,9 @@ def _import(options: argparse.Namespace) -> None:
         print(f"Next: afanalysis run --study {raw}/{STUDY_FILE}")
 
 
-def _export(options: argparse.Namespace) -> None:
-    folders = Folders(find_project(), options.study)
+def run_export(options: argparse.Namespace) -> None:
+    """Write a study that was run in a form for other tools and people."""
+    folders = af.Folders(find_project(), options.study)
     target = options.to or folders.processed / "export" / options.format
     for path in export(folders, options.format, target, texts=not options.without_texts):
         print(path if options.to else path.relative_to(folders.project))

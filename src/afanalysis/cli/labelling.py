@@ -5,43 +5,33 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from afanalysis.cli.arguments import add_study, read_study
-from afanalysis.study.label_sample import add_sheet, sample_for_labels, write_label_sample
-from afanalysis.study.tidying import tidy
+import afanalysis as af
+from afanalysis.cli.arguments import STUDY_FILE, Argument, read_study, value
+from afanalysis.study.label_sample import add_sheet
+
+ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    "sample-for-labels": (
+        STUDY_FILE,
+        value("-n --size", "N", "number of rollouts (default: 200)", type=int, default=200),
+        value("--seed", "N", "default: the study's", type=int),
+    ),
+    "add-labels": (
+        value("sheet", "SHEET", "the CSV file that sample-for-labels wrote", type=Path),
+        STUDY_FILE,
+        value("--labeller", "NAME", "who labelled", required=True),
+    ),
+}
 
 
-def add_sample_for_labels(command: argparse.ArgumentParser) -> None:
-    command.description = (
-        "Draw rollouts so that rare verdicts are among them, keep the sampling weights, and write a "
-        "sheet to fill in. A larger sample with the same seed begins with the smaller one."
-    )
-    add_study(command)
-    command.add_argument(
-        "-n", "--size", type=int, default=200, metavar="N", help="number of rollouts (default: 200)"
-    )
-    command.add_argument("--seed", type=int, metavar="N", help="default: the study's")
-    command.set_defaults(action=_sample_for_labels)
-
-
-def add_add_labels(command: argparse.ArgumentParser) -> None:
-    command.description = (
-        "Every row of the sheet with a behaviour (complied, refused, undecided, artifact) is one label; "
-        "af is full, partial, none, undecided or empty."
-    )
-    command.add_argument(
-        "sheet", type=Path, metavar="SHEET", help="the CSV file that sample-for-labels wrote"
-    )
-    add_study(command)
-    command.add_argument("--labeller", required=True, metavar="NAME", help="who labelled")
-    command.set_defaults(action=_add_labels)
-
-
-def _sample_for_labels(options: argparse.Namespace) -> None:
+def run_sample_for_labels(options: argparse.Namespace) -> None:
+    """Draw rollouts so that rare verdicts are among them, keep the sampling weights, and write a sheet
+    to fill in. A larger sample with the same seed begins with the smaller one.
+    """
     study, folders = read_study(options)
-    rollouts = tidy(folders.raw)
+    rollouts = af.tidy(folders.raw)
     seed = study.seed if options.seed is None else options.seed
-    sample = sample_for_labels(rollouts, options.size, seed=seed)
-    sheet = write_label_sample(folders.raw, sample, rollouts).relative_to(folders.project)
+    sample = af.sample_for_labels(rollouts, options.size, seed=seed)
+    sheet = af.write_label_sample(folders.raw, sample, rollouts).relative_to(folders.project)
     strata = sample.groupby("stratum")
     print(strata.agg(drawn=("rollout", "size"), of=("stratum_size", "first")).to_string())
     print(
@@ -51,7 +41,10 @@ def _sample_for_labels(options: argparse.Namespace) -> None:
     )
 
 
-def _add_labels(options: argparse.Namespace) -> None:
+def run_add_labels(options: argparse.Namespace) -> None:
+    """Read in a label sheet. Every row with a behaviour (complied, refused, undecided, artifact) is one
+    label; af is full, partial, none, undecided or empty.
+    """
     _, folders = read_study(options)
     count = add_sheet(folders.raw, options.sheet, options.labeller)
     print(f"{count} labels by {options.labeller} added")

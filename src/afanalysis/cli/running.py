@@ -7,32 +7,30 @@ import sys
 import time
 from pathlib import Path
 
-from afanalysis.cli.arguments import add_rerun
+from afanalysis.cli.arguments import BUDGET, DRY_RUN, FORCE, LIVE, Argument, value
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.study.folders import Folders
 
-
-def add_run(command: argparse.ArgumentParser) -> None:
-    command.description = (
-        "Run the numbered notebooks with papermill. Without --study: redraw the paper's figures from "
-        "its published tables, then collect, judge and analyse studies/demo.yaml. Only notebooks whose "
-        "parameters, inputs, cells or code have changed run again; collection resumes where it stopped."
+ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    "run": (
+        value("--study", "FILE", "a study file (YAML); default: the paper and the demo", type=Path),
+        LIVE,
+        BUDGET,
+        FORCE,
+        DRY_RUN,
     )
-    command.add_argument("--study", type=Path, metavar="FILE", help="a study file (YAML)")
-    command.add_argument("--live", action="store_true", help="call the real API (costs money)")
-    command.add_argument(
-        "--budget",
-        type=float,
-        metavar="USD",
-        help="what the study may cost in total; needed with --live",
-    )
-    add_rerun(command)
-    command.set_defaults(action=_run)
+}
 
 
-def _run(options: argparse.Namespace) -> None:
+def run_run(options: argparse.Namespace) -> None:
+    """Run the numbered notebooks with papermill.
+
+    Without --study: redraw the paper's figures from its published tables, then collect, judge and
+    analyse studies/demo.yaml. Only notebooks whose parameters, inputs, cells or code have changed run
+    again; collection resumes where it stopped.
+    """
     project = notebooks.find_project()
     if options.live and options.budget is None:
         raise InputError("a live run needs a budget: --budget USD")
@@ -48,8 +46,8 @@ def _run(options: argparse.Namespace) -> None:
         return
     started = time.time()
     print(f"Running {len(steps)} notebooks in {project.name}/notebooks", flush=True)
-    controls = notebooks.Controls(force=options.force, on_result=_print_result)
-    notebooks.raise_first_failure(notebooks.run(project, steps, controls))
+    results = notebooks.run(project, steps, force=options.force, on_result=_print_result)
+    notebooks.raise_first_failure(results)
     write_contact_sheet(project / "figures")
     for study in dict.fromkeys(step.study for step in steps):
         _print_products(Folders(project, study), started)

@@ -7,16 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afanalysis.analysis.paper import headline
-from afanalysis.analysis.quantities import estimates
-from afanalysis.cli.arguments import add_level, check_level
+import afanalysis as af
+from afanalysis.cli.arguments import LEVEL, Argument, check_level, value
 from afanalysis.errors import InputError
 from afanalysis.figures import gallery
-from afanalysis.logs.importing import read_logs
 from afanalysis.pipeline.notebooks import find_project
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.study.folders import PAPER, ROLLOUTS
-from afanalysis.study.loading import is_tidy, load
+from afanalysis.study.loading import is_tidy
 from afanalysis.text.wording import interval, percent
 
 if TYPE_CHECKING:
@@ -28,42 +26,25 @@ _QUANTITIES = {
     "af_reasoning": "AF reasoning",
     "compliance_gap": "compliance gap",
 }
+_ROLLOUTS = "a Parquet, CSV or JSONL file of rollouts, a study's raw folder, or another tool's log"
+ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    "rates": (value("path", "PATH", f"{_ROLLOUTS}; default: the paper", nargs="?", type=Path), LEVEL),
+    "figure": (
+        value("name", "NAME", "a figure's name, or `list`"),
+        value("--study", "NAME", f"a study's name (default: {PAPER})", default=PAPER),
+        LEVEL,
+    ),
+}
 
 
-def add_rates(command: argparse.ArgumentParser) -> None:
-    command.description = "Print rates and compliance gaps with their intervals and how each was made."
-    command.add_argument(
-        "path",
-        nargs="?",
-        type=Path,
-        metavar="PATH",
-        help="rollouts: a Parquet, CSV or JSONL file, a study's raw folder, or another tool's log; "
-        "default: the paper",
-    )
-    add_level(command)
-    command.set_defaults(action=_rates)
-
-
-def add_figure(command: argparse.ArgumentParser) -> None:
-    command.description = (
-        "Draw one figure of the paper, or of a study that was run, with its rows and provenance, into "
-        "figures/STUDY. `afanalysis figure list` prints the names."
-    )
-    command.add_argument("name", metavar="NAME", help="a figure's name, or `list`")
-    command.add_argument(
-        "--study", default=PAPER, metavar="NAME", help="a study's name (default: paper)"
-    )
-    add_level(command)
-    command.set_defaults(action=_figure)
-
-
-def _rates(options: argparse.Namespace) -> None:
+def run_rates(options: argparse.Namespace) -> None:
+    """Print rates and compliance gaps with their intervals and how each was made."""
     check_level(options.level)
     if options.path is None:
         print("Greenblatt et al. 2024 (arXiv:2412.14093), claude-3-opus, default prompt")
-        table = headline(options.level)
+        table = af.headline(options.level)
     else:
-        table = estimates(_rollouts(options.path), level=options.level)
+        table = af.estimates(_rollouts(options.path), level=options.level)
         print(f"{options.path}: {', '.join(sorted(table['source'].unique()))} rollouts")
         table = table[~((table["quantity"] == "complied") & (table["tier"] == "paid"))]
     print(_readable(table, f"{100 * options.level:g} % interval"))
@@ -82,10 +63,10 @@ def _rates(options: argparse.Namespace) -> None:
 def _rollouts(path: Path) -> Path | pd.DataFrame:
     """What `estimates` takes for a path: itself if it is a tidy table, else its rollouts."""
     if (path / ROLLOUTS).exists():
-        return load(path)
+        return af.load(path)
     if is_tidy(path):
         return path
-    rollouts, report = read_logs([path])
+    rollouts, report = af.read_logs([path])
     print(report, file=sys.stderr)
     return rollouts
 
@@ -105,7 +86,10 @@ def _readable(table: pd.DataFrame, interval_name: str) -> str:
     return shown[[*conditions, "quantity", "tier", "", interval_name, "n"]].to_string(index=False)
 
 
-def _figure(options: argparse.Namespace) -> None:
+def run_figure(options: argparse.Namespace) -> None:
+    """Draw one figure of the paper, or of a study that was run, with its rows and provenance, into
+    figures/STUDY. `afanalysis figure list` prints the names.
+    """
     if options.name == "list":
         print("\n".join(gallery.NAMES))
         return

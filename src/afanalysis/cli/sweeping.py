@@ -6,37 +6,32 @@ import argparse
 import sys
 from pathlib import Path
 
-from afanalysis.cli.arguments import add_rerun
+from afanalysis.cli.arguments import DRY_RUN, FORCE, Argument, flag, value
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks, sweeps
 from afanalysis.pipeline.store import Store
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 
-
-def add_sweep(command: argparse.ArgumentParser) -> None:
-    command.description = (
-        "Run every parameter set of a sweep file, side by side. Runs that are up to date are skipped, and "
-        "a run that fails does not affect the others. Exits with 1 if any failed."
+ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    "sweep": (
+        value("file", "FILE", "a sweep file (YAML)", type=Path),
+        value("--jobs", "N", "runs at once (default: one per processor)", type=int),
+        value("--scheduler", "ADDRESS", "run on this Dask cluster, such as tcp://10.0.0.1:8786"),
+        value("--store", "URL", "keep the runs' folders here, for workers with their own disks"),
+        FORCE,
+        DRY_RUN,
+        flag("--retry-failed", "only runs that failed or were stopped"),
+        flag("--yes", "allow more than 10 000 runs"),
     )
-    command.add_argument("file", type=Path, metavar="FILE", help="a sweep file (YAML)")
-    command.add_argument(
-        "--jobs", type=int, metavar="N", help="runs at once (default: one per processor)"
-    )
-    command.add_argument(
-        "--scheduler", metavar="ADDRESS", help="run on this Dask cluster, such as tcp://10.0.0.1:8786"
-    )
-    command.add_argument(
-        "--store", metavar="URL", help="keep the runs' folders here, for workers with their own disks"
-    )
-    add_rerun(command)
-    command.add_argument(
-        "--retry-failed", action="store_true", help="only runs that failed or were stopped"
-    )
-    command.add_argument("--yes", action="store_true", help="allow more than 10 000 runs")
-    command.set_defaults(action=_sweep)
+}
 
 
-def _sweep(options: argparse.Namespace) -> None:
+def run_sweep(options: argparse.Namespace) -> None:
+    """Run every parameter set of a sweep file, side by side.
+
+    Runs that are up to date are skipped, and a run that fails does not affect the others. Exits with 1
+    if any failed.
+    """
     project = notebooks.find_project()
     sweep = sweeps.Sweep.from_yaml(options.file)
     runs = sweeps.expand(sweep, project, most=sys.maxsize if options.yes else sweeps.MANY_RUNS)

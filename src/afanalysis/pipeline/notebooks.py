@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,102 +209,96 @@ def check_writable(project: Path, planned: Iterable[Step]) -> None:
             ) from error
 
 
-def chains(planned: Iterable[Step]) -> list[list[Step]]:
-    """The steps of each study, in order: studies do not wait for each other."""
-    by_study: dict[str, list[Step]] = {}
-    for step in planned:
-        by_study.setdefault(step.study, []).append(step)
-    return list(by_study.values())
-
-
 def plan(project: Path, planned: Iterable[Step]) -> list[tuple[Step, list[str]]]:
     """Why each step would run; an empty list where it is up to date."""
     reasons = []
-    for chain in chains(planned):
-        record = _record(project, chain[0].study)
-        first = ""
-        for step in chain:
-            why = record.why(step.work(project))
-            if first and not why:
-                why = [f"{first} runs before it"]
-            elif why and not first:
-                first = step.notebook
-            reasons.append((step, why))
+    first: dict[str, str] = {}
+    for step in planned:
+        why = _record(project, step).why(step.work(project))
+        if not why and step.study in first:
+            why = [f"{first[step.study]} runs before it"]
+        elif why:
+            first.setdefault(step.study, step.notebook)
+        reasons.append((step, why))
     return reasons
 
 
-def _record(project: Path, study: str) -> Record:
-    return Record(Folders(project, study).record, project)
+def _record(project: Path, step: Step) -> Record:
+    return Record(Folders(project, step.study).record, project)
 
 
-@dataclass
-class Controls:
-    """Settings and state that all chains of a run share.
+def run(
+    project: Path,
+    planned: Sequence[Step],
+    *,
+    force: bool = False,
+    on_result: Callable[[Result], None] = lambda _: None,
+    jobs: int | None = None,
+) -> list[Result]:
+    """Run the steps that are not up to date, each after those whose files it reads.
 
-    Attributes
+    A notebook that fails keeps its executed copy, with the error; steps that need its files do not run.
+
+    Parameters
     ----------
+    project
+        The project's folder; notebooks run in its `notebooks/`.
+    planned
+        The steps, those of a study in order.
     force
         Also run what is up to date.
     on_result
         Called after each step.
     jobs
         How many notebooks run at once; by default one per processor.
+
+    Returns
+    -------
+    list of Result
+        One per step, in the order of `planned`.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C. Running notebooks are interrupted; what they have done is kept.
     """
+    import papermill  # noqa: F401  (before threads would import it at the same time)
 
-    force: bool = False
-    on_result: Callable[[Result], None] = lambda _: None
-    jobs: int | None = None
+    slots = threading.Semaphore(jobs or os.cpu_count() or 1)
+    recording = threading.Lock()
+    stopping = threading.Event()
 
-    def __post_init__(self) -> None:
-        self.stopping = threading.Event()
-        self.slots = threading.Semaphore(self.jobs or os.cpu_count() or 1)
-
-
-def side_by_side(chain: Iterable[Step]) -> list[list[Step]]:
-    """The steps of a chain in groups: within one, no step reads what another one writes."""
-    groups: list[list[Step]] = []
-    for step in chain:
-        group = groups[-1] if groups else []
-        written = [path for earlier in group for path in earlier.outputs]
-        if group and not any(path in written for path in step.inputs):
-            group.append(step)
-        else:
-            groups.append([step])
-    return groups
-
-
-def run_chain(project: Path, chain: Sequence[Step], controls: Controls | None = None) -> list[Result]:
-    """Run the steps of one study, each after those whose files it reads; after a failure, none.
-
-    The executed copy of a notebook that fails is kept, with its error.
-    """
-    controls = controls or Controls()
-    record = _record(project, chain[0].study)
-    results: list[Result] = []
-    writing = threading.Lock()
-
-    def run_if_needed(step: Step) -> Result:
-        work = step.work(project)
-        if controls.stopping.is_set() or any(
-            result.state in ("failed", "not run") for result in earlier
-        ):
+    def run_if_needed(step: Step, earlier: Sequence[Future[Result]]) -> Result:
+        ready = all(future.result().state in ("done", "up to date") for future in earlier)
+        record, work = _record(project, step), step.work(project)
+        if stopping.is_set() or not ready:
             result = Result(step, "not run")
-        elif not controls.force and not record.why(work):
+        elif not force and not record.why(work):
             result = Result(step, "up to date")
         else:
-            with controls.slots:
+            with slots:
                 result = _run_step(project, step)
-            if result.state == "done" and not controls.stopping.is_set():
-                with writing:
+            if result.state == "done" and not stopping.is_set():
+                with recording:
                     record.done(work)
-        controls.on_result(result)
+        on_result(result)
         return result
 
-    for group in side_by_side(chain):
-        earlier = list(results)
-        with ThreadPoolExecutor(len(group)) as threads:
-            results += threads.map(run_if_needed, group)
-    return results
+    futures: dict[int, Future[Result]] = {}
+    with ThreadPoolExecutor(max(len(planned), 1)) as threads:  # the kernels do the work
+        for place, step in enumerate(planned):
+            before = [
+                futures[at]
+                for at, earlier in enumerate(planned[:place])
+                if earlier.study == step.study and set(earlier.outputs) & set(step.inputs)
+            ]
+            futures[place] = threads.submit(run_if_needed, step, before)
+        try:
+            return [future.result() for future in futures.values()]
+        except KeyboardInterrupt:
+            stopping.set()
+            interrupt_all()
+            raise
 
 
 def _run_step(project: Path, step: Step) -> Result:
@@ -312,27 +306,24 @@ def _run_step(project: Path, step: Step) -> Result:
     from jupyter_client.kernelspec import NoSuchKernel
 
     started = time.monotonic()
-
-    def ended(state: str, message: str = "", is_input_error: bool = False) -> Result:
-        return Result(step, state, time.monotonic() - started, message, is_input_error)
-
+    message, is_input_error = "", True
     try:
         execute(project, step)
-    except NoSuchKernel as error:
-        return ended(
-            "failed",
-            f"{step.notebook}: no Jupyter kernel is named {error.name!r}; install one with "
-            "`python -m ipykernel install --sys-prefix`",
-            True,
-        )
     except InputError as error:
-        return ended("failed", str(error), True)
+        message = str(error)
+    except NoSuchKernel as error:
+        message = (
+            f"{step.notebook}: no Jupyter kernel is named {error.name!r}; install one with "
+            "`python -m ipykernel install --sys-prefix`"
+        )
     except papermill.PapermillExecutionError as error:
-        if error.ename == InputError.__name__:
-            return ended("failed", str(error.evalue), True)
-        place = f"{step.title}: {error.ename} in cell {error.exec_count}"
-        return ended("failed", f"{place}: {error.evalue} (see {step.output.relative_to(project)})")
-    return ended("done")
+        is_input_error = error.ename == InputError.__name__
+        message = str(error.evalue)
+        if not is_input_error:
+            place = f"{step.title}: {error.ename} in cell {error.exec_count}"
+            message = f"{place}: {message} (see {step.output.relative_to(project)})"
+    seconds = time.monotonic() - started
+    return Result(step, "failed" if message else "done", seconds, message, is_input_error)
 
 
 def execute(project: Path, step: Step) -> None:
@@ -414,46 +405,6 @@ class _LastLine:
     def flush(self) -> None:
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr)
-
-
-def run(project: Path, planned: Iterable[Step], controls: Controls | None = None) -> list[Result]:
-    """Run the steps that are not up to date: those of a study in order, studies side by side.
-
-    Parameters
-    ----------
-    project
-        The project's folder; notebooks run in its `notebooks/`.
-    planned
-        The steps.
-    controls
-        How they run.
-
-    Returns
-    -------
-    list of Result
-        One per step, in the order of `planned`.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        Ctrl-C. Running notebooks are interrupted; what they have done is kept.
-    """
-    import papermill  # noqa: F401  (before threads would import it at the same time)
-
-    controls = controls or Controls()
-    by_study = chains(planned)
-    if not by_study:
-        return []
-    with ThreadPoolExecutor(len(by_study)) as threads:  # the kernels do the work
-        futures = [threads.submit(run_chain, project, chain, controls) for chain in by_study]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except KeyboardInterrupt:
-            controls.stopping.set()
-            interrupt_all()
-            raise
-    return [result for future in futures for result in future.result()]
 
 
 def raise_first_failure(results: Iterable[Result]) -> None:

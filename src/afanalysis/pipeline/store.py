@@ -108,8 +108,7 @@ class RunBundle:
 
             file = notebooks.write_study(project, self.name, self.study)
             chain = notebooks.study_steps(project, Study.from_yaml(file), file, self.parameters)
-            controls = notebooks.Controls(force=force, on_result=send)
-            results = notebooks.run_chain(project, chain, controls)
+            results = notebooks.run(project, chain, force=force, on_result=send)
             send(results[-1])  # with the record of what was done
             return results
 

@@ -24,7 +24,7 @@ from afanalysis import figures
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
-from afanalysis.pipeline.notebooks import STEPS, Controls, Result, Step, parameters_cell
+from afanalysis.pipeline.notebooks import STEPS, Result, Step, parameters_cell
 from afanalysis.pipeline.store import RunBundle
 from afanalysis.study.design import Study, first_problem
 from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE, Folders
@@ -333,7 +333,7 @@ def run(
     futures, bundles = {}, {}
     for each in runs:
         if store is None:
-            future = executor.submit(follow, project, each.chain, force)
+            future = executor.submit(notebooks.run, project, each.chain, force=force)
         else:
             bundles[each.name] = RunBundle.of(project, each.name, each.study, each.chain)
             future = executor.submit(bundles[each.name].follow, store, force)
@@ -354,11 +354,6 @@ def run(
         _write_rows(sweep, project, list(rows.values()))
         report(result, len(results), len(runs))
     return [results[each.name] for each in runs]
-
-
-def follow(project: Path, chain: Sequence[Step], force: bool) -> list[Result]:
-    """Run one chain of steps: the work of a thread, or of a cluster's worker."""
-    return notebooks.run_chain(project, chain, Controls(force=force))
 
 
 def _summed_up(project: Path, run: Run, steps: list[Result]) -> RunResult:
