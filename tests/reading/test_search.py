@@ -7,15 +7,13 @@ from afanalysis.reading.search import Transcripts, as_markdown, differing, marke
 
 
 @pytest.fixture(scope="module")
-def transcripts(reported):
-    found = Transcripts(reported.processed / "rollouts.parquet")
-    found.take_quotes(reported.raw / "judgements.jsonl")
-    return found
+def transcripts(labelled):
+    return Transcripts(labelled.processed / "rollouts.parquet", labelled.raw / "judgements.jsonl")
 
 
 @pytest.fixture(scope="module")
-def rollouts(reported):
-    return af.load(reported.processed / "rollouts.parquet")
+def rollouts(labelled):
+    return af.load(labelled.processed / "rollouts.parquet")
 
 
 def test_filters_find_what_pandas_finds(transcripts, rollouts):
@@ -47,7 +45,7 @@ def test_pages_follow_each_other_without_gap(transcripts, rollouts):
         for at in range(0, len(rollouts), 20)
         for row in transcripts.find({}, start=at, size=20)[1]
     ]
-    assert keys == transcripts.order({})
+    assert keys == transcripts.keys()
     assert sorted(keys) == sorted(rollouts["rollout"])
 
 
