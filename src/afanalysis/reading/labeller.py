@@ -106,9 +106,9 @@ class Labeller(Browser):
             ]
             if len(shared) >= SHARED_AT_LEAST:
                 measures = agreement(*zip(*shared, strict=True)).set_index("measure")["value"]
+                alike, ac1 = 100 * measures["agreement"], measures["Gwet's AC1"]
                 sentences.append(
-                    f"with {colleague}: {100 * measures['agreement']:.0f} % of {len(shared)} alike, "
-                    f"AC1 {measures["Gwet's AC1"]:.2f}"
+                    f"with {colleague}: {alike:.0f} % of {len(shared)} alike, AC1 {ac1:.2f}"
                 )
         return "; ".join(sentences)
 
