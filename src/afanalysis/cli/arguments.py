@@ -27,7 +27,7 @@ def value(names: str, metavar: str, help: str, **settings: Any) -> Argument:
 STUDY_FILE = value("--study", "FILE", "a study file (YAML)", type=Path, required=True)
 STUDY_NAME = value("--study", "NAME", "the study's name", required=True)
 LIVE = flag("--live", "call the real API (costs money)")
-BUDGET = value("--budget", "USD", "what the study may cost in total, with earlier runs", type=float)
+BUDGET = value("--budget", "USD", "what the study may cost in total, with earlier runs; a live run needs a limit", type=float)
 ENDPOINT = (
     LIVE,
     value("--base-url", "URL", "another server of the Messages API"),

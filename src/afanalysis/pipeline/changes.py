@@ -268,7 +268,7 @@ def _data_read_by() -> dict[Path, set[Path]]:
         path
         for path in _ROOT.rglob("*")
         if path.is_file()
-        and path.suffix not in (".py", ".pyi", ".pyc")
+        and path.suffix not in (".py", ".pyi", ".pyc", ".typed")
         and path.parent.name != "published_tables"  # inputs of the notebooks, by name
     ]
     read_by = defaultdict(set)

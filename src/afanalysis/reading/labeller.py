@@ -14,9 +14,12 @@ from afanalysis.reading.search import plain
 from afanalysis.study.folders import Folders
 from afanalysis.study.label_sample import read_sample
 from afanalysis.study.labels import Label, add_labels, read_labels
+from afanalysis.text.wording import percent
 
 # Agreement is shown from this many shared labels on: fewer would reveal single labels.
 SHARED_AT_LEAST = 10
+
+AC1 = "Gwet's AC1"
 
 _FIELDS = ("behaviour", "af", "note")
 
@@ -106,10 +109,8 @@ class Labeller(Browser):
             ]
             if len(shared) >= SHARED_AT_LEAST:
                 measures = agreement(*zip(*shared, strict=True)).set_index("measure")["value"]
-                alike, ac1 = 100 * measures["agreement"], measures["Gwet's AC1"]
-                sentences.append(
-                    f"with {colleague}: {alike:.0f} % of {len(shared)} alike, AC1 {ac1:.2f}"
-                )
+                alike = f"{percent(measures['agreement'], 0)} % of {len(shared)} alike"
+                sentences.append(f"with {colleague}: {alike}, AC1 {measures[AC1]:.2f}")
         return "; ".join(sentences)
 
 
