@@ -17,7 +17,7 @@ figures: $(INSTALLED)  ## redraw the paper's figures, then run the demo study an
 	@$(BIN)/afanalysis run
 
 test: $(INSTALLED)  ## fast tests, the docstrings' examples and the notebooks' outputs
-	@$(BIN)/pytest -n auto --dist loadfile --doctest-modules --ignore-glob='*/cli/__main__.py' tests src/afanalysis
+	@$(BIN)/pytest -n auto --dist loadfile --doctest-modules tests src/afanalysis
 	@$(BIN)/pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 slow: $(INSTALLED)  ## long simulations and crash tests

@@ -1,8 +1,8 @@
 """What running notebooks costs: the package compared with a plain script and with papermill.
 
 Four ways to do the same, each in its own project folder that was collected, judged and labelled before,
-so that all do the same work. Then the same for notebooks that do nearly nothing, which leaves the cost of
-the ways themselves. Then 20 runs in sequence and two at a time.
+so that all do the same work. Then the same for notebooks that do nearly nothing, which leaves the cost
+of the ways themselves. Then 20 runs in sequence and two at a time.
 """
 
 from __future__ import annotations

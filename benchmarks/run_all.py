@@ -46,9 +46,9 @@ def main() -> None:
     text = [
         "# Benchmarks",
         "",
-        "`make bench` writes this page with the scripts in `benchmarks/`. The times are from one machine",
-        "on one day; the ratios matter. Coverage of the intervals: [statistics.md](statistics.md) and",
-        "[judging.md](judging.md).",
+        "`make bench` writes this page with the scripts in `benchmarks/`. The times are from one",
+        "machine on one day; the ratios matter. Coverage of the intervals:",
+        "[statistics.md](statistics.md) and [judging.md](judging.md).",
         "",
         f"Python {platform.python_version()}, {os.cpu_count()} cores.",
     ]

@@ -140,7 +140,7 @@ def test_an_error_names_the_cell_and_keeps_the_copy(tiny):
     with pytest.raises(NotebookFailed, match="one: 03_rates: ValueError in cell 4: level is 2"):
         notebooks.raise_first_failure(results)
     assert "ValueError" in todo[2].output.read_text()
-    assert notebooks.run(folder, todo)[0].state == "up to date"
+    assert notebooks.run(folder, todo[:2])[0].state == "up to date"
 
 
 @pytest.mark.slow

@@ -27,12 +27,12 @@ def value(names: str, metavar: str, help: str, **settings: Any) -> Argument:
 STUDY_FILE = value("--study", "FILE", "a study file (YAML)", type=Path, required=True)
 STUDY_NAME = value("--study", "NAME", "the study's name", required=True)
 LIVE = flag("--live", "call the real API (costs money)")
-BUDGET = value("--budget", "USD", "what the study may cost in total, with earlier runs; a live run needs a limit", type=float)
+BUDGET = value("--budget", "USD", "limit on the study's total cost; a live run needs one", type=float)
 ENDPOINT = (
     LIVE,
     value("--base-url", "URL", "another server of the Messages API"),
     BUDGET,
-    value("--budget-tokens", "N", "the same limit in input and output tokens", type=int),
+    value("--budget-tokens", "N", "the same in input and output tokens", type=int),
     flag("--any-price", "run without a limit"),
     value("--prices", "FILE", "prices to add or correct (YAML)", type=Path),
 )
