@@ -1,71 +1,77 @@
 import ast
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from afanalysis.pipeline import changes, notebooks
-from afanalysis.pipeline.changes import Record, Work, reached_files
+from afanalysis.pipeline.changes import Record, Step, reached_files
+from afanalysis.study.folders import Folders
 from tests.helpers import notebook
 
 
 @pytest.fixture
-def work(tmp_path):
-    """Some work that was done once."""
-    source, read, written = (tmp_path / name for name in ("work.ipynb", "read.csv", "written.csv"))
+def step(tmp_path):
+    """A step of a project in `tmp_path` that was done once."""
+    source, executed, read, written = (
+        tmp_path / name for name in ("notebooks/work.ipynb", "executed.ipynb", "read.csv", "written.csv")
+    )
+    source.parent.mkdir()
     source.write_text(notebook("level = 0.95", "import afanalysis as af\naf.plan(0.1)"))
-    read.write_text("1")
-    written.write_text("2")
-    made = Work("work", source, {"level": 0.9}, (read, tmp_path / "labels.csv"), (written,))
-    Record(tmp_path / "done.json", tmp_path).done(made)
+    for path in (executed, read, written):
+        path.write_text("1")
+    inputs = (read, tmp_path / "labels.csv")
+    made = Step("one", "work", {"level": 0.9}, executed, inputs, (written,))
+    Record(tmp_path, "one").done(made)
     return made
 
 
-def why(work, root=None):
-    root = root or work.notebook.parent
-    return Record(root / "done.json", root).why(work)
+def why(step):
+    return Record(step.output.parent, step.study).why(step)
 
 
-def test_what_was_done_is_up_to_date(work):
-    assert why(work) == []
+def source_of(step):
+    return step.output.parent / "notebooks" / "work.ipynb"
 
 
-def test_what_was_never_done_is_not(work):
-    other = Work("other", work.notebook, {}, (), ())
-    assert why(other) == ["it has not been run here"]
+def test_what_was_done_is_up_to_date(step):
+    assert why(step) == []
 
 
-def test_content_counts_and_not_the_time_of_change(work):
-    work.inputs[0].touch()
-    assert why(work) == []
-    work.inputs[0].write_text("3")
-    assert why(work) == ["read.csv changed"]
+def test_what_was_never_done_is_not(step):
+    assert why(replace(step, notebook="other")) == ["it has not been run here"]
 
 
-def test_an_input_that_appears_counts(work):
-    work.inputs[1].write_text("a label")
-    assert why(work) == ["labels.csv is new"]
+def test_content_counts_and_not_the_time_of_change(step):
+    step.inputs[0].touch()
+    assert why(step) == []
+    step.inputs[0].write_text("3")
+    assert why(step) == ["read.csv changed"]
 
 
-def test_a_missing_output_counts(work):
-    work.outputs[0].unlink()
-    assert why(work) == ["written.csv is missing"]
+def test_an_input_that_appears_counts(step):
+    step.inputs[1].write_text("a label")
+    assert why(step) == ["labels.csv is new"]
 
 
-def test_parameters_count(work):
-    assert why(Work("work", work.notebook, {"level": 0.8}, work.inputs, work.outputs)) == [
-        "its parameters changed"
-    ]
+def test_a_missing_output_counts(step):
+    step.outputs[0].unlink()
+    assert why(step) == ["written.csv is missing"]
 
 
-def test_code_cells_count_and_texts_do_not(work):
-    content = json.loads(work.notebook.read_text())
+def test_parameters_count(step):
+    assert why(replace(step, parameters={"level": 0.8})) == ["its parameters changed"]
+
+
+def test_code_cells_count_and_texts_do_not(step):
+    content = json.loads(source_of(step).read_text())
     content["cells"].append({"cell_type": "markdown", "metadata": {}, "source": ["more words"]})
-    work.notebook.write_text(json.dumps(content))
-    assert why(work) == []
+    source_of(step).write_text(json.dumps(content))
+    assert why(step) == []
     content["cells"][1]["source"].append("\n1 + 1")
-    work.notebook.write_text(json.dumps(content))
-    assert why(work) == ["its cells changed"]
+    source_of(step).write_text(json.dumps(content))
+    assert why(step) == ["its cells changed"]
 
 
 @pytest.fixture
@@ -84,11 +90,11 @@ def edit(monkeypatch):
     return edit_files
 
 
-def test_the_code_it_reaches_counts(work, edit):
+def test_the_code_it_reaches_counts(step, edit):
     edit("stats/planning.py")
-    assert why(work) == ["the package's code that it reaches changed"]
+    assert why(step) == ["the package's code that it reaches changed"]
     edit("figures/gallery.py")
-    assert why(work) == []
+    assert why(step) == []
 
 
 @pytest.fixture
@@ -97,21 +103,18 @@ def demo(project, tmp_path):
     for name in ("notebooks", "studies"):
         shutil.copytree(project / name, tmp_path / name)
     steps = notebooks.steps(tmp_path, tmp_path / "studies" / "demo.yaml")
-    works = [step.work(tmp_path) for step in steps]
-    for path in {path for work in works for path in (*work.inputs, *work.outputs)}:
+    for path in {path for step in steps for path in (step.output, *step.inputs, *step.outputs)}:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    for step, work in zip(steps, works, strict=True):
-        notebooks._record(tmp_path, step).done(work)
+    for step in steps:
+        Record(tmp_path, "demo").done(step)
     return tmp_path, steps
 
 
 def stale(demo):
     """The numbers of the notebooks that are out of date by themselves."""
     project, steps = demo
-    return [
-        step.notebook[:2] for step in steps if notebooks._record(project, step).why(step.work(project))
-    ]
+    return [step.notebook[:2] for step in steps if Record(project, "demo").why(step)]
 
 
 def test_real_notebooks_that_were_run_are_up_to_date(demo):
@@ -185,30 +188,27 @@ def with_other_docstrings(source):
     return "".join(lines)
 
 
-def test_nothing_is_parsed_when_the_package_is_unchanged(work, monkeypatch):
+def test_nothing_is_parsed_when_the_package_is_unchanged(step, monkeypatch):
     def parse(source):
         raise AssertionError("parsed")
 
     monkeypatch.setattr(changes, "reached_files", parse)
-    assert why(work) == []
+    assert why(step) == []
 
 
-def test_a_project_may_be_moved(work, tmp_path_factory):
-    other = tmp_path_factory.mktemp("moved") / "project"
-    shutil.copytree(work.notebook.parent, other)
-    moved = Work(
-        work.name,
-        other / "work.ipynb",
-        work.parameters,
-        tuple(other / path.name for path in work.inputs),
-        tuple(other / path.name for path in work.outputs),
+def test_a_project_may_be_moved(step, tmp_path_factory):
+    place = tmp_path_factory.mktemp("moved") / "project"
+    shutil.copytree(step.output.parent, place)
+    inputs, outputs = (
+        tuple(place / path.name for path in paths) for paths in (step.inputs, step.outputs)
     )
-    assert why(moved, other) == []
+    moved = replace(step, output=place / step.output.name, inputs=inputs, outputs=outputs)
+    assert why(moved) == []
 
 
-def test_a_torn_record_is_begun_again(work):
-    (work.notebook.parent / "done.json").write_text('{"work": {"deps:')
-    assert why(work) == ["it has not been run here"]
+def test_a_torn_record_is_begun_again(step):
+    Folders(step.output.parent, "one").record.write_text('{"work": {"deps:')
+    assert why(step) == ["it has not been run here"]
 
 
 def test_the_files_that_code_reaches():

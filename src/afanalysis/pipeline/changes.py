@@ -14,10 +14,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from afanalysis.study.folders import Folders
 from afanalysis.study.hashing import file_hash, text_hash
 from afanalysis.study.journal import write_json
 
@@ -33,77 +34,84 @@ _REASONS = {
 
 
 @dataclass(frozen=True)
-class Work:
-    """What is done by running a notebook.
+class Step:
+    """One notebook of a study.
 
     Attributes
     ----------
-    name
-        Its name in the record.
-    notebook
-        The notebook's file.
+    study, notebook
+        The names of the study, and of the notebook without its suffix.
     parameters
-        What papermill sets in it.
+        What papermill sets in the notebook.
+    output
+        The executed copy.
     inputs, outputs
         Files that it reads and writes. An input that does not exist counts once it does.
     """
 
-    name: str
-    notebook: Path
+    study: str
+    notebook: str
     parameters: dict[str, Any]
-    inputs: tuple[Path, ...]
-    outputs: tuple[Path, ...]
+    output: Path
+    inputs: tuple[Path, ...] = ()
+    outputs: tuple[Path, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The step's name in progress lines."""
+        return f"{self.study}: {self.notebook}"
 
 
 class Record:
-    """What was done, in a file of the study.
+    """The steps of a study that were done, in a file of the study.
 
     Parameters
     ----------
-    path
-        The file.
-    root
+    project
         The project. Files are recorded relative to it, so that it can be moved or copied.
+    study
+        The study's name.
     """
 
-    def __init__(self, path: Path, root: Path) -> None:
-        self._path, self._root = path, root.resolve()
+    def __init__(self, project: Path, study: str) -> None:
+        self._path, self._project = Folders(project, study).record, project.resolve()
 
-    def why(self, work: Work) -> list[str]:
-        """Why the work must be done (again), in words; empty if it is up to date."""
-        before = self._read().get(work.name)
+    def why(self, step: Step) -> list[str]:
+        """Why a step must be done (again), in words; empty if it is up to date."""
+        before = self._read().get(step.notebook)
         if before is None:
             return ["it has not been run here"]
-        now = self._state(work, before)
+        now = self._state(step, before)
         reasons = [reason for part, reason in _REASONS.items() if now[part] != before.get(part)]
         old, new = before["inputs"], now["inputs"]
         for path in sorted(old.keys() | new.keys()):
             change = "is gone" if path not in new else "is new" if path not in old else "changed"
             if old.get(path) != new.get(path):
                 reasons.append(f"{Path(path).name} {change}")
-        return reasons + [f"{path.name} is missing" for path in work.outputs if not path.exists()]
+        written = (step.output, *step.outputs)
+        return reasons + [f"{path.name} is missing" for path in written if not path.exists()]
 
-    def done(self, work: Work) -> None:
-        """Record that the work was done, with everything as it is now."""
+    def done(self, step: Step) -> None:
+        """Record that a step was done, with everything as it is now."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self._path, self._read() | {work.name: self._state(work, {})})
+        write_json(self._path, self._read() | {step.notebook: self._state(step, {})})
 
     def _read(self) -> dict[str, Any]:
-        """The record; entries that cannot be read count as work that was never done."""
+        """The record; an entry that cannot be read counts as a step that was never done."""
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
             return {name: entry for name, entry in content.items() if "inputs" in entry}
         except (OSError, ValueError, AttributeError, TypeError):
             return {}
 
-    def _state(self, work: Work, before: dict[str, Any]) -> dict[str, Any]:
-        cells = code_cells(work.notebook)
+    def _state(self, step: Step, before: dict[str, Any]) -> dict[str, Any]:
+        cells = code_cells(self._project / "notebooks" / f"{step.notebook}.ipynb")
         state: dict[str, Any] = {
-            "parameters": _hash(work.parameters),
+            "parameters": _hash(step.parameters),
             "cells": _hash([_without_comments(cell) for cell in cells]),
             "libraries": _hash(_versions()),
             "package": _package_hash(),
-            "inputs": {self._place(path): file_hash(path) for path in work.inputs if path.exists()},
+            "inputs": {self._place(path): file_hash(path) for path in step.inputs if path.exists()},
         }
         # the same cells reach the same code of the same package, which then need not be parsed again
         if all(state[part] == before.get(part) for part in ("cells", "package")):
@@ -113,7 +121,8 @@ class Record:
 
     def _place(self, path: Path) -> str:
         path = path.resolve()
-        return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else str(path)
+        inside = path.is_relative_to(self._project)
+        return path.relative_to(self._project).as_posix() if inside else str(path)
 
 
 def code_cells(notebook: Path) -> list[str]:
@@ -128,13 +137,7 @@ def _hash(content: Any) -> str:
 
 @cache
 def _versions() -> dict[str, str]:
-    versions = {}
-    for library in _LIBRARIES:
-        try:
-            versions[library] = version(library)
-        except PackageNotFoundError:
-            versions[library] = "none"
-    return versions
+    return {library: version(library) for library in _LIBRARIES}
 
 
 @cache

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.errors import InputError, NotebookFailed
-from afanalysis.pipeline.changes import Record, Work
+from afanalysis.pipeline.changes import Record, Step
 from afanalysis.study import paper_tables
 from afanalysis.study.design import Study
 from afanalysis.study.folders import (
@@ -32,29 +32,6 @@ from afanalysis.study.folders import (
 )
 
 STEPS = ("01_collect", "02_judge", "03_rates", "04_robustness", "05_figures")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One notebook of a study: its parameters, the files it reads and writes, its executed copy."""
-
-    study: str
-    notebook: str
-    parameters: dict[str, Any]
-    output: Path
-    inputs: tuple[Path, ...] = ()
-    outputs: tuple[Path, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """The step's name in progress lines."""
-        return f"{self.study}: {self.notebook}"
-
-    def work(self, project: Path) -> Work:
-        """The step as the record of finished work knows it."""
-        source = project / "notebooks" / f"{self.notebook}.ipynb"
-        outputs = (self.output, *self.outputs)
-        return Work(self.notebook, source, self.parameters, self.inputs, outputs)
 
 
 @dataclass(frozen=True)
@@ -214,17 +191,13 @@ def plan(project: Path, planned: Iterable[Step]) -> list[tuple[Step, list[str]]]
     reasons = []
     first: dict[str, str] = {}
     for step in planned:
-        why = _record(project, step).why(step.work(project))
+        why = Record(project, step.study).why(step)
         if not why and step.study in first:
             why = [f"{first[step.study]} runs before it"]
         elif why:
             first.setdefault(step.study, step.notebook)
         reasons.append((step, why))
     return reasons
-
-
-def _record(project: Path, step: Step) -> Record:
-    return Record(Folders(project, step.study).record, project)
 
 
 def run(
@@ -270,17 +243,17 @@ def run(
 
     def run_if_needed(step: Step, earlier: Sequence[Future[Result]]) -> Result:
         ready = all(future.result().state in ("done", "up to date") for future in earlier)
-        record, work = _record(project, step), step.work(project)
+        record = Record(project, step.study)
         if stopping.is_set() or not ready:
             result = Result(step, "not run")
-        elif not force and not record.why(work):
+        elif not force and not record.why(step):
             result = Result(step, "up to date")
         else:
             with slots:
                 result = _run_step(project, step)
             if result.state == "done" and not stopping.is_set():
                 with recording:
-                    record.done(work)
+                    record.done(step)
         on_result(result)
         return result
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
-from afanalysis.pipeline.notebooks import Result, Step
+from afanalysis.pipeline.changes import Step
+from afanalysis.pipeline.notebooks import Result
 from afanalysis.study.design import Study
 from afanalysis.study.folders import Folders
 
@@ -84,7 +85,7 @@ class RunBundle:
         """Bundle a run of the whole pipeline: its name, the content of its study file, its steps."""
         contents, parameters = {}, {}
         for step in chain:
-            source = step.work(project).notebook
+            source = project / "notebooks" / f"{step.notebook}.ipynb"
             contents[step.notebook] = _without_outputs(source)
             parameters[step.notebook] = {k: v for k, v in step.parameters.items() if k != "study"}
         return cls(name, study, contents, parameters)

@@ -24,7 +24,8 @@ from afanalysis import figures
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
-from afanalysis.pipeline.notebooks import STEPS, Result, Step, parameters_cell
+from afanalysis.pipeline.changes import Step
+from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
 from afanalysis.pipeline.store import RunBundle
 from afanalysis.study.design import Study, first_problem
 from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE, Folders
