@@ -206,9 +206,8 @@ def run(
     *,
     force: bool = False,
     on_result: Callable[[Result], None] = lambda _: None,
-    jobs: int | None = None,
 ) -> list[Result]:
-    """Run the steps that are not up to date, each after those whose files it reads.
+    """Run the steps that are not up to date, each after those whose files it reads; one per processor.
 
     A notebook that fails keeps its executed copy, with the error; steps that need its files do not run.
 
@@ -222,8 +221,6 @@ def run(
         Also run what is up to date.
     on_result
         Called after each step.
-    jobs
-        How many notebooks run at once; by default one per processor.
 
     Returns
     -------
@@ -237,12 +234,12 @@ def run(
     """
     import papermill  # noqa: F401  (before threads would import it at the same time)
 
-    slots = threading.Semaphore(jobs or os.cpu_count() or 1)
+    slots = threading.Semaphore(os.cpu_count() or 1)
     recording = threading.Lock()
     stopping = threading.Event()
 
-    def run_if_needed(step: Step, earlier: Sequence[Future[Result]]) -> Result:
-        ready = all(future.result().state in ("done", "up to date") for future in earlier)
+    def run_if_needed(step: Step, writers: Sequence[Future[Result]]) -> Result:
+        ready = all(future.result().state in ("done", "up to date") for future in writers)
         record = Record(project, step.study)
         if stopping.is_set() or not ready:
             result = Result(step, "not run")
@@ -257,17 +254,17 @@ def run(
         on_result(result)
         return result
 
-    futures: dict[int, Future[Result]] = {}
+    futures: list[Future[Result]] = []
     with ThreadPoolExecutor(max(len(planned), 1)) as threads:  # the kernels do the work
-        for place, step in enumerate(planned):
-            before = [
-                futures[at]
-                for at, earlier in enumerate(planned[:place])
+        for step in planned:
+            writers = [
+                future
+                for earlier, future in zip(planned, futures, strict=False)
                 if earlier.study == step.study and set(earlier.outputs) & set(step.inputs)
             ]
-            futures[place] = threads.submit(run_if_needed, step, before)
+            futures.append(threads.submit(run_if_needed, step, writers))
         try:
-            return [future.result() for future in futures.values()]
+            return [future.result() for future in futures]
         except KeyboardInterrupt:
             stopping.set()
             interrupt_all()
@@ -279,24 +276,26 @@ def _run_step(project: Path, step: Step) -> Result:
     from jupyter_client.kernelspec import NoSuchKernel
 
     started = time.monotonic()
-    message, is_input_error = "", True
+
+    def failed(message: str, is_input_error: bool = True) -> Result:
+        return Result(step, "failed", time.monotonic() - started, message, is_input_error)
+
     try:
         execute(project, step)
     except InputError as error:
-        message = str(error)
+        return failed(str(error))
     except NoSuchKernel as error:
-        message = (
+        return failed(
             f"{step.notebook}: no Jupyter kernel is named {error.name!r}; install one with "
             "`python -m ipykernel install --sys-prefix`"
         )
     except papermill.PapermillExecutionError as error:
-        is_input_error = error.ename == InputError.__name__
-        message = str(error.evalue)
-        if not is_input_error:
-            place = f"{step.title}: {error.ename} in cell {error.exec_count}"
-            message = f"{place}: {message} (see {step.output.relative_to(project)})"
-    seconds = time.monotonic() - started
-    return Result(step, "failed" if message else "done", seconds, message, is_input_error)
+        if error.ename == InputError.__name__:
+            return failed(error.evalue)
+        copy = step.output.relative_to(project)
+        place = f"{step.title}: {error.ename} in cell {error.exec_count}"
+        return failed(f"{place}: {error.evalue} (see {copy})", is_input_error=False)
+    return Result(step, "done", time.monotonic() - started)
 
 
 def execute(project: Path, step: Step) -> None:
