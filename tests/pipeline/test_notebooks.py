@@ -170,7 +170,7 @@ def test_ctrl_c_leaves_a_readable_partial_notebook(tiny):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert "stopped; what was done so far is kept" in said
+    assert "stopped; everything done so far is kept" in said
     partial = nbformat.read(folder / "data/processed/one/notebooks/01_collect.ipynb", as_version=4)
     assert "first cell" in str(partial.cells)
     assert "KeyboardInterrupt" in str(partial.cells)

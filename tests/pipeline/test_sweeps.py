@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -67,16 +68,16 @@ def test_what_is_up_to_date_is_passed_over_and_only_failures_are_tried_again(pro
     path = write(project, grid={"study.seed": [1, 2]}, list=[{"study.seed": 3, "level": 1.5}])
     with pytest.raises(SystemExit):
         main(["sweep", str(path)])
-    assert calls(project, "try.seed-1") == list(STEPS)
+    assert sorted(calls(project, "try.seed-1")) == list(STEPS)
     with pytest.raises(SystemExit):
         main(["sweep", str(path), "--retry-failed"])
     assert "1 of 3 runs" in capsys.readouterr().out
-    assert calls(project, "try.seed-1") == list(STEPS)
+    assert sorted(calls(project, "try.seed-1")) == list(STEPS)
     assert calls(project, "try.seed-3_level-1.5").count("03_rates") == 2
     assert len(rows(project)) == 3
     path = write(project, grid={"study.seed": [1, 2]})
     assert main(["sweep", str(path)]) == 0
-    assert calls(project, "try.seed-1") == list(STEPS)
+    assert sorted(calls(project, "try.seed-1")) == list(STEPS)
     assert "up to date" in capsys.readouterr().out
 
 
@@ -175,6 +176,11 @@ def dask_cluster(tmp_path):
     started = [
         subprocess.Popen([*scheduler, "--host", "127.0.0.1", "--port", str(port)], cwd=tmp_path, **quiet)
     ]
+    for _ in range(600):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
     workers = []
     for name in ("a", "b"):
         folder = tmp_path / f"worker-{name}"
@@ -213,10 +219,10 @@ def test_on_a_cluster_all_runs_finish_and_none_twice_though_a_worker_is_killed(
     assert sorted(ended) == sorted(run.name for run in runs)
     for run in runs:
         ran = calls(place, run.name)
-        # of the run that was cut short, the notebook under way may have begun twice
-        assert list(dict.fromkeys(ran)) == list(STEPS)
-        assert len(ran) <= len(STEPS) + 1
-    assert sum(len(calls(place, run.name)) for run in runs) <= 6 * len(STEPS) + 1
+        assert sorted(set(ran)) == list(STEPS)
+        assert list(dict.fromkeys(ran))[:3] == list(STEPS[:3])
+    # of the run that was cut short, the one or two notebooks under way may have begun twice
+    assert sum(len(calls(place, run.name)) for run in runs) <= 6 * len(STEPS) + 2
     assert all(row["headline"] for row in rows(project).values())
 
 
