@@ -81,7 +81,7 @@ def test_rates_without_a_path_prints_the_papers_headline(capsys):
     assert "the 12 % is AF reasoning" in printed
 
 
-def test_rates_of_a_study_say_that_it_is_simulated(collected, capsys):
+def test_rates_of_a_simulated_study_are_marked_as_simulated(collected, capsys):
     assert main(["rates", str(collected)]) == 0
     assert "simulated rollouts" in capsys.readouterr().out
 

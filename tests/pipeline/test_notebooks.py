@@ -39,7 +39,7 @@ def test_every_notebook_has_one_parameters_cell_and_defines_no_function(project)
         ), path.name
 
 
-def test_outside_a_project_the_reason_is_said(tmp_path):
+def test_outside_a_project_the_error_names_what_is_missing(tmp_path):
     with pytest.raises(InputError, match="inside a checkout"):
         notebooks.find_project(tmp_path)
 
@@ -65,7 +65,7 @@ def test_an_input_error_in_a_notebook_comes_through_as_one_sentence(copy):
         notebooks.raise_first_failure(results)
 
 
-def test_no_kernel_is_said(copy, monkeypatch):
+def test_no_kernel_is_reported(copy, monkeypatch):
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
     def none(self, name):
@@ -168,9 +168,9 @@ def test_ctrl_c_leaves_a_readable_partial_notebook(tiny):
     while not (folder / "notebooks" / "begun").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "stopped; everything done so far is kept" in said
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "stopped; everything done so far is kept" in errors
     partial = nbformat.read(folder / "data/processed/one/notebooks/01_collect.ipynb", as_version=4)
     assert "first cell" in str(partial.cells)
     assert "KeyboardInterrupt" in str(partial.cells)

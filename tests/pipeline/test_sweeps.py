@@ -40,16 +40,16 @@ def test_a_sweep_runs_every_set_and_isolates_the_one_that_fails(project, capsys)
     with pytest.raises(SystemExit) as ended:
         main(["sweep", str(path)])
     assert ended.value.code == 1
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     table = rows(project)
     assert [row["state"] for row in table.values()].count("done") == 4
     bad = table["try.seed-3_level-1.5"]
     assert bad["state"] == "failed"
     assert "03_rates: ValueError in cell" in bad["error"]
     assert "level is 1.5" in bad["error"]
-    assert "FAILED try.seed-3_level-1.5" in said
-    assert "5/5" in said
-    assert "gap 10.0 points [5.0, 20.0], helpful-only" in said
+    assert "FAILED try.seed-3_level-1.5" in printed
+    assert "5/5" in printed
+    assert "gap 10.0 points [5.0, 20.0], helpful-only" in printed
     kept = project / "data" / "processed" / "try.seed-3_level-1.5" / "notebooks" / "03_rates.ipynb"
     assert "ValueError" in kept.read_text()
     with (project / "data" / "processed" / "try" / "gaps.csv").open(newline="") as file:
@@ -130,19 +130,19 @@ def test_one_notebook_over_many_parameters_has_a_folder_a_run(project):
         ({}, "give a grid"),
         ({"grid": {"level": [0.9]}, "typo": 1}, "typo is not a field of a sweep"),
         ({"grid": {"level": [0.9]}, "live": True}, "live is true; give a budget"),
-        ({"grid": {"level": [0.9]}, "notebook": "09_none"}, "there is no such notebook"),
+        ({"grid": {"level": [0.9]}, "notebook": "09_none"}, "no such notebook"),
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_starts(project, capsys, content, message):
     path = write(project, **content)
     assert main(["sweep", str(path)]) == 2
-    said = capsys.readouterr().err
-    assert message in said
-    assert said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
     assert not (project / "data").exists()
 
 
-def test_an_unreachable_scheduler_is_said_and_nothing_starts(project, capsys, monkeypatch):
+def test_an_unreachable_scheduler_is_reported_and_nothing_starts(project, capsys, monkeypatch):
     import distributed
 
     client = distributed.Client
@@ -257,7 +257,7 @@ def test_a_store_may_be_s3(project, monkeypatch):
         server.stop()
 
 
-def test_an_unknown_store_is_said(project, capsys):
+def test_an_unknown_store_is_reported(project, capsys):
     path = write(project, grid={"level": [0.9]})
     assert main(["sweep", str(path), "--store", "nowhere://x"]) == 2
     assert "nowhere://x: cannot be used as a store" in capsys.readouterr().err
@@ -288,7 +288,7 @@ def test_twenty_four_sets_of_the_demo_with_one_that_fails(tmp_path, monkeypatch,
     assert main(["run", "--study", "studies/demo.yaml"]) == 0
     with pytest.raises(SystemExit):
         main(["sweep", "demo.yaml"])
-    said = capsys.readouterr().out
-    assert "24/24" in said
-    assert said.count("FAILED") == 1
-    assert "level is 1.5; it must lie in (0, 1)" in said
+    printed = capsys.readouterr().out
+    assert "24/24" in printed
+    assert printed.count("FAILED") == 1
+    assert "level is 1.5; it must lie in (0, 1)" in printed

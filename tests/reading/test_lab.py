@@ -103,8 +103,8 @@ def shown(page, name, value):
 
 
 def test_read_filter_label_kill_and_resume(page, browser, lab, project_folder, labelled):
-    said = []
-    page.on("request", lambda request: said.append(request.url))
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
     open_notebook(page, lab, "06_explore.ipynb")
     run_all(page)
     page.wait_for_selector(".af-browser:not(.labelling) li", timeout=90_000)
@@ -167,7 +167,7 @@ def test_read_filter_label_kill_and_resume(page, browser, lab, project_folder, l
         (rollout, behaviours[behaviour], reasoning[af_]) for rollout, behaviour, af_ in expected
     ]
     # nothing was fetched from elsewhere
-    assert all(url.startswith((lab, "data:", "blob:")) for url in said), set(said)
+    assert all(url.startswith((lab, "data:", "blob:")) for url in requested), set(requested)
 
 
 def test_a_hundred_thousand_rollouts_open_and_filter_without_lag(page, lab):

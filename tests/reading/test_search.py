@@ -84,10 +84,10 @@ def test_markdown_cannot_be_closed_by_what_a_model_wrote(transcripts, rollouts):
     assert "\n`````text\n````\n# a heading\n`````" in text
 
 
-def test_what_is_missing_is_said(rollouts, transcripts):
+def test_what_is_missing_is_reported(rollouts, transcripts):
     with pytest.raises(InputError, match="no column 'output'"):
         Transcripts(rollouts.drop(columns="output"))
-    with pytest.raises(InputError, match="no rollout 'none'"):
+    with pytest.raises(InputError, match="no rollout has the key 'none'"):
         transcripts.read("none")
     with pytest.raises(InputError, match="filter 'colour'; use one of: setting"):
         transcripts.find({"colour": "red"})

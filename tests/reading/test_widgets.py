@@ -140,14 +140,14 @@ def test_counts_give_what_the_tables_give(labelled):
 
 def test_sliders_redraw_the_figure(labelled):
     box = af.play(labelled.processed / "rollouts.parquet")
-    level, *_, fewest, _, picture, said = box.children
-    before = picture.value
+    level, *_, fewest, _, image, sentence = box.children
+    before = image.value
     level.value = 0.5
-    assert picture.value != before
-    assert said.value.startswith("Helpful-only: complied with")
+    assert image.value != before
+    assert sentence.value.startswith("Helpful-only: complied with")
     fewest.max = 1000
     fewest.value = 1000
-    assert said.value == "No setting has that many prompts."
+    assert sentence.value == "No setting has that many prompts."
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def find_project(start: str | Path = ".") -> Path:
     Raises
     ------
     InputError
-        There is no such folder.
+        No folder upwards has them.
     """
     here = Path(start).resolve()
     for folder in (here, *here.parents):

@@ -57,7 +57,7 @@ class Store:
     def send(self, project: Path, folder: Path) -> None:
         """Copy a folder's new and changed files into the store."""
         for local in sorted((project / folder).rglob("*")):
-            if not local.is_file() or local.suffix == ".lock":
+            if not local.is_file() or local.suffix in (".lock", ".part"):
                 continue
             if self._stored.get(local) != _size_and_time(local):
                 path = f"{self._root}/{local.relative_to(project).as_posix()}"

@@ -165,7 +165,7 @@ def _defaults(project: Path, notebook: str) -> dict[str, Any]:
     """The parameters of a notebook with their defaults, from its parameters cell."""
     path = project / "notebooks" / f"{notebook}.ipynb"
     if not path.exists():
-        raise InputError(f"{path}: there is no such notebook")
+        raise InputError(f"{path}: no such notebook")
     return {
         node.targets[0].id: ast.literal_eval(node.value)
         for node in ast.parse(parameters_cell(path) or "").body

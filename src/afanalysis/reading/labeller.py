@@ -55,7 +55,7 @@ class Labeller(Browser):
         self._next()
 
     def _show(self) -> None:
-        """There is no search here: the order is that of the sample."""
+        """The labeller has no search: the order is that of the sample."""
 
     def _read(self, rollout: str) -> dict[str, Any]:
         transcript = self._transcripts.read(rollout)

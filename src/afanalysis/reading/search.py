@@ -158,7 +158,7 @@ class Transcripts:
         """
         rows = self._rows("FROM rollouts WHERE rollout = ? LIMIT 1", [rollout])
         if not rows:
-            raise InputError(f"there is no rollout {rollout!r}")
+            raise InputError(f"no rollout has the key {rollout!r}")
         same = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in _PAIRED_BY)
         rows += self._rows(
             f"FROM rollouts WHERE {same} AND tier != ? LIMIT 1",
