@@ -16,8 +16,8 @@ setup: $(INSTALLED)  ## create .venv from requirements.lock
 figures: $(INSTALLED)  ## redraw the paper's figures, then run the demo study and draw the same
 	@$(BIN)/afanalysis run
 
-test: $(INSTALLED)  ## fast tests and the notebooks' outputs
-	@$(BIN)/pytest -n auto --dist loadfile tests
+test: $(INSTALLED)  ## fast tests, the docstrings' examples and the notebooks' outputs
+	@$(BIN)/pytest -n auto --dist loadfile --doctest-modules tests src/afanalysis
 	@$(BIN)/pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 slow: $(INSTALLED)  ## long simulations and crash tests

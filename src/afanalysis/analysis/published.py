@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,15 +13,9 @@ from afanalysis.errors import InputError
 from afanalysis.stats.gap_intervals import square_and_add
 from afanalysis.stats.printed import common_denominator, implied_n
 from afanalysis.stats.proportions import check_level, wilson
+from afanalysis.study.paper_tables import TABLES, folder
 
 PAPER = "Greenblatt et al. 2024"
-
-TABLES = {
-    "variations": "greenblatt2024_prompt_variations.csv",
-    "rl": "greenblatt2024_rl.csv",
-    "replication": "greenblatt2024_minimal_replication.csv",
-    "headline": "headline_figures.csv",
-}
 
 _RATES = {
     "af_reasoning": "free",
@@ -52,15 +45,6 @@ _GROUPS = (
     ("how training works", r"RLHF|modification|effects goals|values, goals"),
     ("how to reason", r"strategy|reasoning instructions|latex"),
 )
-
-
-def folder() -> Path:
-    """Where the tables are: in a checkout under data/raw/published, in a wheel beside this file."""
-    here = Path(__file__).resolve().parents[1]
-    for place in (here / "published_tables", here.parents[1] / "data" / "raw" / "published"):
-        if place.is_dir():
-            return place
-    raise InputError(f"{here}: the paper's tables are not installed; install afanalysis again")
 
 
 @cache

@@ -22,7 +22,7 @@ from afanalysis.analysis.scratchpads import stages
 from afanalysis.analysis.verdict_agreement import label_agreement
 from afanalysis.errors import InputError
 from afanalysis.stats.gap_intervals import METHODS
-from afanalysis.study import hashing
+from afanalysis.study import hashing, paper_tables
 from afanalysis.study.folders import LABELS, PAPER, Folders
 from afanalysis.study.labels import read_labels
 from afanalysis.table.source import distinct, opened
@@ -92,7 +92,7 @@ class Gallery:
     def made(self, name: str) -> dict[str, Any]:
         """How a figure is made: inputs with their hashes, parameters, the call that redraws it."""
         if self.paper:
-            inputs = [published.folder() / file for file in published.TABLES.values()]
+            inputs = [paper_tables.folder() / file for file in paper_tables.TABLES.values()]
             shown = {path: f"data/raw/published/{path.name}" for path in inputs}
         else:
             inputs = [self.rollouts]
