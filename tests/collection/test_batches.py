@@ -111,5 +111,5 @@ def test_large_studies_are_cut_by_count_and_by_bytes(monkeypatch):
 
     calls = [Call(f"{i:032x}", {"text": "x" * 100}, {}) for i in range(25)]
     assert [len(chunk) for chunk in batches.chunks(calls, 10)] == [10, 10, 5]
-    monkeypatch.setattr(batches, "MOST_BYTES", 500)
+    monkeypatch.setattr(batches, "MAX_BYTES", 500)
     assert max(len(chunk) for chunk in batches.chunks(calls, 10)) == 4

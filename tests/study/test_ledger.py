@@ -44,7 +44,7 @@ def test_users_can_add_and_correct_prices(tmp_path):
     assert prices.cost("mine", USAGE) == pytest.approx(1.2)
     assert prices.cost("claude-opus-5-5", USAGE) is not None
     own.write_text("models: {mine: {input: cheap, output: 2}}")
-    with pytest.raises(InputError, match=r"prices\.yaml: is no price list"):
+    with pytest.raises(InputError, match=r"prices\.yaml: models.mine.input is 'cheap'"):
         Prices.load(own)
 
 

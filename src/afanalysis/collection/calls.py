@@ -1,4 +1,4 @@
-"""A call, its answer, and how a run of calls ended."""
+"""Calls, their answers, and how a run of calls ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """One thing to ask: its key, the arguments of `messages.create`, and what to store beside."""
+    """One call: its key, the arguments of `messages.create`, and what to store with the answer."""
 
     key: str
     params: dict[str, Any]
@@ -22,7 +22,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for a call, in plain types."""
+    """The answer to a call, in plain types."""
 
     text: str
     thinking: str
@@ -34,11 +34,11 @@ class Answer:
 
     @classmethod
     def from_message(cls, message: Message, attempts: int, latency_s: float) -> Answer:
-        """Reduce the SDK's message to what is kept."""
+        """Reduce an SDK message to what is kept."""
         usage = message.usage
         return cls(
             text="".join(block.text for block in message.content if block.type == "text"),
-            thinking="".join(b.thinking for b in message.content if b.type == "thinking"),
+            thinking="".join(block.thinking for block in message.content if block.type == "thinking"),
             stop_reason=message.stop_reason,
             usage={
                 "input_tokens": usage.input_tokens,
@@ -52,6 +52,7 @@ class Answer:
         )
 
 
+# Makes what is written to the journal for a call and its answer.
 Record = Callable[[Call, Answer], dict[str, Any]]
 
 
@@ -62,14 +63,14 @@ class CallOptions:
     Attributes
     ----------
     concurrency
-        How many may be under way at once; fewer when the API pushes back.
+        How many may be in flight at once; fewer when the API pushes back.
     batch
         Send them through Message Batches, at half the price.
     batch_size
-        Calls per batch. The API takes 100 000; smaller batches come back sooner, and a budget can stop
-        between them.
+        Calls per batch. The API accepts 100 000; smaller batches return sooner, and a budget can stop
+        the run between them.
     poll_seconds
-        How often the API is asked whether a batch has ended.
+        How often to ask the API whether a batch has ended.
     """
 
     concurrency: int = 32
@@ -85,9 +86,9 @@ class CallSummary:
     Attributes
     ----------
     sent, skipped
-        Calls answered now, and calls whose answers were already there.
+        Calls answered in this run, and calls whose answers were already present.
     attempts
-        How often calls were tried.
+        How many times calls were tried.
     failed
         Calls without an answer, each with its reason; the next run makes them again.
     stopped

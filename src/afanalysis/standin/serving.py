@@ -34,7 +34,7 @@ async def serve(standin: StandIn, port: int = 0) -> None:
 def running(
     seed: int = 0, simulation: Simulation | None = None, faults: Faults | None = None
 ) -> Iterator[str]:
-    """Run the stand-in in a process of its own for as long as the block lasts; gives its address."""
+    """Run the stand-in in its own process within the block, which gets its address."""
     options = {
         "seed": seed,
         "simulation": (simulation or Simulation()).model_dump(),
@@ -43,7 +43,7 @@ def running(
     process = subprocess.Popen(
         [sys.executable, "-m", "afanalysis.standin.serving", json.dumps(options)],
         stdout=subprocess.PIPE,
-        stdin=subprocess.PIPE,  # closed when this process ends, however it ends
+        stdin=subprocess.PIPE,  # closes when this process ends, however it ends
         text=True,
     )
     assert process.stdout is not None
