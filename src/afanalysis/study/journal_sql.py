@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 # No record is longer than this many bytes.
-LONGEST_RECORD = 64 << 20
+LONGEST_RECORD = 40 << 20
 
 
 def journal(path: Path, columns: Mapping[str, str]) -> str:

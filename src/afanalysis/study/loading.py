@@ -9,7 +9,7 @@ from afanalysis.errors import InputError
 from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.journal import read_records
 from afanalysis.study.tidying import tidy
-from afanalysis.table.schema import SCHEMA
+from afanalysis.table.schema import ROW_ORDER, SCHEMA
 from afanalysis.table.source import READERS, columns, opened
 
 if TYPE_CHECKING:
@@ -92,9 +92,13 @@ def load(path: str | Path) -> pd.DataFrame:
             table = source.connection.sql("FROM rollouts").df()
     if table.empty:
         raise InputError(f"{path}: is empty; a rollouts table has one row per rollout")
-    return table.astype(
+    table = table.astype(
         {name: dtype for name, dtype in SCHEMA.items() if name in table and name != "valid"}
     )
+    if path.suffix != ".parquet":
+        return table
+    order = [column for column in ROW_ORDER if column in table]
+    return table.sort_values(order, ignore_index=True, kind="stable")
 
 
 def is_tidy(path: Path) -> bool:

@@ -81,7 +81,7 @@ def tidy(folder: str | Path, judge: str | None = None, *, unjudged: bool = False
     """
 
     def query(connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, str]) -> pd.DataFrame:
-        return connection.execute(sql, values).df()
+        return connection.execute(f"{sql} ORDER BY {', '.join(ROW_ORDER)}, rollout", values).df()
 
     table = _run(Path(folder), judge, unjudged, query)
     if table.empty:
@@ -93,6 +93,8 @@ def write_tidy(
     folder: str | Path, path: str | Path, judge: str | None = None, *, unjudged: bool = False
 ) -> Path:
     """Write the tidy table of a raw folder as Parquet, without holding it in memory.
+
+    Its rows are in the order of collection; `afanalysis.load` sorts them.
 
     Parameters
     ----------
@@ -118,7 +120,8 @@ def write_tidy(
     def query(connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, str]) -> int:
         quoted = str(temporary).replace("'", "''")
         copied = connection.execute(
-            f"COPY ({sql}) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)", values
+            f"COPY ({sql}) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)",
+            values,
         )
         return int(copied.fetchall()[0][0])
 
@@ -154,7 +157,6 @@ def _run(folder: Path, judge: str | None, unjudged: bool, query: Any) -> Any:
             f"SELECT {columns} FROM (SELECT *, coalesce(stop_reason, '') = 'refusal' AS by_api "
             f"FROM {_current(connection, folder, rollouts)}) r "
             f"LEFT JOIN ({votes}) v ON v.rollout = r.key LEFT JOIN labels l ON l.rollout = r.key "
-            f"ORDER BY {', '.join(f'r.{column}' for column in ROW_ORDER)}, r.key"
         )
         return query(connection, sql, {"judge": name})
 
