@@ -1,4 +1,4 @@
-"""The errors that are meant for the user's eyes."""
+"""The errors that are meant for the user."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ class InputError(ValueError):
 
     The message is one sentence that names the place, what was found and what would be right. The
     command line prints it and exits with 2; any other exception is a bug and keeps its traceback.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> af.load("none.parquet")
+    Traceback (most recent call last):
+    afanalysis.errors.InputError: none.parquet: no such file or folder
     """
 
 
 class NotebookFailed(Exception):
-    """A notebook met an error that is not about its input; the message names the executed copy."""
+    """A notebook raised an error that is not about its input; the message names the executed copy."""

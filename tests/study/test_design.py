@@ -31,8 +31,8 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
         ("name: x\nsettings: [helpful]", "settings[0] is 'helpful'; use"),
         ("name: x\nsample: 3", "sample is not a field of a study"),
         ("name: x\nsamples: 0", "samples is 0"),
-        ("name: x\nvariations: [none]", "'none' is no variation; use any of: default"),
-        ("name: x\ntiers: [free, free]", "'free' stands twice"),
+        ("name: x\nvariations: [none]", "'none' is not a variation; use any of: default"),
+        ("name: x\ntiers: [free, free]", "'free' is listed twice"),
         ("samples: 3", "name is missing"),
         ("name: [", "is not valid YAML in line"),
         ("", "is not a study"),
@@ -77,7 +77,7 @@ def test_own_lists_and_prompts_are_found_beside_the_study_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("prompt_id,text\na,One\na,Two\n", "prompt_id 'a' stands twice"),
+        ("prompt_id,text\na,One\na,Two\n", "prompt_id 'a' occurs twice"),
         ("id,question\n1,One\n", "must hold the request"),
         ("text\n", "holds no requests"),
         ("prompt_id,text\na,\n", "line 2 has an empty 'text'"),

@@ -156,5 +156,5 @@ def test_a_filled_in_sheet_is_read_and_empty_rows_are_passed_over(rollouts, tmp_
 
 def test_a_broken_sample_file_is_named(tmp_path):
     (tmp_path / "label_sample.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match=r"label_sample\.csv: is no label sample"):
+    with pytest.raises(InputError, match=r"label_sample\.csv: has no column"):
         read_sample(tmp_path)

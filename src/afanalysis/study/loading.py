@@ -101,6 +101,50 @@ def load(path: str | Path) -> pd.DataFrame:
     return table.sort_values(order, ignore_index=True, kind="stable")
 
 
+def example_rollouts() -> pd.DataFrame:
+    """Load a small simulated table, for examples and first steps.
+
+    Returns
+    -------
+    DataFrame
+        200 rows of the tidy table (`source` is "simulated", the texts are placeholders): one model, both
+        settings and tiers, the variations `default` and `no-examples`, 25 prompts with two samples per
+        condition, and hand labels of 80 rollouts.
+
+    Notes
+    -----
+    Collected once, from this study:
+
+    .. code-block:: python
+
+        accuracy = {"free": {"sensitivity": 0.92, "specificity": 0.95},
+                    "paid": {"sensitivity": 0.95, "specificity": 0.98}}
+        study = af.Study(name="example", variations=["default", "no-examples"], samples=2, seed=3,
+                         prompts={"helpful-only": {"first": 13}, "animal-welfare": {"first": 12}},
+                         simulation={"judge_error": accuracy})
+        async with af.connect(study) as endpoint:
+            await af.collect(study, endpoint, raw)
+            await af.judge(study.judge, endpoint, raw)
+        rollouts = af.tidy(raw)
+        af.write_label_sample(raw, af.sample_for_labels(rollouts, 80), rollouts)
+        af.simulate_labels(study, raw)
+        af.save(af.tidy(raw), "src/afanalysis/study/example_rollouts.parquet")
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> rollouts = af.example_rollouts()
+    >>> rollouts.groupby(["setting", "tier"])["complied"].mean().round(2)
+    setting         tier
+    animal-welfare  free    0.62
+                    paid    0.48
+    helpful-only    free    0.25
+                    paid    0.08
+    Name: complied, dtype: Float64
+    """
+    return load(Path(__file__).with_name("example_rollouts.parquet"))
+
+
 def is_tidy(path: Path) -> bool:
     """Whether a file is a tidy table, by its columns; also true of one that `load` will reject."""
     if path.is_dir():
