@@ -48,7 +48,7 @@ def recorded_api():
 
         def do_POST(self):
             asked["paid calls"] += 1
-            self.send_error(500)
+            self.send_error(400)  # not retried
 
         def log_message(self, *_):
             pass

@@ -12,43 +12,28 @@ import asyncio
 import json
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from afanalysis.collection.calls import Answer, Call, CallOptions, CallSummary, Record
+from afanalysis.collection.calls import Answer, Call, Run
 from afanalysis.collection.live import raise_if_fatal, run_live
 from afanalysis.errors import InputError
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.journal import Journal, read_records
-from afanalysis.study.ledger import Budget
-
-if TYPE_CHECKING:
-    import anthropic
 
 # The API accepts 256 MB per batch.
 MAX_BYTES = 200_000_000
 ROUNDS = 3
 
 
-async def run_calls(
-    calls: Iterable[Call],
-    journal: Journal,
-    client: anthropic.AsyncAnthropic,
-    record: Record,
-    options: CallOptions,
-    *,
-    total: int,
-    description: str,
-    budget: Budget | None,
-) -> CallSummary:
-    """Make calls as the options say: live by `run_live`, or through Message Batches."""
-    if options.batch:
-        return await _BatchRunner(journal, client, record, budget, options).run(list(calls))
-    return await run_live(
-        calls, journal, client, record, options, total=total, description=description, budget=budget
-    )
+async def run_calls(run: Run, calls: Iterable[Call], total: int, description: str) -> None:
+    """Make calls as the run's options say: live, or through Message Batches."""
+    if run.options.batch:
+        await _BatchRunner(run).make(list(calls))
+    else:
+        await run_live(run, calls, total, description)
 
 
 @dataclass
@@ -66,7 +51,6 @@ class _Batch:
         return self.id is not None and not self.collected
 
 
-@dataclass
 class _BatchRunner:
     """Sends what the journal does not hold yet, in batches, and writes each answer to it.
 
@@ -74,18 +58,15 @@ class _BatchRunner:
     failed; one that expired or met an error of the API is sent again, `ROUNDS` times in total.
     """
 
-    journal: Journal
-    client: anthropic.AsyncAnthropic
-    record: Record
-    budget: Budget | None
-    options: CallOptions
-    summary: CallSummary = field(default_factory=CallSummary)
-    invalid: set[str] = field(default_factory=set)
+    def __init__(self, run: Run) -> None:
+        self.run, self.summary, self.journal = run, run.summary, run.journal
+        self.api = run.client.messages.batches
+        self.invalid: set[str] = set()
 
-    async def run(self, calls: list[Call]) -> CallSummary:
+    async def make(self, calls: list[Call]) -> None:
         """Make the calls; a batch's results come in any order, so all calls must be in memory."""
         summary = self.summary
-        summary.skipped = sum(call.key in self.journal for call in calls)
+        summary.skipped += sum(call.key in self.journal for call in calls)
         by_key = {call.key: call for call in calls}
         path = self.journal.path
         with Journal(path.with_name(f"{path.stem}.batches.jsonl")) as self._log:
@@ -94,8 +75,8 @@ class _BatchRunner:
             for _ in range(ROUNDS):
                 waiting = {key for batch in batches if batch.open for key in batch.keys}
                 due = (call for call in calls if self._is_due(call, waiting))
-                for chunk in chunks(due, self.options.batch_size):
-                    summary.stopped = self.budget.exhausted if self.budget else None
+                for chunk in chunks(due, self.run.options.batch_size):
+                    summary.stopped = self.run.exhausted()
                     if summary.stopped:
                         break
                     batches.append(await self._send(chunk))
@@ -108,9 +89,8 @@ class _BatchRunner:
             summary.failed += [
                 f"{call.key}: no answer after {ROUNDS} batches"
                 for call in calls
-                if call.key not in self.journal and call.key not in self.invalid
+                if self._is_due(call, set())
             ]
-        return summary
 
     def _is_due(self, call: Call, waiting: set[str]) -> bool:
         return call.key not in self.journal and call.key not in waiting | self.invalid
@@ -132,10 +112,12 @@ class _BatchRunner:
             for call in chunk
         ]
         try:
-            batch = await self.client.messages.batches.create(requests=requests)
+            batch = await self.api.create(requests=requests)
         except Exception as error:
-            raise_if_fatal(error, self.client, first=True)
-            raise InputError(f"{self.client.base_url}: the batch was not accepted ({error})") from error
+            raise_if_fatal(error, self.run.client, first=True)
+            raise InputError(
+                f"{self.run.client.base_url}: the batch was not accepted ({error})"
+            ) from error
         self._note("sent", name=name, batch=batch.id)
         return _Batch(name, keys, datetime.now(UTC), batch.id)
 
@@ -146,7 +128,7 @@ class _BatchRunner:
             return
         known = {batch.id for batch in batches}
         since = min(batch.sent_at for batch in lost) - timedelta(minutes=5)
-        async for listed in self.client.messages.batches.list(limit=100):
+        async for listed in self.api.list(limit=100):
             if listed.created_at < since:
                 break
             if listed.id in known:
@@ -166,30 +148,25 @@ class _BatchRunner:
     async def _first_result(self, batch_id: str) -> str | None:
         """The key of the call whose result comes first."""
         await self._until_ended(batch_id)
-        async for result in await self.client.messages.batches.results(batch_id):
+        async for result in await self.api.results(batch_id):
             return result.custom_id
         return None
 
     async def _until_ended(self, batch_id: str) -> None:
-        while (await self.client.messages.batches.retrieve(batch_id)).processing_status != "ended":
-            await asyncio.sleep(self.options.poll_seconds)
+        while (await self.api.retrieve(batch_id)).processing_status != "ended":
+            await asyncio.sleep(self.run.options.poll_seconds)
 
     async def _collect(self, batch: _Batch, by_key: dict[str, Call]) -> None:
         """Write a batch's answers to the journal."""
         assert batch.id is not None
         await self._until_ended(batch.id)
-        async for row in await self.client.messages.batches.results(batch.id):
+        async for row in await self.api.results(batch.id):
             call = by_key.get(row.custom_id)
             if call is None or call.key in self.journal:
                 continue  # of another version of the study, or written before an interruption
             if row.result.type == "succeeded":
                 answer = Answer.from_message(row.result.message, attempts=1, latency_s=0.0)
-                self.journal.append(call.key, self.record(call, answer) | {"batch": batch.id})
-                self.summary.sent += 1
-                self.summary.attempts += 1
-                if self.budget:
-                    model = call.params["model"]
-                    self.budget.spend.add(self.budget.prices, model, answer.usage, batch=True)
+                self.run.save(call, answer, batch=batch.id)
             elif row.result.type == "errored":
                 error = row.result.error.error
                 if error.type == "invalid_request_error":

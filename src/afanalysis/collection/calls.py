@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from afanalysis.study.journal import Journal
+from afanalysis.study.ledger import Budget
+
 if TYPE_CHECKING:
+    import anthropic
     from anthropic.types import Message
 
 
@@ -50,10 +54,6 @@ class Answer:
             latency_s=round(latency_s, 3),
             finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
-
-
-# Makes what is written to the journal for a call and its answer.
-Record = Callable[[Call, Answer], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,43 @@ class CallSummary:
     failed: list[str] = field(default_factory=list)
     stopped: str | None = None
 
-    def __add__(self, other: CallSummary) -> CallSummary:
-        return CallSummary(
-            self.sent + other.sent,
-            self.skipped + other.skipped,
-            self.attempts + other.attempts,
-            self.failed + other.failed,
-            self.stopped or other.stopped,
-        )
+
+@dataclass
+class Run:
+    """A run of calls.
+
+    Attributes
+    ----------
+    journal
+        An open journal. Calls whose key it holds are skipped.
+    client
+        The SDK's asynchronous client.
+    record
+        Makes what is written for a call and its answer.
+    options
+        How calls are made.
+    budget
+        Stops the run when it is spent.
+    summary
+        How the run has gone so far.
+    """
+
+    journal: Journal
+    client: anthropic.AsyncAnthropic
+    record: Callable[[Call, Answer], dict[str, Any]]
+    options: CallOptions
+    budget: Budget | None
+    summary: CallSummary = field(default_factory=CallSummary)
+
+    def exhausted(self) -> str | None:
+        """Why the budget allows no more calls, or None."""
+        return self.budget.exhausted if self.budget else None
+
+    def save(self, call: Call, answer: Answer, **about: Any) -> None:
+        """Write an answer to the journal and count it; `batch` among the rest names its batch."""
+        self.summary.sent += 1
+        self.summary.attempts += answer.attempts
+        if self.budget:
+            model = call.params["model"]
+            self.budget.spend.add(self.budget.prices, model, answer.usage, batch="batch" in about)
+        self.journal.append(call.key, self.record(call, answer) | about)

@@ -9,10 +9,8 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from afanalysis.collection.calls import Answer, Call, CallOptions, CallSummary, Record
+from afanalysis.collection.calls import Answer, Call, CallSummary, Run
 from afanalysis.errors import InputError
-from afanalysis.study.journal import Journal
-from afanalysis.study.ledger import Budget
 from afanalysis.text import progress
 
 if TYPE_CHECKING:
@@ -70,65 +68,45 @@ class Throttle:
             self.limit = min(float(self.most), self.limit + 1 / self.limit)
 
 
-async def run_live(
-    calls: Iterable[Call],
-    journal: Journal,
-    client: anthropic.AsyncAnthropic,
-    record: Record,
-    options: CallOptions,
-    *,
-    total: int | None = None,
-    description: str = "calls",
-    budget: Budget | None = None,
-) -> CallSummary:
+async def run_live(run: Run, calls: Iterable[Call], total: int, description: str) -> None:
     """Make the calls that the journal does not hold yet, and write each answer to it at once.
+
+    A call that failed is not in the journal, so the next run makes it again. Ctrl-C, or a budget that is
+    spent, ends the run early, with the calls in flight finished and written.
 
     Parameters
     ----------
+    run
+        The run.
     calls
-        The calls; taken one at a time, so a million of them need no memory.
-    journal
-        An open journal. Calls whose key it holds are skipped.
-    client
-        The SDK's asynchronous client.
-    record
-        Makes what is written for a call and its answer.
-    options
-        How calls are made.
+        Taken one at a time, so a million of them need no memory.
     total, description
         The number of calls and what they are, for the progress bar.
-    budget
-        Checked before each call is sent; when it is spent, the run ends with the calls in flight saved.
-
-    Returns
-    -------
-    CallSummary
-        A call that failed is not in the journal, so the next run makes it again. Ctrl-C ends the run
-        early, with the calls in flight finished and written.
 
     Raises
     ------
     InputError
         The endpoint cannot be reached, rejects the key, or rejects the first call.
     """
-    summary = CallSummary()
-    throttle = Throttle(options.concurrency)
+    summary = run.summary
+    throttle = Throttle(run.options.concurrency)
     failures = 0
+    any_answer = False
     fatal: list[InputError] = []
-    client = client.with_options(max_retries=SDK_RETRIES, timeout=CALL_SECONDS)
+    client = run.client.with_options(max_retries=SDK_RETRIES, timeout=CALL_SECONDS)
 
     def pending() -> Iterator[Call]:
         for call in calls:
-            if call.key in journal:
+            if call.key in run.journal:
                 summary.skipped += 1
                 bar.update()
             else:
                 yield call
 
     async def make(call: Call) -> None:
-        nonlocal failures
+        nonlocal failures, any_answer
         for postponed in range(MAX_POSTPONED + 1):
-            first = not summary.sent
+            first = not any_answer
             try:
                 async with throttle.slot():
                     retrying = client.with_options(max_retries=FIRST_RETRIES) if first else client
@@ -148,21 +126,17 @@ async def run_live(
                     return
                 await asyncio.sleep(min(2.0**postponed * 0.5, 30))
             else:
-                failures = 0
+                failures, any_answer = 0, True
                 throttle.answered(pushed_back=answer.attempts > 1, remaining=remaining)
-                summary.sent += 1
-                summary.attempts += answer.attempts
-                if budget:
-                    budget.spend.add(budget.prices, call.params["model"], answer.usage)
-                    bar.set_postfix_str(f"${budget.spend.usd:,.2f}", refresh=False)
-                journal.append(call.key, record(call, answer))
+                run.save(call, answer)
+                if run.budget:
+                    bar.set_postfix_str(f"${run.budget.spend.usd:,.2f}", refresh=False)
                 bar.update()
                 return
 
     async def worker(queue: Iterator[Call]) -> None:
         for call in queue:
-            if budget and not summary.stopped:
-                summary.stopped = budget.exhausted
+            summary.stopped = summary.stopped or run.exhausted()
             if summary.stopped or fatal:
                 return
             try:
@@ -173,14 +147,13 @@ async def run_live(
     with progress.bar(total=total, desc=description, unit="call", leave=False, delay=0.5) as bar:
         queue = pending()
         with graceful_interrupt(summary):
-            summary.stopped = budget.exhausted if budget else None
+            summary.stopped = run.exhausted()
             first_call = None if summary.stopped else next(queue, None)
             if first_call is not None:
                 await make(first_call)  # alone: a problem of every call shows in the first
-                await asyncio.gather(*(worker(queue) for _ in range(options.concurrency)))
+                await asyncio.gather(*(worker(queue) for _ in range(run.options.concurrency)))
     if fatal:
         raise fatal[0]
-    return summary
 
 
 async def _answer(client: anthropic.AsyncAnthropic, call: Call) -> tuple[Answer, int | None]:

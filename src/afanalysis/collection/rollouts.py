@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.collection.batches import run_calls
-from afanalysis.collection.calls import Answer, Call, CallOptions, CallSummary
+from afanalysis.collection.calls import Answer, Call, CallOptions, CallSummary, Run
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.errors import InputError
 from afanalysis.study.begun import as_begun
@@ -72,17 +72,10 @@ async def collect(
         if budget:
             budget.begin(folder)
         before = len(journal.keys)
+        run = Run(journal, endpoint.client, _record, options or CallOptions(), budget)
         try:
-            return await run_calls(
-                _calls(study, endpoint.source),
-                journal,
-                endpoint.client,
-                _record,
-                options or CallOptions(),
-                total=study.size,
-                description="rollouts",
-                budget=budget,
-            )
+            await run_calls(run, _calls(study, endpoint.source), study.size, "rollouts")
+            return run.summary
         finally:
             manifest.close(len(journal.keys) - before, len(journal.keys), budget)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from afanalysis.collection.batches import run_calls
-from afanalysis.collection.calls import Answer, Call, CallOptions, CallSummary
+from afanalysis.collection.calls import Answer, Call, CallOptions, CallSummary, Run
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.errors import InputError
 from afanalysis.study.design import JudgeSettings
@@ -163,32 +163,25 @@ async def judge(
     if endpoint.source == "simulated":
         _require_simulated(folder)
     require_budget(endpoint.source, budget, [settings.model])
-    summary = CallSummary()
     with Journal(folder / JUDGEMENTS) as journal:
         if budget:
             budget.begin(folder)
         prompt = prompt_of(settings.model, folder)
         name = prompt.judge_name(settings.model)
         write_json(folder / JUDGES, read_json(folder / JUDGES) | {name: asdict(prompt)})
+        record = partial(_record, prompt)
+        run = Run(journal, endpoint.client, record, options or CallOptions(), budget)
         only: set[str] | None = None
         total = settings.votes * sum(1 for _ in to_judge(folder, ["key"]))
         for attempt in range(ATTEMPTS):
             if attempt:
                 only = _malformed(folder, name, attempt - 1)
                 total = len(only)
-            if summary.stopped or not total:
+            if run.summary.stopped or not total:
                 break
-            summary += await run_calls(
-                _calls(settings, prompt, folder, attempt, only),
-                journal,
-                endpoint.client,
-                partial(_record, prompt),
-                options or CallOptions(),
-                total=total,
-                description="malformed verdicts" if attempt else "verdicts",
-                budget=budget,
-            )
-    return summary
+            calls = _calls(settings, prompt, folder, attempt, only)
+            await run_calls(run, calls, total, "malformed verdicts" if attempt else "verdicts")
+    return run.summary
 
 
 def _require_simulated(folder: Path) -> None:
