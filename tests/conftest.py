@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import afanalysis as af
 from afanalysis.standin.serving import running
 from afanalysis.standin.state import Faults
 from afanalysis.study.design import Study
@@ -57,23 +58,21 @@ def collected(small_study, standin, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser():
-    """The system's Chromium, driven by playwright, whose event loop must end with the module."""
+    """The system's Chromium, driven by Playwright, whose event loop must end with the module."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
-        pytest.skip("there is no Chromium on this machine (on Debian: apt install chromium)")
+        pytest.skip("this machine has no Chromium (on Debian: apt install chromium)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session")
 def reported(small_study, collected, tmp_path_factory):
     """A project in which the small study was collected, labelled, drawn and reported."""
-    import afanalysis as af
-
     folders = af.Folders(tmp_path_factory.mktemp("project"), small_study.name)
     shutil.copytree(collected, folders.raw)
     rollouts = af.tidy(folders.raw)

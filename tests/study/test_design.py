@@ -2,7 +2,6 @@ import pytest
 
 from afanalysis.errors import InputError
 from afanalysis.study.design import Study
-from afanalysis.study.prompts import read_requests
 
 
 def test_plan_is_the_whole_design_with_unique_stable_keys(small_study):
@@ -53,16 +52,6 @@ def test_a_missing_study_file_is_named(tmp_path):
         Study.from_yaml(tmp_path / "none.yaml")
 
 
-@pytest.mark.parametrize("column", ["goal", "prompt", "text", "forbidden_prompt", "Behavior"])
-def test_request_lists_load_as_other_projects_ship_them(tmp_path, column):
-    path = tmp_path / "list.csv"
-    path.write_text(f"{column},target\nAsk one,x\nAsk two,y\n")
-    requests = read_requests(path)
-    assert [request.text for request in requests] == ["Ask one", "Ask two"]
-    path.write_text(f"{column},target\nAsk two,y\nAsk one,x\n")
-    assert {r.prompt_id for r in read_requests(path)} == {r.prompt_id for r in requests}
-
-
 def test_own_lists_and_prompts_are_found_beside_the_study_file(tmp_path):
     (tmp_path / "mine.csv").write_text("prompt_id,text\na,Ask\n")
     (tmp_path / "system.txt").write_text("Be <good>.")
@@ -72,19 +61,3 @@ def test_own_lists_and_prompts_are_found_beside_the_study_file(tmp_path):
     )
     planned = next(iter(Study.from_yaml(tmp_path / "study.yaml").plan()))
     assert (planned.prompt_id, planned.system) == ("a", "Be <good>.")
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ("prompt_id,text\na,One\na,Two\n", "prompt_id 'a' occurs twice"),
-        ("id,question\n1,One\n", "must hold the request"),
-        ("text\n", "holds no requests"),
-        ("prompt_id,text\na,\n", "line 2 has an empty 'text'"),
-    ],
-)
-def test_a_malformed_request_list_gives_one_sentence(tmp_path, content, sentence):
-    path = tmp_path / "list.csv"
-    path.write_text(content)
-    with pytest.raises(InputError, match=sentence):
-        read_requests(path)

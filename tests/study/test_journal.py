@@ -94,7 +94,9 @@ def test_a_full_disk_loses_nothing_already_written(tmp_path, monkeypatch):
 
     with Journal(path) as journal:
         monkeypatch.setattr(os, "write", full)
-        with pytest.raises(InputError, match=r"No space left on device.*everything written before is safe"):
+        with pytest.raises(
+            InputError, match=r"No space left on device.*everything written before is safe"
+        ):
             journal.append(KEYS[3], {})
         monkeypatch.undo()
     assert [record["key"] for record in read_records(path)] == KEYS[:3]
