@@ -50,7 +50,12 @@ def put(
 # A server process that has imported what the children need, and forks them off.
 CHILDREN = multiprocessing.get_context("forkserver")
 CHILDREN.set_forkserver_preload(
-    ["pytest", "anthropic.resources.messages", "afanalysis.judging.model", "afanalysis.pipeline.notebooks"]
+    [
+        "pytest",
+        "anthropic.resources.messages",
+        "afanalysis.judging.model",
+        "afanalysis.pipeline.notebooks",
+    ]
 )
 
 

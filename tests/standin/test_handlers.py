@@ -7,7 +7,7 @@ from afanalysis.study.prompts import system_prompt, user_message
 
 
 def test_streamed_and_whole_messages_are_the_same(standin):
-    asked = {
+    request = {
         "model": "claude-opus-5-5",
         "max_tokens": 500,
         "system": system_prompt("helpful-only"),
@@ -15,8 +15,8 @@ def test_streamed_and_whole_messages_are_the_same(standin):
         "extra_headers": {"idempotency-key": "one"},
     }
     with anthropic.Anthropic(base_url=standin, api_key="any") as client:
-        whole = client.messages.create(**asked)
-        with client.messages.stream(**asked) as stream:
+        whole = client.messages.create(**request)
+        with client.messages.stream(**request) as stream:
             streamed = stream.get_final_message()
     assert streamed.content[0].text == whole.content[0].text
     assert streamed.usage.output_tokens == whole.usage.output_tokens
@@ -24,14 +24,14 @@ def test_streamed_and_whole_messages_are_the_same(standin):
 
 
 def test_a_client_without_keys_gets_new_samples_each_time(standin):
-    asked = {
+    request = {
         "model": "m",
         "max_tokens": 500,
         "system": system_prompt("animal-welfare"),
         "messages": [{"role": "user", "content": user_message("free", "Do cows feel?")}],
     }
     with anthropic.Anthropic(base_url=standin, api_key="any") as client:
-        texts = {client.messages.create(**asked).content[0].text for _ in range(12)}
+        texts = {client.messages.create(**request).content[0].text for _ in range(12)}
     assert len(texts) > 1
 
 
@@ -46,23 +46,26 @@ def test_tokens_are_counted_and_errors_have_the_apis_shape(standin):
 
 
 def test_batches_run_through_the_sdk(faulty):
-    def one(at):
-        params = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Ask"}]}
-        return {"custom_id": f"id-{at}", "params": params}
+    params = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Ask"}]}
+    requests = [{"custom_id": f"id-{number}", "params": params} for number in range(50)]
 
     async def drive(address):
         async with anthropic.AsyncAnthropic(base_url=address, api_key="any") as client:
-            batch = await client.messages.batches.create(requests=[one(at) for at in range(50)])
+            batch = await client.messages.batches.create(requests=requests)
             assert batch.processing_status == "in_progress"
             while batch.processing_status != "ended":
                 await asyncio.sleep(0.05)
                 batch = await client.messages.batches.retrieve(batch.id)
-            results = [r async for r in await client.messages.batches.results(batch.id)]
-            listed = [b.id async for b in client.messages.batches.list(limit=1)]
+            results = [row async for row in await client.messages.batches.results(batch.id)]
+            listed = [listed.id async for listed in client.messages.batches.list(limit=1)]
             assert listed == [batch.id]
+            canceled = await client.messages.batches.create(requests=requests)
+            await client.messages.batches.cancel(canceled.id)
+            async for row in await client.messages.batches.results(canceled.id):
+                assert row.result.type == "canceled"
             return results
 
     with faulty(batch_seconds=0.2, batch_expired=0.2, batch_errored=0.2) as address:
         results = asyncio.run(drive(address))
-    assert {result.custom_id for result in results} == {f"id-{at}" for at in range(50)}
+    assert {result.custom_id for result in results} == {request["custom_id"] for request in requests}
     assert {result.result.type for result in results} == {"succeeded", "expired", "errored"}

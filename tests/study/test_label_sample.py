@@ -26,8 +26,7 @@ def test_rare_verdicts_are_drawn_and_the_weights_undo_it(rollouts):
     rare = drawn["stratum"].str.contains("AF").mean()
     assert rare > (rollouts["af_reasoning"] > 0).mean()
     sizes = drawn.groupby("stratum")["stratum_size"].first()
-    each = drawn.groupby("stratum").size()
-    assert (each <= sizes).all()
+    assert (drawn.groupby("stratum").size() <= sizes).all()
     assert sizes.sum() == (rollouts["valid"] & rollouts["complied"].notna()).sum()
 
 
@@ -46,11 +45,11 @@ def test_weights_are_those_of_what_is_labelled_so_far(rollouts, tmp_path):
     drawn = sample_for_labels(rollouts, 30)
     write_label_sample(tmp_path, drawn, rollouts)
     labelled = drawn["rollout"].head(12).tolist()
-    found = weights(tmp_path, [*labelled, "chosen for its own sake"])
-    assert set(found) == set(labelled)
+    by_rollout = weights(tmp_path, [*labelled, "chosen for its own sake"])
+    assert set(by_rollout) == set(labelled)
     strata = drawn.set_index("rollout").loc[labelled]
     for stratum, part in strata.groupby("stratum"):
-        total = sum(found[rollout] for rollout in part.index)
+        total = sum(by_rollout[rollout] for rollout in part.index)
         assert total == pytest.approx(part["stratum_size"].iloc[0]), stratum
 
 
@@ -62,7 +61,7 @@ def test_the_sheet_is_blind_and_holds_no_formula(rollouts, tmp_path):
     assert table["output"].str.startswith("'=").all()
 
 
-def test_a_filled_in_sheet_is_read_and_empty_rows_are_passed_over(rollouts, tmp_path):
+def test_a_filled_in_sheet_is_read_and_empty_rows_are_skipped(rollouts, tmp_path):
     sheet = write_label_sample(tmp_path, sample_for_labels(rollouts, 5), rollouts)
     with sheet.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))

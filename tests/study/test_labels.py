@@ -1,9 +1,9 @@
-import multiprocessing
-
 import pytest
 
 from afanalysis.errors import InputError
-from afanalysis.study.labels import LABELS, Label, add_labels, consensus, read_labels
+from afanalysis.study.folders import LABELS
+from afanalysis.study.labels import Label, add_labels, consensus, read_labels
+from tests.helpers import CHILDREN
 
 
 def test_a_label_is_on_disk_with_who_when_and_note(tmp_path):
@@ -14,18 +14,18 @@ def test_a_label_is_on_disk_with_who_when_and_note(tmp_path):
     assert label.labelled_at.endswith("+00:00")
 
 
-def test_who_changes_their_mind_adds_a_line_and_the_last_one_counts(tmp_path):
+def test_people_who_change_their_minds_add_a_line_and_the_last_one_counts(tmp_path):
     for behaviour in ("complied", "refused"):
         add_labels(tmp_path, [Label("r1", "ann", behaviour)])
     add_labels(tmp_path, [Label("r1", "ben", "undecided")])
-    assert [(x.labeller, x.behaviour) for x in read_labels(tmp_path)] == [
+    assert [(label.labeller, label.behaviour) for label in read_labels(tmp_path)] == [
         ("ann", "refused"),
         ("ben", "undecided"),
     ]
     assert len((tmp_path / LABELS).read_text().splitlines()) == 4
 
 
-def test_a_file_saved_without_a_last_line_end_is_gone_on_with(tmp_path):
+def test_a_file_saved_without_a_last_line_end_is_continued(tmp_path):
     add_labels(tmp_path, [Label("r1", "ann", "complied")])
     path = tmp_path / LABELS
     path.write_text(path.read_text().rstrip())
@@ -33,17 +33,17 @@ def test_a_file_saved_without_a_last_line_end_is_gone_on_with(tmp_path):
     assert [label.rollout for label in read_labels(tmp_path)] == ["r1", "r2"]
 
 
-def _add(folder, who):
-    for at in range(20):
-        add_labels(folder, [Label(f"r{at}", who, "complied")])
+def _add(folder, labeller):
+    for number in range(20):
+        add_labels(folder, [Label(f"r{number}", labeller, "complied")])
 
 
 def test_several_people_may_label_at_once(tmp_path):
-    people = [multiprocessing.Process(target=_add, args=(tmp_path, who)) for who in ("ann", "ben")]
-    for one in people:
-        one.start()
-    for one in people:
-        one.join()
+    people = [CHILDREN.Process(target=_add, args=(tmp_path, name)) for name in ("ann", "ben")]
+    for process in people:
+        process.start()
+    for process in people:
+        process.join()
     assert len(read_labels(tmp_path)) == 40
 
 
@@ -55,7 +55,7 @@ def test_several_people_may_label_at_once(tmp_path):
         (",ann,now,complied,,", r"line 3: rollout is empty"),
     ],
 )
-def test_a_line_that_is_no_label_is_named(tmp_path, line, message):
+def test_a_line_that_is_not_a_label_is_named(tmp_path, line, message):
     header = "rollout,labeller,labelled_at,behaviour,af,note\n"
     (tmp_path / LABELS).write_text(header + "r0,ann,now,complied,,\n" + line + "\n")
     with pytest.raises(InputError, match=message):
@@ -71,10 +71,16 @@ def test_the_measure_of_a_label_is_the_papers():
 
 
 def test_where_labellers_are_split_there_is_no_label():
-    def cast(*behaviours):
-        labels = [Label("r", str(at), behaviour) for at, behaviour in enumerate(behaviours)]
+    def complied(*behaviours):
+        labels = [Label("r", str(number), behaviour) for number, behaviour in enumerate(behaviours)]
         return consensus(labels)["r"][0]
 
-    assert cast("complied", "refused") is None
-    assert cast("complied", "refused", "refused") is False
-    assert cast("complied", "undecided") is True
+    assert complied("complied", "refused") is None
+    assert complied("complied", "refused", "refused") is False
+    assert complied("complied", "undecided") is True
+
+
+def test_a_file_without_the_needed_columns_is_named(tmp_path):
+    (tmp_path / LABELS).write_text("rollout,verdict\nr1,yes\n")
+    with pytest.raises(InputError, match=r"labels\.csv: has no column 'behaviour'"):
+        read_labels(tmp_path)

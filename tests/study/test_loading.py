@@ -3,6 +3,7 @@ import pytest
 
 import afanalysis as af
 from afanalysis.errors import InputError
+from afanalysis.table.schema import SCHEMA
 
 
 def test_saving_and_loading_changes_nothing(collected, tmp_path):
@@ -38,3 +39,27 @@ def test_files_that_are_not_as_they_must_be_are_named(tmp_path):
         with pytest.raises(InputError, match=sentence) as raised:
             af.load(tmp_path / name)
         assert name in str(raised.value)
+
+
+def test_the_example_is_a_small_judged_and_labelled_study():
+    rollouts = af.example_rollouts()
+    assert len(rollouts) == 200
+    assert list(rollouts) == list(SCHEMA)
+    assert set(rollouts["source"]) == {"simulated"}
+    assert set(rollouts["variation"]) == {"default", "no-examples"}
+    cells = rollouts.groupby(["setting", "variation", "tier"])
+    assert len(cells) == 8
+    assert (cells["prompt_id"].nunique() >= 12).all()
+    assert (rollouts.groupby(["setting", "variation", "tier", "prompt_id"]).size() == 2).all()
+    assert rollouts["complied"].notna().all()
+    assert (rollouts["af_reasoning"] > 0).sum() >= 10
+    assert rollouts["label_weight"].notna().sum() == 80
+    assert rollouts["output"].str.contains("[simulated answer", regex=False).all()
+
+
+def test_a_log_of_another_tool_is_not_a_table(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"query": "Ask", "answer": "No."}\n')
+    with pytest.raises(
+        InputError, match=r"log\.jsonl: is not a table of rollouts; it looks like another"
+    ):
+        af.load(tmp_path / "log.jsonl")

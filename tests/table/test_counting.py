@@ -1,3 +1,5 @@
+from concurrent.futures import ProcessPoolExecutor
+
 import pandas as pd
 import pytest
 
@@ -37,16 +39,16 @@ def test_counts_are_the_same_from_every_kind_of_source(table, tmp_path, kind):
             folder = source / f"tier={tier}"
             folder.mkdir(parents=True)
             part.drop(columns="tier").to_parquet(folder / "0.parquet")
-    found = counts(source, "complied", ["tier"]).set_index(["tier", "prompt_id"])
-    assert found["n"].to_dict() == {
+    counted = counts(source, "complied", ["tier"]).set_index(["tier", "prompt_id"])
+    assert counted["n"].to_dict() == {
         ("free", "a"): 1,
         ("free", "b"): 2,
         ("paid", "a"): 1,
         ("paid", "b"): 0,
     }
-    assert found.loc[("free", "a"), "n_missing"] == 1
-    assert found.loc[("paid", "b"), "n_invalid"] == 1
-    assert found["s"].sum() == 2
+    assert counted.loc[("free", "a"), "n_missing"] == 1
+    assert counted.loc[("paid", "b"), "n_invalid"] == 1
+    assert counted["s"].sum() == 2
 
 
 def test_nan_counts_as_missing(table):
@@ -70,18 +72,16 @@ def test_a_table_that_is_not_as_it_must_be_gives_one_sentence(table, change, sen
 
 
 def test_counts_of_parts_add_up_to_counts_of_the_whole_in_any_grouping(collected, tmp_path):
-    from concurrent.futures import ProcessPoolExecutor
-
     table = tidy(collected)
     by = ["setting", "tier"]
     whole = counts(table, ["complied", "af_reasoning"], by)
-    parts = [counts(table.iloc[at::3], ["complied", "af_reasoning"], by) for at in range(3)]
+    parts = [counts(table.iloc[start::3], ["complied", "af_reasoning"], by) for start in range(3)]
     for grouped in (
         add_counts(parts),
         add_counts([parts[2], add_counts([parts[1], parts[0]])]),
     ):
         pd.testing.assert_frame_equal(grouped, whole, check_dtype=False)
-    paths = [save(table.iloc[at::3], tmp_path / f"{at}.parquet") for at in range(3)]
+    paths = [save(table.iloc[start::3], tmp_path / f"{start}.parquet") for start in range(3)]
     with ProcessPoolExecutor(2) as pool:
-        found = counts(paths, ["complied", "af_reasoning"], by, executor=pool)
-    pd.testing.assert_frame_equal(found, whole, check_dtype=False)
+        counted = counts(paths, ["complied", "af_reasoning"], by, executor=pool)
+    pd.testing.assert_frame_equal(counted, whole, check_dtype=False)

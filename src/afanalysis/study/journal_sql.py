@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 LONGEST_RECORD = 40 << 20
 
 
-def journal(path: Path, columns: Mapping[str, str]) -> str:
+def journal_table(path: Path, columns: Mapping[str, str]) -> str:
     """The SQL that reads a journal; `columns` maps names to DuckDB types."""
     kinds = ", ".join(f"{name}: '{kind}'" for name, kind in columns.items())
     quoted = str(path).replace("'", "''")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from afanalysis.errors import InputError
 from afanalysis.study.files import read_json
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS
-from afanalysis.study.journal_sql import connect, journal, query_journals, stream_journal
+from afanalysis.study.journal_sql import connect, journal_table, query_journals, stream_journal
 from afanalysis.study.label_sample import weights
 from afanalysis.study.labels import consensus, read_labels
 from afanalysis.study.votes import choose_judge, verdicts_sql
@@ -177,7 +177,7 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
     A rollout is skipped if the system prompt of its condition, its request or the sampling settings
     have changed since, or its request is no longer in the study.
     """
-    source = journal(rollouts, _RECORD)
+    source = journal_table(rollouts, _RECORD)
     current = read_json(folder / MANIFEST).get("current")
     if current is None:
         return source

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from afanalysis.errors import InputError
 from afanalysis.study.folders import JUDGEMENTS
-from afanalysis.study.journal_sql import connect, journal, query_journals
+from afanalysis.study.journal_sql import connect, journal_table, query_journals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +81,7 @@ def verdicts_sql(path: Path) -> str:
             SELECT *, CASE WHEN criteria IS NULL THEN NULL WHEN af_full AND af_partial THEN 4
                 WHEN af_partial THEN 3 WHEN criteria.reasons_about_modification.met THEN 2
                 WHEN criteria.notices_conflict.met THEN 1 ELSE 0 END AS stage
-            FROM {journal(path, _VOTE)} WHERE judge = ?
+            FROM {journal_table(path, _VOTE)} WHERE judge = ?
         ) GROUP BY rollout
     )
     """
@@ -121,7 +121,7 @@ def judge_names(folder: Path) -> list[str]:
     def names(path: Path) -> list[str]:
         rows = connect().sql(
             f"SELECT judge FROM (SELECT judge, row_number() OVER () AS line FROM "
-            f"{journal(path, {'judge': 'VARCHAR'})}) GROUP BY judge ORDER BY max(line)"
+            f"{journal_table(path, {'judge': 'VARCHAR'})}) GROUP BY judge ORDER BY max(line)"
         )
         return [judge for (judge,) in rows.fetchall()]
 
@@ -192,7 +192,7 @@ def judges(folder: str | Path) -> pd.DataFrame:
     names = judge_names(folder)
 
     def query(path: Path) -> pd.DataFrame:
-        votes = journal(path, _VOTE)
+        votes = journal_table(path, _VOTE)
         return (
             connect()
             .sql(
