@@ -10,6 +10,7 @@ from afanalysis.errors import InputError
 from afanalysis.judging.model import ATTEMPTS, SHIPPED, _fenced, judge, verdict_form
 from afanalysis.standin.serving import running
 from afanalysis.study.design import JudgeSettings
+from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Budget
 from afanalysis.study.votes import verdicts
@@ -92,7 +93,7 @@ def test_each_setting_has_its_own_words():
         ("helpful-only", ["complied", "refused"]),
         ("animal-welfare", ["dismisses", "supports"]),
     ):
-        schema = verdict_form(SHIPPED.behaviours[setting]).model_json_schema()
+        schema = verdict_form(*SHIPPED.behaviours[setting]).model_json_schema()
         assert schema["properties"]["behaviour"]["enum"] == words
 
 
@@ -114,3 +115,10 @@ def test_judging_counts_against_the_same_budget(small_study, standin, tmp_path):
     summary = asyncio.run(run())
     assert summary.sent == 0
     assert "is spent" in summary.stopped
+
+
+def test_what_is_sent_to_the_judge_is_known_to_the_letter():
+    """A change of the texts or the form is a new judge: change the name here with them."""
+    assert SHIPPED.judge_name("m") == "m@c5222294"
+    schemas = [verdict_form(*words).model_json_schema() for words in SHIPPED.behaviours.values()]
+    assert text_hash(json.dumps(schemas)) == "27d905e19b46cefd"

@@ -82,9 +82,8 @@ async def forecast(study: Study, folder: Path, prices: Prices, endpoint: Endpoin
         request_tokens = len(planned.request) / CHARACTERS_PER_TOKEN
         condition = (planned.model, planned.setting, planned.variation, planned.tier)
         if condition not in overheads:
-            tokens: float | None = None
-            if counting:
-                tokens = await _count(request_of(planned, study), counting)
+            request = request_of(planned, study)
+            tokens: float | None = await _count(request, counting) if counting else None
             if tokens is None:
                 counting = None
                 tokens = (len(planned.system) + len(planned.user)) / CHARACTERS_PER_TOKEN
@@ -93,14 +92,11 @@ async def forecast(study: Study, folder: Path, prices: Prices, endpoint: Endpoin
         inputs[planned.model] += round(overheads[condition] + request_tokens)
 
     def price(output: int, batch: bool = False) -> float | None:
-        total = 0.0
-        for model, count in calls.items():
-            usage = {"input_tokens": inputs[model], "output_tokens": output * count}
-            cost = prices.cost(model, usage, batch=batch)
-            if cost is None:
-                return None
-            total += cost
-        return total
+        costs = [
+            prices.cost(model, {"input_tokens": inputs[model], "output_tokens": output * n}, batch=batch)
+            for model, n in calls.items()
+        ]
+        return None if None in costs else sum((cost for cost in costs if cost is not None), 0.0)
 
     return Forecast(
         calls=calls.total(),

@@ -16,7 +16,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tornado.web import Application, HTTPError, RequestHandler
+from tornado.web import Application, Finish, HTTPError, RequestHandler
 
 from afanalysis.standin.state import FAULT, Batch, Faults, StandIn, count_tokens, text_of
 
@@ -93,24 +93,18 @@ class Messages(_Handler):
         standin.asked["messages"] += 1
         if faults.latency:
             await asyncio.sleep(faults.latency)
-        if self._dropped(faults):
-            return
+        self._strike(faults)
         body = self.message_body()
         draw = standin.draw_for(body, self.request.headers.get("idempotency-key"))
         message = standin.message(body, draw)
         standin.asked["answered"] += 1
         if body.get("stream"):
             self._stream(message)
-        elif faults.truncated and standin.chance.random() < faults.truncated:
-            whole = json.dumps(message).encode()
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(whole)}"
-            self.request.connection.stream.write(head.encode() + b"\r\n\r\n" + whole[: len(whole) // 2])
-            self._drop()
         else:
             self.reply(message)
 
-    def _dropped(self, faults: Faults) -> bool:
-        """Whether a fault has closed the connection; other faults are raised."""
+    def _strike(self, faults: Faults) -> None:
+        """Fail as often as the faults demand."""
         chance = self.standin.chance.random()
         key = self.request.headers.get("idempotency-key", "")
         # a client that has waited as long as a 429 demanded is let in
@@ -123,18 +117,14 @@ class Messages(_Handler):
         ):
             if chance < share:
                 self.standin.asked[f"fault {status or 'dropped'}"] += 1
-                if not status:
-                    self._drop()
-                    return True
                 if status == 429:
                     self.standin.let_in_at[key] = time.monotonic() + faults.retry_after
-                raise ApiError(status, FAULT)
+                if status:
+                    raise ApiError(status, FAULT)
+                self.request.connection.stream.close()
+                self._finished = True
+                raise Finish
             chance -= share
-        return False
-
-    def _drop(self) -> None:
-        self.request.connection.stream.close()
-        self._finished = True
 
     def _stream(self, message: dict[str, Any]) -> None:
         def event(name: str, **content: Any) -> None:

@@ -35,11 +35,7 @@ def running(
     seed: int = 0, simulation: Simulation | None = None, faults: Faults | None = None
 ) -> Iterator[str]:
     """Run the stand-in in its own process within the block, which gets its address."""
-    options = {
-        "seed": seed,
-        "simulation": (simulation or Simulation()).model_dump(),
-        "faults": (faults or Faults()).model_dump(),
-    }
+    options = [seed, (simulation or Simulation()).model_dump(), (faults or Faults()).model_dump()]
     process = subprocess.Popen(
         [sys.executable, "-m", "afanalysis.standin.serving", json.dumps(options)],
         stdout=subprocess.PIPE,
@@ -64,9 +60,8 @@ async def _until_orphaned(standin: StandIn) -> None:
 
 
 def _main() -> None:
-    options = json.loads(sys.argv[1])
-    standin = StandIn(options["seed"], Simulation(**options["simulation"]), Faults(**options["faults"]))
-    asyncio.run(_until_orphaned(standin))
+    seed, simulation, faults = json.loads(sys.argv[1])
+    asyncio.run(_until_orphaned(StandIn(seed, Simulation(**simulation), Faults(**faults))))
 
 
 if __name__ == "__main__":

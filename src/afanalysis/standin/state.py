@@ -34,8 +34,6 @@ class Faults(BaseModel):
         Proportions of requests that get a 429, 500 or 529, or whose connection is closed.
     retry_after
         Seconds in the retry-after header of a 429.
-    truncated
-        Proportion of bodies that are cut in the middle.
     malformed
         Proportion of verdicts that are not JSON.
     batch_seconds
@@ -53,7 +51,6 @@ class Faults(BaseModel):
     server_error: float = Field(0.0, ge=0, le=1)
     overloaded: float = Field(0.0, ge=0, le=1)
     dropped: float = Field(0.0, ge=0, le=1)
-    truncated: float = Field(0.0, ge=0, le=1)
     malformed: float = Field(0.0, ge=0, le=1)
     batch_seconds: float = Field(0.0, ge=0)
     batch_expired: float = Field(0.0, ge=0, le=1)

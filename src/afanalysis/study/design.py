@@ -243,6 +243,14 @@ class Study(_Part):
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{file}: cannot be read as UTF-8 text ({error})") from error
 
+    def systems(self) -> dict[tuple[Setting, str], str]:
+        """The system prompt of each (setting, variation)."""
+        return {
+            (setting, variation): self.system_prompt(setting, variation)
+            for setting in self.settings
+            for variation in self.variations
+        }
+
     def user_message(self, tier: str, request: str, variation: str) -> str:
         """The user message: the tag that names the tier, then the request."""
         form = self._kept.messages.get(variation, {}).get(tier)
@@ -261,11 +269,7 @@ class Study(_Part):
 
         Samples vary slowest, so a run that stops early leaves a thinner study, not half of one.
         """
-        systems = {
-            (setting, variation): self.system_prompt(setting, variation)
-            for setting in self.settings
-            for variation in self.variations
-        }
+        systems = self.systems()
         requests = {setting: self.requests(setting) for setting in self.settings}
         sampling = self.sampling.model_dump(exclude_none=True)
         for sample in range(self.samples):

@@ -52,12 +52,7 @@ class Manifest:
                 f"{folder}: holds the study {before['study']['name']!r}, not {study.name!r}; give each "
                 "study its own folder"
             )
-        systems = {
-            text_hash(text): text
-            for setting in study.settings
-            for variation in study.variations
-            for text in [study.system_prompt(setting, variation)]
-        }
+        systems = {text_hash(text): text for text in study.systems().values()}
         write_json(folder / PROMPTS, read_json(folder / PROMPTS) | systems)
         run = {"started": _now(), "ended": None, "endpoint": address, "versions": versions()}
         content = {
@@ -102,11 +97,7 @@ def _current(study: Study) -> dict[str, Any]:
     """The hashes of what the study sends now; only rollouts that were sent the same are analysed."""
     return {
         "sampling": sampling_hash(study),
-        "systems": {
-            f"{setting} {variation}": text_hash(study.system_prompt(setting, variation))
-            for setting in study.settings
-            for variation in study.variations
-        },
+        "systems": {" ".join(place): text_hash(text) for place, text in study.systems().items()},
         "requests": {
             setting: {request.prompt_id: text_hash(request.text) for request in study.requests(setting)}
             for setting in study.settings

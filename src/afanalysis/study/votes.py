@@ -260,9 +260,7 @@ def compare_judges(
     )
     columns = [f"{outcome}_{side}" for outcome in OUTCOMES for side in ("first", "second")]
     table = both[["rollout", *columns]].sort_values("rollout", ignore_index=True)
-    filled = table[columns].astype("Int8").fillna(-1)
-    table["differs"] = False
-    for outcome in OUTCOMES:
-        table["differs"] |= (filled[f"{outcome}_first"] != filled[f"{outcome}_second"]).astype(bool)
+    filled = table[columns].astype("Int8").fillna(-1).to_numpy(int)
+    table["differs"] = (filled[:, ::2] != filled[:, 1::2]).any(axis=1)
     table.attrs = {"first": name, "second": other}
     return table
