@@ -48,7 +48,7 @@ def test_counts_are_the_same_from_every_kind_of_source(table, tmp_path, kind):
     }
     assert counted.loc[("free", "a"), "n_missing"] == 1
     assert counted.loc[("paid", "b"), "n_invalid"] == 1
-    assert counted["s"].sum() == 2
+    assert counted["s"].tolist() == [1, 1, 0, 0]
 
 
 def test_nan_counts_as_missing(table):
@@ -85,3 +85,9 @@ def test_counts_of_parts_add_up_to_counts_of_the_whole_in_any_grouping(collected
     with ProcessPoolExecutor(2) as pool:
         counted = counts(paths, ["complied", "af_reasoning"], by, executor=pool)
     pd.testing.assert_frame_equal(counted, whole, check_dtype=False)
+
+
+def test_a_prompt_whose_outcomes_are_all_missing_counts_none(table):
+    table = table.drop(columns="valid").assign(complied=pd.array([pd.NA] * 6, dtype="boolean"))
+    counted = counts(table, "complied", [])
+    assert counted[["n", "s", "n_missing"]].to_numpy().tolist() == [[0, 0, 3], [0, 0, 3]]

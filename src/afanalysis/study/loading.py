@@ -80,7 +80,7 @@ def load(path: str | Path) -> pd.DataFrame:
         return tidy(path)
     if not is_tidy(path):
         raise InputError(
-            f"{path}: is not a table of rollouts; it looks like another tool's log. Read it with "
+            f"{path}: is not a table of rollouts, but looks like another tool's log; read it with "
             "afanalysis.read_logs, or make a study of it with `afanalysis import`"
         )
     if path.suffix in (".jsonl", ".ndjson"):

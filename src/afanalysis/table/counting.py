@@ -174,5 +174,5 @@ def _sums(source: Source, outcomes: Sequence[str], some_invalid: bool) -> Iterat
         value = f"nullif(\"{name}\", 'nan'::{kind})" if kind in ("DOUBLE", "FLOAT") else f'"{name}"'
         if some_invalid:
             value = f"CASE WHEN valid IS NOT FALSE THEN {value} END"
-        total = f"count_if({value})" if kind == "BOOLEAN" else f"coalesce(sum({value}), 0)"
-        yield value, f"{total}::DOUBLE"
+        total = f"count_if({value})" if kind == "BOOLEAN" else f"sum({value})"
+        yield value, f"coalesce({total}, 0)::DOUBLE"
