@@ -16,7 +16,7 @@ SIMULATED_LABELLERS = ("simulated-ann", "simulated-ben")
 
 
 def simulate_labels(study: Study, folder: Path) -> int:
-    """Label a drawn sample as two simulated people would, if the study itself is simulated.
+    r"""Label a drawn sample as two simulated people would, if the study itself is simulated.
 
     Parameters
     ----------
@@ -37,8 +37,17 @@ def simulate_labels(study: Study, folder: Path) -> int:
 
     Examples
     --------
+    >>> import json, tempfile
+    >>> from pathlib import Path
     >>> import afanalysis as af
-    >>> af.simulate_labels(study, folders.raw)  # doctest: +SKIP
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rollout = {"key": "r1", "source": "simulated", "scratchpad": "", "output": "tier: complied"}
+    >>> _ = (folder / "rollouts.jsonl").write_text(json.dumps(rollout) + "\n")
+    >>> _ = (folder / "label_sample.csv").write_text("rollout,stratum,stratum_size\nr1,all,1\n")
+    >>> af.simulate_labels(af.Study(name="small"), folder)
+    2
+    >>> {label.behaviour for label in af.read_labels(folder)}
+    {'complied'}
     """
     drawn = read_sample(folder)
     present = {(label.rollout, label.labeller) for label in read_labels(folder)}

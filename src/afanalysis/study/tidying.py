@@ -49,7 +49,7 @@ _MADE = {
 
 
 def tidy(folder: str | Path, judge: str | None = None, *, unjudged: bool = False) -> pd.DataFrame:
-    """Make the tidy table of a study's raw folder: rollouts with their verdicts and hand labels.
+    r"""Make the tidy table of a study's raw folder: rollouts with their verdicts and hand labels.
 
     A rollout without a verdict, with an undecided one, or not in the requested form has missing
     outcomes; none is guessed. An answer that the API itself refused counts as refused. Rollouts of an
@@ -76,8 +76,15 @@ def tidy(folder: str | Path, judge: str | None = None, *, unjudged: bool = False
 
     Examples
     --------
+    >>> import json, tempfile
+    >>> from pathlib import Path
     >>> import afanalysis as af
-    >>> rollouts = af.tidy("data/raw/demo")  # doctest: +SKIP
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rollout = {"key": "0", "tier": "free", "prompt_id": "p1", "sample": 0, "valid": True}
+    >>> _ = (folder / "rollouts.jsonl").write_text(json.dumps(rollout) + "\n")
+    >>> af.tidy(folder, unjudged=True)[["tier", "prompt_id", "sample", "complied"]]
+       tier prompt_id  sample  complied
+    0  free        p1       0      <NA>
     """
 
     def query(connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, str]) -> pd.DataFrame:
@@ -92,7 +99,7 @@ def tidy(folder: str | Path, judge: str | None = None, *, unjudged: bool = False
 def write_tidy(
     folder: str | Path, path: str | Path, judge: str | None = None, *, unjudged: bool = False
 ) -> Path:
-    """Write the tidy table of a raw folder as Parquet, without holding it in memory.
+    r"""Write the tidy table of a raw folder as Parquet, without holding it in memory.
 
     Its rows are in the order of collection; `afanalysis.load` sorts them.
 
@@ -110,8 +117,14 @@ def write_tidy(
 
     Examples
     --------
+    >>> import json, tempfile
+    >>> from pathlib import Path
     >>> import afanalysis as af
-    >>> af.write_tidy("data/raw/demo", "rollouts.parquet")  # doctest: +SKIP
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rollout = {"key": "0", "tier": "free", "prompt_id": "p1", "sample": 0, "valid": True}
+    >>> _ = (folder / "rollouts.jsonl").write_text(json.dumps(rollout) + "\n")
+    >>> af.write_tidy(folder, folder / "rollouts.parquet", unjudged=True).name
+    'rollouts.parquet'
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
