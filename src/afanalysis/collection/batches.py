@@ -93,7 +93,8 @@ class _BatchRunner:
             ]
 
     def _is_due(self, call: Call, waiting: set[str]) -> bool:
-        return call.key not in self.journal and call.key not in waiting | self.invalid
+        key = call.key
+        return not (key in self.journal or key in waiting or key in self.invalid)
 
     def _note(self, what: str, **content: Any) -> None:
         moment = datetime.now(UTC).isoformat()
@@ -101,16 +102,10 @@ class _BatchRunner:
         self._log.sync()
 
     async def _send(self, chunk: list[Call]) -> _Batch:
-        from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
-        from anthropic.types.messages.batch_create_params import Request
-
         keys = [call.key for call in chunk]
         name = stable_key([keys, time.time_ns()])
         self._note("sending", name=name, keys=keys)
-        requests = [
-            Request(custom_id=call.key, params=MessageCreateParamsNonStreaming(**_body(call)))  # type: ignore[typeddict-item]
-            for call in chunk
-        ]
+        requests: Any = [{"custom_id": call.key, "params": _body(call)} for call in chunk]
         try:
             batch = await self.api.create(requests=requests)
         except Exception as error:
