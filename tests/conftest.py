@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-import afanalysis as af
 from afanalysis.standin.serving import running
 from afanalysis.standin.state import Faults
 from afanalysis.study.design import Study
 from afanalysis.study.label_sample import sample_for_labels, write_label_sample
 from tests.helpers import PROJECT, put
+
+collect_ignore = ["fixtures"]  # its script runs against an old version of the package
 
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
@@ -71,14 +72,26 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def reported(small_study, collected, tmp_path_factory):
-    """A project in which the small study was collected, labelled, drawn and reported."""
+def labelled(small_study, collected, tmp_path_factory):
+    """A project in which the small study was collected, judged, labelled and tidied."""
+    import afanalysis as af
+
     folders = af.Folders(tmp_path_factory.mktemp("project"), small_study.name)
     shutil.copytree(collected, folders.raw)
     rollouts = af.tidy(folders.raw)
     write_label_sample(folders.raw, sample_for_labels(rollouts, 60), rollouts)
     af.simulate_labels(small_study, folders.raw)
-    af.save(af.tidy(folders.raw), folders.processed / "rollouts.parquet")
+    af.save(af.tidy(folders.raw), folders.table)
+    return folders
+
+
+@pytest.fixture(scope="session")
+def reported(labelled, small_study, tmp_path_factory):
+    """The same project, drawn and reported."""
+    import afanalysis as af
+
+    folders = af.Folders(tmp_path_factory.mktemp("project"), small_study.name)
+    shutil.copytree(labelled.project / "data", folders.project / "data")
     rates = af.rates(folders.processed / "rollouts.parquet", "complied")
     rates.to_csv(folders.processed / "rates.csv", index=False)
     gallery = af.Gallery(small_study.name, folders.project)

@@ -1,13 +1,13 @@
-"""The errors that are meant for the user."""
+"""The errors that users see."""
 
 from __future__ import annotations
 
 
 class InputError(ValueError):
-    """Something outside the package is not as it must be: a file, a field, an endpoint, a folder.
+    """Something outside the package is wrong: a file, a field, an endpoint, a folder.
 
-    The message is one sentence that names the place, what was found and what would be right. The
-    command line prints it and exits with 2; any other exception is a bug and keeps its traceback.
+    The message is one sentence that names the place, what was found and what would be right. The command
+    line prints it and exits with 2; any other exception is a bug and keeps its traceback.
 
     Examples
     --------
@@ -19,4 +19,4 @@ class InputError(ValueError):
 
 
 class NotebookFailed(Exception):
-    """A notebook raised an error that is not about its input; the message names the executed copy."""
+    """A notebook failed, and not because of its input; the message names the executed copy."""
