@@ -60,6 +60,6 @@ def test_the_example_is_a_small_judged_and_labelled_study():
 def test_a_log_of_another_tool_is_not_a_table(tmp_path):
     (tmp_path / "log.jsonl").write_text('{"query": "Ask", "answer": "No."}\n')
     with pytest.raises(
-        InputError, match=r"log\.jsonl: is not a table of rollouts; it looks like another"
+        InputError, match=r"log\.jsonl: is not a table of rollouts, but looks like another"
     ):
         af.load(tmp_path / "log.jsonl")

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from afanalysis.collection.calls import Answer, Call, Run
+from afanalysis.collection.calls import Answer, Call, CallRun
 from afanalysis.collection.live import raise_if_fatal, run_live
 from afanalysis.errors import InputError
 from afanalysis.study.hashing import stable_key
@@ -28,7 +28,7 @@ MAX_BYTES = 200_000_000
 ROUNDS = 3
 
 
-async def run_calls(run: Run, calls: Iterable[Call], total: int, description: str) -> None:
+async def run_calls(run: CallRun, calls: Iterable[Call], total: int, description: str) -> None:
     """Make calls as the run's options say: live, or through Message Batches."""
     if run.options.batch:
         await _BatchRunner(run).make(list(calls))
@@ -58,7 +58,7 @@ class _BatchRunner:
     failed; one that expired or met an error of the API is sent again, `ROUNDS` times in total.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: CallRun) -> None:
         self.run, self.summary, self.journal = run, run.summary, run.journal
         self.api = run.client.messages.batches
         self.invalid: set[str] = set()

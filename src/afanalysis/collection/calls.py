@@ -103,7 +103,7 @@ class CallSummary:
 
 
 @dataclass
-class Run:
+class CallRun:
     """A run of calls.
 
     Attributes

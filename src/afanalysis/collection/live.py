@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from afanalysis.collection.calls import Answer, Call, CallSummary, Run
+from afanalysis.collection.calls import Answer, Call, CallRun, CallSummary
 from afanalysis.errors import InputError
 from afanalysis.text import progress
 
@@ -68,7 +68,7 @@ class Throttle:
             self.limit = min(float(self.most), self.limit + 1 / self.limit)
 
 
-async def run_live(run: Run, calls: Iterable[Call], total: int, description: str) -> None:
+async def run_live(run: CallRun, calls: Iterable[Call], total: int, description: str) -> None:
     """Make the calls that the journal does not hold yet, and write each answer to it at once.
 
     A call that failed is not in the journal, so the next run makes it again. Ctrl-C, or a budget that is

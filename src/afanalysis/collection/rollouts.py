@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.collection.batches import run_calls
-from afanalysis.collection.calls import Answer, Call, CallOptions, CallSummary, Run
+from afanalysis.collection.calls import Answer, Call, CallOptions, CallRun, CallSummary
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.errors import InputError
 from afanalysis.study.begun import as_begun
@@ -72,7 +72,7 @@ async def collect(
         if budget:
             budget.begin(folder)
         before = len(journal.keys)
-        run = Run(journal, endpoint.client, _record, options or CallOptions(), budget)
+        run = CallRun(journal, endpoint.client, _record, options or CallOptions(), budget)
         try:
             await run_calls(run, _calls(study, endpoint.source), study.size, "rollouts")
             return run.summary

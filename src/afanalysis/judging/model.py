@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from afanalysis.collection.batches import run_calls
-from afanalysis.collection.calls import Answer, Call, CallOptions, CallSummary, Run
+from afanalysis.collection.calls import Answer, Call, CallOptions, CallRun, CallSummary
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.errors import InputError
 from afanalysis.study.design import JudgeSettings
@@ -150,7 +150,7 @@ async def judge(
         name = prompt.judge_name(settings.model)
         write_json(folder / JUDGES, read_json(folder / JUDGES) | {name: asdict(prompt)})
         record = partial(_record, prompt)
-        run = Run(journal, endpoint.client, record, options or CallOptions(), budget)
+        run = CallRun(journal, endpoint.client, record, options or CallOptions(), budget)
         only: set[str] | None = None
         total = settings.votes * sum(1 for _ in to_judge(folder, ["key"]))
         for attempt in range(ATTEMPTS):
