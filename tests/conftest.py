@@ -59,16 +59,16 @@ def collected(small_study, standin, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser():
-    """The system's Chromium, driven by playwright, whose event loop must end with the module."""
+    """The system's Chromium, driven by Playwright, whose event loop must end with the module."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
-        pytest.skip("there is no Chromium on this machine (on Debian: apt install chromium)")
+        pytest.skip("this machine has no Chromium (on Debian: apt install chromium)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session")

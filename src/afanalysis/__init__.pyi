@@ -38,6 +38,7 @@ from .study.label_sample import sample_for_labels as sample_for_labels
 from .study.label_sample import write_label_sample as write_label_sample
 from .study.labels import read_labels as read_labels
 from .study.ledger import Budget as Budget
+from .study.loading import example_rollouts as example_rollouts
 from .study.loading import load as load
 from .study.loading import save as save
 from .study.tidying import tidy as tidy

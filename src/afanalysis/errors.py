@@ -8,6 +8,13 @@ class InputError(ValueError):
 
     The message is one sentence that names the place, what was found and what would be right. The command
     line prints it and exits with 2; any other exception is a bug and keeps its traceback.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> af.load("none.parquet")
+    Traceback (most recent call last):
+    afanalysis.errors.InputError: none.parquet: no such file or folder
     """
 
 
