@@ -18,9 +18,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from afanalysis.study.files import write_json
 from afanalysis.study.folders import Folders
 from afanalysis.study.hashing import file_hash, text_hash
-from afanalysis.study.journal import write_json
 
 PACKAGE = "afanalysis"
 _ROOT = Path(__file__).resolve().parents[1]

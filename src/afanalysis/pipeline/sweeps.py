@@ -28,6 +28,7 @@ from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
 from afanalysis.pipeline.store import RunBundle
 from afanalysis.study.design import Study, first_problem
+from afanalysis.study.files import read_yaml
 from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE, Folders
 from afanalysis.text.wording import interval, percent
 
@@ -63,17 +64,8 @@ class Sweep(BaseModel):
         InputError
             The file is missing or is not YAML, or a field is wrong.
         """
-        import yaml
-
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-            sweep = cls(**content)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        except (yaml.YAMLError, TypeError) as error:
-            raise InputError(
-                f"{path}: is not a sweep file ({' '.join(str(error).split())[:200]})"
-            ) from error
+            sweep = cls(**read_yaml(path, "a sweep file; write name, study and a grid or list"))
         except ValidationError as error:
             raise InputError(f"{path}: {first_problem(error, cls)}") from error
         if sweep.live and sweep.budget is None:
