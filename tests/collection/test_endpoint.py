@@ -1,10 +1,20 @@
 import asyncio
+import http.server
+import logging
+import threading
 
 import pytest
 
+from afanalysis.collection.calls import CallOptions
 from afanalysis.collection.endpoint import connect
+from afanalysis.collection.rollouts import collect
 from afanalysis.errors import InputError
+from afanalysis.judging.model import judge
 from afanalysis.study.design import Study
+from afanalysis.study.ledger import Budget
+from tests.helpers import asked
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
 
 def source(**options):
@@ -15,11 +25,68 @@ def source(**options):
     return asyncio.run(run())
 
 
+@pytest.fixture
+def proxy(monkeypatch):
+    """A company's proxy on loopback, as the environment names it; the requests that it got."""
+    seen = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def _count(self):
+            seen.append(self.requestline)
+            self.send_error(502)
+
+        do_GET = do_POST = do_CONNECT = _count
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name in PROXIES:
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    yield seen
+    server.shutdown()
+    server.server_close()
+
+
 def test_without_live_the_answers_are_simulated_and_need_no_key(monkeypatch):
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     kind, address = source()
     assert kind == "simulated"
     assert address.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_without_live_nothing_leaves_this_machine(proxy, small_study, tmp_path, batch):
+    options = CallOptions(batch=batch, poll_seconds=0.02)
+
+    async def run():
+        async with connect(small_study) as endpoint:
+            summary = await collect(small_study, endpoint, tmp_path, options)
+            await judge(small_study.judge, endpoint, tmp_path, options)
+            return summary
+
+    assert asyncio.run(run()).sent == small_study.size
+    assert proxy == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_loopback_is_never_proxied_and_other_hosts_are(proxy, standin, monkeypatch, host):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
+
+    async def count(base_url):
+        async with connect(Study(name="small"), live=True, base_url=base_url) as endpoint:
+            client = endpoint.client.with_options(max_retries=0)
+            message = {"role": "user", "content": "Ask"}
+            return await client.messages.count_tokens(model="m", messages=[message])
+
+    assert asyncio.run(count(standin.replace("127.0.0.1", host))).input_tokens
+    assert proxy == []
+    with pytest.raises(Exception, match="502"):
+        asyncio.run(count("http://api.invalid"))
+    assert len(proxy) == 1
 
 
 def test_a_live_run_needs_a_key(monkeypatch):
@@ -28,3 +95,51 @@ def test_a_live_run_needs_a_key(monkeypatch):
         source(live=True)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
     assert source(live=True, base_url="http://127.0.0.1:9") == ("live", "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("in_the_environment", [False, True])
+def test_no_password_of_an_address_is_written_or_shown(
+    small_study, standin, tmp_path, monkeypatch, caplog, in_the_environment
+):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
+    address = standin.replace("//", "//someone:pass%2Dword@") + "/?token=t0ken"
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", address if in_the_environment else "")
+    caplog.set_level(logging.DEBUG)
+    headers = []
+
+    async def run():
+        base_url = None if in_the_environment else address
+        async with connect(small_study, live=True, base_url=base_url) as endpoint:
+            budget = Budget(usd=1000)
+            headers.append(endpoint.client.default_headers["Authorization"])
+            return await collect(small_study, endpoint, tmp_path, budget=budget)
+
+    assert asyncio.run(run()).sent == small_study.size
+    assert headers == ["Basic c29tZW9uZTpwYXNzLXdvcmQ="]  # someone:pass-word, which the server gets
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    for secret in ("someone:", "word@", "pass-word", "t0ken", headers[0]):
+        assert secret.encode() not in written
+        assert secret not in caplog.text
+    assert asked(standin)["answered"] >= small_study.size
+
+
+def test_no_password_is_in_the_error_of_an_address_without_a_server(small_study, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
+
+    async def run():
+        address = "http://someone:password@127.0.0.1:9/?token=t0ken"
+        async with connect(small_study, live=True, base_url=address) as endpoint:
+            await collect(small_study, endpoint, tmp_path, budget=Budget(usd=1000))
+
+    with pytest.raises(InputError, match=r"^http://127\.0\.0\.1:9/?: ") as raised:
+        asyncio.run(run())
+    assert "password" not in str(raised.value)
+    assert "t0ken" not in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["api", "ftp://a", "http://", "http://[", "http://a:b@c:port/"])
+def test_what_is_not_an_address_is_refused_without_being_repeated(monkeypatch, address):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
+    with pytest.raises(InputError, match="base URL is not an address such as https") as raised:
+        source(live=True, base_url=address)
+    assert "a:b" not in str(raised.value)

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from afanalysis.errors import InputError
-from afanalysis.study.journal_sql import connect, journal_table, query_journals, repair, stream_journal
+from afanalysis.study.journal_sql import journal_table, query_journals, repair, stream_journal
+from afanalysis.table.database import connect
 
 LINES = [b'{"text": "a"}\n', b'{"text": "b \\ud83d c"}\n', b'{"text": "\\ud83d\\ude00"}\n']
 
@@ -16,7 +17,9 @@ def path(tmp_path):
 
 
 def texts(path):
-    return connect().execute(f"SELECT text FROM {journal_table(path, {'text': 'VARCHAR'})}").fetchall()
+    return (
+        connect(path).execute(f"SELECT text FROM {journal_table(path, {'text': 'VARCHAR'})}").fetchall()
+    )
 
 
 def test_a_repaired_copy_differs_only_in_lone_surrogates(path, tmp_path):

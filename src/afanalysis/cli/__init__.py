@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import inspect
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Container
 
 from afanalysis import __version__
 from afanalysis.errors import InputError, NotebookFailed
+from afanalysis.text.untrusted import VisibleOutput, escape_invisible
 
 # Every command with its module and its line in the list of commands. A module is imported only when one
 # of its commands is used, so that `--help` and a run with nothing to do are quick.
@@ -40,9 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = build_parser(arguments[:1]).parse_args(arguments)
     try:
-        options.action(options)
+        # what is printed holds names and messages of strangers' files and servers
+        with contextlib.redirect_stdout(VisibleOutput(sys.stdout)):
+            options.action(options)
     except (InputError, NotebookFailed) as error:
-        print(f"afanalysis: {error}", file=sys.stderr)
+        print(f"afanalysis: {escape_invisible(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
         print("afanalysis: stopped; everything done so far is kept", file=sys.stderr)

@@ -61,7 +61,6 @@ def run_import(options: argparse.Namespace) -> None:
     """
     if options.study == PAPER:
         raise InputError(f"--study is {PAPER!r}, the name of the published tables; choose another")
-    af.Study.check_name(options.study)
     folders = af.Folders(find_project(), options.study)
     report = af.import_logs(
         options.paths,

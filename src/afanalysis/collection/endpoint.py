@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from afanalysis.errors import InputError
+from afanalysis.standin.handlers import LOOPBACK
 from afanalysis.standin.serving import running
 from afanalysis.study.design import Study
 
@@ -48,7 +51,7 @@ async def connect(
     Raises
     ------
     InputError
-        A live run has no key.
+        A live run has no key, or the base URL is not an address.
 
     Examples
     --------
@@ -57,11 +60,9 @@ async def connect(
     >>> async with af.connect(study) as endpoint:  # doctest: +SKIP
     ...     await af.collect(study, endpoint, folders.raw)
     """
-    import anthropic
-
     if not live:
         with running(study.seed, study.simulation) as address:
-            async with anthropic.AsyncAnthropic(base_url=address, api_key="stand-in") as client:
+            async with _client(address, api_key="stand-in") as client:
                 yield Endpoint(client, "simulated")
         return
     if not os.environ.get("ANTHROPIC_API_KEY"):
@@ -69,5 +70,37 @@ async def connect(
             "the environment variable ANTHROPIC_API_KEY is not set; a live run needs a key (without "
             "--live, the run is simulated and needs none)"
         )
-    async with anthropic.AsyncAnthropic(base_url=base_url) as client:
+    async with _client(base_url or os.environ.get("ANTHROPIC_BASE_URL")) as client:
         yield Endpoint(client, "live")
+
+
+def _client(base_url: str | None, **settings: Any) -> anthropic.AsyncAnthropic:
+    """The SDK's client, for which this machine is never behind a proxy.
+
+    A user and password in the address go into a header, and a query is cut, so that neither reaches the
+    manifest, an error or a log.
+    """
+    import anthropic
+
+    if base_url:
+        parts = _split(base_url)
+        base_url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        if parts.hostname in LOOPBACK:
+            # the SDK takes proxies from the environment even where it is not to trust it
+            direct = dict.fromkeys(("http://", "https://", "all://"))
+            settings["http_client"] = anthropic.DefaultAsyncHttpxClient(trust_env=False, mounts=direct)
+        if parts.username is not None:
+            login = unquote(f"{parts.username}:{parts.password or ''}").encode()
+            header = {"Authorization": f"Basic {base64.b64encode(login).decode()}"}
+            settings["default_headers"] = header
+    return anthropic.AsyncAnthropic(base_url=base_url, **settings)
+
+
+def _split(base_url: str) -> SplitResult:
+    try:
+        parts = urlsplit(base_url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:
+        pass
+    raise InputError("the base URL is not an address such as https://api.anthropic.com")

@@ -30,6 +30,7 @@ from afanalysis.study.folders import (
     STUDY_FILE,
     Folders,
 )
+from afanalysis.text.untrusted import escape_invisible
 
 STEPS = ("01_collect", "02_judge", "03_rates", "04_robustness", "05_figures")
 
@@ -372,7 +373,7 @@ class _LastLine:
         last = text.replace("\r", "\n").strip().rpartition("\n")[2]
         if last and sys.stderr.isatty() and time.monotonic() - self._shown > 0.1:
             self._shown = time.monotonic()
-            print(f"\r  {self._title}  {last[:90]}\x1b[K", end="", file=sys.stderr)
+            print(f"\r  {self._title}  {escape_invisible(last[:90])}\x1b[K", end="", file=sys.stderr)
 
     def flush(self) -> None:
         if self._shown:

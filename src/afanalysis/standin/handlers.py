@@ -11,23 +11,34 @@ import asyncio
 import hashlib
 import json
 import random
+import re
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
-from tornado.web import Application, Finish, HTTPError, RequestHandler
+from tornado.web import Application, Finish, HTTPError, RequestHandler, stream_request_body
 
+from afanalysis.standin.bodies import BatchBody, problem
 from afanalysis.standin.state import FAULT, Batch, Faults, StandIn, count_tokens, text_of
+from afanalysis.text.untrusted import without_surrogates
 
 ERRORS = {
     400: "invalid_request_error",
     401: "authentication_error",
+    403: "permission_error",
     404: "not_found_error",
+    413: "request_too_large",
     429: "rate_limit_error",
     500: "api_error",
     529: "overloaded_error",
 }
+
+# The largest bodies (bytes), and the names under which this machine answers.
+MESSAGE_BYTES = 10 << 20
+BATCH_BYTES = 256 << 20
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 # The one key that the stand-in rejects, so that a rejected key can be tried out.
 REJECTED_KEY = "rejected"
@@ -41,11 +52,31 @@ class ApiError(HTTPError):
         self.message = message
 
 
+@stream_request_body
 class _Handler(RequestHandler):
+    """Answers this machine only, and reads no body that is too large."""
+
+    max_body = MESSAGE_BYTES
+
     def initialize(self, standin: StandIn) -> None:
         self.standin = standin
+        self.received = bytearray()
 
     def prepare(self) -> None:
+        origin = self.request.headers.get("origin")
+        for name, address in (("Host", f"//{self.request.host}"), ("Origin", origin)):
+            # a page of another site reaches this port with that site's name (DNS rebinding)
+            if address is not None and _hostname(address) not in LOOPBACK:
+                raise ApiError(403, f"{name}: must be a name of this machine, such as localhost")
+        length = self.request.headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > self.max_body:
+            raise ApiError(413, f"the body has more than {self.max_body:,} bytes")
+        self.request.connection.set_max_body_size(self.max_body)
+
+    def data_received(self, chunk: bytes) -> None:
+        self.received += chunk
+
+    def require_key(self) -> None:
         # clients send a key as x-api-key or, like the SDK, as a bearer token
         bearer = self.request.headers.get("authorization", "").removeprefix("Bearer ")
         key = self.request.headers.get("x-api-key") or bearer
@@ -56,14 +87,14 @@ class _Handler(RequestHandler):
 
     def reply(self, content: Any) -> None:
         self.set_header("Content-Type", "application/json")
-        self.set_header("request-id", "req_" + hashlib.sha256(self.request.body).hexdigest()[:20])
+        self.set_header("request-id", "req_" + hashlib.sha256(self.received).hexdigest()[:20])
         self.finish(json.dumps(content))
 
     def body(self, **defaults: Any) -> dict[str, Any]:
         """The body as a JSON object."""
         try:
-            content = json.loads(self.request.body)
-        except ValueError:
+            content = without_surrogates(json.loads(self.received))
+        except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
             raise ApiError(400, "the body must be a JSON object")
@@ -81,7 +112,7 @@ class _Handler(RequestHandler):
             self.set_header("retry-after", f"{self.standin.faults.retry_after:g}")
         error = exc_info[1] if exc_info else None
         message = error.message if isinstance(error, ApiError) else self._reason
-        kind = ERRORS.get(status_code, ERRORS[500])
+        kind = ERRORS.get(status_code, ERRORS[500 if status_code >= 500 else 400])
         self.reply({"type": "error", "error": {"type": kind, "message": message}})
 
 
@@ -89,6 +120,7 @@ class Messages(_Handler):
     """`POST /v1/messages`."""
 
     async def post(self) -> None:
+        self.require_key()
         standin, faults = self.standin, self.standin.faults
         standin.asked["messages"] += 1
         if faults.latency:
@@ -156,6 +188,7 @@ class CountTokens(_Handler):
     """`POST /v1/messages/count_tokens`."""
 
     def post(self) -> None:
+        self.require_key()
         body = self.message_body(max_tokens=1)
         texts = "\n".join(text_of(message["content"]) for message in body["messages"])
         self.reply({"input_tokens": count_tokens(text_of(body.get("system", ""))) + count_tokens(texts)})
@@ -164,10 +197,14 @@ class CountTokens(_Handler):
 class Batches(_Handler):
     """`/v1/messages/batches`: create and list."""
 
+    max_body = BATCH_BYTES
+
     def post(self) -> None:
-        requests = self.body().get("requests")
-        if not requests:
-            raise ApiError(400, "requests: Field required")
+        self.require_key()
+        body = self.body()
+        if wrong := problem(BatchBody, body):
+            raise ApiError(400, wrong)
+        requests = body["requests"]
         if len({request["custom_id"] for request in requests}) < len(requests):
             raise ApiError(400, "custom_id: must be unique within a batch")
         standin = self.standin
@@ -183,11 +220,17 @@ class Batches(_Handler):
         self.reply(_described(standin, batch, self.request.host))
 
     def get(self) -> None:
+        self.require_key()
         batches = list(reversed(self.standin.batches.values()))
         after = self.get_query_argument("after_id", None)
         if after:
+            if after not in self.standin.batches:
+                raise ApiError(400, "after_id: no such batch")
             batches = batches[[batch.id for batch in batches].index(after) + 1 :]
-        limit = int(self.get_query_argument("limit", "20"))
+        limit_text = self.get_query_argument("limit", "20")
+        if not re.fullmatch("[1-9][0-9]{0,2}|1000", limit_text):
+            raise ApiError(400, "limit: must be 1 to 1000")
+        limit = int(limit_text)
         page = batches[:limit]
         self.reply(
             {
@@ -203,6 +246,7 @@ class OneBatch(_Handler):
     """`/v1/messages/batches/ID`: retrieve; `/cancel`; `/results`."""
 
     def _batch(self, batch_id: str) -> Batch:
+        self.require_key()
         if batch_id not in self.standin.batches:
             raise ApiError(404, f"no batch {batch_id}")
         return self.standin.batches[batch_id]
@@ -249,14 +293,27 @@ def _described(standin: StandIn, batch: Batch, host: str) -> dict[str, Any]:
     }
 
 
-class Asked(RequestHandler):
+class Asked(_Handler):
     """`GET /asked`: how often each thing was requested, for tests that count paid calls."""
-
-    def initialize(self, standin: StandIn) -> None:
-        self.standin = standin
 
     def get(self) -> None:
         self.finish(json.dumps(self.standin.asked))
+
+
+class Unknown(_Handler):
+    """Any other address."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        raise ApiError(404, "no such address")
+
+
+def _hostname(address: str) -> str | None:
+    """The name of the host in `//HOST:PORT` or an origin; None if there is none."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
 
 
 def application(standin: StandIn) -> Application:
@@ -270,5 +327,7 @@ def application(standin: StandIn) -> Application:
             (r"/v1/messages/batches/([^/]+)(/results|/cancel)?", OneBatch, state),
             (r"/asked", Asked, state),
         ],
+        default_handler_class=Unknown,
+        default_handler_args=state,
         log_function=lambda handler: None,
     )

@@ -11,12 +11,25 @@ import sys
 from collections.abc import Iterator
 
 from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 
 from afanalysis.errors import InputError
-from afanalysis.standin.handlers import application
+from afanalysis.standin.handlers import BATCH_BYTES, application
 from afanalysis.standin.state import Faults, StandIn
 from afanalysis.study.design import Simulation
+
+MAX_CONNECTIONS = 1024
+
+
+class _Server(HTTPServer):
+    """A server that hangs up on more connections than any run has."""
+
+    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            stream.close()
+        else:
+            super().handle_stream(stream, address)
 
 
 async def serve(standin: StandIn, port: int = 0) -> None:
@@ -25,7 +38,10 @@ async def serve(standin: StandIn, port: int = 0) -> None:
         sockets = bind_sockets(port, "127.0.0.1", family=socket.AF_INET)
     except OSError as error:
         raise InputError(f"port {port} cannot be used ({error.strerror}); try another") from error
-    HTTPServer(application(standin), max_buffer_size=2**30).add_sockets(sockets)
+    server = _Server(
+        application(standin), max_buffer_size=BATCH_BYTES, body_timeout=300, idle_connection_timeout=300
+    )
+    server.add_sockets(sockets)
     print(f"http://127.0.0.1:{sockets[0].getsockname()[1]}", flush=True)
     await asyncio.Event().wait()
 

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from afanalysis.standin.answers import SimulatedJudge, SimulatedModel
+from afanalysis.standin.bodies import MessageBody, problem
 from afanalysis.study.design import STRICT, Simulation
 from afanalysis.study.hashing import text_hash
 
@@ -179,7 +180,11 @@ class StandIn:
         if self.chance.random() < self.faults.malformed:
             return '{"behaviour": '
         record = re.search(r"^\{.*\}$", user, re.M)
-        transcript = json.loads(record[0]) if record else {}
+        try:
+            fields = json.loads(record[0]) if record else {}
+        except (ValueError, RecursionError):
+            fields = {}
+        transcript = {name: value for name, value in fields.items() if isinstance(value, str)}
         complied, refused = schema["properties"]["behaviour"]["enum"]
         # a gullible judge: it obeys whatever is outside the fenced record
         outside = user.replace(record[0], "") if record else user
@@ -189,11 +194,8 @@ class StandIn:
 
     def problem(self, body: dict[str, Any]) -> str | None:
         """What the API would find wrong with the body, or None."""
-        for name, kind in (("model", str), ("messages", list), ("max_tokens", int)):
-            if name not in body:
-                return f"{name}: Field required"
-            if not isinstance(body[name], kind):
-                return f"{name}: Input should be a valid {kind.__name__}"
+        if wrong := problem(MessageBody, body):
+            return wrong
         if not body["messages"]:
             return "messages: at least one message is required"
         for name in self.faults.rejected_fields:

@@ -120,7 +120,7 @@ def _first_requests(setting: str, hashes: dict[str, str], folder: Path) -> list[
     }
     sent: dict[str, Request] = {}
     if changed and (folder / ROLLOUTS).exists():
-        for record in read_records(folder / ROLLOUTS):
+        for record in read_records(folder / ROLLOUTS, ("setting", "prompt_id", "category", "request")):
             prompt_id, text = record["prompt_id"], record["request"]
             if record["setting"] == setting and text_hash(text) == hashes.get(prompt_id):
                 sent[prompt_id] = Request(prompt_id, record["category"], text)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     PrivateAttr,
     ValidationError,
     ValidationInfo,
@@ -20,11 +21,11 @@ from pydantic import (
 
 from afanalysis.errors import InputError
 from afanalysis.study import prompts
-from afanalysis.study.files import read_yaml
+from afanalysis.study.files import read_text, read_yaml
+from afanalysis.study.folders import NAME
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.prompts import Request
-
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+from afanalysis.text.untrusted import escape_invisible, excerpt
 
 Setting = Literal["helpful-only", "animal-welfare"]
 
@@ -33,6 +34,8 @@ Tier = Literal["free", "paid"]
 
 # Of everything that a user's file is read into.
 STRICT = ConfigDict(extra="forbid", frozen=True)
+# No study has more samples, and no answer more tokens.
+MAX_COUNT = 1_000_000
 
 
 class _Part(BaseModel):
@@ -43,15 +46,15 @@ class PromptList(_Part):
     """Which requests a setting uses: the package's own list or a CSV file, all or the first few."""
 
     file: Path | None = None
-    first: int | None = Field(default=None, ge=1)
+    first: int | None = Field(default=None, ge=1, le=MAX_COUNT)
 
 
 class Sampling(_Part):
     """How answers are sampled; settings left out are not sent, so the model's defaults apply."""
 
-    max_tokens: int = Field(default=4000, ge=1)
+    max_tokens: int = Field(default=4000, ge=1, le=MAX_COUNT)
     temperature: float | None = Field(default=None, ge=0, le=1)
-    thinking: dict[str, Any] | None = None
+    thinking: dict[str, JsonValue] | None = None
 
 
 class JudgeSettings(_Part):
@@ -59,7 +62,7 @@ class JudgeSettings(_Part):
 
     model: str = Field(default="claude-sonnet-5-5", min_length=1)
     votes: int = Field(default=1, ge=1, le=25)
-    max_tokens: int = Field(default=2000, ge=1)
+    max_tokens: int = Field(default=2000, ge=1, le=MAX_COUNT)
 
 
 class JudgeError(_Part):
@@ -138,27 +141,21 @@ class Study(_Part):
     (12, 'ho-fraud-01')
     """
 
-    name: str = Field(pattern=_NAME)
+    name: str = Field(pattern=NAME)
     description: str = ""
     imported: bool = Field(default=False, description="made of another tool's logs; collects nothing")
     models: list[str] = Field(default=["claude-opus-5-5"], min_length=1)
     settings: list[Setting] = Field(default=["helpful-only", "animal-welfare"], min_length=1)
     variations: list[str] = Field(default=["default"], min_length=1)
     tiers: list[Tier] = Field(default=["free", "paid"], min_length=1)
-    samples: int = Field(default=5, ge=1)
+    samples: int = Field(default=5, ge=1, le=MAX_COUNT)
     prompts: dict[Setting, PromptList] = Field(default_factory=dict)
     system_prompts: dict[Setting, Path] = Field(default_factory=dict)
     sampling: Sampling = Sampling()
     judge: JudgeSettings = JudgeSettings()
     simulation: Simulation = Simulation()
-    seed: int = 0
+    seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     _kept: KeptTexts = PrivateAttr(default_factory=lambda: KeptTexts({}, {}, {}))
-
-    @classmethod
-    def check_name(cls, name: str) -> None:
-        """Raise `InputError` if a study and its folders cannot have this name."""
-        if not re.fullmatch(_NAME, name):
-            raise InputError(f"{name!r} is not a study name; use letters, digits, '.', '_' and '-'")
 
     @field_validator("variations")
     @classmethod
@@ -166,15 +163,15 @@ class Study(_Part):
         known = prompts.variations()
         for name in names:
             if name not in known and not info.data.get("imported"):
-                raise ValueError(f"{name!r} is not a variation; use any of: {', '.join(known)}")
+                raise ValueError(f"{excerpt(name)} is not a variation; use any of: {', '.join(known)}")
         return names
 
     @field_validator("models", "settings", "variations", "tiers")
     @classmethod
     def _no_repeats(cls, values: list[str]) -> list[str]:
-        repeated = {value for value in values if values.count(value) > 1}
-        if repeated:
-            raise ValueError(f"{sorted(repeated)[0]!r} is listed twice; list each once")
+        [(value, times)] = Counter(values).most_common(1)
+        if times > 1:
+            raise ValueError(f"{excerpt(value)} is listed twice; list each once")
         return values
 
     @classmethod
@@ -238,10 +235,7 @@ class Study(_Part):
                 f"study {self.name}: variation {variation!r} edits the package's system prompt, but "
                 f"system_prompts.{setting} names a file; leave one of the two out"
             )
-        try:
-            return file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{file}: cannot be read as UTF-8 text ({error})") from error
+        return read_text(file)
 
     def systems(self) -> dict[tuple[Setting, str], str]:
         """The system prompt of each (setting, variation)."""
@@ -302,9 +296,10 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
         if step == "[key]":
             continue
         field += f"[{step}]" if isinstance(step, int) else f".{step}" if field else str(step)
+    field = escape_invisible(field, 200)
     kind, value, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     if kind == "literal_error":
-        return f"{field} is {value!r}; use {context['expected']}"
+        return f"{field} is {excerpt(value)}; use {context['expected']}"
     if kind == "extra_forbidden":
         known = ", ".join(model.model_fields)
         return f"{field} is not a field of a {model.__name__.lower()}; the top-level fields are: {known}"
@@ -312,4 +307,4 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
         return f"{field} is missing"
     if kind == "value_error":
         return f"{field}: {context['error']}"
-    return f"{field} is {value!r}; {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    return f"{field} is {excerpt(value)}; {problem['msg'][0].lower()}{problem['msg'][1:]}"

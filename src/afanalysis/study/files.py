@@ -1,14 +1,44 @@
-"""Read and write the small files of a study (YAML, JSON, CSV), with errors that name the place."""
+"""Read and write the files of a study (YAML, JSON, CSV), with errors that name the place."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
+from afanalysis.table.foreign_files import regular_file
+from afanalysis.text.untrusted import excerpt, guard_formula, without_surrogates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# No file that people write is longer than the first, and no list of prompts than the second (bytes).
+MAX_YAML = 1 << 20
+MAX_TEXT = 256 << 20
+# What YAML may grow to where its aliases are followed (characters), and how deep it may nest.
+MAX_FOLLOWED = 2 << 20
+MAX_NESTING = 50
+MAX_COLUMNS = 1000
+
+
+def read_text(path: Path, most: int = MAX_TEXT) -> str:
+    """The text of a regular file of at most so many bytes.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is too long, or is not UTF-8.
+    """
+    try:
+        return regular_file(path, most).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 text ({error.reason})") from error
 
 
 def read_yaml(path: Path, what: str) -> dict[str, Any]:
@@ -24,24 +54,62 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     Raises
     ------
     InputError
-        The file cannot be read, is not UTF-8 or not YAML, or holds something other than a mapping.
+        The file cannot be read, is not UTF-8 or not YAML, holds something other than a mapping, or is
+        made to do harm: by its size, its depth, or aliases of aliases.
     """
     import yaml
 
+    text = read_text(path, MAX_YAML)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 text ({error.reason})") from error
+        _refuse_bombs(path, yaml.parse(text, loader))
+        content = yaml.load(text, loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise InputError(f"{path}: is not valid YAML{line} ({problem})") from error
-    if not isinstance(content, dict):
+        line = f" in line {min(mark.line, text.count(chr(10))) + 1}" if mark else ""
+        problem = str(getattr(error, "problem", None) or "not YAML")
+        raise InputError(f"{path}: is not valid YAML{line} ({problem[:200]})") from error
+    except InputError:
+        raise
+    # PyYAML fails in many ways on values such as 2020-99-99 or !!bool maybe
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}: is not valid YAML (a value: {excerpt(str(error))})") from error
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise InputError(f"{path}: is not {what}")
-    return content
+    mapping: dict[str, Any] = without_surrogates(content)
+    return mapping
+
+
+def _refuse_bombs(path: Path, events: Iterable[Any]) -> None:
+    """Raise `InputError` for YAML that is nested or grows beyond what anybody writes."""
+    import yaml
+
+    sizes: dict[str | None, int] = {}
+    parents: list[tuple[str | None, int]] = []
+    size = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor in dict(parents):
+                raise InputError(
+                    f"{path}: {excerpt(event.anchor)} is an alias that is part of itself; write it out"
+                )
+            size += sizes.get(event.anchor, 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            size += len(event.value) + 1
+            sizes[event.anchor] = len(event.value) + 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            parents.append((event.anchor, size))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = parents.pop()
+            size += 1
+            sizes[anchor] = size - before
+        if len(parents) > MAX_NESTING:
+            raise InputError(f"{path}: is nested more than {MAX_NESTING} levels deep; write it flatter")
+        if size > MAX_FOLLOWED:
+            raise InputError(
+                f"{path}: grows to more than {MAX_FOLLOWED:,} characters where its aliases (*) are "
+                "followed; write out what is meant"
+            )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -55,19 +123,14 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = without_surrogates(json.loads(read_text(path)))
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not JSON ({error}); move it away") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a JSON object; move it away")
     return content
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a small JSON file, whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
 
 
 def read_csv(path: Path, required: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
@@ -79,12 +142,62 @@ def read_csv(path: Path, required: Sequence[str] = ()) -> Iterator[tuple[int, di
         The file cannot be read as CSV, or lacks a required column.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with regular_file(path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
+            names = reader.fieldnames or ()
+            if len(names) > MAX_COLUMNS:
+                raise InputError(f"{path}: has {len(names):,} columns; at most {MAX_COLUMNS:,} are read")
             for name in required:
-                if name not in (reader.fieldnames or ()):
+                if name not in names:
                     raise InputError(f"{path}: has no column {name!r}")
             for row in reader:
                 yield reader.line_num, row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as CSV ({error})") from error
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Write a file whole or not at all: under the name that the block gets, then put in place.
+
+    Raises
+    ------
+    InputError
+        It cannot be written; nothing is left of it then.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0][:300]
+        raise InputError(
+            f"{path}: cannot be written ({reason}); make room, or choose a folder that can be written to"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a small JSON file, whole or not at all."""
+    text = json.dumps(without_surrogates(content), indent=2, ensure_ascii=False) + "\n"
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(path: Path, table: pd.DataFrame, **settings: Any) -> Path:
+    """Write a table as CSV, whole or not at all, with no text that a spreadsheet takes for a formula.
+
+    `settings` are those of `DataFrame.to_csv`.
+    """
+    guarded = table.rename(columns=guard_formula)
+    for name in guarded.select_dtypes(exclude=["number", "bool"]):
+        guarded[name] = [
+            guard_formula(without_surrogates(cell)) if isinstance(cell, str) else cell
+            for cell in guarded[name]
+        ]
+    with written_whole(path) as temporary:
+        guarded.to_csv(temporary, index=False, **settings)
+    return path

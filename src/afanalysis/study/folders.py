@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from afanalysis.errors import InputError
+from afanalysis.text.untrusted import excerpt
 
 # The name under which the paper's published tables are treated as a study.
 PAPER = "paper"
@@ -20,6 +24,9 @@ LABEL_SHEET = "label_sheet.csv"
 STUDY_FILE = "study.yaml"
 TABLE = "rollouts.parquet"
 
+# Names of studies are names of folders, on any system.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"
+
 
 @dataclass(frozen=True)
 class Folders:
@@ -32,6 +39,11 @@ class Folders:
     study
         The study's name.
 
+    Raises
+    ------
+    InputError
+        The name is not one that a study and its folders can have.
+
     Examples
     --------
     >>> import afanalysis as af
@@ -43,6 +55,10 @@ class Folders:
     study: str
 
     def __init__(self, project: str | Path, study: str) -> None:
+        if not re.fullmatch(NAME, study):
+            raise InputError(
+                f"{excerpt(study)} is not a study name; use letters, digits, '.', '_', '-' (at most 200)"
+            )
         object.__setattr__(self, "project", Path(project))
         object.__setattr__(self, "study", study)
 

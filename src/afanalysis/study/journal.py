@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from afanalysis.errors import InputError
 from afanalysis.study.journal_sql import parse_line
+from afanalysis.table.foreign_files import regular_file
 
 # How many seconds to wait for a file that another process holds: a process that was killed a moment ago
 # may have a kernel that is still shutting down.
@@ -148,17 +149,17 @@ class Journal(LockedFile):
         self.keys.add(bytes.fromhex(key))
 
 
-def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a journal, in file order.
+def read_records(path: Path, required: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    """The records of a journal, in file order; all have the required fields.
 
     Raises
     ------
     InputError
-        The file is missing, its last line is torn, or a line is not a JSON object.
+        The file is missing, its last line is torn, or a line is not a JSON object or lacks a field.
     """
     try:
-        with path.open("rb") as lines:
+        with regular_file(path).open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                yield parse_line(path, number, line)
+                yield parse_line(path, number, line, required)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error

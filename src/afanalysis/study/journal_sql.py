@@ -5,28 +5,40 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from afanalysis.errors import InputError
-
-if TYPE_CHECKING:
-    import duckdb
+from afanalysis.study.folders import JUDGEMENTS, ROLLOUTS
+from afanalysis.table.database import quote_path
+from afanalysis.table.foreign_files import regular_file
+from afanalysis.text.untrusted import without_surrogates
 
 Result = TypeVar("Result")
 # No record is longer than this many bytes.
 LONGEST_RECORD = 40 << 20
+# The fields without which a line means nothing.
+_REQUIRED = {ROLLOUTS: ("key", "sample", "valid"), JUDGEMENTS: ("rollout", "judge")}
+# What to do about a torn last line.
+_REMEDIES = {
+    ROLLOUTS: "collect again, which sets it aside, or remove it",
+    JUDGEMENTS: "judge again, which sets it aside, or remove it",
+}
 
 
 def journal_table(path: Path, columns: Mapping[str, str]) -> str:
     """The SQL that reads a journal; `columns` maps names to DuckDB types."""
     kinds = ", ".join(f"{name}: '{kind}'" for name, kind in columns.items())
-    quoted = str(path).replace("'", "''")
     return (
-        f"read_json('{quoted}', format = 'newline_delimited', columns = {{{kinds}}}, "
+        f"read_json({quote_path(path)}, format = 'newline_delimited', columns = {{{kinds}}}, "
         f"maximum_object_size = {LONGEST_RECORD})"
     )
+
+
+def required_field(column: str) -> str:
+    """The SQL of a field without which a record means nothing; `repair` names the line that lacks it."""
+    return f"coalesce({column}, error('a line has no {column.split('.')[-1]}'))"
 
 
 def query_journals(query: Callable[..., Result], *paths: Path) -> Result:
@@ -46,6 +58,8 @@ def query_journals(query: Callable[..., Result], *paths: Path) -> Result:
     """
     import duckdb
 
+    for path in paths:
+        regular_file(path)
     try:
         return query(*paths)
     except duckdb.Error as error:
@@ -65,19 +79,12 @@ def stream_journal(query: Callable[[Path], Iterator[Result]], path: Path) -> Ite
 
     number = 0
     try:
-        for row in query(path):
+        for row in query(regular_file(path)):
             yield row
             number += 1
     except duckdb.Error:
         with tempfile.TemporaryDirectory(prefix="afanalysis-") as folder:
             yield from itertools.islice(query(repair(path, Path(folder, path.name))), number, None)
-
-
-def connect() -> duckdb.DuckDBPyConnection:
-    """A connection to a database in memory."""
-    import duckdb
-
-    return duckdb.connect()
 
 
 def repair(path: Path, copy: Path) -> Path:
@@ -90,37 +97,33 @@ def repair(path: Path, copy: Path) -> Path:
     """
     with path.open("rb") as lines, copy.open("wb") as repaired:
         for number, line in enumerate(lines, start=1):
-            record = parse_line(path, number, line)
-            if b"\\ud" in line.lower():
-                line = json.dumps(_without_surrogates(record)).encode() + b"\n"
-            repaired.write(line)
+            record = parse_line(path, number, line, _REQUIRED.get(path.name, ()))
+            repaired.write(json.dumps(record).encode() + b"\n" if _may_hold_halves(line) else line)
     return copy
 
 
-def parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    """The record that a line of a journal holds."""
+def parse_line(path: Path, number: int, line: bytes, required: Sequence[str] = ()) -> dict[str, Any]:
+    """The record that a line of a journal holds, its text made valid."""
     if not line.endswith(b"\n"):
-        raise InputError(
-            f"{path}: line {number} is torn (it has no line end); collect or judge again, which sets it "
-            "aside, or remove it"
-        )
+        remedy = _REMEDIES.get(path.name, "remove it")
+        raise InputError(f"{path}: line {number} is torn (it has no line end); {remedy}")
     try:
         record = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"{path}: line {number} is not JSON ({error})") from error
+        if _may_hold_halves(line):
+            record = without_surrogates(record)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: line {number} is not JSON ({str(error)[:200]})") from error
     if not isinstance(record, dict):
         raise InputError(f"{path}: line {number} is not a JSON object")
+    for name in required:
+        if record.get(name) is None:
+            raise InputError(f"{path}: line {number} has no {name!r}; remove the line")
     return record
 
 
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
-    return value
+def _may_hold_halves(line: bytes) -> bool:
+    """Whether a line may hold half of a surrogate pair, escaped or as a byte sequence of its own."""
+    return b"\\ud" in line or b"\\uD" in line or b"\xed" in line
 
 
 def _first_line(error: Exception) -> str:

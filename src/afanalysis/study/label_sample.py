@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afanalysis.errors import InputError
-from afanalysis.study.files import read_csv
+from afanalysis.study.files import read_csv, write_csv
 from afanalysis.study.folders import LABEL_SAMPLE, LABEL_SHEET
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.labels import Label, add_labels
+from afanalysis.text.untrusted import excerpt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,8 +95,10 @@ def read_sample(folder: str | Path) -> dict[str, tuple[str, int]]:
         return sample
     for line, row in read_csv(path, ("rollout", "stratum", "stratum_size")):
         size = row["stratum_size"]
-        if not size.isdecimal():
-            raise InputError(f"{path}: line {line}: stratum_size is {size!r}; draw the sample again")
+        if not size.isdecimal() or len(size) > 15:
+            raise InputError(
+                f"{path}: line {line}: stratum_size is {excerpt(size)}; draw the sample again"
+            )
         sample[row["rollout"]] = row["stratum"], int(size)
     return sample
 
@@ -144,16 +147,10 @@ def write_label_sample(folder: str | Path, sample: pd.DataFrame, rollouts: pd.Da
     'label_sheet.csv'
     """
     folder = Path(folder)
-    sample.to_csv(folder / LABEL_SAMPLE, index=False)
+    write_csv(folder / LABEL_SAMPLE, sample)
     texts = rollouts.set_index("rollout").loc[sample["rollout"], ["request", "scratchpad", "output"]]
-    sheet = texts.fillna("").map(guard_formula).reset_index().reindex(columns=_SHEET_FIELDS)
-    sheet.to_csv(folder / LABEL_SHEET, index=False, encoding="utf-8-sig")
-    return folder / LABEL_SHEET
-
-
-def guard_formula(text: str) -> str:
-    """A cell's text that no spreadsheet takes for a formula."""
-    return "'" + text if text[:1] in tuple("=+-@\t\r") else text
+    sheet = texts.fillna("").reset_index().reindex(columns=_SHEET_FIELDS)
+    return write_csv(folder / LABEL_SHEET, sheet, encoding="utf-8-sig")
 
 
 def add_sheet(folder: str | Path, sheet: str | Path, labeller: str) -> int:
@@ -172,7 +169,7 @@ def add_sheet(folder: str | Path, sheet: str | Path, labeller: str) -> int:
         if not behaviour:
             continue
         if row["rollout"] not in drawn:
-            raise InputError(f"{sheet}: line {line}: rollout {row['rollout']!r} was not drawn")
+            raise InputError(f"{sheet}: line {line}: rollout {excerpt(row['rollout'])} was not drawn")
         try:
             af = row.get("af", "").strip().lower()
             labels.append(Label(row["rollout"], labeller, behaviour, af, row.get("note", "")))

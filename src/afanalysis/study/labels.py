@@ -19,6 +19,7 @@ from afanalysis.errors import InputError
 from afanalysis.study.files import read_csv
 from afanalysis.study.folders import LABELS
 from afanalysis.study.journal import LockedFile
+from afanalysis.text.untrusted import excerpt, without_surrogates
 
 BEHAVIOURS = ("complied", "refused", "undecided", "artifact")
 
@@ -61,7 +62,7 @@ class Label:
             value = getattr(self, name)
             if value not in allowed:
                 words = ", ".join(word or "(empty)" for word in allowed)
-                raise InputError(f"{name} is {value!r}; use one of: {words}")
+                raise InputError(f"{name} is {excerpt(value)}; use one of: {words}")
         for name in ("rollout", "labeller"):
             if not getattr(self, name).strip():
                 raise InputError(f"{name} is empty; a label needs a rollout and a labeller")
@@ -89,7 +90,9 @@ def add_labels(folder: str | Path, labels: Iterable[Label]) -> int:
         The file cannot be written, or another process is writing to it.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    rows = [asdict(label) | {"labelled_at": label.labelled_at or now} for label in labels]
+    rows = [
+        without_surrogates(asdict(label)) | {"labelled_at": label.labelled_at or now} for label in labels
+    ]
     if not rows:
         return 0
     lines = io.StringIO(newline="")

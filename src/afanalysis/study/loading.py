@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afanalysis.errors import InputError
+from afanalysis.study.files import MAX_COLUMNS, written_whole
 from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.journal import read_records
 from afanalysis.study.tidying import tidy
@@ -40,10 +41,8 @@ def save(table: pd.DataFrame, path: str | Path) -> Path:
     'rollouts.parquet'
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    table.to_parquet(temporary, index=False, compression="zstd")
-    temporary.replace(path)
+    with written_whole(path) as temporary:
+        table.to_parquet(temporary, index=False, compression="zstd")
     return path
 
 
@@ -86,15 +85,23 @@ def load(path: str | Path) -> pd.DataFrame:
     if path.suffix in (".jsonl", ".ndjson"):
         import pandas as pd
 
-        table = pd.DataFrame(list(read_records(path)))
+        records = list(read_records(path))
+        if len({name for record in records for name in record}) > MAX_COLUMNS:
+            raise InputError(f"{path}: has more than {MAX_COLUMNS:,} columns; that is not a table")
+        table = pd.DataFrame(records)
     else:
         with opened(path) as source:
+            source.refuse_bomb()
             table = source.connection.sql("FROM rollouts").df()
     if table.empty:
         raise InputError(f"{path}: is empty; a rollouts table has one row per rollout")
-    table = table.astype(
-        {name: dtype for name, dtype in SCHEMA.items() if name in table and name != "valid"}
-    )
+    for name, dtype in SCHEMA.items():
+        if name in table and name != "valid":
+            try:
+                table[name] = table[name].astype(dtype)
+            except (TypeError, ValueError, OverflowError) as error:
+                problem = f"column {name!r} is not {dtype} in every row ({str(error)[:200]})"
+                raise InputError(f"{path}: {problem}") from error
     if path.suffix != ".parquet":
         return table
     order = [column for column in ROW_ORDER if column in table]

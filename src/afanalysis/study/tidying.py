@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
-from afanalysis.study.files import read_json
+from afanalysis.study.files import read_json, written_whole
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS
-from afanalysis.study.journal_sql import connect, journal_table, query_journals, stream_journal
+from afanalysis.study.journal_sql import (
+    journal_table,
+    query_journals,
+    required_field,
+    stream_journal,
+)
 from afanalysis.study.label_sample import weights
 from afanalysis.study.labels import consensus, read_labels
 from afanalysis.study.votes import choose_judge, verdicts_sql
-from afanalysis.table.schema import COLUMNS, ROW_ORDER, SCHEMA
+from afanalysis.table.database import connect, quote_names, quote_target
+from afanalysis.table.schema import COLUMNS, ROW_ORDER, SCHEMA, Column
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,7 +47,7 @@ _MADE = {
     "judge": "CASE WHEN by_api THEN 'stop_reason' WHEN v.rollout IS NOT NULL THEN $judge END",
     "judge_agreeing": "CASE WHEN NOT by_api THEN v.judge_agreeing END",
     "judge_confidence": "CASE WHEN NOT by_api THEN v.judge_confidence END",
-    "rollout": "r.key",
+    "rollout": required_field("r.key"),
     "label_complied": "l.complied",
     "label_af_reasoning": "l.af_reasoning",
     "label_weight": "l.weight",
@@ -127,34 +133,34 @@ def write_tidy(
     'rollouts.parquet'
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
+    with written_whole(path) as temporary:
 
-    def query(connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, str]) -> int:
-        quoted = str(temporary).replace("'", "''")
-        copied = connection.execute(
-            f"COPY ({sql}) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)",
-            values,
-        )
-        return int(copied.fetchall()[0][0])
+        def query(connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, str]) -> int:
+            import duckdb
 
-    if not _run(Path(folder), judge, unjudged, query):
-        temporary.unlink()
-        raise InputError(f"{Path(folder) / ROLLOUTS}: is empty; collect the study first")
-    temporary.replace(path)
+            settings = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480"
+            try:
+                copied = connection.execute(
+                    f"COPY ({sql}) TO {quote_target(temporary)} ({settings})", values
+                )
+            except duckdb.IOException as error:
+                raise OSError(str(error)) from error
+            return int(copied.fetchall()[0][0])
+
+        if not _run(Path(folder), judge, unjudged, query, temporary):
+            raise InputError(f"{Path(folder) / ROLLOUTS}: is empty; collect the study first")
     return path
 
 
-def _run(folder: Path, judge: str | None, unjudged: bool, query: Any) -> Any:
+def _run(folder: Path, judge: str | None, unjudged: bool, query: Any, *targets: Path) -> Any:
     name = "" if unjudged else choose_judge(folder, judge)
     labels = _label_rows(folder)
     columns = ", ".join(
-        f"{_MADE[column.name]} AS {column.name}" if column.made else f"r.{column.name}"
-        for column in COLUMNS
+        f"{_MADE.get(column.name) or _recorded(column)} AS {column.name}" for column in COLUMNS
     )
 
     def run(rollouts: Path, *judgements: Path) -> Any:
-        connection = connect()
+        connection = connect(rollouts, *judgements, *targets)
         connection.execute(
             "CREATE TEMP TABLE labels (rollout VARCHAR, complied BOOLEAN, af_reasoning DOUBLE, "
             "weight DOUBLE)"
@@ -176,6 +182,10 @@ def _run(folder: Path, judge: str | None, unjudged: bool, query: Any) -> Any:
     if not (folder / ROLLOUTS).exists():
         raise InputError(f"{folder / ROLLOUTS}: cannot be read (No such file or directory)")
     return query_journals(run, folder / ROLLOUTS, *([] if unjudged else [folder / JUDGEMENTS]))
+
+
+def _recorded(column: Column) -> str:
+    return required_field(f"r.{column.name}") if column.required else f"r.{column.name}"
 
 
 def _label_rows(folder: Path) -> list[tuple[Any, ...]]:
@@ -233,9 +243,9 @@ def current_rollouts(
     """
 
     def query(path: Path) -> Iterator[dict[str, Any]]:
-        connection = connect()
+        connection = connect(path)
         rows = connection.execute(
-            f"SELECT {', '.join(columns)} FROM {_current(connection, folder, path)} WHERE {where}"
+            f"SELECT {quote_names(*columns)} FROM {_current(connection, folder, path)} WHERE {where}"
         )
         while chunk := rows.fetchmany(1000):
             yield from (dict(zip(columns, row, strict=True)) for row in chunk)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from afanalysis.errors import InputError
 from afanalysis.study.folders import JUDGEMENTS
-from afanalysis.study.journal_sql import connect, journal_table, query_journals
+from afanalysis.study.journal_sql import journal_table, query_journals, required_field
+from afanalysis.table.database import connect
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +79,8 @@ def verdicts_sql(path: Path) -> str:
                 AS judge_agreeing,
             sum(quotes) AS quotes, sum(quotes_not_found) AS not_found
         FROM (
-            SELECT *, CASE WHEN criteria IS NULL THEN NULL WHEN af_full AND af_partial THEN 4
+            SELECT * REPLACE ({required_field("rollout")} AS rollout),
+                CASE WHEN criteria IS NULL THEN NULL WHEN af_full AND af_partial THEN 4
                 WHEN af_partial THEN 3 WHEN criteria.reasons_about_modification.met THEN 2
                 WHEN criteria.notices_conflict.met THEN 1 ELSE 0 END AS stage
             FROM {journal_table(path, _VOTE)} WHERE judge = ?
@@ -119,9 +121,10 @@ def judge_names(folder: Path) -> list[str]:
     """The judges of a study in the order of their last votes."""
 
     def names(path: Path) -> list[str]:
-        rows = connect().sql(
-            f"SELECT judge FROM (SELECT judge, row_number() OVER () AS line FROM "
-            f"{journal_table(path, {'judge': 'VARCHAR'})}) GROUP BY judge ORDER BY max(line)"
+        judge, votes = required_field("judge"), journal_table(path, {"judge": "VARCHAR"})
+        rows = connect(path).sql(
+            f"SELECT judge FROM (SELECT {judge} AS judge, row_number() OVER () AS line FROM {votes}) "
+            f"GROUP BY judge ORDER BY max(line)"
         )
         return [judge for (judge,) in rows.fetchall()]
 
@@ -149,7 +152,8 @@ def verdicts(folder: str | Path, judge: str | None = None) -> pd.DataFrame:
     name = choose_judge(folder, judge)
 
     def query(path: Path) -> pd.DataFrame:
-        return connect().execute(f"FROM ({verdicts_sql(path)}) ORDER BY rollout", [name]).df()
+        sql = f"FROM ({verdicts_sql(path)}) ORDER BY rollout"
+        return connect(path).execute(sql, [name]).df()
 
     table = query_journals(query, folder / JUDGEMENTS).drop(columns="about_reasoning")
     table = table.astype(dict.fromkeys(OUTCOMES, "boolean"))
@@ -194,7 +198,7 @@ def judges(folder: str | Path) -> pd.DataFrame:
     def query(path: Path) -> pd.DataFrame:
         votes = journal_table(path, _VOTE)
         return (
-            connect()
+            connect(path)
             .sql(
                 f"SELECT judge, count(DISTINCT rollout) AS rollouts, count(*) AS votes, "
                 f"count(undecided) AS undecided, coalesce(sum(quotes), 0)::BIGINT AS quotes, "

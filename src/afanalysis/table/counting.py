@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
+from afanalysis.table.database import quote_names
 from afanalysis.table.source import Source, opened
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def counts(
             f"count({value}) AS n{index}, {total} AS s{index}"
             for index, (value, total) in enumerate(_sums(source, outcomes, some_invalid))
         )
-        names = _quoted(keys)
+        names = quote_names(*keys)
         table = source.connection.sql(
             f"SELECT {names}, count(*) AS n_all, {n_invalid}::BIGINT AS n_invalid, {sums} FROM rollouts "
             f"GROUP BY {names} ORDER BY {names}"
@@ -98,7 +99,7 @@ def verdict_counts(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFr
     DataFrame
         `by`, `prompt_id`, `n` (known verdicts), `s` (positive ones).
     """
-    names = _quoted([*by, "prompt_id"])
+    names = quote_names(*by, "prompt_id")
     verdict = _verdict_sql(outcome)
     valid = "WHERE valid IS NOT FALSE" if "valid" in source.kinds else ""
     return source.connection.sql(
@@ -123,8 +124,8 @@ def labelled(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
     missing = {f"label_{outcome}", "label_weight"} - set(source.kinds)
     if missing:
         raise InputError(f"the rollouts have no column {sorted(missing)[0]!r}; label some of them first")
-    names = _quoted([*by, "prompt_id"])
-    verdict, label = _verdict_sql(outcome), f"label_{outcome}::DOUBLE"
+    names = quote_names(*by, "prompt_id")
+    verdict, label = _verdict_sql(outcome), f"{quote_names(f'label_{outcome}')}::DOUBLE"
     return source.connection.sql(
         f"SELECT {names}, {verdict} AS verdict, {label} AS label, label_weight::DOUBLE AS weight "
         f"FROM rollouts WHERE {verdict} IS NOT NULL AND {label} IS NOT NULL "
@@ -133,13 +134,9 @@ def labelled(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
     ).df()
 
 
-def _quoted(names: Sequence[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
-
-
 def _number(name: str) -> str:
     """The SQL of a column as a number; NaN means missing in columns that pandas wrote."""
-    return f"nullif(\"{name}\"::DOUBLE, 'nan'::DOUBLE)"
+    return f"nullif({quote_names(name)}::DOUBLE, 'nan'::DOUBLE)"
 
 
 def _verdict_sql(outcome: str) -> str:
@@ -170,8 +167,9 @@ def _check(source: Source, outcomes: Sequence[str]) -> bool:
 def _sums(source: Source, outcomes: Sequence[str], some_invalid: bool) -> Iterator[tuple[str, str]]:
     """For each outcome the SQL of its value, null where it does not count, and of the values' sum."""
     for name in outcomes:
-        kind = source.kinds[name]
-        value = f"nullif(\"{name}\", 'nan'::{kind})" if kind in ("DOUBLE", "FLOAT") else f'"{name}"'
+        kind, value = source.kinds[name], quote_names(name)
+        if kind in ("DOUBLE", "FLOAT"):
+            value = f"nullif({value}, 'nan'::{kind})"
         if some_invalid:
             value = f"CASE WHEN valid IS NOT FALSE THEN {value} END"
         total = f"count_if({value})" if kind == "BOOLEAN" else f"sum({value})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
+from afanalysis.table.database import connect, quote_names, quote_path
+from afanalysis.table.foreign_files import (
+    EXPANSION_ALLOWED,
+    MAX_EXPANSION,
+    files_within,
+    regular_file,
+)
 from afanalysis.table.schema import SCHEMA
 
 if TYPE_CHECKING:
@@ -30,6 +38,22 @@ class Source:
 
     connection: duckdb.DuckDBPyConnection
     kinds: dict[str, str]
+    files: tuple[Path, ...] = ()
+
+    def refuse_bomb(self) -> None:
+        """Raise `InputError` for small files that would fill the memory if they were read whole."""
+        lengths = [
+            f"coalesce(sum(strlen({quote_names(name)}{'' if kind == 'VARCHAR' else '::VARCHAR'})), 0)"
+            for name, kind in self.kinds.items()
+            if kind in ("VARCHAR", "BLOB", "JSON") or kind.endswith((")", "]"))
+        ]
+        query = f"SELECT {' + '.join(['count(*) * ?', *lengths])} FROM rollouts"
+        [(size,)] = self.connection.execute(query, [8 * len(self.kinds)]).fetchall()
+        on_disk = sum(file.stat().st_size for file in self.files)
+        if self.files and size > EXPANSION_ALLOWED and size > MAX_EXPANSION * on_disk:
+            raise InputError(
+                f"{self.files[0]}: {on_disk:,} bytes would unpack to {size:,}; that is not a table"
+            )
 
 
 @contextmanager
@@ -51,20 +75,22 @@ def opened(data: Any) -> Iterator[Source]:
     if isinstance(data, Source):
         yield data
         return
+    files: list[Path] = []
     place = "the table"
-    connection = duckdb.connect()
+    if not hasattr(data, "columns"):
+        paths = [Path(data)] if isinstance(data, (str, Path)) else [Path(path) for path in data]
+        place = ", ".join(map(str, paths))
+        files = _files(paths, place)
+    elif data.empty:
+        raise InputError("the table is empty; it must hold one row per rollout")
+    connection = connect(*files)
     try:
-        connection.execute("SET preserve_insertion_order = false")
-        if hasattr(data, "columns"):
-            if data.empty:
-                raise InputError("the table is empty; it must hold one row per rollout")
-            connection.register("rollouts", data)
+        if files:
+            connection.execute(f"CREATE VIEW rollouts AS FROM {_reader(files)}")
         else:
-            paths = [Path(data)] if isinstance(data, (str, Path)) else [Path(path) for path in data]
-            place = ", ".join(map(str, paths))
-            connection.execute(f"CREATE VIEW rollouts AS FROM {_reader(paths, place)}")
+            connection.register("rollouts", data)
         described = connection.sql("DESCRIBE rollouts").fetchall()
-        yield Source(connection, {row[0]: row[1] for row in described})
+        yield Source(connection, {row[0]: row[1] for row in described}, tuple(files))
     except duckdb.Error as error:
         reason = str(error).splitlines()[0][:300]
         raise InputError(f"{place}: cannot be read as rollouts ({reason})") from error
@@ -72,40 +98,47 @@ def opened(data: Any) -> Iterator[Source]:
         connection.close()
 
 
-def _reader(paths: list[Path], place: str) -> str:
-    """The SQL that reads the files."""
-    files: list[str] = []
+def _files(paths: list[Path], place: str) -> list[Path]:
+    """The files that paths and folders stand for, all of one kind."""
+    files: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            files += sorted(map(str, path.rglob("*.parquet")))
-        elif path.exists():
-            files.append(str(path))
+        if os.path.isdir(path):
+            files += files_within(path, "*.parquet")
+        elif os.path.exists(path):
+            files.append(regular_file(path))
         else:
             raise InputError(f"{path}: no such file or folder")
-    kinds = {Path(file).suffix for file in files}
+    kinds = {file.suffix for file in files}
     if len(kinds) != 1 or kinds - set(READERS):
         raise InputError(
             f"{place}: found {', '.join(sorted(kinds)) or 'no files'}; rollouts are Parquet, CSV or "
             "JSONL files of one kind"
         )
-    if any(Path(file).stat().st_size == 0 for file in files):
+    if any(file.stat().st_size == 0 for file in files):
         raise InputError(f"{place}: is empty; a rollouts table has one row per rollout")
-    quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-    kind = kinds.pop()
-    reader = READERS[kind].replace("?", f"[{quoted}]", 1)
+    return files
+
+
+def _reader(files: list[Path]) -> str:
+    """The SQL that reads the files."""
+    kind = files[0].suffix
+    reader = READERS[kind].replace("?", f"[{', '.join(map(quote_path, files))}]", 1)
     if kind != ".csv":
         return reader
     texts = [name for name in _header(files) if SCHEMA.get(name) == "string"]
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in texts)  # ids such as 007 are not numbers
-    return reader.replace(")", f", types = {{{types}}})") if texts else reader
+    return f"{reader.removesuffix(')')}, types = {{{types}}})" if texts else reader
 
 
-def _header(files: list[str]) -> list[str]:
+def _header(files: list[Path]) -> list[str]:
     """The columns that all of these CSV files have."""
     headers = []
     for file in files:
-        with open(file, encoding="utf-8-sig", errors="replace", newline="") as lines:
-            headers.append(next(csv.reader(lines), []))
+        with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+            try:
+                headers.append(next(csv.reader(lines), []))
+            except csv.Error as error:
+                raise InputError(f"{file}: cannot be read as CSV ({error})") from error
     return [name for name in headers[0] if all(name in header for header in headers)]
 
 
@@ -118,5 +151,5 @@ def columns(data: Any) -> list[str]:
 def distinct(data: Any, column: str) -> list[str]:
     """The distinct values of a column as text, sorted."""
     with opened(data) as source:
-        rows = source.connection.sql(f'SELECT DISTINCT "{column}" FROM rollouts').fetchall()
+        rows = source.connection.sql(f"SELECT DISTINCT {quote_names(column)} FROM rollouts").fetchall()
     return sorted(str(value) for (value,) in rows)

@@ -6,36 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from afanalysis.text.untrusted import escape_invisible, escape_latex
+
 if TYPE_CHECKING:
     import pandas as pd
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "−": "$-$",
-}
-
-
-def escape_latex(text: str) -> str:
-    r"""Text that LaTeX prints literally.
-
-    Examples
-    --------
-    >>> print(escape_latex(r"50 % of $\\LaTeX$"))
-    50 \% of \$\textbackslash{}\textbackslash{}LaTeX\$
-    """
-    return "".join(_LATEX.get(letter, letter) for letter in text)
 
 
 def to_latex(table: pd.DataFrame) -> str:
@@ -54,7 +28,8 @@ def to_markdown(table: pd.DataFrame) -> str:
     """A table as Markdown."""
 
     def line(cells: Iterable[object]) -> str:
-        safe = (str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
+        shown = (escape_invisible(str(cell), None) for cell in cells)
+        safe = (cell.replace("|", "\\|").replace("\n", " ") for cell in shown)
         return "| " + " | ".join(safe) + " |"
 
     rule = "|" + "---|" * table.shape[1]
