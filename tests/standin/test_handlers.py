@@ -188,7 +188,18 @@ ODD = st.recursive(
     max_leaves=5,
 )
 FIELDS = st.sampled_from(
-    "model max_tokens messages system stream thinking output_config requests custom_id params".split()
+    [
+        "model",
+        "max_tokens",
+        "messages",
+        "system",
+        "stream",
+        "thinking",
+        "output_config",
+        "requests",
+        "custom_id",
+        "params",
+    ]
 )
 BODIES = st.one_of(
     st.binary(max_size=50),

@@ -12,7 +12,7 @@ BODY = {"model": "m", "max_tokens": 500, "messages": [{"role": "user", "content"
     [
         ({}, None),
         ({"messages": []}, "messages: at least one message is required"),
-        ({"max_tokens": "5"}, "max_tokens: Input should be a valid integer"),
+        ({"max_tokens": "5"}, "max_tokens: Input should be a valid int"),
         ({"temperature": 1}, "temperature: not supported by m"),
     ],
 )

@@ -30,6 +30,20 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
         ("name: x\nsettings: [helpful]", "settings[0] is 'helpful'; use"),
         ("name: x\nsample: 3", "sample is not a field of a study"),
         ("name: x\nsamples: 0", "samples is 0"),
+        (
+            "name: x\nsamples: 1000000000000000000",
+            "samples is 1000000000000000000; input",
+        ),
+        ("name: x\nsamples: 1e18", "samples is '1e18'"),
+        ("name: x\nsamples: .inf", "samples is inf"),
+        ("name: x\nseed: 0x" + "f" * 9000, "seed is a number of too many digits"),
+        ("name: " + "x" * 300, "name is 'xxxx"),
+        ("name: ../x", "name is '../x'; string should match"),
+        ('name: "x\\e[31m"', "name is 'x\\x1b[31m'"),
+        ('name: x\n"\\u202e": 1', "⟨U+202E⟩ is not a field of a study"),
+        ("name: x\nmodels: [" + "a, " * 9000 + "]", "'a' is listed twice"),
+        ("name: x\nvariations: [" + "y" * 9000 + "]", "8,922 characters more] is not a variation"),
+        ("name: x\nsampling: {thinking: {at: 2020-01-01}}", "sampling.thinking.at is datetime.date"),
         ("name: x\nvariations: [none]", "'none' is not a variation; use any of: default"),
         ("name: x\ntiers: [free, free]", "'free' is listed twice"),
         ("samples: 3", "name is missing"),
@@ -45,6 +59,8 @@ def test_a_malformed_study_file_gives_one_sentence_with_the_place(tmp_path, text
     assert sentence in str(raised.value)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < len(str(path)) + 700
 
 
 def test_a_missing_study_file_is_named(tmp_path):

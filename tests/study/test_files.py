@@ -1,7 +1,18 @@
+import contextlib
+import os
+import resource
+import shutil
+import time
+from pathlib import Path
+
+import pandas as pd
 import pytest
 
+import afanalysis as af
 from afanalysis.errors import InputError
-from afanalysis.study.files import read_csv, read_json, read_yaml, write_json
+from afanalysis.study.files import read_csv, read_json, read_yaml, write_csv, write_json
+from afanalysis.study.label_sample import sample_for_labels, write_label_sample
+from afanalysis.study.labels import Label, add_labels
 
 
 @pytest.mark.parametrize(
@@ -53,3 +64,134 @@ def test_rows_of_csv_have_their_line_numbers_and_no_missing_fields(tmp_path):
     path.write_bytes(b"a\n\xff\n")
     with pytest.raises(InputError, match=r"a\.csv: cannot be read as CSV"):
         list(read_csv(path))
+
+
+ALIASES = "\n".join(
+    [f"a0: &a0 [{', '.join(['x'] * 9)}]"]
+    + [f"a{depth}: &a{depth} [{', '.join([f'*a{depth - 1}'] * 9)}]" for depth in range(1, 30)]
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (ALIASES, r"grows to more than 2,097,152 characters where its aliases \(\*\) are followed"),
+        ("a: &a [*a]", "grows to more than 2,097,152 characters where its aliases"),
+        ("a: " + "[" * 5000, r"is not valid YAML in line 1 \(exceeded maximum nesting depth\)"),
+        ("a: " + "{a: " * 60 + "1" + "}" * 60, "is nested more than 50 levels deep"),
+        ("a: " + "x" * (1 << 20), "holds 1,048,579 bytes; a file of this kind has at most 1,048,576"),
+        ("a: 2020-99-99", "is not valid YAML"),
+        ("a: " + "1" * 5000, "is not valid YAML"),
+        ("a: !!bool maybe", "is not valid YAML"),
+        ("a: !!python/object/apply:os.system [ls]", "is not valid YAML"),
+        ("a: *" + "b" * 1000, "is not valid YAML"),
+        ("1: a", "is not a thing; write a: 1"),
+        ("a: 1\n---\na: 2", "is not valid YAML"),
+    ],
+    ids=range(12),
+)
+def test_yaml_that_is_made_to_do_harm_gives_one_short_sentence_soon(tmp_path, content, sentence):
+    path = tmp_path / "a.yaml"
+    path.write_text(content)
+    started = time.process_time()
+    with pytest.raises(InputError, match=rf"a\.yaml: {sentence}") as raised:
+        read_yaml(path, "a thing; write a: 1")
+    assert time.process_time() - started < 2
+    assert len(str(raised.value)) < len(str(path)) + 300
+
+
+def test_aliases_that_people_write_are_followed(tmp_path):
+    (tmp_path / "a.yaml").write_text("a: &a {b: [1, 2]}\nc: *a\nd: {<<: *a, e: 3}")
+    shared = {"b": [1, 2]}
+    assert read_yaml(tmp_path / "a.yaml", "") == {"a": shared, "c": shared, "d": shared | {"e": 3}}
+
+
+@pytest.mark.parametrize(
+    "read", [lambda path: read_yaml(path, ""), read_json, lambda path: list(read_csv(path))]
+)
+def test_pipes_and_devices_are_not_read(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(InputError, match="is a device or pipe; name a file"):
+            read(path)
+
+
+def test_json_of_any_depth_and_text_is_read_or_refused(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"a": "\\ud800"}')
+    assert read_json(path) == {"a": "\ufffd"}
+    write_json(path, {"\udc00": ["\ud83d\ude00"]})
+    assert read_json(path) == {"\ufffd": ["\U0001f600"]}
+    for content in ('{"a":' * 100_000, '{"a": ' + "1" * 5000 + "}"):
+        path.write_text(content)
+        with pytest.raises(InputError, match=r"a\.json: is not JSON"):
+            read_json(path)
+
+
+def test_csv_of_more_columns_than_any_list_has_is_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(",".join(map(str, range(1001))) + "\n1\n")
+    with pytest.raises(InputError, match="has 1,001 columns; at most 1,000 are read"):
+        list(read_csv(path))
+
+
+def test_csv_is_written_without_formulas(tmp_path):
+    table = pd.DataFrame({"=a": ["=1+1", "b"], "n": [-1.5, 2], "m": ["@x", None]})
+    path = write_csv(tmp_path / "a.csv", table)
+    assert path.read_text() == "'=a,n,m\n'=1+1,-1.5,'@x\nb,2.0,\n"
+
+
+def label_some(folder):
+    rollouts = af.example_rollouts()
+    write_label_sample(folder, sample_for_labels(rollouts, 150), rollouts)
+
+
+WRITERS = {
+    "JSON": lambda folder: write_json(folder / "a.json", ["x" * 9000]),
+    "CSV": lambda folder: write_csv(folder / "a.csv", pd.DataFrame({"a": ["x" * 9000]})),
+    "a table": lambda folder: af.save(af.example_rollouts(), folder / "a.parquet"),
+    "a tidy table": lambda folder: af.write_tidy(folder, folder / "a.parquet", unjudged=True),
+    "a label sheet": label_some,
+    "labels": lambda folder: add_labels(folder, [Label("r", "ann", "refused", note="x" * 9000)]),
+}
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """A disk on which no file can grow beyond a few bytes."""
+
+    @contextlib.contextmanager
+    def limited():
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("before", [False, True])
+def test_a_full_disk_gives_one_sentence_and_leaves_every_file_as_it_was(
+    collected, tmp_path, full_disk, writer, before
+):
+    shutil.copy(collected / "rollouts.jsonl", tmp_path)
+    if before:
+        WRITERS[writer](tmp_path)
+    contents = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    full = r"cannot be written \(.*(File too large|No space left)"
+    with full_disk(), pytest.raises(InputError, match=full) as raised:
+        WRITERS[writer](tmp_path)
+    assert "\n" not in str(raised.value)
+    left = {path: path.read_bytes() for path in tmp_path.iterdir() if not path.name.startswith(".")}
+    left = {path: content for path, content in left.items() if content or path in contents}
+    assert left == {path: content for path, content in contents.items() if not path.name.startswith(".")}
+
+
+def test_a_folder_that_cannot_be_written_to_gives_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    for writer in (WRITERS["JSON"], WRITERS["CSV"], WRITERS["a table"]):
+        with pytest.raises(InputError, match="cannot be written"):
+            writer(tmp_path / "file" / "folder")

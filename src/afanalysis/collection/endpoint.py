@@ -5,18 +5,23 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote
 
 from afanalysis.errors import InputError
-from afanalysis.standin.handlers import LOOPBACK
 from afanalysis.standin.serving import running
 from afanalysis.study.design import Study
 
 if TYPE_CHECKING:
     import anthropic
+
+# The scheme, login, host, port and path of an address; its query is not kept.
+_ADDRESS = re.compile(
+    r"(https?://)(?:([^/?#]*)@)?(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?(/[^?#]*)?(?:[?#].*)?", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -83,24 +88,16 @@ def _client(base_url: str | None, **settings: Any) -> anthropic.AsyncAnthropic:
     import anthropic
 
     if base_url:
-        parts = _split(base_url)
-        base_url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        if parts.hostname in LOOPBACK:
+        match = _ADDRESS.fullmatch(base_url)
+        if match is None:
+            raise InputError("the base URL is not an address such as https://api.anthropic.com")
+        scheme, login, host, port, path = match.groups("")
+        base_url = f"{scheme}{host}{port}{path}"
+        if host in ("127.0.0.1", "localhost", "[::1]"):
             # the SDK takes proxies from the environment even where it is not to trust it
             direct = dict.fromkeys(("http://", "https://", "all://"))
             settings["http_client"] = anthropic.DefaultAsyncHttpxClient(trust_env=False, mounts=direct)
-        if parts.username is not None:
-            login = unquote(f"{parts.username}:{parts.password or ''}").encode()
-            header = {"Authorization": f"Basic {base64.b64encode(login).decode()}"}
-            settings["default_headers"] = header
+        if login:
+            encoded = base64.b64encode(unquote(login).encode()).decode()
+            settings["default_headers"] = {"Authorization": f"Basic {encoded}"}
     return anthropic.AsyncAnthropic(base_url=base_url, **settings)
-
-
-def _split(base_url: str) -> SplitResult:
-    try:
-        parts = urlsplit(base_url)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            return parts
-    except ValueError:
-        pass
-    raise InputError("the base URL is not an address such as https://api.anthropic.com")

@@ -16,11 +16,9 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from tornado.web import Application, Finish, HTTPError, RequestHandler, stream_request_body
 
-from afanalysis.standin.bodies import BatchBody, problem
 from afanalysis.standin.state import FAULT, Batch, Faults, StandIn, count_tokens, text_of
 from afanalysis.text.untrusted import without_surrogates
 
@@ -35,10 +33,10 @@ ERRORS = {
     529: "overloaded_error",
 }
 
-# The largest bodies (bytes), and the names under which this machine answers.
+# The largest bodies (bytes), and hosts and origins that are this machine.
 MESSAGE_BYTES = 10 << 20
 BATCH_BYTES = 256 << 20
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LOCAL = re.compile(r"(https?://)?(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.I)
 
 # The one key that the stand-in rejects, so that a rejected key can be tried out.
 REJECTED_KEY = "rejected"
@@ -63,10 +61,9 @@ class _Handler(RequestHandler):
         self.received = bytearray()
 
     def prepare(self) -> None:
-        origin = self.request.headers.get("origin")
-        for name, address in (("Host", f"//{self.request.host}"), ("Origin", origin)):
-            # a page of another site reaches this port with that site's name (DNS rebinding)
-            if address is not None and _hostname(address) not in LOOPBACK:
+        # a page of another site can reach this port under that site's name (DNS rebinding)
+        for name, default in (("Host", ""), ("Origin", "http://localhost")):
+            if not _LOCAL.fullmatch(self.request.headers.get(name, default)):
                 raise ApiError(403, f"{name}: must be a name of this machine, such as localhost")
         length = self.request.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self.max_body:
@@ -202,9 +199,16 @@ class Batches(_Handler):
     def post(self) -> None:
         self.require_key()
         body = self.body()
-        if wrong := problem(BatchBody, body):
-            raise ApiError(400, wrong)
-        requests = body["requests"]
+        requests = body.get("requests")
+        if not isinstance(requests, list) or not requests:
+            raise ApiError(400, "requests: Field required")
+        for request in requests:
+            if (
+                not isinstance(request, dict)
+                or not isinstance(request.get("custom_id"), str)
+                or not isinstance(request.get("params"), dict)
+            ):
+                raise ApiError(400, "requests: each has a custom_id (a string) and params (an object)")
         if len({request["custom_id"] for request in requests}) < len(requests):
             raise ApiError(400, "custom_id: must be unique within a batch")
         standin = self.standin
@@ -306,14 +310,6 @@ class Unknown(_Handler):
     def prepare(self) -> None:
         super().prepare()
         raise ApiError(404, "no such address")
-
-
-def _hostname(address: str) -> str | None:
-    """The name of the host in `//HOST:PORT` or an origin; None if there is none."""
-    try:
-        return urlsplit(address).hostname
-    except ValueError:
-        return None
 
 
 def application(standin: StandIn) -> Application:

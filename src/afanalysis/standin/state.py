@@ -14,7 +14,6 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from afanalysis.standin.answers import SimulatedJudge, SimulatedModel
-from afanalysis.standin.bodies import MessageBody, problem
 from afanalysis.study.design import STRICT, Simulation
 from afanalysis.study.hashing import text_hash
 
@@ -194,13 +193,20 @@ class StandIn:
 
     def problem(self, body: dict[str, Any]) -> str | None:
         """What the API would find wrong with the body, or None."""
-        if wrong := problem(MessageBody, body):
-            return wrong
+        for name, kind in (("model", str), ("messages", list), ("max_tokens", int)):
+            if name not in body:
+                return f"{name}: Field required"
+            if not isinstance(body[name], kind):
+                return f"{name}: Input should be a valid {kind.__name__}"
         if not body["messages"]:
             return "messages: at least one message is required"
         for name in self.faults.rejected_fields:
             if name in body:
                 return f"{name}: not supported by {body['model']}"
+        try:
+            self.message(body, "")
+        except (AttributeError, LookupError, TypeError, ValueError):  # junk of any shape
+            return "the parameters are not those of a message"
         return None
 
 

@@ -89,16 +89,13 @@ def _refuse_bombs(path: Path, events: Iterable[Any]) -> None:
     size = 0
     for event in events:
         if isinstance(event, yaml.AliasEvent):
-            if event.anchor in dict(parents):
-                raise InputError(
-                    f"{path}: {excerpt(event.anchor)} is an alias that is part of itself; write it out"
-                )
             size += sizes.get(event.anchor, 1)
         elif isinstance(event, yaml.ScalarEvent):
             size += len(event.value) + 1
             sizes[event.anchor] = len(event.value) + 1
         elif isinstance(event, yaml.CollectionStartEvent):
             parents.append((event.anchor, size))
+            sizes[event.anchor] = MAX_FOLLOWED + 1  # an alias within itself never ends
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, before = parents.pop()
             size += 1
@@ -195,8 +192,7 @@ def write_csv(path: Path, table: pd.DataFrame, **settings: Any) -> Path:
     guarded = table.rename(columns=guard_formula)
     for name in guarded.select_dtypes(exclude=["number", "bool"]):
         guarded[name] = [
-            guard_formula(without_surrogates(cell)) if isinstance(cell, str) else cell
-            for cell in guarded[name]
+            guard_formula(cell) if isinstance(cell, str) else cell for cell in guarded[name]
         ]
     with written_whole(path) as temporary:
         guarded.to_csv(temporary, index=False, **settings)

@@ -29,13 +29,11 @@ def connect(*files: Path) -> duckdb.DuckDBPyConnection:
     )
     # to DuckDB an escaped name is a second file
     names = [quote(file) for file in files for quote in (quote_path, quote_target)]
-    for setting in (
-        "enable_progress_bar = false",  # which would go to stdout
-        f"allowed_paths = [{', '.join(names)}]",
-        "enable_external_access = false",
-        "lock_configuration = true",
-    ):
-        connection.execute(f"SET {setting}")
+    connection.execute(
+        "SET enable_progress_bar = false;"  # it would go to stdout
+        f"SET allowed_paths = [{', '.join(names)}]; SET enable_external_access = false;"
+        "SET lock_configuration = true"
+    )
     return connection
 
 

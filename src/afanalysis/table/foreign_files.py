@@ -7,10 +7,6 @@ from pathlib import Path
 
 from afanalysis.errors import InputError
 
-# What is this many times as large in memory as on disk, and larger than that many bytes, is a bomb.
-MAX_EXPANSION = 200
-EXPANSION_ALLOWED = 1 << 30
-
 
 def regular_file(path: Path, most: int | None = None) -> Path:
     """The path, which leads to a regular file of at most so many bytes.

@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
 from afanalysis.table.database import connect, quote_names, quote_path
-from afanalysis.table.foreign_files import (
-    EXPANSION_ALLOWED,
-    MAX_EXPANSION,
-    files_within,
-    regular_file,
-)
+from afanalysis.table.foreign_files import files_within, regular_file
 from afanalysis.table.schema import SCHEMA
 
 if TYPE_CHECKING:
@@ -30,6 +25,11 @@ READERS = {
     ".jsonl": "read_json(?, format = 'newline_delimited', union_by_name = true)",
     ".ndjson": "read_json(?, format = 'newline_delimited', union_by_name = true)",
 }
+
+
+# What is this many times as large in memory as on disk, and larger than that many bytes, is a bomb.
+_MAX_EXPANSION = 200
+_EXPANSION_ALLOWED = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Source:
         query = f"SELECT {' + '.join(['count(*) * ?', *lengths])} FROM rollouts"
         [(size,)] = self.connection.execute(query, [8 * len(self.kinds)]).fetchall()
         on_disk = sum(file.stat().st_size for file in self.files)
-        if self.files and size > EXPANSION_ALLOWED and size > MAX_EXPANSION * on_disk:
+        if self.files and size > _EXPANSION_ALLOWED and size > _MAX_EXPANSION * on_disk:
             raise InputError(
                 f"{self.files[0]}: {on_disk:,} bytes would unpack to {size:,}; that is not a table"
             )
