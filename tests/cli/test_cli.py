@@ -1,13 +1,16 @@
 import argparse
+import http.server
 import json
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import urllib.request
 
 import pytest
 
+import afanalysis as af
 from afanalysis.cli import COMMANDS, build_parser, main
 
 
@@ -68,7 +71,8 @@ def test_listing_the_commands_imports_only_the_parser():
     code = "import sys; from afanalysis.cli import build_parser; build_parser(()); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ours = {name for name in done.stdout.split() if name.startswith("afanalysis")}
-    assert ours == {"afanalysis", "afanalysis.cli", "afanalysis.errors"}
+    shared = {"afanalysis.errors", "afanalysis.text", "afanalysis.text.untrusted"}
+    assert ours == {"afanalysis", "afanalysis.cli"} | shared
     assert not {"numpy", "pydantic", "yaml", "asyncio"} & set(done.stdout.split())
 
 
@@ -163,3 +167,83 @@ def test_collect_and_judge_report_what_they_did_and_simulated_runs_spend_nothing
     manifest = json.loads((tmp_path / "data" / "raw" / "tiny" / "manifest.json").read_text())
     assert manifest["source"] == "simulated"
     assert manifest["spend"] is None
+
+
+ACTS_ON_THE_TERMINAL = "\x1b]0;taken\x07\x1b[2J\u202e\r"
+
+
+def assert_visible(printed):
+    assert "⟨U+202E⟩" in printed
+    assert all(letter.isprintable() or letter in "\n\t" for letter in printed)
+
+
+@pytest.fixture
+def in_a_project(project, tmp_path, monkeypatch):
+    shutil.copytree(project / "notebooks", tmp_path / "notebooks")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_nothing_that_a_server_says_acts_on_the_terminal(in_a_project, monkeypatch, capsys):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            message = {"type": "invalid_request_error", "message": ACTS_ON_THE_TERMINAL}
+            body = json.dumps({"type": "error", "error": message}).encode()
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
+    (in_a_project / "a.yaml").write_text("name: a\nprompts: {helpful-only: {first: 3}}\n")
+    address = f"http://127.0.0.1:{server.server_port}"
+    arguments = ["collect", "--study", "a.yaml", "--live", "--any-price", "--base-url", address]
+    assert main(arguments) == 2
+    assert_visible(capsys.readouterr().err)
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_no_name_in_a_table_acts_on_the_terminal(tmp_path, capsys, suffix):
+    table = af.example_rollouts()
+    table["variation"] = table["variation"].replace("no-examples", ACTS_ON_THE_TERMINAL)
+    table["source"] = ACTS_ON_THE_TERMINAL
+    path = tmp_path / f"table{suffix}"
+    {
+        ".csv": lambda: table.to_csv(path, index=False),
+        ".jsonl": lambda: table.to_json(path, orient="records", lines=True),
+        ".parquet": lambda: af.save(table, path),
+    }[suffix]()
+    assert main(["rates", str(path)]) == 0
+    assert_visible(capsys.readouterr().out)
+
+
+def test_no_name_in_a_log_or_a_study_file_acts_on_the_terminal(in_a_project, capsys):
+    log = {"query": "Ask", "answer": "No.", ACTS_ON_THE_TERMINAL: 1}
+    (in_a_project / "log.jsonl").write_text(json.dumps(log) + "\n")
+    main(["rates", "log.jsonl"])
+    printed = capsys.readouterr()
+    assert all(letter.isprintable() or letter in "\n\t" for letter in printed.out + printed.err)
+    (in_a_project / "a.yaml").write_text(json.dumps({"name": "a", ACTS_ON_THE_TERMINAL: 1}))
+    assert main(["collect", "--study", "a.yaml"]) == 2
+    assert_visible(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret", "/etc", "..", ".hidden", "a/b", "a\\b", "x" * 300, "", "a\x1bb"]
+)
+@pytest.mark.parametrize(
+    "arguments", [["export", "csv"], ["figure", "behaviour_by_tier"], ["import", "auto", "log.jsonl"]]
+)
+def test_a_study_is_never_named_like_a_path(in_a_project, capsys, arguments, name):
+    (in_a_project / "log.jsonl").write_text('{"query": "Ask", "answer": "No."}\n')
+    before = sorted(in_a_project.rglob("*"))
+    assert main([*arguments, "--study", name]) == 2
+    assert "is not a study name; use letters, digits" in capsys.readouterr().err
+    assert sorted(in_a_project.rglob("*")) == before

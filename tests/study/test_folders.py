@@ -1,3 +1,6 @@
+import pytest
+
+from afanalysis.errors import InputError
 from afanalysis.study import folders
 from afanalysis.study.folders import PAPER, Folders
 
@@ -16,3 +19,16 @@ def test_the_docs_name_every_file_of_a_study(project):
     assert len(names) >= 10
     for name in names:
         assert name in page, name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../a", "a/b", "a\\b", "/etc", "a\n", "a\x00", "é", "x" * 201]
+)
+def test_no_name_leads_out_of_the_project(name):
+    with pytest.raises(InputError, match="is not a study name"):
+        Folders(".", name)
+
+
+def test_names_that_people_give_are_accepted():
+    for name in ("a", "My_study-2.1", "x" * 200, "0"):
+        assert Folders(".", name).raw.name == name

@@ -109,3 +109,50 @@ def test_a_locked_file_keeps_what_it_held(tmp_path):
         with LockedFile(path) as file:
             file.write(content)
     assert path.read_bytes() == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("rollouts.jsonl", "collect again, which sets it aside, or remove it"),
+        ("judgements.jsonl", "judge again, which sets it aside, or remove it"),
+        ("other.jsonl", "remove it"),
+    ],
+)
+def test_a_torn_line_has_the_remedy_of_its_own_file(tmp_path, name, remedy):
+    (tmp_path / name).write_text('{"key": 1}\n{"key"')
+    with pytest.raises(InputError, match=rf"{name}: line 2 is torn \(it has no line end\); {remedy}$"):
+        list(read_records(tmp_path / name))
+
+
+@pytest.mark.parametrize("content", ["{}", '{"key": null}', '{"other": 1}'])
+def test_a_line_that_lacks_a_field_is_named(tmp_path, content):
+    (tmp_path / "a.jsonl").write_text('{"key": 1}\n' + content + "\n")
+    with pytest.raises(InputError, match=r"a\.jsonl: line 2 has no 'key'; remove the line"):
+        list(read_records(tmp_path / "a.jsonl", ("key",)))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'{"text": "\\ud800"}\n', b'{"text": "\\uDFFF"}\n', b'{"text": "\xed\xa0\x80"}\n'],
+    ids=["escaped", "escaped in capitals", "as bytes"],
+)
+def test_half_a_surrogate_pair_is_read_as_a_replacement_character(tmp_path, line):
+    (tmp_path / "a.jsonl").write_bytes(line)
+    (record,) = read_records(tmp_path / "a.jsonl")
+    assert set(record["text"]) == {"\ufffd"}
+
+
+@pytest.mark.parametrize(
+    "line", [b"[" * 100_000 + b"\n", b'{"a":' * 100_000 + b"\n", b"1" * 5000 + b"\n", b"\xff\n", b"\n"]
+)
+def test_a_line_of_any_content_is_a_record_or_an_error(tmp_path, line):
+    (tmp_path / "a.jsonl").write_bytes(line)
+    with pytest.raises(InputError, match=r"a\.jsonl: line 1 is not (a )?JSON"):
+        list(read_records(tmp_path / "a.jsonl"))
+
+
+def test_a_journal_that_is_a_pipe_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "a.jsonl")
+    with pytest.raises(InputError, match="is a device or pipe"):
+        list(read_records(tmp_path / "a.jsonl"))

@@ -82,3 +82,17 @@ def test_a_broken_sample_file_is_named(tmp_path):
     (tmp_path / "label_sample.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match=r"label_sample\.csv: has no column"):
         read_sample(tmp_path)
+
+
+def test_a_filled_in_sheet_of_a_stranger_gives_one_short_visible_sentence(rollouts, tmp_path):
+    write_label_sample(tmp_path, sample_for_labels(rollouts, 5), rollouts)
+    sheet = tmp_path / "sheet.csv"
+    for row in ("\x1b[31m" + "x" * 9000 + ",refused", "r\u202e,refused"):
+        sheet.write_text(f"rollout,behaviour\n{row}\n")
+        with pytest.raises(InputError, match=r"sheet\.csv: line 2: rollout .* was not drawn") as raised:
+            add_sheet(tmp_path, sheet, "ann")
+        assert str(raised.value).isprintable()
+        assert len(str(raised.value)) < len(str(sheet)) + 200
+    (tmp_path / "label_sample.csv").write_text("rollout,stratum,stratum_size\nr,s," + "9" * 5000 + "\n")
+    with pytest.raises(InputError, match="stratum_size is '9999"):
+        read_sample(tmp_path)

@@ -84,3 +84,9 @@ def test_a_file_without_the_needed_columns_is_named(tmp_path):
     (tmp_path / LABELS).write_text("rollout,verdict\nr1,yes\n")
     with pytest.raises(InputError, match=r"labels\.csv: has no column 'behaviour'"):
         read_labels(tmp_path)
+
+
+def test_labels_with_half_a_surrogate_pair_are_written_and_read(tmp_path):
+    add_labels(tmp_path, [Label("r1", "ann\ud800", "refused", note="\udc00")])
+    (label,) = read_labels(tmp_path)
+    assert (label.labeller, label.note) == ("ann\ufffd", "\ufffd")

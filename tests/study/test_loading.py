@@ -63,3 +63,37 @@ def test_a_log_of_another_tool_is_not_a_table(tmp_path):
         InputError, match=r"log\.jsonl: is not a table of rollouts, but looks like another"
     ):
         af.load(tmp_path / "log.jsonl")
+
+
+def test_a_table_of_a_column_per_row_is_refused(tmp_path):
+    path = tmp_path / "a.jsonl"
+    row = '{{"prompt_id": "a", "complied": true, "c{}": 1}}\n'
+    path.write_text("".join(row.format(number) for number in range(1001)))
+    with pytest.raises(InputError, match="has more than 1,000 columns"):
+        af.load(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "value"), [(".csv", "many"), (".jsonl", "many"), (".jsonl", 1.5), (".jsonl", 10**30)]
+)
+def test_a_value_of_another_kind_is_named_with_its_column(tmp_path, suffix, value):
+    table = pd.DataFrame({"prompt_id": ["a"], "complied": [True], "sample": [value]}, dtype=object)
+    path = tmp_path / f"a{suffix}"
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_json(
+        path, orient="records", lines=True
+    )
+    with pytest.raises(InputError, match=r"a\.\w+: column 'sample' is not int64 in every row"):
+        af.load(path)
+
+
+def test_half_a_surrogate_pair_in_a_table_of_json_is_read(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"prompt_id": "\\ud800", "complied": true, "tier": "free"}\n')
+    assert af.load(path)["prompt_id"].tolist() == ["\ufffd"]
+    assert len(af.rates(af.load(path), "complied")) == 1
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\x00b", "none"])
+def test_a_name_that_no_file_has_gives_one_sentence(tmp_path, name):
+    with pytest.raises(InputError, match="no such file or folder"):
+        af.load(tmp_path / name)

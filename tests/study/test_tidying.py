@@ -1,4 +1,5 @@
 import json
+import os
 
 import pandas as pd
 import pytest
@@ -100,4 +101,59 @@ def test_a_torn_last_line_is_named(tmp_path, name):
     raw_folder(tmp_path, *[(True, False, False)] * 5)
     spoil(tmp_path, name, 4, lambda text: text[:40])
     with pytest.raises(InputError, match=rf"{name}: line 5 is torn"):
+        tidy(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "sentence"),
+    [
+        ("rollouts.jsonl", "key", r"rollouts\.jsonl: line 2 has no 'key'"),
+        ("rollouts.jsonl", "sample", r"rollouts\.jsonl: line 2 has no 'sample'"),
+        ("rollouts.jsonl", "valid", r"rollouts\.jsonl: line 2 has no 'valid'"),
+        ("judgements.jsonl", "judge", r"judgements\.jsonl: line 2 has no 'judge'"),
+        ("judgements.jsonl", "rollout", r"judgements\.jsonl: line 2 has no 'rollout'"),
+    ],
+)
+def test_a_line_that_lacks_what_it_needs_is_named(tmp_path, name, field, sentence):
+    raw_folder(tmp_path, *[(True, False, False)] * 3)
+
+    def without(line):
+        record = json.loads(line)
+        del record[field]
+        return json.dumps(record).encode() + b"\n"
+
+    spoil(tmp_path, name, 1, without)
+    for make in (tidy, lambda folder: write_tidy(folder, folder / "t.parquet")):
+        with pytest.raises(InputError, match=f"{sentence}; remove the line"):
+            make(tmp_path)
+    assert not list(tmp_path.glob("t.parquet*"))
+
+
+def test_the_names_of_a_folder_are_not_patterns(tmp_path):
+    folders = [tmp_path / name for name in ("a[1]", "a1", "a?", "it's", "*")]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        raw_folder(folder, (True, False, False), model=f"m{number}")
+    for number, folder in enumerate(folders):
+        assert tidy(folder)["model"].tolist() == [f"m{number}"]
+        table = af.load(write_tidy(folder, folder / "*.parquet"))
+        assert table["model"].tolist() == [f"m{number}"]
+
+
+@pytest.mark.parametrize(
+    "current", [[], "x", {}, {"sampling": 1, "systems": [], "requests": []}, {"systems": {"a": {}}}]
+)
+def test_a_manifest_of_another_form_gives_one_sentence(tmp_path, current):
+    raw_folder(tmp_path, (True, False, False))
+    (tmp_path / "manifest.json").write_text(json.dumps({"current": current}))
+    with pytest.raises(InputError, match=r"manifest\.json: .*current"):
+        tidy(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["rollouts.jsonl", "judgements.jsonl", "labels.csv", "manifest.json"])
+def test_a_pipe_in_the_place_of_a_file_does_not_hang(tmp_path, name):
+    raw_folder(tmp_path, (True, False, False))
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="is a device or pipe"):
         tidy(tmp_path)

@@ -7,12 +7,17 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
+from afanalysis.study.journal_sql import journal_table, query_journals
+from afanalysis.table.database import connect
 from afanalysis.table.schema import SCHEMA
 from afanalysis.table.source import opened
 from afanalysis.text.untrusted import escape_invisible
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What rollouts can be filtered by, and the SQL of the value.
 FACETS = {
@@ -43,7 +48,14 @@ _MOST_CHARACTERS = 20_000
 
 _MOST_WORDS_COMPARED = 3000
 
+_QUOTES = {"rollout": "VARCHAR", "judge": "VARCHAR", "criteria": "JSON"}
+
 Segments = list[dict[str, str]]
+
+
+def _quotes(judgements: Path) -> pd.DataFrame:
+    sql = f"FROM {journal_table(judgements, _QUOTES)} WHERE criteria IS NOT NULL"
+    return connect(judgements).sql(sql).df()
 
 
 class Transcripts:
@@ -63,13 +75,12 @@ class Transcripts:
     """
 
     def __init__(self, data: Any, judgements: Path | None = None) -> None:
-        import duckdb
-
-        self._connection = duckdb.connect()
+        self._connection = connect()
         with opened(data) as source:
             for name in ("rollout", "prompt_id", "tier", "request", "output"):
                 if name not in source.kinds:
                     raise InputError(f"the rollouts have no column {name!r}")
+            source.refuse_bomb()
             missing = "".join(f", NULL AS {name}" for name in SCHEMA if name not in source.kinds)
             self._connection.register("raw", source.connection.sql("SELECT * FROM rollouts").arrow())
         self._connection.execute(
@@ -79,11 +90,9 @@ class Transcripts:
         self._connection.unregister("raw")
         self._connection.execute("CREATE TABLE quotes (rollout TEXT, judge TEXT, criteria JSON)")
         if judgements is not None and judgements.exists():
-            self._connection.execute(
-                "INSERT INTO quotes FROM read_json(?, format = 'newline_delimited', columns = "
-                "{rollout: 'VARCHAR', judge: 'VARCHAR', criteria: 'JSON'}) WHERE criteria IS NOT NULL",
-                [str(judgements)],
-            )
+            self._connection.register("votes", query_journals(_quotes, judgements))
+            self._connection.execute("INSERT INTO quotes FROM votes")
+            self._connection.unregister("votes")
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         result = self._connection.execute(sql, values)

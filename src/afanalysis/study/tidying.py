@@ -204,20 +204,25 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
     current = read_json(folder / MANIFEST).get("current")
     if current is None:
         return source
-    connection.execute("CREATE TEMP TABLE systems (place VARCHAR, system VARCHAR)")
-    connection.execute(
-        "CREATE TEMP TABLE requests (setting VARCHAR, prompt_id VARCHAR, request VARCHAR)"
-    )
-    if current["systems"]:
-        connection.executemany("INSERT INTO systems VALUES (?, ?)", list(current["systems"].items()))
-    requests = [
-        (setting, prompt_id, name)
-        for setting, names in current["requests"].items()
-        for prompt_id, name in names.items()
-    ]
-    if requests:
-        connection.executemany("INSERT INTO requests VALUES (?, ?, ?)", requests)
-    connection.execute("SET VARIABLE sampling = ?", [current["sampling"]])
+    try:
+        sampling, systems = str(current["sampling"]), list(current["systems"].items())
+        requests = [
+            (setting, prompt_id, name)
+            for setting, names in current["requests"].items()
+            for prompt_id, name in names.items()
+        ]
+    except (AttributeError, LookupError, TypeError) as error:
+        raise InputError(
+            f"{folder / MANIFEST}: 'current' is damaged; collect the study again"
+        ) from error
+    for name, columns, rows in (
+        ("systems", "place VARCHAR, system VARCHAR", systems),
+        ("requests", "setting VARCHAR, prompt_id VARCHAR, request VARCHAR", requests),
+    ):
+        connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
+        if rows:
+            connection.executemany(f"INSERT INTO {name} VALUES (?{', ?' * columns.count(',')})", rows)
+    connection.execute("SET VARIABLE sampling = ?", [sampling])
     return (
         f"(SELECT r.* FROM {source} r "
         "JOIN systems s ON s.place = r.setting || ' ' || r.variation AND s.system = r.system "
