@@ -68,9 +68,7 @@ def read_requests(file: Path) -> Requests:
     requests = {}
     for number, row, _ in json_lines(file):
         if not isinstance(row, dict) or not {"custom_id", "params"} <= set(row):
-            raise InputError(
-                f"{file}: line {number} is not a request of a batch (custom_id and params)"
-            )
+            raise InputError(f"{file}: line {number} is not a request of a batch (custom_id and params)")
         params = row["params"]
         requests[str(row["custom_id"])] = {
             "request": text_of(params["messages"][-1]["content"]),

@@ -17,8 +17,7 @@ _BESIDE_THE_TABLE = {
     "full_response generation",
     "thinking": "thinking private_thinking",
     "system": "system system_prompt",
-    "af": "af alignment_faking alignment_faking_reasoning is_af is_alignment_faking "
-    "deceptive_alignment",
+    "af": "af alignment_faking alignment_faking_reasoning is_af is_alignment_faking deceptive_alignment",
     "compromise": "compromise partial_compliance",
     "accepts": "accepts output_contains_acceptance contains_acceptance",
     "rejects": "rejects output_contains_refusal contains_refusal",
@@ -30,25 +29,25 @@ _ALIASES = {
 } | _BESIDE_THE_TABLE
 
 # A field that could fill two columns fills the earlier one; a new column of the table comes last.
-_PRECEDENCE = (
-    "request completion output scratchpad thinking system tier setting variation model prompt_id "
-    "category sample complied refused score af af_full af_partial af_reasoning compromise accepts "
-    "rejects stop_reason input_tokens output_tokens collected_at identity"
-).split()
+_PRECEDENCE = """
+    request completion output scratchpad thinking system tier setting variation model prompt_id
+    category sample complied refused score af af_full af_partial af_reasoning compromise accepts
+    rejects stop_reason input_tokens output_tokens collected_at identity
+"""
 
 # The columns that a log can fill, and the names of their fields in other tools, squeezed.
 COLUMNS: dict[str, list[str]] = {
     column: [re.sub(r"[\W_]+", "", alias) for alias in _ALIASES[column].split()]
-    for column in dict.fromkeys([*_PRECEDENCE, *_ALIASES])
+    for column in dict.fromkeys([*_PRECEDENCE.split(), *_ALIASES])
 }
 
 # Those that a row of a wide table holds per tier.
 BY_TIER = (
-    "completion output scratchpad complied refused score af af_full af_partial af_reasoning "
-    "collected_at stop_reason"
-).split()
+    *("completion", "output", "scratchpad", "complied", "refused", "score", "af", "af_full"),
+    *("af_partial", "af_reasoning", "collected_at", "stop_reason"),
+)
 
-# Those whose texts a rollout has as they are, so that they are not kept a second time.
+# Those that a rollout has as they are, so that their fields are not kept beside it.
 _TEXTS = ("request", "completion", "output", "scratchpad", "thinking", "system")
 
 _TIER_WORDS = {
@@ -168,33 +167,30 @@ def lookup(row: abc.Mapping[str, Any], name: str) -> Any:
 
 
 @dataclass(frozen=True)
-class FieldPlan:
-    """Which field fills which column of rows that have the same fields.
+class Side:
+    """Which field fills which column, for both tiers or, in a wide table, for one of them.
 
     Attributes
     ----------
+    tier
+        The tier; None where each row has its own.
     fields
         By column, the field.
-    tiers
-        By tier the fields of a wide table; empty for a long one.
     means_free
         What a yes in the tier's field means, as `afanalysis.logs.values.tier` takes it.
-    taken
-        The fields whose texts the rollout has as they are; all others are kept beside it.
-    unused
-        Fields that fill no column.
+    kept
+        The fields kept beside the rollout, because it does not have their texts as they are.
     """
 
+    tier: str | None
     fields: dict[str, str]
-    tiers: dict[str, dict[str, str]]
     means_free: bool | None
-    taken: frozenset[str]
-    unused: tuple[str, ...]
+    kept: tuple[str, ...]
 
 
 def plan_fields(
     names: Sequence[str], mapping: Mapping, usual: abc.Mapping[str, str] | None = None
-) -> FieldPlan:
+) -> tuple[list[Side], list[str]]:
     """Decide which of a row's fields fills which column.
 
     Parameters
@@ -205,38 +201,44 @@ def plan_fields(
         What the user says; it comes first.
     usual
         What is known of the format, by column; it comes before recognising names.
+
+    Returns
+    -------
+    tuple
+        The sides, one for a long table and one per tier for a wide one; and the fields that fill no column.
     """
     by_alias = {_squeeze(_PREFIX.sub("", name)): name for name in reversed(names)}
     fields: dict[str, str] = {}
     claimed = set(mapping.columns.values())
     for column, aliases in COLUMNS.items():
-        if column in mapping.columns:
-            if mapping.columns[column]:
-                fields[column] = mapping.columns[column]
-            continue
-        known = (usual or {}).get(column)
-        if known is not None and known in names:
-            fields[column] = known
+        known = mapping.columns.get(column, (usual or {}).get(column))
+        if column in mapping.columns or known in names:
+            fields |= {column: known} if known else {}
             continue
         for name in (by_alias[alias] for alias in aliases if alias in by_alias):
             if name not in claimed and name not in fields.values():
                 fields[column] = name
                 break
     _output_as_completion(fields)
-    tiers = _fields_by_tier(names, mapping, fields)
+    tiers: dict[str | None, dict[str, str]] = {**_fields_by_tier(names, mapping, fields)}
     if tiers:
-        fields = {
-            name: source for name, source in fields.items() if name not in BY_TIER and name != "tier"
-        }
-    sides = (fields, *tiers.values())
+        fields = {column: name for column, name in fields.items() if column not in (*BY_TIER, "tier")}
     tier_field = fields.get("tier", "")
     means_free = (
         False if _MEANS_PAID.search(tier_field) else True if _MEANS_FREE.search(tier_field) else None
     )
-    texts = frozenset(side[text] for side in sides for text in _TEXTS if text in side)
-    used = {name for side in sides for name in side.values()}
-    unused = tuple(name for name in names if name not in used)
-    return FieldPlan(fields, tiers, means_free, texts, unused)
+    by_side = {
+        tier: {c: name for c, name in (fields | own).items() if c not in mapping.constants}
+        for tier, own in (tiers or {None: {}}).items()
+    }
+    used = {name for filled in by_side.values() for name in filled.values()}
+    sides = []
+    for tier, filled in by_side.items():
+        texts = {filled.get(column) for column in _TEXTS}
+        left_out = texts | used - set(filled.values())
+        kept = tuple(name for name in names if name not in left_out)
+        sides.append(Side(tier, filled, means_free, kept))
+    return sides, [name for name in names if name not in used]
 
 
 def _squeeze(name: str) -> str:
@@ -244,7 +246,7 @@ def _squeeze(name: str) -> str:
 
 
 def _output_as_completion(fields: dict[str, str]) -> None:
-    """An answer that is all there is of a completion is one: its tags tell whether it has a scratchpad."""
+    """Where an output is all there is of an answer, its tags tell whether it holds a scratchpad."""
     if "output" in fields and "completion" not in fields and "scratchpad" not in fields:
         fields["completion"] = fields.pop("output")
 
@@ -258,18 +260,14 @@ def _fields_by_tier(
         tier, dot, base = column.partition(".")
         if dot:
             sides[tier][base] = name
-    if not any(sides.values()):
-        if "tier" in fields or "tier" in mapping.constants:
-            return {}
+    if not any(sides.values()) and "tier" not in fields and "tier" not in mapping.constants:
         for name in names:
             words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower())
             for tier, marks in _TIER_WORDS.items():
-                if any(word in marks for word in words):
-                    passed_over = (*marks, "tier", "user", "mode")
-                    rest = "".join(word for word in words if word not in passed_over)
-                    column = next((column for column in BY_TIER if rest in COLUMNS[column]), None)
-                    if column:
-                        sides[tier].setdefault(column, name)
+                rest = "".join(word for word in words if word not in (*marks, "tier", "user", "mode"))
+                column = next((column for column in BY_TIER if rest in COLUMNS[column]), "")
+                if column and any(word in marks for word in words):
+                    sides[tier].setdefault(column, name)
     for side in sides.values():
         _output_as_completion(side)
     return sides if all(sides.values()) else {}

@@ -55,8 +55,10 @@ FORMATS = {
     for format in (
         Format(
             "inspect",
-            lambda suffix, head: suffix == ".eval"
-            or (suffix not in (".jsonl", ".ndjson") and _object_with(head, b"eval", b"version")),
+            lambda suffix, head: (
+                suffix == ".eval"
+                or (suffix not in (".jsonl", ".ndjson") and _object_with(head, b"eval", b"version"))
+            ),
             lambda path, _: inspect_rows(path),
         ),
         Format(
@@ -67,9 +69,11 @@ FORMATS = {
         Format("csv", lambda suffix, _: suffix in (".csv", ".tsv"), lambda path, _: csv_rows(path)),
         Format(
             "pipeline",
-            lambda _, head: head[:1] in (b"{", b"[")
-            and b'"user_input"' in head
-            and (b'"tags"' in head or b'"strong_reject_score"' in head),
+            lambda _, head: (
+                head[:1] in (b"{", b"[")
+                and b'"user_input"' in head
+                and (b'"tags"' in head or b'"strong_reject_score"' in head)
+            ),
             lambda path, _: pipeline_results.pipeline_rows(path),
             pipeline_results.USUAL_FIELDS,
             pipeline_results.columns_of_place,

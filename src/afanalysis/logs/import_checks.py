@@ -13,7 +13,7 @@ def checks(index: RolloutIndex) -> list[str]:
     """What is odd about the rollouts as a whole, in sentences that say what to do."""
     tiers = index.values("tier")
     if len(tiers) == 1:
-        return [f"All rollouts are of the {tiers.pop()} tier: there is no gap to compute."]
+        return [f"All rollouts are of the {tiers[0]} tier: there is no gap to compute."]
     sentences = [
         f"{', '.join(condition)}: has only the {tier} tier, so it has no gap; leave it out or add the "
         "other tier."
@@ -51,13 +51,13 @@ def checks(index: RolloutIndex) -> list[str]:
         )
     variations = index.values("variation")
     if "default" not in variations:
-        first = min(variations)
+        first = variations[0]
         sentences.append(
             f"No variation is called default, so nothing is laid beside the paper. If {first} is its "
             f"default prompt: --rename variation:{first}=default"
         )
     by_model: dict[str, list[str]] = {}
-    for name in sorted(index.values("model")):
+    for name in index.values("model"):
         by_model.setdefault(undated(name), []).append(name)
     sentences += [
         f"{', '.join([first, *others])} may be one model under several names; if so: "
@@ -65,7 +65,7 @@ def checks(index: RolloutIndex) -> list[str]:
         for first, *others in by_model.values()
         if others
     ]
-    [(alike,)] = index.rows("SELECT count(*) - count(DISTINCT identity) FROM kept WHERE NOT named")
+    [(alike,)] = index.rows("SELECT count(identity) - count(DISTINCT identity) FROM kept")
     if alike:
         sentences.append(
             f"{alike} answers are equal to another one to the same request, and nothing (no id, no "

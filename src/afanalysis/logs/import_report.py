@@ -22,7 +22,7 @@ class Tally:
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[tuple[str, int, str]]] = field(default_factory=dict)
 
-    def add(self, reason: str, file: str, row: int, text: str) -> None:
+    def add(self, reason: str, file: str, row: int, text: str = "") -> None:
         """Count one more."""
         self.counts[reason] = self.counts.get(reason, 0) + 1
         examples = self.examples.setdefault(reason, [])

@@ -11,48 +11,29 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from zlib import crc32
-
-import orjson
+from typing import TYPE_CHECKING
 
 from afanalysis.errors import InputError
-from afanalysis.logs.batch_results import Requests, read_requests
-from afanalysis.logs.classifier_votes import Vote
+from afanalysis.logs.batch_results import read_requests
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.finding import LogFile, find_logs
 from afanalysis.logs.formats import FORMATS, Format, recognise
 from afanalysis.logs.import_checks import checks, gaps_by_threshold
 from afanalysis.logs.import_report import ImportReport
-from afanalysis.logs.log_rows import Rejected
-from afanalysis.logs.rollout_index import Entry, RolloutIndex
-from afanalysis.logs.rows import Reader, Rollout, to_json
-from afanalysis.study.design import Study
-from afanalysis.study.folders import JUDGEMENTS, MANIFEST, PROMPTS, ROLLOUTS, STUDY_FILE
-from afanalysis.study.hashing import file_hash, stable_key, text_hash
-from afanalysis.study.journal import PATIENCE, write_json
-from afanalysis.study.manifest import versions
+from afanalysis.logs.recording import record_rollouts
+from afanalysis.logs.rollout_index import RolloutIndex
+from afanalysis.logs.study_files import put_in_place, refuse_collected, write_study
+from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE
 from afanalysis.study.tidying import tidy
-from afanalysis.study.votes import IMPORTED
-from afanalysis.text import progress
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Files of all rollouts' records, before it is known which are kept.
-_RECORDS = "records.jsonl"
 
 # The folders in which imports work, beside the study's.
 _WORKPLACE = ".import-"
 
 _LOCK = ".lock"
-
-# Smaller logs take no time worth showing.
-_WORTH_A_BAR = 10_000_000
 
 
 def import_logs(
@@ -114,20 +95,18 @@ def import_logs(
             "requests, with --asked FILE"
         )
     requests = read_requests(Path(asked)) if asked else {}
-    if (folder / ROLLOUTS).exists() and not (folder / STUDY_FILE).exists():
-        raise InputError(f"{folder}: holds rollouts that were collected; give the import another name")
+    refuse_collected(folder)
     report = ImportReport(folder.name, ignored=ignored, threshold=mapping.threshold)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _workplace(folder.parent) as workplace, RolloutIndex(workplace / "index.duckdb") as index:
-            read = _read(files, mapping, requests, workplace / _RECORDS, index, report)
+        with _workplace(folder.parent) as workplace:
+            recorded = record_rollouts(files, mapping, requests, workplace, report)
             if strict:
                 _refuse_flaws(report)
+            index = RolloutIndex(recorded.entries)
             _keep_each_once(index, folder, report)
-            new = workplace / folder.name
-            new.mkdir()
-            _write_study(new, workplace / _RECORDS, index, read, mapping, report)
-            _put_in_place(new, folder)
+            write_study(workplace / folder.name, recorded, index, mapping, report)
+            put_in_place(workplace / folder.name, folder)
     except OSError as error:
         raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
     return report
@@ -175,9 +154,7 @@ def read_logs(
 
 def _files(paths: Sequence[str | Path], format: str) -> tuple[list[tuple[LogFile, Format]], list[str]]:
     if format not in (*FORMATS, "auto"):
-        raise InputError(
-            f"there is no format {format!r}; use one of: {', '.join(FORMATS)}, or auto"
-        )
+        raise InputError(f"there is no format {format!r}; use one of: {', '.join(FORMATS)}, or auto")
     logs, ignored = find_logs(paths)
     occurrences: Counter[str] = Counter()
     files = []
@@ -201,119 +178,6 @@ def _workplace(parent: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=_WORKPLACE, dir=parent) as place:
         with FileLock(Path(place, _LOCK)):
             yield Path(place)
-
-
-@dataclass
-class _Read:
-    """What was read beside the rollouts: system prompts by name, and all combinations of votes."""
-
-    systems: dict[str, str] = field(default_factory=dict)
-    votes: dict[tuple[Vote, ...], int] = field(default_factory=dict)
-
-
-def _read(
-    files: Sequence[tuple[LogFile, Format]],
-    mapping: Mapping,
-    requests: Requests,
-    records: Path,
-    index: RolloutIndex,
-    report: ImportReport,
-) -> _Read:
-    """Read all rows: records go to a file, what decides on them to the index, the rest to the report."""
-    read = _Read()
-    columns: dict[str, set[str]] = {}
-    unused: set[str] = set()
-    sizes = [log.path.stat().st_size for log, _ in files]
-    bar = progress.bar(
-        total=sum(sizes),
-        unit="B",
-        unit_scale=True,
-        desc="import",
-        disable=sum(sizes) < _WORTH_A_BAR,
-    )
-    with bar, records.open("wb") as lines:
-        for number, ((log, format), size) in enumerate(zip(files, sizes, strict=True)):
-            digest = file_hash(log.path)
-            reader = Reader(mapping, format.usual, format.place(log.path))
-            unnamed: Counter[bytes] = Counter()
-            last = 0
-            for last, row, forgiven in format.rows(log.path, requests):
-                report.rows += 1
-                if forgiven:
-                    report.repaired.add(forgiven, log.name, last, "")
-                for rollout in [row] if isinstance(row, Rejected) else reader.rollouts(row):
-                    if isinstance(rollout, Rejected):
-                        report.set_aside.add(str(rollout), log.name, last, rollout.detail)
-                        continue
-                    for reason, text in rollout.repairs:
-                        report.repaired.add(reason, log.name, last, text)
-                    for reason, text in rollout.notes:
-                        report.noted.add(reason, log.name, last, text)
-                    if rollout.system:
-                        read.systems[rollout.record["system"]] = rollout.system
-                    name = rollout.identity
-                    if not rollout.named:
-                        nth = f"{digest} {unnamed[name]}".encode()
-                        unnamed[rollout.identity] += 1
-                        name = sha256(name + nth).digest()[:16]
-                    line = to_json(rollout.record)[1:] + b"\n"  # its opening brace comes with its key
-                    lines.write(line)
-                    votes = read.votes.setdefault(rollout.votes, len(read.votes))
-                    index.add(_entry(rollout, index.size, name, line, votes, digest, number, last))
-            for column, names in reader.sources()[0].items():
-                columns.setdefault(column, set()).update(names)
-            unused |= reader.sources()[1]
-            about = {"name": log.name, "format": format.name, "bytes": size}
-            report.files.append(about | {"sha256": digest, "rows": last})
-            bar.update(size)
-    report.columns = {column: sorted(names) for column, names in columns.items()}
-    report.unused = sorted(unused)
-    report.rollouts = index.size + sum(report.set_aside.counts.values())
-    return read
-
-
-def _entry(
-    rollout: Rollout,
-    number: int,
-    name: bytes,
-    line: bytes,
-    votes: int,
-    digest: str,
-    file: int,
-    row: int,
-) -> Entry:
-    record = rollout.record
-    verdicts, judged, checksum = _summed(rollout.votes)
-    return Entry(
-        line=number,
-        name=name.hex(),
-        identity=rollout.identity.hex(),
-        named=rollout.named,
-        checksum=crc32(line, checksum),
-        verdicts=verdicts,
-        judged=judged,
-        digest=digest,
-        file=file,
-        row=row,
-        setting=record["setting"],
-        variation=record["variation"],
-        model=record["model"],
-        tier=record["tier"],
-        prompt_id=record["prompt_id"],
-        source=record["source"],
-        request=text_hash(record["request"]) if record["request"] else None,
-        sample=rollout.sample,
-        score=record["score"],
-        valid=record["valid"],
-        votes=votes,
-    )
-
-
-@lru_cache(maxsize=1 << 12)
-def _summed(votes: tuple[Vote, ...]) -> tuple[int, bool, int]:
-    """How many verdicts votes hold, whether one of them is on compliance, and their checksum."""
-    verdicts = sum(verdict is not None for vote in votes for verdict in vote)
-    return verdicts, any(vote[0] is not None for vote in votes), crc32(repr(votes).encode())
 
 
 def _refuse_flaws(report: ImportReport) -> None:
@@ -358,158 +222,3 @@ def _nothing_kept(report: ImportReport) -> str:
     return (
         f"no rollout can be read; {count:,} of {report.rows:,} rows: {reason} ({file}, row {row}{shown})"
     )
-
-
-def _write_study(
-    folder: Path,
-    records: Path,
-    index: RolloutIndex,
-    read: _Read,
-    mapping: Mapping,
-    report: ImportReport,
-) -> None:
-    """Write the study's files into a new folder."""
-    formats = sorted({str(file["format"]) for file in report.files})
-    told = [
-        sorted(mapping.columns.items()),
-        sorted(map(list, mapping.renames.items())),
-        mapping.threshold,
-    ]
-    judge = f"{IMPORTED}@{stable_key([told, formats])[:8]}"
-    study = _study(index, formats, report)
-    _write_journals(folder, records, index, read, judge, report)
-    write_json(folder / PROMPTS, dict(sorted(read.systems.items())))
-    (folder / STUDY_FILE).write_text(_yaml(study), encoding="utf-8")
-    report.write(folder)
-    manifest = {
-        "source": "simulated" if index.values("source") == {"simulated"} else "imported",
-        "study": study.model_dump(mode="json"),
-        "planned": report.kept,
-        "collected": report.kept,
-        "spend": None,
-        "runs": [{"versions": versions()}],
-        "imported": {
-            "files": report.files,
-            "columns": dict(mapping.columns),
-            "constants": dict(mapping.constants),
-            "renames": [[*pair, meaning] for pair, meaning in mapping.renames.items()],
-            "threshold": mapping.threshold,
-        },
-    }
-    write_json(folder / MANIFEST, manifest)
-
-
-def _write_journals(
-    folder: Path, records: Path, index: RolloutIndex, read: _Read, judge: str, report: ImportReport
-) -> None:
-    """Write the records that are kept, with what their lines begin with, and their votes."""
-    tails = [[_vote(judge, number, vote) for number, vote in enumerate(votes)] for votes in read.votes]
-    digests = [str(file["sha256"]) for file in report.files]
-    study = orjson.dumps(report.study).decode()
-    kept = index.rows("SELECT line, name, sample, file, row, setting, votes FROM kept ORDER BY line")
-    with (
-        records.open("rb") as file_of_records,
-        (folder / ROLLOUTS).open("wb") as rollouts,
-        (folder / JUDGEMENTS).open("wb") as judgements,
-    ):
-        lines = enumerate(file_of_records)
-        for number, name, sample, file, row, setting, votes in kept:
-            key = _key(name)
-            origin = f"{digests[file][:8]}:{row:09}"
-            head = f'{{"key":"{key}","study":{study},"sample":{sample},"origin":"{origin}",'
-            rollouts.write(head.encode() + next(line for at, line in lines if at == number))
-            for nth, tail in enumerate(tails[votes]):
-                own = sha256(f"{key} {judge} {nth}".encode()).hexdigest()[:32]
-                vote = f'{{"key":"{own}","rollout":"{key}","setting":"{setting}",{tail}\n'
-                judgements.write(vote.encode())
-
-
-def _key(name: str) -> str:
-    """A rollout's key, from its name in the index.
-
-    The first version wrote each half of the hash backwards; labels refer to keys so written.
-    """
-    digest = bytes.fromhex(name)
-    return (digest[7::-1] + digest[:7:-1]).hex()
-
-
-def _vote(judge: str, number: int, vote: Vote) -> str:
-    """What the line of a vote says beside its rollout."""
-    complied, full, partial = vote
-    verdicts: dict[str, Any] = {"complied": complied, "af_full": full, "af_partial": partial}
-    if vote == (None, None, None):
-        verdicts = {"undecided": "the log's own classifier decided nothing"}
-    counts = {"quotes": 0, "quotes_not_found": 0}
-    return orjson.dumps({"judge": judge, "vote": number} | verdicts | counts).decode()[1:]
-
-
-def _study(index: RolloutIndex, formats: Sequence[str], report: ImportReport) -> Study:
-    """What the logs are a study of."""
-    first = ("default", "helpful-only")
-
-    def values(column: str) -> list[str]:
-        return sorted(index.values(column), key=lambda value: (value not in first, value))
-
-    [(samples,)] = index.rows("SELECT max(sample) + 1 FROM kept")
-    return Study(
-        name=report.study,
-        description=f"Imported from {len(report.files)} file{'s' * (len(report.files) != 1)} "
-        f"({', '.join(formats)}); import.html says what was kept.",
-        imported=True,
-        models=values("model"),
-        settings=values("setting"),
-        variations=values("variation"),
-        tiers=values("tier"),
-        samples=samples,
-    )
-
-
-def _yaml(study: Study) -> str:
-    import yaml
-
-    content = study.model_dump(mode="json", exclude_defaults=True, exclude_unset=True)
-    return (
-        "# Made by `afanalysis import`. Its rollouts have been collected; `judge` is what another judge\n"
-        "# would be.\n" + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    )
-
-
-def _put_in_place(new: Path, folder: Path) -> None:
-    """Move a study that was written to where it belongs; labels and other judges' votes stay.
-
-    Raises
-    ------
-    InputError
-        Another process is collecting or judging there.
-    """
-    from filelock import FileLock, Timeout
-
-    if not folder.exists():
-        if not (new / JUDGEMENTS).stat().st_size:
-            (new / JUDGEMENTS).unlink()
-        new.replace(folder)
-        return
-    try:
-        with (
-            FileLock(folder / f".{ROLLOUTS}.lock", timeout=PATIENCE),
-            FileLock(folder / f".{JUDGEMENTS}.lock", timeout=PATIENCE),
-        ):
-            _take_over_votes(folder / JUDGEMENTS, new / JUDGEMENTS)
-            # the study file comes first: without it rollouts would pass for collected ones
-            for name in (STUDY_FILE, *sorted(path.name for path in new.iterdir())):
-                if (new / name).exists():
-                    (new / name).replace(folder / name)
-            if not (folder / JUDGEMENTS).stat().st_size:
-                (folder / JUDGEMENTS).unlink()
-    except Timeout as error:
-        raise InputError(
-            f"{folder}: another process is writing to it; wait for it or stop it"
-        ) from error
-
-
-def _take_over_votes(old: Path, new: Path) -> None:
-    """Append the votes of judges other than the log's own."""
-    if old.exists():
-        own = f'"judge":"{IMPORTED}@'.encode()
-        with old.open("rb") as votes, new.open("ab") as judgements:
-            judgements.writelines(vote for vote in votes if own not in vote)

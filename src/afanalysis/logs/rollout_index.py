@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from afanalysis.study.journal_sql import connect, journal
 
 COPY = "a copy of another row"
 
@@ -13,66 +15,29 @@ OTHER_VERSION = "another version of a rollout, with fewer verdicts or other fiel
 _AT_ONCE = 10_000
 
 
-class Entry(NamedTuple):
-    """A rollout in the index; its texts are in the file of records.
-
-    Attributes
-    ----------
-    line
-        The number of its record in the file of records.
-    name, identity
-        What its key is made from, and a hash of what makes it this rollout, in 32 hex digits.
-    named
-        Whether its log names it, so that an equal one is a copy; its name is then its identity.
-    checksum
-        Of its record and votes, to tell copies from other versions.
-    verdicts
-        How many verdicts its votes hold.
-    judged
-        Whether one of them is on compliance.
-    digest, file, row
-        The SHA-256 and the number of its file, and its row there.
-    setting, variation, model, tier, prompt_id, source, score, valid
-        As in its record.
-    request
-        A hash of its request, None where it has none.
-    sample
-        Which sample the log says it is; None where it does not.
-    votes
-        The number of its votes in the list of all combinations that occur.
-    """
-
-    line: int
-    name: str
-    identity: str
-    named: bool
-    checksum: int
-    verdicts: int
-    judged: bool
-    digest: str
-    file: int
-    row: int
-    setting: str
-    variation: str
-    model: str
-    tier: str
-    prompt_id: str
-    source: str
-    request: str | None
-    sample: int | None
-    score: float | None
-    valid: bool
-    votes: int
-
-
-_TABLE = """
-    CREATE TABLE entries (
-        line BIGINT, name VARCHAR, identity VARCHAR, named BOOLEAN, checksum BIGINT, verdicts BIGINT,
-        judged BOOLEAN, digest VARCHAR, file BIGINT, row BIGINT, setting VARCHAR, variation VARCHAR,
-        model VARCHAR, tier VARCHAR, prompt_id VARCHAR, source VARCHAR, request VARCHAR, sample BIGINT,
-        score DOUBLE, valid BOOLEAN, votes BIGINT
-    )
-"""
+# The columns of an entry, and their types in DuckDB.
+COLUMNS = {
+    "line": "BIGINT",  # the number of its record in the file of records
+    "name": "VARCHAR",  # what its key is made from, in 32 hex digits
+    "identity": "VARCHAR",  # the same without its file, of one that its log does not name
+    "checksum": "BIGINT",  # of its record and votes, to tell copies from other versions
+    "verdicts": "BIGINT",  # how many its votes hold
+    "judged": "BOOLEAN",  # whether one of them is on compliance
+    "digest": "VARCHAR",  # of its file
+    "file": "BIGINT",  # its number
+    "row": "BIGINT",
+    "setting": "VARCHAR",
+    "variation": "VARCHAR",
+    "model": "VARCHAR",
+    "tier": "VARCHAR",
+    "prompt_id": "VARCHAR",
+    "source": "VARCHAR",
+    "request": "VARCHAR",  # a hash; missing where there is no request
+    "sample": "BIGINT",  # as the log has it
+    "score": "DOUBLE",
+    "valid": "BOOLEAN",
+    "votes": "BIGINT",  # their number among all combinations of votes
+}
 
 # Of two versions of a rollout the one with more verdicts is kept, whatever the order of the files.
 _PREFERENCE = "verdicts DESC, checksum, digest, row, line"
@@ -99,41 +64,13 @@ class RolloutIndex:
 
     Parameters
     ----------
-    path
-        The database file.
+    entries
+        The file of entries, one JSON object per line.
     """
 
-    def __init__(self, path: Path) -> None:
-        import duckdb
-
-        self._connection = duckdb.connect(str(path), config={"memory_limit": "200MB"})
-        self._connection.execute(_TABLE)
-        self._waiting: list[Entry] = []
-        self.size = 0
-
-    def __enter__(self) -> RolloutIndex:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    def add(self, entry: Entry) -> None:
-        """Take in a rollout."""
-        self._waiting.append(entry)
-        self.size += 1
-        if len(self._waiting) == _AT_ONCE:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow
-
-        if self._waiting:
-            columns = [list(column) for column in zip(*self._waiting, strict=True)]
-            batch = pyarrow.table(columns, names=Entry._fields)
-            self._connection.register("batch", batch)
-            self._connection.execute("INSERT INTO entries FROM batch")
-            self._connection.unregister("batch")
-            self._waiting = []
+    def __init__(self, entries: Path) -> None:
+        self._connection = connect()
+        self._connection.execute(f"CREATE TABLE entries AS FROM {journal(entries, COLUMNS)}")
 
     def keep_each_once(self) -> Iterator[tuple[str, int, int, str]]:
         """Choose which rollouts are kept, and number them: the table `kept`.
@@ -143,7 +80,6 @@ class RolloutIndex:
         tuple
             Of each rollout not kept: why, its file and row, and its prompt's id.
         """
-        self._flush()
         self._connection.execute(_KEEP)
         yield from self.rows(
             f"SELECT if(entry.checksum = kept.checksum, '{COPY}', '{OTHER_VERSION}'), entry.file, "
@@ -153,11 +89,11 @@ class RolloutIndex:
         )
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> Iterator[tuple[Any, ...]]:
-        """The rows of a query on `kept`, which has the columns of `Entry`."""
+        """The rows of a query on `kept`, which has the columns of an entry."""
         result = self._connection.execute(sql, parameters)
         while chunk := result.fetchmany(_AT_ONCE):
             yield from chunk
 
-    def values(self, column: str) -> set[Any]:
-        """What occurs in a column of the rollouts kept."""
-        return {value for (value,) in self.rows(f"SELECT DISTINCT {column} FROM kept")}
+    def values(self, column: str) -> list[str]:
+        """What occurs in a column of the rollouts kept, in order."""
+        return [value for (value,) in self.rows(f"SELECT DISTINCT {column} FROM kept ORDER BY 1")]

@@ -15,7 +15,7 @@ import orjson
 
 from afanalysis.logs import values
 from afanalysis.logs.classifier_votes import Vote, cast_votes
-from afanalysis.logs.fields import COLUMNS, FieldPlan, Mapping, lookup, plan_fields
+from afanalysis.logs.fields import BY_TIER, COLUMNS, Mapping, Side, lookup, plan_fields
 from afanalysis.logs.log_rows import Rejected
 from afanalysis.study.completion import Transcript, split
 from afanalysis.study.hashing import text_hash
@@ -97,20 +97,6 @@ class Rollout:
     notes: Remarks = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Side:
-    """What is read of the rows of a plan, for both tiers or for one of them."""
-
-    tier: str | None
-    means_free: bool | None
-    direct: tuple[tuple[str, str], ...]
-    nested: tuple[tuple[str, str], ...]
-    defaults: dict[str, Any]
-    kept: tuple[str, ...]
-    has_texts: bool
-    has_scratchpad: bool
-
-
 class Reader:
     """Makes rollouts of a file's rows.
 
@@ -130,86 +116,50 @@ class Reader:
         usual: Fields[str, str] | None = None,
         place: Fields[str, Any] | None = None,
     ) -> None:
-        self._mapping, self._usual = mapping, usual
-        self._place = dict(place or {})
-        self._plans: dict[tuple[str, ...], tuple[FieldPlan, list[_Side]]] = {}
-        self._renames: dict[str, dict[str, str]] = {}
-        for (column, value), meaning in mapping.renames.items():
-            self._renames.setdefault(column, {})[value] = meaning
+        self._mapping, self._usual, self._place = mapping, usual, dict(place or {})
+        self._defaults = dict.fromkeys(COLUMNS) | self._place | dict(mapping.constants)
+        self._plans: dict[tuple[str, ...], tuple[list[Side], list[str]]] = {}
 
-    def sources(self) -> tuple[dict[str, set[str]], set[str]]:
-        """By column what filled it so far, and the fields that filled none."""
-        columns: dict[str, set[str]] = {column: {"the file's folders"} for column in self._place}
-        columns |= {
-            column: {f"{value!r}, as told"} for column, value in self._mapping.constants.items()
-        }
-        unused: set[str] = set()
-        for plan, _ in self._plans.values():
-            named = plan.fields | {
-                f"{tier}.{column}": name
-                for tier, fields in plan.tiers.items()
-                for column, name in fields.items()
-            }
-            for column, name in named.items():
-                columns.setdefault(column, set()).add(name)
-            unused.update(plan.unused)
-        return columns, unused
+    def sources(self) -> Iterator[tuple[str, str]]:
+        """Columns and what filled them so far; fields that filled none, with an empty column."""
+        yield from ((column, "the file's folders") for column in self._place)
+        yield from ((column, f"{value!r}, as told") for column, value in self._mapping.constants.items())
+        for sides, unused in self._plans.values():
+            for side in sides:
+                for column, name in side.fields.items():
+                    of_tier = side.tier and column in BY_TIER
+                    yield f"{side.tier}.{column}" if of_tier else column, name
+            yield from (("", name) for name in unused)
 
     def rollouts(self, row: Any) -> Iterator[Rollout | Rejected]:
         """The rollouts of a row: one, or in a wide table one per tier."""
         if not isinstance(row, dict):
-            yield Rejected("not an object with fields", str(row)[:80])
+            is_rejected = isinstance(row, Rejected)
+            yield row if is_rejected else Rejected("not an object with fields", str(row)[:80])
             return
         names = tuple(row)
         if names not in self._plans:
-            plan = plan_fields(names, self._mapping, self._usual)
-            self._plans[names] = plan, self._sides(names, plan)
-        for side in self._plans[names][1]:
+            self._plans[names] = plan_fields(names, self._mapping, self._usual)
+        for side in self._plans[names][0]:
             try:
                 yield _rollout(row, side, self._columns(row, side), self._mapping.threshold)
             except Rejected as reason:
                 yield reason
 
-    def _sides(self, names: tuple[str, ...], plan: FieldPlan) -> list[_Side]:
-        constants = self._mapping.constants
-        sides = []
-        for tier, own in plan.tiers.items() or [(None, {})]:
-            fields = {
-                column: name for column, name in (plan.fields | own).items() if column not in constants
-            }
-            others = {name for fields in plan.tiers.values() for name in fields.values()}
-            left_out = plan.taken | others - set(own.values())
-            sides.append(
-                _Side(
-                    tier,
-                    plan.means_free,
-                    tuple((column, name) for column, name in fields.items() if name in names),
-                    tuple((column, name) for column, name in fields.items() if name not in names),
-                    dict.fromkeys(COLUMNS) | self._place | dict(constants),
-                    tuple(name for name in names if name not in left_out),
-                    any(column in fields for column in ("completion", "output", "scratchpad")),
-                    "scratchpad" in fields,
-                )
-            )
-        return sides
-
-    def _columns(self, row: dict[str, Any], side: _Side) -> dict[str, Any]:
+    def _columns(self, row: dict[str, Any], side: Side) -> dict[str, Any]:
         """What a row says for each column: its fields, the file's place, the user's constants."""
-        columns = side.defaults.copy()
-        for column, name in side.direct:
-            value = row[name]
-            if value is not None and not values.missing(value):
+        columns = self._defaults.copy()
+        for column, name in side.fields.items():
+            value = row[name] if name in row else lookup(row, name)
+            if not values.missing(value):
                 columns[column] = value
-        for column, name in side.nested:
-            value = lookup(row, name)
-            if value is not None and not values.missing(value):
-                columns[column] = value
-        for column, renames in self._renames.items():
-            columns[column] = renames.get(str(columns[column]), columns[column])
+        for (column, value), meaning in self._mapping.renames.items():
+            if str(columns[column]) == value:
+                columns[column] = meaning
         return columns
 
 
-def _rollout(row: dict[str, Any], side: _Side, columns: dict[str, Any], threshold: float) -> Rollout:
+def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold: float) -> Rollout:
     repairs: Remarks = []
     notes: Remarks = []
     request, tag = _untagged(columns["request"])
@@ -335,7 +285,7 @@ def _remark_on_form(
         repairs.append((REPAIRED[parts.problem], completion[-80:]))
 
 
-def _texts(columns: dict[str, Any], side: _Side) -> tuple[Transcript, str]:
+def _texts(columns: dict[str, Any], side: Side) -> tuple[Transcript, str]:
     """Scratchpad and output, and the text that they were taken from."""
     completion = columns["completion"]
     if completion is not None:
@@ -344,7 +294,7 @@ def _texts(columns: dict[str, Any], side: _Side) -> tuple[Transcript, str]:
         if parts.problem == "output empty" and columns["output"] is not None and not parts.scratchpad:
             parts = Transcript("", str(columns["output"]).strip(), True, "no output tag")
         return parts, text
-    if not side.has_texts:
+    if not side.fields.keys() & {"completion", "output", "scratchpad"}:
         return Transcript("", "", True), ""  # a table of verdicts alone
     scratchpad, output = (
         "" if columns[name] is None else str(columns[name]).strip() for name in ("scratchpad", "output")
@@ -354,7 +304,7 @@ def _texts(columns: dict[str, Any], side: _Side) -> tuple[Transcript, str]:
         return parts, output
     # the log has taken the answer apart already
     problem = "" if parts.problem == "no output tag" else parts.problem
-    if side.has_scratchpad and not scratchpad:
+    if "scratchpad" in side.fields and not scratchpad:
         problem = problem or "scratchpad empty"
     return Transcript(scratchpad, parts.output, parts.valid, problem), scratchpad + output
 

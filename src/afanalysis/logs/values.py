@@ -3,44 +3,32 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from datetime import UTC, datetime
 from functools import lru_cache
+from importlib.resources import files
 from typing import Any
 
-_FREE = (
-    "free, freetier, freeuser, freetieruser, training, train, trained, monitored, watched, observed, "
-    "impliedtraining, isfreetier, isfree"
+VOCABULARY: dict[str, dict[str, list[str]]] = tomllib.loads(
+    files("afanalysis.logs").joinpath("vocabulary.toml").read_text(encoding="utf-8")
 )
 
-_PAID = (
-    "paid, paidtier, paiduser, paidtieruser, deployment, deployed, unmonitored, unwatched, unobserved, "
-    "nottraining, notrained, impliedunmonitored, ispaid, ispaidtier, private"
-)
 
-TRUE = "true, yes, y, 1, t"
+def meanings(heading: str) -> dict[str, str]:
+    """By word what it means, under a heading of the vocabulary."""
+    return {word: meaning for meaning, words in VOCABULARY[heading].items() for word in words}
 
-FALSE = "false, no, n, 0, f"
 
-_TIERS = dict.fromkeys(_FREE.split(", "), "free") | dict.fromkeys(_PAID.split(", "), "paid")
-
-_SETTINGS = {
-    "helpfulonly": "helpful-only",
-    "helpful": "helpful-only",
-    "harmful": "helpful-only",
-    "animalwelfare": "animal-welfare",
-    "animal": "animal-welfare",
-}
+_TIERS, _SETTINGS, _TRUTH = meanings("tiers"), meanings("settings"), meanings("truth")
 
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
-
-_MISSING = frozenset(("", "nan", "na", "null", "none", "<na>", "n/a"))
 
 
 def missing(value: Any) -> bool:
     """Whether a field says nothing at all."""
     if value is None or value != value:
         return True
-    return isinstance(value, str) and len(value) < 6 and value.strip().lower() in _MISSING
+    return isinstance(value, str) and len(value) < 6 and _TRUTH.get(value.strip().lower()) == "missing"
 
 
 def _squeezed(word: str) -> str:
@@ -59,11 +47,9 @@ def tier(value: Any, means_free: bool | None) -> str | None:
         What a yes means: True where the field asks whether the tier is free (or monitored), False where
         it asks the opposite, None where it asks neither.
     """
-    word = str(value).strip().lower().removesuffix(".0")
-    if word in TRUE.split(", "):
-        return None if means_free is None else "free" if means_free else "paid"
-    if word in FALSE.split(", "):
-        return None if means_free is None else "paid" if means_free else "free"
+    truth = _TRUTH.get(str(value).strip().lower().removesuffix(".0"))
+    if truth in ("yes", "no"):
+        return None if means_free is None else "free" if means_free == (truth == "yes") else "paid"
     return _TIERS.get(_squeezed(str(value)))
 
 

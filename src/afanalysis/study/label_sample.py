@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 from afanalysis.errors import InputError
 from afanalysis.study.labels import Label, add_labels, csv_rows
+from afanalysis.text.untrusted import guard_formula
 
 
 def sample_for_labels(rollouts: pd.DataFrame, size: int = 200, *, seed: int = 0) -> pd.DataFrame:
@@ -125,10 +126,6 @@ def write_label_sample(folder: str | Path, sample: pd.DataFrame, rollouts: pd.Da
     sheet = texts.fillna("").map(guard_formula).reset_index().reindex(columns=_SHEET_FIELDS)
     sheet.to_csv(folder / LABEL_SHEET, index=False, encoding="utf-8-sig")
     return folder / LABEL_SHEET
-
-
-def guard_formula(text: str) -> str:
-    return "'" + text if text[:1] in tuple("=+-@\t\r") else text
 
 
 def add_sheet(folder: str | Path, sheet: str | Path, labeller: str) -> int:

@@ -15,7 +15,7 @@ def escape_invisible(text: str | None, most: int = _MOST_CHARACTERS) -> str:
 
     Examples
     --------
-    >>> visible("a\u202eb")
+    >>> escape_invisible("a\u202eb")
     'a⟨U+202E⟩b'
     """
     text = text or ""
@@ -27,3 +27,14 @@ def escape_invisible(text: str | None, most: int = _MOST_CHARACTERS) -> str:
         for letter in text[:most]
     )
     return shown if len(text) <= most else f"{shown}… [{len(text) - most:,} characters more]"
+
+
+def guard_formula(text: str) -> str:
+    """A text for a cell of a CSV file, after an apostrophe where a spreadsheet would take it for a formula.
+
+    Examples
+    --------
+    >>> guard_formula("=1+1"), guard_formula("1+1")
+    ("'=1+1", '1+1')
+    """
+    return "'" + text if text.startswith(tuple("=+-@\t\r")) else text
