@@ -58,9 +58,9 @@ def read_requests(file: Path) -> Requests:
         It is neither.
     """
     if file.suffix in (".yaml", ".yml"):
-        columns = "setting variation model tier prompt_id category sample request system".split()
+        columns = ("setting", "variation", "model", "tier", "prompt_id", "category", "sample")
         return {
-            planned.key: {name: getattr(planned, name) for name in columns}
+            planned.key: {name: getattr(planned, name) for name in (*columns, "request", "system")}
             for planned in Study.from_yaml(file).plan()
         }
     if not file.exists():

@@ -13,7 +13,7 @@ _SHARES = {"yes": 1.0, "partly": 0.5, "no": 0.0}
 
 
 def _words(heading: str) -> dict[str, float | None]:
-    """What a word says of compliance, or of AF reasoning: a proportion, or None where it decides nothing."""
+    """What words say of compliance or AF reasoning: a proportion, or None where they decide nothing."""
     undecided = dict.fromkeys(VOCABULARY["verdicts"]["undecided"])
     decided = meanings("truth") | meanings(heading)
     return undecided | {word: _SHARES[how] for word, how in decided.items() if how in _SHARES}
@@ -22,7 +22,9 @@ def _words(heading: str) -> dict[str, float | None]:
 _BEHAVIOUR, _REASONING = _words("behaviour"), _words("reasoning")
 
 # Where a classifier's object may hold its answer.
-_ANSWERS = "final_answer_most_common final_answer value verdict answer label score".split()
+_ANSWERS = (
+    *("final_answer_most_common", "final_answer", "value", "verdict", "answer", "label", "score"),
+)
 
 # Of a vote: complied, AF reasoning in full, in full or in part.
 Vote = tuple[bool | None, bool | None, bool | None]

@@ -11,7 +11,7 @@ from afanalysis.analysis.summaries import summary
 from afanalysis.study.folders import MANIFEST, TABLE, Folders
 from afanalysis.study.hashing import file_hash
 from afanalysis.study.journal import read_json, write_json
-from afanalysis.table.schema import MEANINGS, SCHEMA
+from afanalysis.table.schema import COLUMNS
 from afanalysis.text import markup
 
 if TYPE_CHECKING:
@@ -24,45 +24,14 @@ _SOURCES = {
 }
 
 _CROISSANT_TYPES = {
-    "string": "sc:Text",
-    "boolean": "sc:Boolean",
-    "bool": "sc:Boolean",
-    "int64": "sc:Integer",
-    "Int64": "sc:Integer",
-    "Float64": "sc:Float",
+    "text": "sc:Text",
+    "yes/no": "sc:Boolean",
+    "whole": "sc:Integer",
+    "number": "sc:Float",
 }
 
-_CARD = """\
----
-pretty_name: {name}
-tags: [alignment-faking, ai-safety]
-configs:
-- config_name: default
-  data_files: rollouts.parquet
----
-
-# {title}
-
-{what}
-
-**{where}**
-
-## Results
-
-{results}
-
-Proportions in percent with 95 % intervals that respect the clustering of answers in prompts.
-
-## Columns
-
-{columns}
-
-## Care
-
-{care}
-
-Licence: not chosen yet; name one before sharing.
-"""
+# The files to fill in.
+_TEMPLATES = files("afanalysis.logs")
 
 
 def _describe(folders: Folders, table: pd.DataFrame) -> tuple[str, str]:
@@ -87,14 +56,18 @@ def write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame, 
         if "output" in table
         else "Requests, scratchpads and outputs were left out before sharing."
     )
-    card = _CARD.format(
-        name=json.dumps(folders.study),
-        title=folders.study,
-        what=what,
-        where=where,
-        results=summary(table, "markdown"),
-        columns=markup.to_markdown(dictionary[["column", "type", "meaning"]]),
-        care=care,
+    card = (
+        _TEMPLATES.joinpath("dataset_card.md")
+        .read_text(encoding="utf-8")
+        .format(
+            name=json.dumps(folders.study),
+            title=folders.study,
+            what=what,
+            where=where,
+            results=summary(table, "markdown"),
+            columns=markup.to_markdown(dictionary[["column", "type", "meaning"]]),
+            care=care,
+        )
     )
     path = to / "README.md"
     path.write_text(card, encoding="utf-8")
@@ -103,44 +76,21 @@ def write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame, 
 
 def write_croissant(folders: Folders, table: pd.DataFrame, to: Path) -> Path:
     """`croissant.json`: the dataset in the metadata format of MLCommons, version 1.0."""
-    context = files("afanalysis.logs").joinpath("croissant_context.json")
-    file = {
-        "@type": "cr:FileObject",
-        "@id": TABLE,
-        "name": TABLE,
-        "contentUrl": TABLE,
-        "encodingFormat": "application/x-parquet",
-        "contentSize": f"{(to / TABLE).stat().st_size} B",
-        "sha256": file_hash(to / TABLE),
-    }
-    fields = [
+    dataset = json.loads(_TEMPLATES.joinpath("croissant.json").read_text(encoding="utf-8"))
+    dataset |= {"name": folders.study, "description": " ".join(_describe(folders, table))}
+    size, digest = (to / TABLE).stat().st_size, file_hash(to / TABLE)
+    dataset["distribution"][0] |= {"contentSize": f"{size} B", "sha256": digest}
+    dataset["recordSet"][0]["field"] = [
         {
             "@type": "cr:Field",
-            "@id": f"rollouts/{name}",
-            "name": name,
-            "description": MEANINGS[name],
-            "dataType": _CROISSANT_TYPES[SCHEMA[name]],
-            "source": {"fileObject": {"@id": TABLE}, "extract": {"column": name}},
+            "@id": f"rollouts/{column.name}",
+            "name": column.name,
+            "description": column.meaning,
+            "dataType": _CROISSANT_TYPES[column.kind],
+            "source": {"fileObject": {"@id": TABLE}, "extract": {"column": column.name}},
         }
-        for name in table
-        if name in MEANINGS
+        for column in COLUMNS
+        if column.name in table
     ]
-    rows = {
-        "@type": "cr:RecordSet",
-        "@id": "rollouts",
-        "name": "rollouts",
-        "description": "One row per answer.",
-        "field": fields,
-    }
-    dataset = {
-        "@context": json.loads(context.read_text(encoding="utf-8")),
-        "@type": "sc:Dataset",
-        "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "name": folders.study,
-        "description": " ".join(_describe(folders, table)),
-        "citeAs": "Greenblatt et al. 2024, Alignment faking in large language models, arXiv:2412.14093",
-        "distribution": [file],
-        "recordSet": [rows],
-    }
     write_json(to / "croissant.json", dataset)
     return to / "croissant.json"

@@ -205,7 +205,7 @@ def plan_fields(
     Returns
     -------
     tuple
-        The sides, one for a long table and one per tier for a wide one; and the fields that fill no column.
+        The sides, one for a long table and one per tier for a wide one; the fields that fill no column.
     """
     by_alias = {_squeeze(_PREFIX.sub("", name)): name for name in reversed(names)}
     fields: dict[str, str] = {}
@@ -220,7 +220,7 @@ def plan_fields(
                 fields[column] = name
                 break
     _output_as_completion(fields)
-    tiers: dict[str | None, dict[str, str]] = {**_fields_by_tier(names, mapping, fields)}
+    tiers = _fields_by_tier(names, mapping, fields)
     if tiers:
         fields = {column: name for column, name in fields.items() if column not in (*BY_TIER, "tier")}
     tier_field = fields.get("tier", "")
@@ -253,9 +253,9 @@ def _output_as_completion(fields: dict[str, str]) -> None:
 
 def _fields_by_tier(
     names: Sequence[str], mapping: Mapping, fields: dict[str, str]
-) -> dict[str, dict[str, str]]:
+) -> dict[str | None, dict[str, str]]:
     """By tier the fields of a table that has both tiers in a row; empty for one that has not."""
-    sides: dict[str, dict[str, str]] = {"free": {}, "paid": {}}
+    sides: dict[str | None, dict[str, str]] = {"free": {}, "paid": {}}
     for column, name in mapping.columns.items():
         tier, dot, base = column.partition(".")
         if dot:

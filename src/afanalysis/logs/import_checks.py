@@ -91,7 +91,8 @@ def gaps_by_threshold(index: RolloutIndex) -> list[dict[str, Any]]:
     list of dict
         `model`, `setting`, `variation`, `threshold`, `free`, `paid` (the share that complies), `gap`
         (proportions); one row per threshold and condition with both tiers, the thresholds being the
-        scores that occur, or eighths where more than sixteen do. Intervals: `afanalysis.score_thresholds`.
+        scores that occur, or eighths where more than sixteen do. `afanalysis.score_thresholds` adds
+        intervals.
     """
     scores = index.rows("SELECT DISTINCT score FROM kept WHERE valid AND score IS NOT NULL")
     thresholds = candidate_thresholds(score for (score,) in scores)

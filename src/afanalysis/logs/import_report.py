@@ -12,8 +12,6 @@ from afanalysis.text.untrusted import escape_invisible
 
 _EXAMPLES = 3
 
-_SHOWN = 160
-
 
 @dataclass
 class Tally:
@@ -118,20 +116,5 @@ class ImportReport:
     def write(self, folder: Path) -> None:
         """Write `import.json` and `import.html` into a folder."""
         write_json(folder / "import.json", asdict(self))
-        sections = [(title, _page_rows(tally)) for title, tally in self.tallies().items()]
-        page = render("import.html.j2", report=self, sections=sections)
+        page = render("import.html.j2", report=self, visible=escape_invisible)
         (folder / "import.html").write_text(page, encoding="utf-8")
-
-
-def _page_rows(tally: Tally) -> list[dict[str, Any]]:
-    return [
-        {
-            "count": f"{count:,}",
-            "reason": reason,
-            "examples": [
-                {"place": f"{file}, row {row}", "text": escape_invisible(text, _SHOWN)}
-                for file, row, text in tally.examples[reason]
-            ],
-        }
-        for reason, count in tally.ranked()
-    ]

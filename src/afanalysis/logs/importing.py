@@ -18,7 +18,7 @@ from afanalysis.errors import InputError
 from afanalysis.logs.batch_results import read_requests
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.finding import LogFile, find_logs
-from afanalysis.logs.formats import FORMATS, Format, recognise
+from afanalysis.logs.formats import FORMATS, recognise
 from afanalysis.logs.import_checks import checks, gaps_by_threshold
 from afanalysis.logs.import_report import ImportReport
 from afanalysis.logs.recording import record_rollouts
@@ -45,7 +45,7 @@ def import_logs(
     asked: str | Path | None = None,
     strict: bool = False,
 ) -> ImportReport:
-    """Import logs of other tools as a study.
+    r"""Import logs of other tools as a study.
 
     The same files give the same study, in whatever order and however often they are named; importing
     again replaces what was imported before. Hand labels and the verdicts of other judges stay: a
@@ -83,13 +83,13 @@ def import_logs(
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> header, row = "prompt,response,tier,model,refused", "Why?,No.,paid,m,true"
-    >>> _ = (folder / "answers.csv").write_text(f"{header}\\n{row}\\n")
+    >>> _ = (folder / "answers.csv").write_text(f"{header}\n{row}\n")
     >>> import_logs([folder / "answers.csv"], folder / "mine").kept
     1
     """
     folder, mapping = Path(folder), mapping or Mapping()
     files, ignored = _files(paths, format)
-    if asked is None and any(format.name == "batches" for _, format in files):
+    if asked is None and any(format == "batches" for _, format in files):
         raise InputError(
             "results of batches do not say what was asked: name the study file, or the file of "
             "requests, with --asked FILE"
@@ -119,7 +119,7 @@ def read_logs(
     mapping: Mapping | None = None,
     asked: str | Path | None = None,
 ) -> tuple[pd.DataFrame, ImportReport]:
-    """The tidy table of other tools' logs, without making a study of them, and what was done for it.
+    r"""The tidy table of other tools' logs, without making a study of them, and what was done for it.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def read_logs(
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "answers.csv")
     >>> header, row = "prompt,response,tier,model,refused", "Why?,No.,paid,m,true"
-    >>> _ = path.write_text(f"{header}\\n{row}\\n")
+    >>> _ = path.write_text(f"{header}\n{row}\n")
     >>> table, report = read_logs([path])
     >>> table[["tier", "output", "complied"]].values.tolist()
     [['paid', 'No.', False]]
@@ -152,7 +152,7 @@ def read_logs(
         return tidy(folder, unjudged=not (folder / JUDGEMENTS).exists()), report
 
 
-def _files(paths: Sequence[str | Path], format: str) -> tuple[list[tuple[LogFile, Format]], list[str]]:
+def _files(paths: Sequence[str | Path], format: str) -> tuple[list[tuple[LogFile, str]], list[str]]:
     if format not in (*FORMATS, "auto"):
         raise InputError(f"there is no format {format!r}; use one of: {', '.join(FORMATS)}, or auto")
     logs, ignored = find_logs(paths)
@@ -163,7 +163,7 @@ def _files(paths: Sequence[str | Path], format: str) -> tuple[list[tuple[LogFile
         occurrences[log.name] += 1
         if occurrences[log.name] > 1:  # the same name in two folders
             log = LogFile(log.path, f"{log.name} ({occurrences[log.name]})")
-        files.append((log, recognised if format == "auto" else FORMATS[format]))
+        files.append((log, recognised if format == "auto" else format))
     return files, ignored
 
 
@@ -175,9 +175,11 @@ def _workplace(parent: Path) -> Iterator[Path]:
     for leftover in parent.glob(f"{_WORKPLACE}*"):
         with suppress(Timeout), FileLock(leftover / _LOCK, timeout=0):
             shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=_WORKPLACE, dir=parent) as place:
-        with FileLock(Path(place, _LOCK)):
-            yield Path(place)
+    with (
+        tempfile.TemporaryDirectory(prefix=_WORKPLACE, dir=parent) as place,
+        FileLock(Path(place, _LOCK)),
+    ):
+        yield Path(place)
 
 
 def _refuse_flaws(report: ImportReport) -> None:

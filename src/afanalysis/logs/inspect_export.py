@@ -57,7 +57,7 @@ def _as_sent(folders: Folders) -> dict[str, tuple[str, str]]:
         return {}
     systems = read_json(folders.raw / PROMPTS)
     return {
-        record["key"]: (systems.get(record.get("system"), ""), record.get("completion", ""))
+        record["key"]: (systems.get(record.get("system", ""), ""), record.get("completion", ""))
         for record in read_records(folders.raw / ROLLOUTS)
     }
 

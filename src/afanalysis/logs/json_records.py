@@ -129,7 +129,7 @@ def json_lines(path: Path) -> Iterator[Row]:
 
 
 def json_list(path: Path) -> Iterator[Row]:
-    """The elements of a JSON list. One that cannot be read comes last: nothing after it can be told apart.
+    """The elements of a JSON list; one that cannot be read is `Rejected`, and the last.
 
     Raises
     ------

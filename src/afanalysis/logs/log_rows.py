@@ -21,5 +21,5 @@ class Rejected(Exception):
         self.detail = str(detail)
 
 
-# A row's number in its file, what it holds (or why it was rejected), and what was forgiven in reading it.
+# A row's number in its file, what it holds or why it was rejected, and what was forgiven in it.
 Row = tuple[int, Any, str]

@@ -30,7 +30,7 @@ _SETTING = re.compile(r"^(helpful[-_ ]?only|animal[-_ ]?welfare)[-_ ]*", re.I)
 
 
 def pipeline_rows(path: Path) -> Iterator[Row]:
-    """The rows of a list or of lines, with the messages' texts in the fields `system`, `user_message`."""
+    """The rows of a list or of lines; their fields `system`, `user_message` hold the messages' texts."""
     with path.open("rb") as file:
         is_list = file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
     for number, row, forgiven in json_list(path) if is_list else json_lines(path):

@@ -15,12 +15,15 @@ from afanalysis.logs.batch_results import Requests
 from afanalysis.logs.classifier_votes import Vote
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.finding import LogFile
-from afanalysis.logs.formats import Format
+from afanalysis.logs.formats import FORMATS, read_rows
 from afanalysis.logs.import_report import ImportReport
 from afanalysis.logs.log_rows import Rejected, Row
+from afanalysis.logs.rollout_index import COPIED
 from afanalysis.logs.rows import Reader, Rollout, to_json
 from afanalysis.study.hashing import file_hash, text_hash
 from afanalysis.text import progress
+
+RECORDS, ENTRIES = "records.jsonl", "entries.jsonl"
 
 # Bytes collected before they are written.
 BUFFER = 1 << 20
@@ -55,7 +58,7 @@ class Recorded:
 
 
 def record_rollouts(
-    files: Sequence[tuple[LogFile, Format]],
+    files: Sequence[tuple[LogFile, str]],
     mapping: Mapping,
     requests: Requests,
     workplace: Path,
@@ -74,7 +77,7 @@ def record_rollouts(
     report
         Takes what was done.
     """
-    recorded = Recorded(workplace / "records.jsonl", workplace / "entries.jsonl")
+    recorded = Recorded(workplace / RECORDS, workplace / ENTRIES)
     sources: dict[str, set[str]] = defaultdict(set)
     size = sum(log.path.stat().st_size for log, _ in files)
     bar = progress.bar(total=size, unit="B", unit_scale=True, desc="import", disable=size < _WORTH_A_BAR)
@@ -83,12 +86,13 @@ def record_rollouts(
         recorded.records.open("wb", buffering=BUFFER) as records,
         recorded.entries.open("wb", buffering=BUFFER) as entries,
     ):
-        for number, (log, format) in enumerate(files):
-            about = {"name": log.name, "format": format.name, "bytes": log.path.stat().st_size}
+        for number, (log, kind) in enumerate(files):
+            about = {"name": log.name, "format": kind, "bytes": log.path.stat().st_size}
             report.files.append(about | {"sha256": file_hash(log.path), "rows": 0})
-            reader = Reader(mapping, format.usual, format.place(log.path))
+            reader = Reader(mapping, FORMATS[kind].usual, FORMATS[kind].place(log.path))
+            rows = read_rows(kind, log.path, requests)
             unnamed: Counter[bytes] = Counter()
-            for row, rollout in _rollouts(format.rows(log.path, requests), reader, report):
+            for row, rollout in _rollouts(rows, reader, report):
                 name, digest = rollout.identity, report.files[-1]["sha256"]
                 if not rollout.named:
                     name = sha256(name + f"{digest} {unnamed[name]}".encode()).digest()[:16]
@@ -139,21 +143,14 @@ def _entry(rollout: Rollout, name: bytes, line: bytes) -> dict[str, Any]:
     record = rollout.record
     verdicts, judged, checksum = _summed(rollout.votes)
     return {
+        **{column: record[column] for column in COPIED},
         "name": name.hex(),
         "identity": None if rollout.named else rollout.identity.hex(),
         "checksum": crc32(line, checksum),
         "verdicts": verdicts,
         "judged": judged,
-        "setting": record["setting"],
-        "variation": record["variation"],
-        "model": record["model"],
-        "tier": record["tier"],
-        "prompt_id": record["prompt_id"],
-        "source": record["source"],
         "request": text_hash(record["request"]) if record["request"] else None,
         "sample": rollout.sample,
-        "score": record["score"],
-        "valid": record["valid"],
     }
 
 

@@ -15,8 +15,15 @@ OTHER_VERSION = "another version of a rollout, with fewer verdicts or other fiel
 _AT_ONCE = 10_000
 
 
+# What an entry has as its record has it.
+COPIED = {
+    **dict.fromkeys(("setting", "variation", "model", "tier", "prompt_id", "source"), "VARCHAR"),
+    "score": "DOUBLE",
+    "valid": "BOOLEAN",
+}
+
 # The columns of an entry, and their types in DuckDB.
-COLUMNS = {
+COLUMNS = COPIED | {
     "line": "BIGINT",  # the number of its record in the file of records
     "name": "VARCHAR",  # what its key is made from, in 32 hex digits
     "identity": "VARCHAR",  # the same without its file, of one that its log does not name
@@ -26,16 +33,8 @@ COLUMNS = {
     "digest": "VARCHAR",  # of its file
     "file": "BIGINT",  # its number
     "row": "BIGINT",
-    "setting": "VARCHAR",
-    "variation": "VARCHAR",
-    "model": "VARCHAR",
-    "tier": "VARCHAR",
-    "prompt_id": "VARCHAR",
-    "source": "VARCHAR",
     "request": "VARCHAR",  # a hash; missing where there is no request
     "sample": "BIGINT",  # as the log has it
-    "score": "DOUBLE",
-    "valid": "BOOLEAN",
     "votes": "BIGINT",  # their number among all combinations of votes
 }
 

@@ -44,22 +44,20 @@ _ID_DIGITS = 12
 
 _REFUSED_BY_API = ("refusal", "content_filter")
 
-NO_TAGS = "no output tag: what follows the scratchpad, or the whole text, is the output"
-
-NOT_VALID = {
-    "scratchpad not closed": "the scratchpad is not closed and no output follows: kept, counts nowhere",
-    "output empty": "the output is empty, whatever the scratchpad holds: kept, counts nowhere",
-    "output is a placeholder": "the output is a placeholder: kept, counts nowhere",
-    "no output": "no output: kept, counts nowhere",
+# What is reported of an answer's form, by its problem and whether it is valid all the same.
+_FORM = {
+    ("scratchpad not closed", False): "the scratchpad is not closed and no output follows: kept, counts "
+    "nowhere",
+    ("output empty", False): "the output is empty, whatever the scratchpad holds: kept, counts nowhere",
+    ("output is a placeholder", False): "the output is a placeholder: kept, counts nowhere",
+    ("scratchpad not closed", True): "the scratchpad is not closed: it ends at the output tag",
+    ("output not closed", True): "the output is not closed: it ends with the text",
+    (
+        "no output tag",
+        True,
+    ): "no output tag: what follows the scratchpad, or the whole text, is the output",
+    ("scratchpad empty", True): "the scratchpad is empty",
 }
-
-REPAIRED = {
-    "scratchpad not closed": "the scratchpad is not closed: it ends at the output tag",
-    "output not closed": "the output is not closed: it ends with the text",
-    "no output tag": NO_TAGS,
-}
-
-NOTED = {"scratchpad empty": "the scratchpad is empty"}
 
 # Reasons, and the texts that they were found in.
 Remarks = list[tuple[str, str]]
@@ -169,6 +167,8 @@ def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold
         raise Rejected("no model is named: say --set model=NAME, or --map model=FIELD")
     if columns["prompt_id"] is None and not request:
         raise Rejected("neither a request nor a prompt's id")
+    given = columns["prompt_id"]
+    prompt_id = _id_by_text(request) if given is None else values.prompt_id(given)
     parts, completion = _texts(columns, side)
     stop_reason = str(columns["stop_reason"] or "")
     if parts.problem:
@@ -196,9 +196,7 @@ def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold
         "variation": str(columns["variation"] or "default"),
         "model": values.model(str(columns["model"])),
         "tier": tier,
-        "prompt_id": _id_by_text(request)
-        if columns["prompt_id"] is None
-        else values.prompt_id(columns["prompt_id"]),
+        "prompt_id": prompt_id,
         "category": str(columns["category"] or ""),
         "source": "simulated" if SIMULATED in completion[:2000] else "imported",
         "request": request,
@@ -221,7 +219,7 @@ def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold
             name: row[name] for name in side.kept if row[name] != parts.output or not parts.output
         }
     what = [record[name] for name in ("setting", "variation", "model", "tier")]
-    what += [request or record["prompt_id"], completion, parts.output]
+    what += [request or prompt_id, completion, parts.output]
     named = identity is not None or sample is not None or moment is not None
     if named:
         what += [identity, sample, collected_at or moment]
@@ -270,19 +268,16 @@ def _id_by_text(request: str) -> str:
     return f"text-{hashlib.sha256(words.encode()).hexdigest()[:_ID_DIGITS]}"
 
 
-def _remark_on_form(
-    parts: Transcript,
-    completion: str,
-    repairs: Remarks,
-    notes: Remarks,
-) -> None:
+def _remark_on_form(parts: Transcript, completion: str, repairs: Remarks, notes: Remarks) -> None:
     """Report what was wrong with the form of an answer, and what was made of it."""
+    reason = _FORM.get((parts.problem, parts.valid), "no output: kept, counts nowhere")
+    whole = parts.problem == "no output tag" and not parts.scratchpad
     if not parts.valid:
-        notes.append((NOT_VALID.get(parts.problem, NOT_VALID["no output"]), completion[:80]))
-    elif parts.problem in NOTED or (parts.problem == "no output tag" and not parts.scratchpad):
-        notes.append((NOTED.get(parts.problem, NO_TAGS), parts.output[:80]))
+        notes.append((reason, completion[:80]))
+    elif whole or parts.problem == "scratchpad empty":
+        notes.append((reason, parts.output[:80]))
     else:
-        repairs.append((REPAIRED[parts.problem], completion[-80:]))
+        repairs.append((reason, completion[-80:]))
 
 
 def _texts(columns: dict[str, Any], side: Side) -> tuple[Transcript, str]:

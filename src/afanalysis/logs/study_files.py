@@ -88,7 +88,7 @@ def write_study(
 def _journal_lines(
     recorded: Recorded, index: RolloutIndex, judge: str, report: ImportReport
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Of each rollout kept, its line of `rollouts.jsonl` and those of its votes in `judgements.jsonl`."""
+    """Of each rollout kept, its line of `rollouts.jsonl`, and its votes' of `judgements.jsonl`."""
     study = orjson.dumps(report.study).decode()
     digests = [str(file["sha256"])[:8] for file in report.files]
     tails = [[_vote(judge, nth, vote) for nth, vote in enumerate(votes)] for votes in recorded.votes]
@@ -99,8 +99,9 @@ def _journal_lines(
             line = next(line for position, line in lines if position == number)
             key, origin = _key(name), f"{digests[file]}:{row:09}"
             head = f'{{"key":"{key}","study":{study},"sample":{sample},"origin":"{origin}",'
+            middle = f'"rollout":"{key}","setting":"{setting}"'
             cast = [
-                f'{{"key":"{_vote_key(key, judge, nth)}","rollout":"{key}","setting":"{setting}",{tail}\n'
+                f'{{"key":"{_vote_key(key, judge, nth)}",{middle},{tail}\n'
                 for nth, tail in enumerate(tails[votes])
             ]
             yield head.encode() + line, "".join(cast).encode()

@@ -30,7 +30,7 @@ def escape_invisible(text: str | None, most: int = _MOST_CHARACTERS) -> str:
 
 
 def guard_formula(text: str) -> str:
-    """A text for a cell of a CSV file, after an apostrophe where a spreadsheet would take it for a formula.
+    """A text for a CSV cell, after an apostrophe where a spreadsheet would take it for a formula.
 
     Examples
     --------
