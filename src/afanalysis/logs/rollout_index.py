@@ -69,6 +69,7 @@ class RolloutIndex:
 
     def __init__(self, entries: Path) -> None:
         self._connection = connect()
+        self._connection.execute("SET enable_progress_bar = false")  # which would go to stdout
         self._connection.execute(f"CREATE TABLE entries AS FROM {journal(entries, COLUMNS)}")
 
     def keep_each_once(self) -> Iterator[tuple[str, int, int, str]]:
