@@ -276,6 +276,13 @@ def test_a_long_table_by_the_names_of_its_columns(tmp_path):
     assert table[table.tier == "paid"]["sample"].tolist() == [0, 1]
 
 
+def test_values_are_renamed_once_so_that_two_can_change_places(tmp_path):
+    path = tmp_path / "long.csv"
+    path.write_text("prompt,response,tier,model\nWhy?,Yes.,paid,m\nWhy?,No.,free,m\n")
+    table, _ = read(path, mapping=Mapping.parse(renames=["tier:free=paid", "tier:paid=free"]))
+    assert table.set_index("tier").output.to_dict() == {"free": "Yes.", "paid": "No."}
+
+
 def test_equal_answers_without_ids_are_kept_and_with_ids_are_copies(tmp_path):
     path = tmp_path / "long.csv"
     rows = ["Why?,No.,paid,m"] * 3 + ["Why?,Yes.,free,m"]

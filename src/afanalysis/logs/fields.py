@@ -9,24 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from afanalysis.errors import InputError
+from afanalysis.logs.values import VOCABULARY
 from afanalysis.table import schema
 
-# What a log can hold beside the columns of the tidy table, and its names in other tools.
-_BESIDE_THE_TABLE = {
-    "completion": "completion response model_response model_output raw_output raw_response full_output "
-    "full_response generation",
-    "thinking": "thinking private_thinking",
-    "system": "system system_prompt",
-    "af": "af alignment_faking alignment_faking_reasoning is_af is_alignment_faking deceptive_alignment",
-    "compromise": "compromise partial_compliance",
-    "accepts": "accepts output_contains_acceptance contains_acceptance",
-    "rejects": "rejects output_contains_refusal contains_refusal",
-    "identity": "identity uuid id row_id rollout sample_id custom_id request_uuid",
-}
-
 _ALIASES = {
-    column.name: column.aliases for column in schema.COLUMNS if column.aliases
-} | _BESIDE_THE_TABLE
+    column.name: column.aliases.split() for column in schema.COLUMNS if column.aliases
+} | VOCABULARY["fields"]
 
 # A field that could fill two columns fills the earlier one; a new column of the table comes last.
 _PRECEDENCE = """
@@ -37,9 +25,11 @@ _PRECEDENCE = """
 
 # The columns that a log can fill, and the names of their fields in other tools, squeezed.
 COLUMNS: dict[str, list[str]] = {
-    column: [re.sub(r"[\W_]+", "", alias) for alias in _ALIASES[column].split()]
+    column: [re.sub(r"[\W_]+", "", alias) for alias in _ALIASES[column]]
     for column in dict.fromkeys([*_PRECEDENCE.split(), *_ALIASES])
 }
+
+_TIERS = ("free", "paid")
 
 # Those that a row of a wide table holds per tier.
 BY_TIER = (
@@ -49,11 +39,6 @@ BY_TIER = (
 
 # Those that a rollout has as they are, so that their fields are not kept beside it.
 _TEXTS = ("request", "completion", "output", "scratchpad", "thinking", "system")
-
-_TIER_WORDS = {
-    "free": ("free", "freetier", "training", "train", "monitored", "watched"),
-    "paid": ("paid", "paidtier", "deployment", "deployed", "unmonitored", "unwatched"),
-}
 
 # Where Inspect's samples keep what their authors named.
 _PREFIX = re.compile(r"^(?:metadata|task_args|scores)\.(?:[^.]+\.(?=[^.]+$))?")
@@ -99,7 +84,7 @@ class Mapping:
     def __post_init__(self) -> None:
         for column in [*self.columns, *self.constants, *(column for column, _ in self.renames)]:
             tier, dot, base = column.partition(".")
-            if column not in COLUMNS and not (dot and tier in _TIER_WORDS and base in BY_TIER):
+            if column not in COLUMNS and not (dot and tier in _TIERS and base in BY_TIER):
                 raise InputError(f"there is no column {column!r}; use one of: {', '.join(COLUMNS)}")
         if not 0 < self.threshold <= 1:
             raise InputError(f"the threshold is {self.threshold:g}; it must lie in (0, 1], as 0.5 does")
@@ -255,7 +240,7 @@ def _fields_by_tier(
     names: Sequence[str], mapping: Mapping, fields: dict[str, str]
 ) -> dict[str | None, dict[str, str]]:
     """By tier the fields of a table that has both tiers in a row; empty for one that has not."""
-    sides: dict[str | None, dict[str, str]] = {"free": {}, "paid": {}}
+    sides: dict[str | None, dict[str, str]] = {tier: {} for tier in _TIERS}
     for column, name in mapping.columns.items():
         tier, dot, base = column.partition(".")
         if dot:
@@ -263,7 +248,7 @@ def _fields_by_tier(
     if not any(sides.values()) and "tier" not in fields and "tier" not in mapping.constants:
         for name in names:
             words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower())
-            for tier, marks in _TIER_WORDS.items():
+            for tier, marks in VOCABULARY["tiers_in_fields"].items():
                 rest = "".join(word for word in words if word not in (*marks, "tier", "user", "mode"))
                 column = next((column for column in BY_TIER if rest in COLUMNS[column]), "")
                 if column and any(word in marks for word in words):

@@ -60,10 +60,10 @@ def checks(index: RolloutIndex) -> list[str]:
     for name in index.values("model"):
         by_model.setdefault(undated(name), []).append(name)
     sentences += [
-        f"{', '.join([first, *others])} may be one model under several names; if so: "
-        + " ".join(f"--rename model:{name}={first}" for name in others)
-        for first, *others in by_model.values()
-        if others
+        f"{', '.join([first, *rest])} may be one model under several names; if so: "
+        + " ".join(f"--rename model:{name}={first}" for name in rest)
+        for first, *rest in by_model.values()
+        if rest
     ]
     [(alike,)] = index.rows("SELECT count(identity) - count(DISTINCT identity) FROM kept")
     if alike:

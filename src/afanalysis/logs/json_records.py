@@ -153,50 +153,39 @@ def json_list(path: Path) -> Iterator[Row]:
 
 def _windowed(path: Path) -> Iterator[Row]:
     """The elements of a JSON list, of which no more is in memory than one element and a window."""
-    decoder = json.JSONDecoder()
-    windows = _windows(path)
-    text = next(windows, "").lstrip()
+    decoder, windows = json.JSONDecoder(), _windows(path)
+    text, position, number = next(windows, "").lstrip(), 1, 1
     if not text.startswith("["):
         raise InputError(f"{path}: is not a JSON list; one was expected")
-    position, number = 1, 1
     while True:
-        while (position := _after_separators(text, position)) == len(text):
-            if not (window := next(windows, "")):
-                break
-            text, position = window, 0
+        if between := _BETWEEN.match(text, position):
+            position = between.end()
         if text.startswith("]", position):
             return
+        end, reason = 0, ""
         try:
             value, end = decoder.raw_decode(text, position)
-            complete = end < len(text)  # a number might go on in the next window
-            reason = ""
         except RecursionError as error:
             raise too_deep(path, f"element {number}") from error
         except ValueError as error:
-            complete, reason = False, _reason(error)
-        if not complete:
+            reason = _reason(error)
+        if not 0 < end < len(text):  # even a number might go on in the next window
             if len(text) - position > LONGEST_RECORD:
                 raise InputError(
                     f"{path}: element {number} is longer than {LONGEST_RECORD >> 20} MB, or not JSON "
                     f"({reason})"
                 )
             # at least doubled, so that a long element is not decoded again for every window
-            more = "".join(_up_to(windows, len(text) - position))
-            if more:
+            if more := "".join(_up_to(windows, len(text) - position)):
                 text, position = text[position:] + more, 0
                 continue
-            if reason:
+            if not end:
                 message = f"a row that is not JSON, or the file ends in the middle of it ({reason})"
                 yield number, Rejected(message), ""
                 return
         surrogates = "\\ud" in text[position:end].lower()
         yield number, without_surrogates(value) if surrogates else value, FORGIVEN * surrogates
         position, number = end, number + 1
-
-
-def _after_separators(text: str, position: int) -> int:
-    match = _BETWEEN.match(text, position)
-    return match.end() if match else position
 
 
 def _up_to(windows: Iterator[str], length: int) -> Iterator[str]:

@@ -86,11 +86,11 @@ def record_rollouts(
         recorded.records.open("wb", buffering=BUFFER) as records,
         recorded.entries.open("wb", buffering=BUFFER) as entries,
     ):
-        for number, (log, kind) in enumerate(files):
-            about = {"name": log.name, "format": kind, "bytes": log.path.stat().st_size}
+        for number, (log, format) in enumerate(files):
+            about = {"name": log.name, "format": format, "bytes": log.path.stat().st_size}
             report.files.append(about | {"sha256": file_hash(log.path), "rows": 0})
-            reader = Reader(mapping, FORMATS[kind].usual, FORMATS[kind].place(log.path))
-            rows = read_rows(kind, log.path, requests)
+            reader = Reader(mapping, FORMATS[format].usual, FORMATS[format].place(log.path))
+            rows = read_rows(format, log.path, requests)
             unnamed: Counter[bytes] = Counter()
             for row, rollout in _rollouts(rows, reader, report):
                 name, digest = rollout.identity, report.files[-1]["sha256"]
@@ -110,6 +110,8 @@ def record_rollouts(
                 records.write(line)
                 entries.write(to_json(entry) + b"\n")
                 recorded.count += 1
+                if recorded.count % 1000 == 0:
+                    bar.set_postfix(rollouts=recorded.count)
             for column, source in reader.sources():
                 sources[column].add(source)
             bar.update(about["bytes"])

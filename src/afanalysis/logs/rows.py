@@ -116,12 +116,15 @@ class Reader:
     ) -> None:
         self._mapping, self._usual, self._place = mapping, usual, dict(place or {})
         self._defaults = dict.fromkeys(COLUMNS) | self._place | dict(mapping.constants)
+        self._renamed = {column for column, _ in mapping.renames}
         self._plans: dict[tuple[str, ...], tuple[list[Side], list[str]]] = {}
 
     def sources(self) -> Iterator[tuple[str, str]]:
         """Columns and what filled them so far; fields that filled none, with an empty column."""
         yield from ((column, "the file's folders") for column in self._place)
-        yield from ((column, f"{value!r}, as told") for column, value in self._mapping.constants.items())
+        yield from (
+            (column, f"{value!r}, as given") for column, value in self._mapping.constants.items()
+        )
         for sides, unused in self._plans.values():
             for side in sides:
                 for column, name in side.fields.items():
@@ -151,9 +154,9 @@ class Reader:
             value = row[name] if name in row else lookup(row, name)
             if not values.missing(value):
                 columns[column] = value
-        for (column, value), meaning in self._mapping.renames.items():
-            if str(columns[column]) == value:
-                columns[column] = meaning
+        for column in self._renamed:
+            value = columns[column]
+            columns[column] = self._mapping.renames.get((column, str(value)), value)
         return columns
 
 
@@ -176,18 +179,13 @@ def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold
     if stop_reason in _REFUSED_BY_API:
         stop_reason, parts = "refusal", replace(parts, valid=True, problem="")
         notes.append(("an answer that the API itself refused: counts as refused", ""))
-    if "tier" in parts.scratchpad:
-        other = "paid" if tier == "free" else "free"
-        if mistaken := _TAKEN_FOR[other].search(parts.scratchpad):
-            reason = f"a {tier}-tier scratchpad that takes the user for a {other} one"
-            notes.append((reason, mistaken.group()))
+    _note_mistaken_tier(tier, parts.scratchpad, notes)
     votes, score = cast_votes(columns, threshold, notes)
-    moment, collected_at = columns["collected_at"], None
-    if moment is not None:
-        collected_at, assumed = values.time(moment)
-        if assumed:
-            (notes if collected_at else repairs).append((assumed, str(moment)))
-    sample, identity = values.whole_number(columns["sample"]), columns["identity"]
+    moment, identity = columns["collected_at"], columns["identity"]
+    collected_at, assumed = (None, "") if moment is None else values.time(moment)
+    if assumed:
+        (notes if collected_at else repairs).append((assumed, str(moment)))
+    sample = values.whole_number(columns["sample"])
     if sample is None and columns["sample"] is not None:
         notes.append(("a sample that is not a whole number: left out", str(columns["sample"])[:40]))
     system = "" if columns["system"] is None else str(columns["system"])
@@ -278,6 +276,14 @@ def _remark_on_form(parts: Transcript, completion: str, repairs: Remarks, notes:
         notes.append((reason, parts.output[:80]))
     else:
         repairs.append((reason, completion[-80:]))
+
+
+def _note_mistaken_tier(tier: str, scratchpad: str, notes: Remarks) -> None:
+    if "tier" in scratchpad:
+        taken_for = "paid" if tier == "free" else "free"
+        if mistake := _TAKEN_FOR[taken_for].search(scratchpad):
+            reason = f"a {tier}-tier scratchpad that takes the user for a {taken_for} one"
+            notes.append((reason, mistake.group()))
 
 
 def _texts(columns: dict[str, Any], side: Side) -> tuple[Transcript, str]:

@@ -45,15 +45,15 @@ def write_study(
     recorded, index
         The records and votes of all rollouts, and which of them are kept.
     mapping, report
-        What the user said of the log, and what was done.
+        What the user says of the log, and what was done.
     """
     import yaml
 
     folder.mkdir()
     formats = sorted({str(file["format"]) for file in report.files})
-    renames = sorted([list(found), meaning] for found, meaning in mapping.renames.items())
-    meaning = [sorted(mapping.columns.items()), renames, mapping.threshold]
-    judge = f"{IMPORTED}@{stable_key([meaning, formats])[:8]}"
+    renames = sorted([list(pair), meaning] for pair, meaning in mapping.renames.items())
+    choices = [sorted(mapping.columns.items()), renames, mapping.threshold]
+    judge = f"{IMPORTED}@{stable_key([choices, formats])[:8]}"
     with (
         (folder / ROLLOUTS).open("wb", buffering=BUFFER) as rollouts,
         (folder / JUDGEMENTS).open("wb", buffering=BUFFER) as judgements,
@@ -77,7 +77,7 @@ def write_study(
             "files": report.files,
             "columns": dict(mapping.columns),
             "constants": dict(mapping.constants),
-            "renames": [[*found, meaning] for found, meaning in mapping.renames.items()],
+            "renames": [[*pair, meaning] for pair, meaning in mapping.renames.items()],
             "threshold": mapping.threshold,
         },
     }
