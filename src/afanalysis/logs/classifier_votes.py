@@ -22,9 +22,7 @@ def _words(heading: str) -> dict[str, float | None]:
 _BEHAVIOUR, _REASONING = _words("behaviour"), _words("reasoning")
 
 # Where a classifier's object may hold its answer.
-_ANSWERS = (
-    *("final_answer_most_common", "final_answer", "value", "verdict", "answer", "label", "score"),
-)
+_ANSWERS = ("final_answer_most_common", "final_answer", "value", "verdict", "answer", "label", "score")
 
 # Of a vote: complied, AF reasoning in full, in full or in part.
 Vote = tuple[bool | None, bool | None, bool | None]

@@ -95,5 +95,7 @@ class RolloutIndex:
             yield from chunk
 
     def values(self, column: str) -> list[str]:
-        """What occurs in a column of the rollouts kept, in order."""
-        return [value for (value,) in self.rows(f"SELECT DISTINCT {column} FROM kept ORDER BY 1")]
+        """What occurs in a column of the rollouts kept, the default first and the rest in order."""
+        order = f"{column} NOT IN ('default', 'helpful-only'), {column}"
+        rows = self.rows(f"SELECT {column} FROM kept GROUP BY {column} ORDER BY {order}")
+        return [value for (value,) in rows]

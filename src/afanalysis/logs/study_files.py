@@ -132,19 +132,12 @@ def _vote(judge: str, nth: int, vote: Vote) -> str:
 def _study(index: RolloutIndex, formats: Sequence[str], report: ImportReport) -> Study:
     """What the logs are a study of."""
     [(samples,)] = index.rows("SELECT max(sample) + 1 FROM kept")
-
-    def usual_first(values: Sequence[str]) -> list[str]:
-        return sorted(values, key=lambda value: value not in ("default", "helpful-only"))
-
     return Study(
         name=report.study,
         description=f"Imported from {len(report.files)} file{'s' * (len(report.files) != 1)} "
         f"({', '.join(formats)}); import.html says what was kept.",
         imported=True,
-        models=usual_first(index.values("model")),
-        settings=usual_first(index.values("setting")),
-        variations=usual_first(index.values("variation")),
-        tiers=index.values("tier"),
+        **{f"{column}s": index.values(column) for column in ("model", "setting", "variation", "tier")},
         samples=samples,
     )
 
