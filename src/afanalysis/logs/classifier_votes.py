@@ -13,7 +13,7 @@ _SHARES = {"yes": 1.0, "partly": 0.5, "no": 0.0}
 
 
 def _words(heading: str) -> dict[str, float | None]:
-    """What words say of compliance or AF reasoning: a proportion, or None where they decide nothing."""
+    """What words mean for compliance or AF reasoning: a proportion; None where they decide nothing."""
     undecided = dict.fromkeys(VOCABULARY["verdicts"]["undecided"])
     decided = meanings("truth") | meanings(heading)
     return undecided | {word: _SHARES[how] for word, how in decided.items() if how in _SHARES}
@@ -32,7 +32,7 @@ Decisions = tuple[bool | None, ...]
 
 @dataclass(frozen=True)
 class Shares:
-    """What a field says, vote by vote.
+    """The votes in a field.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Shares:
 
 
 def shares(value: Any, reasoning: bool = False) -> Shares:
-    """What a verdict of whatever form says, as proportions.
+    """The votes in a verdict of any form, as proportions.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def shares(value: Any, reasoning: bool = False) -> Shares:
         A truth value, a number in 0-1, a word, a list of votes, or an object of a classifier with
         `final_answer_most_common`, `final_answer`, `value`, `verdict` or `score`.
     reasoning
-        It is about alignment-faking reasoning: `partial` and `full` are degrees of it.
+        Whether it is about alignment-faking reasoning, of which `partial` and `full` are degrees.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def shares(value: Any, reasoning: bool = False) -> Shares:
 
 @lru_cache(maxsize=1 << 14)
 def _of_scalar(value: bool | float | str, reasoning: bool) -> Shares:
-    """What a truth value, a number or a word says."""
+    """The vote in a truth value, a number or a word, or the votes in a list of words."""
     if not isinstance(value, str):
         if 0 <= value <= 1:
             return Shares((float(value),))

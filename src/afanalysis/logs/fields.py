@@ -1,4 +1,4 @@
-"""Which field of a log is which column: what the user says, and what can be recognised by its name."""
+"""Which field of a log fills which column, by the user's mapping or by the names of fields."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ _MEANS_FREE = re.compile(r"free|monitored|train|watched", re.I)
 
 @dataclass(frozen=True)
 class Mapping:
-    """What the user says of a log.
+    """How a user maps a log's fields and values to columns.
 
     Parameters
     ----------
     columns
-        By column, the field that holds it; of nested fields the path, with dots. An empty field: none
-        does. In a wide table `free.completion` and `paid.completion` (or another column) name the fields
-        of the two tiers.
+        By column, the field that holds it; for a nested field its path, with dots. An empty name means
+        that no field does. In a wide table `free.completion` and `paid.completion` (or another column)
+        name the fields of the two tiers.
     constants
         By column, the value that every rollout has.
     renames
-        By column and value found, the value meant.
+        By column and value in the log, the value meant.
     threshold
         From which graded score (0-1) on an answer counts as complying.
 
@@ -185,7 +185,7 @@ def plan_fields(
     names
         The row's fields.
     mapping
-        What the user says; it comes first.
+        The user's; it comes first.
     usual
         What is known of the format, by column; it comes before recognising names.
 
@@ -241,7 +241,7 @@ def _output_as_completion(fields: dict[str, str]) -> None:
 def _fields_by_tier(
     names: Sequence[str], mapping: Mapping, fields: dict[str, str]
 ) -> dict[str | None, dict[str, str]]:
-    """By tier the fields of a table that has both tiers in a row; empty for one that has not."""
+    """By tier, the fields of a table with both tiers in each row; empty for other tables."""
     sides: dict[str | None, dict[str, str]] = {tier: {} for tier in _TIERS}
     for column, name in mapping.columns.items():
         tier, dot, base = column.partition(".")

@@ -10,7 +10,7 @@ from afanalysis.stats.thresholds import candidate_thresholds
 
 
 def checks(index: RolloutIndex) -> list[str]:
-    """What is odd about the rollouts as a whole, in sentences that say what to do."""
+    """What is odd about the rollouts as a whole, and what to do about it, in sentences."""
     tiers = index.values("tier")
     if len(tiers) == 1:
         return [f"All rollouts are of the {tiers[0]} tier: there is no gap to compute."]

@@ -1,7 +1,7 @@
 """Import other tools' logs: from files to a study that everything else can read.
 
-One pass over all rows writes each rollout's record to a temporary file and what has to be known of it to
-an index; the index then decides which rollouts are kept and numbers them; a second pass writes these.
+A pass over all rows writes each rollout's record to one temporary file and an index entry to another;
+the index decides which rollouts are kept and numbers them; a second pass over the records writes those.
 """
 
 from __future__ import annotations
@@ -170,10 +170,10 @@ def _files(paths: Sequence[str | Path], format: str) -> tuple[list[tuple[LogFile
 @contextmanager
 def _workplace(parent: Path) -> Iterator[Path]:
     """A folder to work in, held by a lock; those that killed imports have left behind are removed."""
-    from filelock import FileLock, Timeout
+    from filelock import FileLock
 
     for leftover in parent.glob(f"{_WORKPLACE}*"):
-        with suppress(Timeout), FileLock(leftover / _LOCK, timeout=0):
+        with suppress(OSError), FileLock(leftover / _LOCK, timeout=0):  # else it is in use
             shutil.rmtree(leftover, ignore_errors=True)
     with (
         tempfile.TemporaryDirectory(prefix=_WORKPLACE, dir=parent) as place,
@@ -195,7 +195,7 @@ def _refuse_flaws(report: ImportReport) -> None:
 
 
 def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> None:
-    """Choose the rollouts to keep, and report on them."""
+    """Choose the rollouts to keep, and fill in the report."""
     names = [str(file["name"]) for file in report.files]
     for reason, file, row, prompt_id in index.keep_each_once():
         report.set_aside.add(reason, names[file], row, prompt_id)

@@ -13,7 +13,7 @@ from afanalysis.logs.log_rows import Rejected, Row
 
 _LARGEST_JSON_LOG = 512 << 20
 
-# Large parts of a sample that say nothing of its answer.
+# Large parts of a sample that are not needed.
 _BULKY = ("events", "events_data", "store")
 
 
@@ -46,7 +46,7 @@ def inspect_rows(path: Path) -> Iterator[Row]:
 
 
 def _samples(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """What a log says of its evaluation, and each of its samples."""
+    """A log's samples, each with the log's description of its evaluation."""
     if path.suffix.lower() == ".json":
         if path.stat().st_size > _LARGEST_JSON_LOG:
             raise InputError(

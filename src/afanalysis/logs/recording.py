@@ -71,11 +71,11 @@ def record_rollouts(
     files
         The files and their formats.
     mapping, requests
-        What the user says of their fields, and what results of batches answer.
+        The user's mapping, and what results of batches answer.
     workplace
         The folder to write to.
     report
-        Takes what was done.
+        Filled in with what was done.
     """
     recorded = Recorded(workplace / RECORDS, workplace / ENTRIES)
     sources: dict[str, set[str]] = defaultdict(set)

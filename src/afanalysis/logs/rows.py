@@ -1,4 +1,4 @@
-"""One row of a log made into a rollout: what is taken, repaired, noted or rejected, and why."""
+"""Make rollouts of a log's rows: what is taken, repaired, noted or rejected, and why."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Rollout:
     named
         The log names it (by an id, an epoch, a time), so that an equal one is a copy of it.
     sample
-        Which sample of its prompt it is, where the log says.
+        Which sample of its prompt it is, where the log has a number.
     system
         The system prompt, if the log has it.
     votes
@@ -101,11 +101,11 @@ class Reader:
     Parameters
     ----------
     mapping
-        What the user says of the log.
+        The user's mapping.
     usual
         By column the field that fills it in this format.
     place
-        The columns that the file's place fills, for rows that do not themselves.
+        The columns that the file's folders fill, for rows without a field for them.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Reader:
                 yield reason
 
     def _columns(self, row: dict[str, Any], side: Side) -> dict[str, Any]:
-        """What a row says for each column: its fields, the file's place, the user's constants."""
+        """The value of each column: from the row, the file's folders, or the user's constants."""
         columns = self._defaults.copy()
         for column, name in side.fields.items():
             value = row[name] if name in row else lookup(row, name)

@@ -45,7 +45,7 @@ def write_study(
     recorded, index
         The records and votes of all rollouts, and which of them are kept.
     mapping, report
-        What the user says of the log, and what was done.
+        The user's mapping, and what was done.
     """
     import yaml
 
@@ -121,7 +121,7 @@ def _vote_key(key: str, judge: str, nth: int) -> str:
 
 
 def _vote(judge: str, nth: int, vote: Vote) -> str:
-    """What the line of a vote says beside its rollout."""
+    """The part of a vote's line that does not depend on its rollout, without the opening brace."""
     verdicts: dict[str, Any] = dict(zip(("complied", "af_full", "af_partial"), vote, strict=True))
     if vote == (None, None, None):
         verdicts = {"undecided": "the log's own classifier decided nothing"}
@@ -130,7 +130,7 @@ def _vote(judge: str, nth: int, vote: Vote) -> str:
 
 
 def _study(index: RolloutIndex, formats: Sequence[str], report: ImportReport) -> Study:
-    """What the logs are a study of."""
+    """The study that the logs make up."""
     [(samples,)] = index.rows("SELECT max(sample) + 1 FROM kept")
     return Study(
         name=report.study,
@@ -149,7 +149,7 @@ def refuse_collected(folder: Path) -> None:
 
 
 def put_in_place(new: Path, folder: Path) -> None:
-    """Move a study that was written to where it belongs; labels and other judges' votes stay.
+    """Move a newly written study into place; labels and other judges' votes stay.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def put_in_place(new: Path, folder: Path) -> None:
 
 
 def _append_votes_of_others(old: Path, new: Path) -> None:
-    """Append the votes of judges other than the log's own."""
+    """Append the votes of judges other than the log's own classifiers."""
     own = f'"judge":"{IMPORTED}@'.encode()
     with old.open("rb") as votes, new.open("ab") as judgements:
         judgements.writelines(vote for vote in votes if own not in vote)

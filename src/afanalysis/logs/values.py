@@ -25,7 +25,7 @@ _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 
 
 def missing(value: Any) -> bool:
-    """Whether a field says nothing at all."""
+    """Whether a field is empty: None, NaN, or a word for that."""
     if value is None or value != value:
         return True
     return isinstance(value, str) and len(value) < 6 and _TRUTH.get(value.strip().lower()) == "missing"
