@@ -183,8 +183,10 @@ def _windowed(path: Path) -> Iterator[Row]:
                 message = f"a row that is not JSON, or the file ends in the middle of it ({reason})"
                 yield number, Rejected(message), ""
                 return
-        surrogates = "\\ud" in text[position:end].lower()
-        yield number, without_surrogates(value) if surrogates else value, FORGIVEN * surrogates
+        if "\\ud" in text[position:end].lower():
+            yield number, without_surrogates(value), FORGIVEN
+        else:
+            yield number, value, ""
         position, number = end, number + 1
 
 
