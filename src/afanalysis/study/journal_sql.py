@@ -77,7 +77,8 @@ def connect() -> duckdb.DuckDBPyConnection:
     """A connection to a database in memory."""
     import duckdb
 
-    return duckdb.connect()
+    # a query of some seconds would otherwise draw a bar on standard output
+    return duckdb.connect(config={"enable_progress_bar": False})
 
 
 def repair(path: Path, copy: Path) -> Path:
