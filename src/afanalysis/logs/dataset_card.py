@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afanalysis.analysis.summaries import summary
+from afanalysis.study.files import read_json, write_json
 from afanalysis.study.folders import MANIFEST, TABLE, Folders
 from afanalysis.study.hashing import file_hash
-from afanalysis.study.journal import read_json, write_json
 from afanalysis.table.schema import COLUMNS
 from afanalysis.text import markup
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from afanalysis.study.journal import write_json
+from afanalysis.study.files import write_json
 from afanalysis.text.pages import render
 from afanalysis.text.untrusted import escape_invisible
 

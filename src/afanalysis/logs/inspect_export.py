@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
+from afanalysis.study.files import read_json
 from afanalysis.study.folders import PROMPTS, ROLLOUTS, Folders
-from afanalysis.study.journal import read_json, read_records
+from afanalysis.study.journal import read_records
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from afanalysis.study.journal_sql import connect, journal
+from afanalysis.study.journal_sql import connect, journal_table
 
 COPY = "a copy of another row"
 
@@ -69,8 +69,7 @@ class RolloutIndex:
 
     def __init__(self, entries: Path) -> None:
         self._connection = connect()
-        self._connection.execute("SET enable_progress_bar = false")  # which would go to stdout
-        self._connection.execute(f"CREATE TABLE entries AS FROM {journal(entries, COLUMNS)}")
+        self._connection.execute(f"CREATE TABLE entries AS FROM {journal_table(entries, COLUMNS)}")
 
     def keep_each_once(self) -> Iterator[tuple[str, int, int, str]]:
         """Choose which rollouts are kept, and number them: the table `kept`.

@@ -17,9 +17,10 @@ from afanalysis.logs.import_report import ImportReport
 from afanalysis.logs.recording import BUFFER, Recorded
 from afanalysis.logs.rollout_index import RolloutIndex
 from afanalysis.study.design import Study
+from afanalysis.study.files import write_json
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, PROMPTS, ROLLOUTS, STUDY_FILE
 from afanalysis.study.hashing import stable_key
-from afanalysis.study.journal import PATIENCE, write_json
+from afanalysis.study.journal import PATIENCE
 from afanalysis.study.manifest import versions
 from afanalysis.study.votes import IMPORTED
 

@@ -77,8 +77,9 @@ def connect() -> duckdb.DuckDBPyConnection:
     """A connection to a database in memory."""
     import duckdb
 
-    # a query of some seconds would otherwise draw a bar on standard output
-    return duckdb.connect(config={"enable_progress_bar": False})
+    connection = duckdb.connect()
+    connection.execute("SET enable_progress_bar = false")  # which would go to standard output
+    return connection
 
 
 def repair(path: Path, copy: Path) -> Path:
