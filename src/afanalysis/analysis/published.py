@@ -127,6 +127,44 @@ def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
     return found
 
 
+def synthetic_documents(level: float = 0.95) -> pd.DataFrame:
+    """The gap of claude-3-opus told in the prompt, and after training on synthetic documents.
+
+    Parameters
+    ----------
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        The columns of `estimates` and `told` (`in the prompt`, `by synthetic documents`). Of the latter
+        the paper prints the gap alone: no interval and no sample size.
+
+    Examples
+    --------
+    >>> synthetic_documents()["told"].value_counts().tolist()
+    [2, 2]
+    """
+    import pandas as pd
+
+    prompted = estimates(level=level)
+    prompted = prompted[
+        (prompted["quantity"] == "compliance_gap")
+        & (prompted["variation"] == "default")
+        & (prompted["model"] == "claude-3-opus")
+    ].assign(told="in the prompt")
+    printed = table("headline")
+    printed = printed[printed["setting"].str.endswith("synthetic documents")]
+    documents = {
+        "setting": printed["setting"].str.replace(" synthetic documents", ""),
+        "estimate": printed["value_pct"] / 100,
+        "told": "by synthetic documents",
+        "source": "published",
+    }
+    return pd.concat([prompted, pd.DataFrame(documents)], ignore_index=True)
+
+
 def _estimates_of(row: pd.Series, name: str, level: float) -> list[dict[str, Any]]:
 
     condition = {

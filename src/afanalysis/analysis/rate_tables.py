@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.analysis.conditions import (
     GAP_CONDITIONS,
     groups,
     known_columns,
     named,
     paired_counts,
+    sources,
     stacked,
 )
 from afanalysis.errors import InputError
@@ -21,6 +20,10 @@ from afanalysis.stats import rate_intervals as statistics
 from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.table.counting import counts
 from afanalysis.table.schema import CONDITIONS
+from afanalysis.table.source import opened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def rates(
@@ -134,6 +137,38 @@ def compliance_gap(
     """
     by = known_columns(data, by, GAP_CONDITIONS)
     return gaps_of_counts(counts(data, outcome, [*by, "tier"]), by, level, method, seed)
+
+
+def gap_by_method(
+    data: Any, by: Sequence[str] | None = None, *, outcome: str = "complied", level: float = 0.95
+) -> pd.DataFrame:
+    """The compliance gap with the interval of each method, on the same rollouts.
+
+    Parameters
+    ----------
+    data, by, outcome, level
+        As in `compliance_gap`.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `compliance_gap`, `source` and `level`; one row per method and condition, methods
+        in the order of `afanalysis.stats.gap_intervals.METHODS`.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> gap_by_method(af.example_rollouts(), ["setting"])["method"].iloc[0]
+    'adjusted-t'
+    """
+    import pandas as pd
+
+    with opened(data) as source:
+        by = known_columns(source, by, GAP_CONDITIONS)
+        counted = counts(source, outcome, [*by, "tier"])
+        came_from = sources(source)
+    parts = [gaps_of_counts(counted, by, level, method) for method in gap_intervals.METHODS]
+    return pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)
 
 
 def gaps_of_counts(

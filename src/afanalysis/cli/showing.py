@@ -23,14 +23,10 @@ from afanalysis.standin.serving import serve
 from afanalysis.standin.state import StandIn
 from afanalysis.study.folders import PAPER, ROLLOUTS
 from afanalysis.study.loading import is_tidy, load
-from afanalysis.text.wording import percent
+from afanalysis.text.wording import QUANTITIES, percent
 
-_NAMES = {
-    "refused": "refusal",
-    "complied": "compliance",
-    "af_reasoning": "AF reasoning",
-    "compliance_gap": "compliance gap",
-}
+# The paper speaks of refusal in its headline numbers.
+_NAMES = QUANTITIES | {"refused": "refusal"}
 
 
 def add_commands(commands: Commands) -> None:

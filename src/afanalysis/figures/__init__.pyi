@@ -1,12 +1,12 @@
 from .behaviour import compliance_by_tier as compliance_by_tier
 from .by_model import models as models
-from .by_prompt import gap_forest as gap_forest
 from .by_prompt import paired_prompts as paired_prompts
 from .by_run import gaps_by_run as gaps_by_run
 from .by_variation import reasoning_against_gap as reasoning_against_gap
 from .by_variation import variations as variations
 from .comparison import beside_paper as beside_paper
 from .comparison import synthetic_documents as synthetic_documents
+from .forest import gap_forest as gap_forest
 from .judge import agreement as agreement
 from .judge import judge_sensitivity as judge_sensitivity
 from .judge import raw_and_corrected as raw_and_corrected
