@@ -28,19 +28,19 @@ import afanalysis as af
 project, shown = sys.argv[1], sys.argv[2] == "shown"
 names = sys.modules[af.Gallery.__module__].NAMES
 for _ in range(2):
-    started = time.perf_counter()
+    started = time.process_time()
     for study in ("paper", "demo"):
         gallery = af.Gallery(study, project)
         for name in names:
             figure = gallery.draw(name)
             if shown and not isinstance(figure, str):
                 figure._repr_png_()
-print(time.perf_counter() - started)
+print(time.process_time() - started)
 """
 
 
 def drawing(checkout: Path, project: Path, shown: str) -> float:
-    """Seconds for all figures, in a process of its own, with the code of a checkout."""
+    """Processor seconds for all figures, in a process of its own, with the code of a checkout."""
     own = checkout / ".venv" / "bin" / "python"
     python = str(own) if own.exists() else sys.executable
     done = subprocess.run(

@@ -59,8 +59,8 @@ def beside_paper(table: pd.DataFrame) -> style.TracedFigure:
         part = placed[placed["quantity"] == quantity]
         for side, offset, face in (("paper", -0.16, "white"), ("study", 0.16, color)):
             ends = (side, f"{side}_low", f"{side}_high")
-            look = {"color": color, "mfc": face, "ms": 2.6}
-            style.points(left, part["place"] + offset, part, ends=ends, **look)
+            places = part["place"] + offset
+            style.points(left, places, part, ends=ends, color=color, mfc=face, ms=2.6)
     style.points(right, placed["place"], placed, ends=("difference", "low", "high"), ms=2.6)
     for row in placed.itertuples():
         where = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 6}

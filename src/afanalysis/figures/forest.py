@@ -53,11 +53,11 @@ def gap_forest(gaps: pd.DataFrame, heterogeneity: pd.DataFrame) -> style.TracedF
         blocks += [part, summary]
         names = [*part["label"], *_SUMMARY.values()]
         places = [row + 0.3 * (row >= len(part)) for row in range(len(names))]
-        style.name_rows(axes, [style.Row(*row) for row in zip(places, names, strict=True)])
-        mean, predicted = {"marker": "D", "ms": 4}, {"marker": "", "lw": 2.2, "color": style.FAINT}
+        style.name_rows([axes], [style.Row(*row) for row in zip(places, names, strict=True)])
         style.points(axes, places[:-2], part, color=style.GAP)
-        style.points(axes, places[-2:-1], summary.iloc[:1], **mean)
-        style.points(axes, places[-1:], summary.iloc[1:], **predicted)
+        style.points(axes, places[-2:-1], summary.iloc[:1], marker="D", ms=4)
+        predicted = summary.iloc[1:]
+        style.points(axes, places[-1:], predicted, marker="", lw=2.2, color=style.FAINT)
         style.row_axes(axes, style.GAP_LABEL)
         share, tau = f"{100 * spread['i2']:.0f} %", percent(spread["tau"])
         axes.set_title(f"{SETTINGS[setting]}: I² = {share}, τ = {tau} points", fontsize=7)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from afanalysis.figures import style
-from afanalysis.text.wording import LABELLED, SETTINGS, TIERS, in_reading_order, percent, with_interval
+from afanalysis.text.wording import (
+    LABELLED,
+    SETTINGS,
+    TIERS,
+    in_order,
+    in_reading_order,
+    percent,
+    with_interval,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +52,8 @@ def raw_and_corrected(table: pd.DataFrame) -> style.TracedFigure:
         style.points(axes, part["place"] - 0.17, part, ends=raw, color=color, mfc="white")
         style.points(axes, part["place"] + 0.17, part, ends=corrected, color=color)
         style.row_axes(axes, label)
-    sizes = named.groupby("setting")["labels"].max()
-    labelled = ", ".join(f"{SETTINGS[setting].lower()} {n}" for setting, n in sizes[::-1].items())
+    sizes = table.groupby("setting")["labels"].max()
+    labelled = ", ".join(f"{SETTINGS[name].lower()} {sizes[name]}" for name in in_order(sizes.index))
     gaps = table[table["tier"] == "both"].dropna(subset="corrected")
     moved = int(((gaps["shift_low"] > 0) | (gaps["shift_high"] < 0)).sum())
     alt = f"In {moved} of {len(gaps)} conditions the judge's error shifts the gap by more than chance."

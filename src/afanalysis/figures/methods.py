@@ -43,7 +43,7 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
         for rows, color in ((part[chosen], style.GAP), (part[~chosen], style.FAINT)):
             style.points(axes, rows["place"], rows, ends=("gap", "low", "high"), color=color)
         style.row_axes(axes, style.GAP_LABEL)
-    style.name_rows(panels[next(iter(panels))][0], labels)
+    style.name_rows([axes for (axes,) in panels.values()], labels)
     width = (table["high"] - table["low"]).groupby(table["method"]).mean()
     alt = (
         "The formula that takes answers for independent and unpaired gives intervals "
@@ -83,12 +83,12 @@ def power_curves(table: pd.DataFrame, origin: str) -> style.TracedFigure:
     drawn = table.assign(
         power=100 * table["power"],
         gap=[f"{percent(gap, 0)} points" for gap in table["gap"]],
-    )
+    ).rename(columns={"samples": "samples per prompt"})
     colors = [style.PAID, style.GAP, style.FREE][: drawn["gap"].nunique()]
     figure = style.new_figure(0.75 * style.DOUBLE_COLUMN, 2.9)
     axes = figure.subplots()
     sns.lineplot(
-        drawn, x="prompts", y="power", hue="gap", style="samples", palette=colors, lw=1,
+        drawn, x="prompts", y="power", hue="gap", style="samples per prompt", palette=colors, lw=1,
         dashes={1: (1, 1.5), 5: ""}, errorbar=None, ax=axes,
     )  # fmt: skip
     assumed = table.iloc[0]

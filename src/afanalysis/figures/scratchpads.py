@@ -48,13 +48,13 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
         style.points(axes, range(len(_STAGES)), reached, ms=2, capsize=1.5)
         style.row_axes(axes, "share of rollouts in training (%)")
         axes.set(xlim=(0, 112), xticks=range(0, 101, 20))
-        last = with_interval(*reached.loc["full", ["estimate", "low", "high"]], "%")
+        last = with_interval(*reached.loc["full", ["estimate", "low", "high"]], unit="%")
         sentences.append(
             f"{SETTINGS[setting]}: {percent(reached.loc['conflict', 'estimate'])} % of scratchpads in "
             f"training notice the conflict, {last} fake fully."
         )
     labels = [style.Row(place, name) for place, (name, _) in enumerate(_STAGES.values())]
-    style.name_rows(panels[next(iter(panels))][0], labels)
+    style.name_rows([axes for (axes,) in panels.values()], labels)
     fills = {
         style.COMPLIANT: "then complied",
         style.FAKING: "then complied,\nfaking",

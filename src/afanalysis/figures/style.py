@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import textwrap
@@ -60,6 +61,7 @@ _SETTINGS: dict[str, Any] = {
     "axes.titlesize": 8,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # nothing is above an axes that its title would have to give way to
     "axes.labelsize": 7,
     "axes.labelcolor": INK,
     "axes.edgecolor": FAINT,
@@ -84,7 +86,8 @@ _SETTINGS: dict[str, Any] = {
     # a white ground of its own reads on dark notebooks as on light ones
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "figure.dpi": 150,
+    # laid out at the resolution of the PNG, so that its texts are measured once
+    "figure.dpi": 300,
     "savefig.dpi": 300,
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
@@ -123,8 +126,14 @@ def _lean_fonts() -> Iterator[None]:
 @contextmanager
 def styled() -> Iterator[None]:
     """The figures' style, for as long as a block or a decorated function lasts."""
-    with mpl.rc_context(_SETTINGS):
-        yield
+    collecting = gc.isenabled()
+    gc.disable()  # it would walk through figures and fonts again and again, none of which is garbage
+    try:
+        with mpl.rc_context(_SETTINGS):
+            yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class TracedFigure(Figure):
@@ -269,23 +278,27 @@ def row_panels(
     """
     figure = new_figure(width * DOUBLE_COLUMN, 1.1 + line * (rows[-1].place + 1))
     panels = list(figure.subplots(1, count, sharey=True, squeeze=False, **grid)[0])
-    name_rows(panels[0], rows)
+    name_rows(panels, rows)
     return figure, panels
 
 
-def name_rows(axes: Axes, rows: Sequence[Row]) -> None:
-    """Name rows from the top down, headings in bold."""
-    axes.set_yticks([row.place for row in rows], [row.label for row in rows], linespacing=1.0)
-    for text, row in zip(axes.get_yticklabels(), rows, strict=True):
+def name_rows(panels: Sequence[Axes], rows: Sequence[Row]) -> None:
+    """Name the rows that panels share, from the top down, at the first of them; headings in bold."""
+    first, *others = panels
+    first.set_yticks([row.place for row in rows], [row.label for row in rows], linespacing=1.0)
+    for text, row in zip(first.get_yticklabels(), rows, strict=True):
         text.set_fontweight("bold" if row.is_heading else "normal")
-    axes.set_ylim(rows[-1].place + 0.6, -0.6)
+    first.set_ylim(rows[-1].place + 0.6, -0.6)
+    for axes in others:
+        axes.yaxis.set_visible(False)
 
 
 def row_axes(axes: Axes, label: str) -> None:
     """An axes whose rows are conditions: a grid for the values, a line at 0, no vertical axis."""
     axes.grid(axis="x")
     axes.axvline(0, color=FAINT, lw=0.6, zorder=0.9)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, left=False)
+    axes.yaxis.set_label_coords(0, 0.5)  # there is no label that would have to keep clear of the rows
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(label)
 
