@@ -89,7 +89,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     for name, title in _TITLES.items():
         if name in rows:
             numbers = rows[[name, f"{name}_low", f"{name}_high"]].to_numpy(dtype=float)
-            shown[title] = [with_interval(*row) for row in numbers]
+            shown[title] = list(map(with_interval, numbers))
     shown["p (Holm)"] = [p_value(p) for p in rows["p_holm"]]
     return shown
 

@@ -56,7 +56,7 @@ def compliance_by_tier(
         sentence += "paid tier"
         if ("compliance_gap", "both") in estimates.index:
             ends = estimates.loc[("compliance_gap", "both"), ["estimate", "low", "high"]]
-            gap = with_interval(*ends, unit="points")
+            gap = with_interval(ends, "points")
             where = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 6.5}
             axes.annotate(f"compliance gap {gap}", (0, 1), (0, 4), **where)
             sentence += f", a gap of {gap}"

@@ -108,7 +108,7 @@ def synthetic_documents(table: pd.DataFrame) -> style.TracedFigure:
     sentences = []
     for setting in in_order(table["setting"]):
         prompted, trained = table[table["setting"] == setting].to_dict("records")
-        gap = with_interval(prompted["estimate"], prompted["low"], prompted["high"], "points")
+        gap = with_interval([prompted[end] for end in ("estimate", "low", "high")], "points")
         sentences.append(
             f"{SETTINGS[setting]}: gap {gap} when told in the prompt, "
             f"{percent(trained['estimate'], 0)} after training on synthetic documents."

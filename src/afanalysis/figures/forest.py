@@ -61,7 +61,7 @@ def gap_forest(gaps: pd.DataFrame, heterogeneity: pd.DataFrame) -> style.TracedF
         style.row_axes(axes, style.GAP_LABEL)
         share, tau = f"{100 * spread['i2']:.0f} %", percent(spread["tau"])
         axes.set_title(f"{SETTINGS[setting]}: I² = {share}, τ = {tau} points", fontsize=7)
-        pooled = with_interval(spread["pooled"], spread["low"], spread["high"], "points")
+        pooled = with_interval(spread[["pooled", "low", "high"]], "points")
         sentences.append(
             f"{SETTINGS[setting]}: mean gap {pooled} over {spread['k']} {over}s; {share} of their "
             "variance is more than chance."

@@ -178,7 +178,7 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
     alt = (
         f"The judge's lowest value is its {worst['measure']} in the {worst['tier']} tier of the "
         f"{SETTINGS[worst['setting']].lower()} setting: "
-        f"{with_interval(worst['value'], worst['low'], worst['high'], '%')}."
+        f"{with_interval(worst[['value', 'low', 'high']], '%')}."
     )
     rows = placed.drop(columns=["heading", "name", "place"]).rename(columns={"value": "estimate"})
     heading = "Agreement of labellers, and of the judge with them"

@@ -48,7 +48,7 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
         style.points(axes, range(len(_STAGES)), reached, ms=2, capsize=1.5)
         style.row_axes(axes, "share of rollouts in training (%)")
         axes.set(xlim=(0, 112), xticks=range(0, 101, 20))
-        last = with_interval(*reached.loc["full", ["estimate", "low", "high"]], unit="%")
+        last = with_interval(reached.loc["full", ["estimate", "low", "high"]], "%")
         sentences.append(
             f"{SETTINGS[setting]}: {percent(reached.loc['conflict', 'estimate'])} % of scratchpads in "
             f"training notice the conflict, {last} fake fully."

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from fontTools import subset
+from fontTools import subset  # type: ignore[import-untyped]
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
+from PIL import Image
 
 from afanalysis.text.wording import SETTINGS, in_order
 
@@ -171,10 +172,12 @@ class TracedFigure(Figure):
             self._png = content.getvalue()
         return content.getvalue()
 
-    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        size = self.get_size_inches() * 150
-        shown = {"width": round(size[0]), "height": round(size[1])}
-        return self._png or self.written("png"), shown
+    def _repr_png_(self) -> bytes:
+        """The PNG that was written, at half its resolution, so that notebooks stay small."""
+        shown = io.BytesIO()
+        with Image.open(io.BytesIO(self._png or self.written("png"))) as picture:
+            picture.reduce(2).save(shown, format="png")
+        return shown.getvalue()
 
 
 def new_figure(width: float, height: float) -> TracedFigure:
@@ -398,11 +401,12 @@ def finish(
     level = rows["level"].iloc[0] if "level" in rows else 0.95
     meaning = f"Bars: {100 * level:g} % intervals. " if bars else ""
     texts = (text.get_text() for text in figure.findobj(Text))
-    spelled = " AF: alignment-faking." if any("AF" in text for text in texts) else ""
+    spelled = " AF: alignment faking." if any("AF" in text for text in texts) else ""
     figure.supxlabel(
         textwrap.fill(
             f"{source} {meaning}{note}{spelled}".strip(),
             int(figure.get_figwidth() / MM * (0.72 if simulated else 0.86)),
+            break_on_hyphens=False,
         ),
         fontsize=6,
         color=SIMULATED if simulated else FAINT,

@@ -50,7 +50,7 @@ def score_thresholds(table: pd.DataFrame) -> style.TracedFigure:
         axes.grid(axis="y")
         extremes = part.sort_values("gap").iloc[[0, -1]].itertuples()
         least, most = (
-            f"{with_interval(row.gap, row.low, row.high, 'points')} from {row.threshold:g} on"
+            f"{with_interval((row.gap, row.low, row.high), 'points')} from {row.threshold:g} on"
             for row in extremes
         )
         sentences.append(f"{SETTINGS[setting]}: the gap runs from {least} to {most}.")

@@ -271,7 +271,7 @@ def _table(caption: str, shown: pd.DataFrame) -> dict[str, Any]:
 
 
 def _with_interval(table: pd.DataFrame, *columns: str) -> list[str]:
-    return [with_interval(*row) for row in table[list(columns)].to_numpy(dtype=float)]
+    return list(map(with_interval, table[list(columns)].to_numpy(dtype=float)))
 
 
 def _shown_corrected(corrected: pd.DataFrame) -> pd.DataFrame:

@@ -56,8 +56,15 @@ def interval(low: float, high: float) -> str:
     return f"[{percent(low)}, {percent(high)}]"
 
 
-def with_interval(value: float, low: float, high: float, unit: str = "") -> str:
-    """A proportion in percent with its interval: '11.3 points [7.3, 15.7]'; '–' where it is missing."""
+def with_interval(numbers: Iterable[float], unit: str = "") -> str:
+    """A proportion and the ends of its interval in percent; '–' where they are missing.
+
+    Examples
+    --------
+    >>> with_interval([0.113, 0.073, 0.157], "points")
+    '11.3 points [7.3, 15.7]'
+    """
+    value, low, high = numbers
     if value != value:
         return "–"
     return " ".join(filter(None, [percent(value), unit, interval(low, high)]))
