@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest import mock
 
 import matplotlib as mpl
 import numpy as np
@@ -108,20 +109,23 @@ _METADATA: dict[str, dict[str, None]] = {
 }
 
 
-# A PDF names glyphs by number: rules for joining and placing letters, whose reading takes most of the
-# time of writing one, are of no use in it.
-_TABLES_LEFT_OUT = ["GDEF", "GPOS", "GSUB"]
-
-
 @contextmanager
 def _lean_fonts() -> Iterator[None]:
-    """Embed fonts without what only their typesetting needs, for as long as the block lasts."""
-    kept = subset.Options._drop_tables_default
-    subset.Options._drop_tables_default = [*kept, *_TABLES_LEFT_OUT]
-    try:
+    """Embed fonts without their rules for joining and placing letters, for as long as a block lasts.
+
+    A PDF names each glyph and its place, so that the rules are of no use in it; reading them takes most
+    of the time of writing one.
+    """
+    load = subset.load_font
+
+    def load_without_rules(*arguments: Any, **options: Any) -> Any:
+        font = load(*arguments, **options)
+        for table in {"GDEF", "GPOS", "GSUB", "MATH"} & set(font.keys()):
+            del font[table]
+        return font
+
+    with mock.patch.object(subset, "load_font", load_without_rules):
         yield
-    finally:
-        subset.Options._drop_tables_default = kept
 
 
 @contextmanager
