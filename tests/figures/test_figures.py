@@ -84,7 +84,7 @@ def test_no_text_leaves_the_figure(every_figure):
 @pytest.mark.parametrize("place", [(0.99, 0.5), (0.5, 0.99), (1.5, 0.5), (0.5, -0.5)])
 def test_a_text_that_leaves_the_figure_is_noticed(place):
     figure = style.new_figure(3, 2)
-    figure.subplots()
+    figure.subplots().set_axis_off()
     figure.text(*place, "across or beyond\nthe edge")
     assert outside(figure) == ["across or beyond\nthe edge"]
 
