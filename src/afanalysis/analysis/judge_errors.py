@@ -46,6 +46,15 @@ def judge_error(
     ------
     InputError
         There are no labels, or a column is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rollouts = {"prompt_id": list("abcd"), "tier": "free", "complied": [True, True, False, False]}
+    >>> labels = {"label_complied": [True, False, False, False], "label_weight": 1.0}
+    >>> error = judge_error(pd.DataFrame(rollouts | labels), by=[]).set_index("measure")["value"]
+    >>> error.round(2).tolist()
+    [1.0, 0.67]
     """
     import numpy as np
     import pandas as pd
@@ -108,6 +117,16 @@ def corrected(
     ------
     InputError
         There are no labels, a column is missing, or a condition lacks one tier.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rollouts = pd.DataFrame({"prompt_id": range(8), "tier": ["free", "paid"] * 4})
+    >>> rollouts["complied"] = [1, 0, 1, 0, 0, 0, 1, 1]
+    >>> rollouts = rollouts.assign(label_complied=rollouts["complied"], label_weight=1.0)
+    >>> table = corrected(rollouts, by=[]).set_index("tier")
+    >>> table.loc["both", ["raw", "corrected"]].tolist()
+    [0.5, 0.5]
     """
     import pandas as pd
 
@@ -171,7 +190,14 @@ def _lacking(tiers: dict[str, Verification]) -> str:
 
 
 def has_labels(data: Any) -> bool:
-    """Whether any rollout has a label that can correct something."""
+    """Whether any rollout has a label that can correct something.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> has_labels(pd.DataFrame({"complied": [True]}))
+    False
+    """
     with opened(data) as source:
         if not {"label_complied", "label_weight"} <= set(source.kinds):
             return False

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# TODO-UNSKIP: the example needs af.example_rollouts
 def regression(
     data: Any, terms: str = "tier", *, outcome: str = "complied", level: float = 0.95
 ) -> pd.DataFrame:
@@ -39,6 +40,12 @@ def regression(
     ------
     InputError
         A column is missing, or the terms cannot be told apart on these data.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> regression(af.example_rollouts(), "tier")["term"].tolist()  # doctest: +SKIP
+    ['Intercept', 'tier = free']
     """
     import re
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# TODO-UNSKIP: the example needs af.example_rollouts
 def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     """Everything the figures draw, in the form that `published.estimates` gives: one row per quantity.
 
@@ -28,6 +29,12 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     DataFrame
         `setting`, `variation`, `label`, `group`, `model`, `phase`, `tier`, `quantity`, `estimate`,
         `low`, `high` (proportions), `n`, `n_prompts`, `interval`, `source`, `level`, `warning`.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> estimates(af.example_rollouts())["quantity"].nunique()  # doctest: +SKIP
+    4
     """
     return estimates_and_gaps(data, level)[0]
 

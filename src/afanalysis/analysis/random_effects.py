@@ -43,7 +43,7 @@ def gap_heterogeneity(
     >>> import pandas as pd
     >>> gaps = {"setting": "helpful-only", "gap": [0.1, 0.3], "low": [0.05, 0.2], "high": [0.15, 0.4]}
     >>> gap_heterogeneity(pd.DataFrame(gaps))[["k", "tau"]].round(3).values.tolist()
-    [[2.0, 0.134]]
+    [[2.0, 0.136]]
     """
     import pandas as pd
     from scipy.special import ndtri

@@ -35,6 +35,14 @@ def score_thresholds(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     ------
     InputError
         A condition has one tier only.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"prompt_id": list("aabb"), "tier": ["free", "paid"] * 2})
+    >>> graded = table.assign(score=[1, 0, 0.5, 0.5], valid=True)
+    >>> score_thresholds(graded)[["threshold", "gap"]].values.tolist()
+    [[0.5, 0.5], [1.0, 0.5]]
     """
     import pandas as pd
 

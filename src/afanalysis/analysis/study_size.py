@@ -42,6 +42,11 @@ def plan(
     DataFrame
         `samples`, `prompts` (the fewest that do), `rollouts` (both tiers together), `power`, `width`;
         the cheapest design in rollouts has `cheapest` true.
+
+    Examples
+    --------
+    >>> plan(0.05, samples=[1, 5])["cheapest"].tolist()
+    [True, False]
     """
     import pandas as pd
 

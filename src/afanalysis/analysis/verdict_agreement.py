@@ -21,6 +21,13 @@ def label_agreement(labels: Sequence[Label], *, level: float = 0.95) -> pd.DataF
     DataFrame
         `first`, `second`, `about`, and the columns of `afanalysis.agreement`; a pair that shares fewer
         than two labels is left out.
+
+    Examples
+    --------
+    >>> from afanalysis.study.labels import Label
+    >>> labels = [Label(f"r{i}", labeller, "complied") for i in range(3) for labeller in ("ann", "ben")]
+    >>> label_agreement(labels)["value"].tolist()
+    [1.0, 1.0, 1.0]
     """
     from itertools import combinations
 
@@ -57,6 +64,11 @@ def agreement(first: Any, second: Any, *, level: float = 0.95) -> pd.DataFrame:
     DataFrame
         One row each for raw agreement, Cohen's kappa and Gwet's AC1: `measure`, `value`, `low`, `high`,
         `n`.
+
+    Examples
+    --------
+    >>> agreement([True, True, False, None], [True, False, False, True])["value"].round(2).tolist()
+    [0.67, 0.4, 0.33]
     """
     import pandas as pd
 

@@ -20,6 +20,7 @@ _CHANGES = {
 }
 
 
+# TODO-UNSKIP: the example needs af.example_rollouts
 @style.styled()
 def paired_prompts(pairs: pd.DataFrame, estimates: pd.DataFrame) -> style.TracedFigure:
     """Each prompt a line from its compliance in the free tier to that in the paid tier.
@@ -37,6 +38,12 @@ def paired_prompts(pairs: pd.DataFrame, estimates: pd.DataFrame) -> style.Traced
     -------
     TracedFigure
         One panel per setting; its `rows` the pairs.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> rollouts = af.example_rollouts()  # doctest: +SKIP
+    >>> af.figures.paired_prompts(af.prompt_pairs(rollouts), af.estimates(rollouts))  # doctest: +SKIP
     """
     means = estimates[estimates["quantity"] == "complied"]
     figure, panels = style.setting_panels(pairs, 3.2)

@@ -28,6 +28,14 @@ def gaps_by_run(table: pd.DataFrame, parameters: Sequence[str]) -> style.TracedF
     -------
     TracedFigure
         One panel per setting; its `rows` the gaps of each run's default prompt, or first variation.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> runs = pd.DataFrame({"run": ["a", "b"], "samples": [1, 5], "gap": [0.1, 0.2], "n": 40})
+    >>> runs = runs.assign(low=0.0, high=0.3, variation="default", setting="helpful-only", source="live")
+    >>> gaps_by_run(runs, ["samples"]).alt
+    'Over 2 runs the gap lies between 10.0 and 20.0 points.'
     """
     chosen = table.groupby("run")["variation"].transform(main_variation)
     rows = table[table["variation"] == chosen]

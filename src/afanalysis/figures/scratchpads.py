@@ -31,6 +31,15 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
     -------
     TracedFigure
         One panel per setting; its `rows` the table (proportions).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = [(behaviour, stage) for behaviour in ("any", "complied") for stage in _STAGES]
+    >>> table = pd.DataFrame(rows, columns=["behaviour", "stage"]).assign(setting="helpful-only")
+    >>> table = table.assign(estimate=0.2, low=0.1, high=0.3, n=40, model="m", source="live")
+    >>> scratchpad_stages(table).heading
+    'What scratchpads in training contain, m'
     """
     figure, panels = style.setting_panels(table, 2.4, sharex=True)
     sentences = []

@@ -440,6 +440,15 @@ def save(
     -------
     list of Path
         The files written: NAME.svg, NAME.pdf, NAME.png, NAME.csv and NAME.json.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import afanalysis as af
+    >>> figure = af.figures.compliance_by_tier(af.published.estimates())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print(*(path.name for path in save(figure, folder, "tiers")))
+    tiers.svg tiers.pdf tiers.png tiers.csv tiers.json
     """
     about = {"name": name, "heading": figure.heading, "alt": figure.alt, **(made or {})}
     about["versions"] = {library: version(library) for library in ("afanalysis", "matplotlib", "numpy")}

@@ -24,6 +24,15 @@ def score_thresholds(table: pd.DataFrame) -> style.TracedFigure:
     -------
     TracedFigure
         One panel per setting; its `rows` the table (proportions).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"threshold": [0.5, 1.0], "free": [0.4, 0.2], "paid": 0.1})
+    >>> table = table.assign(gap=[0.3, 0.1], low=0.0, high=0.5, n=40, source="live")
+    >>> table = table.assign(setting="helpful-only")
+    >>> score_thresholds(table).heading
+    'What the threshold on graded answers does'
     """
     import seaborn as sns
 

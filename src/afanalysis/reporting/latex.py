@@ -35,6 +35,14 @@ def write_latex(gallery: Gallery) -> list[Path]:
         `macros.tex`: `\refusalPaid` and the like, each with `Low`, `High` and `CI`. Setting, variation
         and model are added to a name where they are not helpful-only, default and the only one.
         For a study also `results.tex`, a tabular for booktabs.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import afanalysis as af
+    >>> with tempfile.TemporaryDirectory() as project:
+    ...     print(*(path.name for path in af.write_latex(af.Gallery("paper", project))))
+    macros.tex
     """
     folder = gallery.folders.latex
     folder.mkdir(parents=True, exist_ok=True)

@@ -49,6 +49,14 @@ def write_report(gallery: Gallery) -> Path:
     -------
     Path
         `report.html` in the study's processed folder: no scripts, no network, model text escaped.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import afanalysis as af
+    >>> with tempfile.TemporaryDirectory() as project:
+    ...     print(af.write_report(af.Gallery("paper", project)).name)
+    report.html
     """
     pictures, not_drawn = _pictures(gallery)
     warnings, examples, tables = [], [], []
