@@ -16,7 +16,7 @@ GAP_CONDITIONS = ("model", "setting", "variation")
 
 
 def known_columns(data: Any, by: Sequence[str] | None, usual: Sequence[str]) -> list[str]:
-    """The condition columns asked for, else those of the usual ones that the table has."""
+    """The condition columns that are named, else those of the usual ones that the table has."""
     if by is not None:
         return list(by)
     known = columns(data)

@@ -34,7 +34,7 @@ def regression(
     DataFrame
         `term`, `odds_ratio`, `low`, `high`, `p_value`, `p_holm` (adjusted over all but the intercept),
         `n_prompts`, `note`. Where the data leave a coefficient unbounded (separation) its odds ratio is
-        0 or infinite, it has no interval, and the note says so.
+        0 or infinite, it has no interval, and the note gives the reason.
 
     Raises
     ------

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
 
 from afanalysis.analysis.conditions import of_one_condition
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.figures import style
 from afanalysis.text.wording import SETTINGS, TIERS, percent, with_interval
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
 
 
 @style.styled()
@@ -67,7 +66,7 @@ def compliance_by_tier(
         sentences.append(f"{sentence}.")
         n = part.loc[part["quantity"] == "complied", ["tier", "n"]].itertuples(index=False)
         sizes.append(f"{SETTINGS[setting]} " + ", ".join(f"{size:.0f} {tier}" for tier, size in n))
-    panels[next(iter(panels))][0].set_ylabel("share of rollouts (%)")
+    figure.axes[0].set_ylabel("share of rollouts (%)")
     labels = {
         style.NONCOMPLIANT: "did not comply",
         style.UNSPLIT: "complied, reasoning\nnot published",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.figures import style
 from afanalysis.text.wording import SETTINGS, in_order
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _PANELS = (
     ("compliance_gap", style.GAP_LABEL, style.GAP),
@@ -41,8 +40,6 @@ def models(table: Any, replication: pd.DataFrame | None = None) -> style.TracedF
     >>> af.figures.models(af.published.estimates()).heading
     'Models, default prompt'
     """
-    import pandas as pd
-
     estimates = as_estimates(table)
     default = estimates[estimates["variation"] == main_variation(estimates["variation"])]
     blocks = {

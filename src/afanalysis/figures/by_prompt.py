@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 
 from afanalysis.figures import style
 from afanalysis.text.wording import SETTINGS, TIERS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # By the sign of free minus paid.
 _CHANGES = {
@@ -66,7 +62,7 @@ def paired_prompts(pairs: pd.DataFrame, estimates: pd.DataFrame) -> style.Traced
             f"{SETTINGS[setting]}: {more} of {more + less + alike} prompts were complied with more "
             f"often in the free tier, {less} less often and {alike} equally often."
         )
-    first = panels[next(iter(panels))][0]
+    first = figure.axes[0]
     first.set_ylabel("compliance with a prompt (%)")
     for color, label in _CHANGES.values():
         first.plot([], [], color=color, lw=1.6, label=label)

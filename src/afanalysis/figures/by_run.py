@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.figures import style
 from afanalysis.text.wording import percent
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @style.styled()

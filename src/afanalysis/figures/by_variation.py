@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
 
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.figures import style
 from afanalysis.text.wording import SETTINGS, percent
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
 
 _WRAP = 50  # letters per line of a variation's name
 
@@ -137,7 +136,7 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
         axes.set_title(f"{SETTINGS[setting]} ({_variations(int(here.sum()))})")
         axes.set_xlabel(style.AF_LABEL)
         axes.grid()
-    first = panels[next(iter(panels))][0]
+    first = figure.axes[0]
     first.set_ylabel(style.GAP_LABEL)
     for kind, label, look in kinds:
         if kind.any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from afanalysis.figures import style
 from afanalysis.text.wording import (
@@ -14,9 +14,6 @@ from afanalysis.text.wording import (
     percent,
     with_interval,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # `complied` is `refused` turned round.
 _COLORS = {"compliance_gap": style.GAP, "af_reasoning": style.FAKING, "refused": style.INK}

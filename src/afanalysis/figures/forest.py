@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from afanalysis.figures import style
 from afanalysis.text.wording import SETTINGS, percent, with_interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _SUMMARY = {"mean": "mean of these", "predicted": "one more would lie in"}
 
@@ -39,8 +36,6 @@ def gap_forest(gaps: pd.DataFrame, heterogeneity: pd.DataFrame) -> style.TracedF
     >>> af.figures.gap_forest(gaps, af.gap_heterogeneity(gaps)).heading
     'Do models differ by more than chance?'
     """
-    import pandas as pd
-
     over = "model" if gaps["model"].nunique() > 1 else "variation"
     counts = dict(zip(heterogeneity["setting"], heterogeneity["k"], strict=True))
     figure, panels = style.setting_panels(

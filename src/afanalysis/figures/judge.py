@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from afanalysis.figures import style
 from afanalysis.text.wording import (
@@ -14,9 +14,6 @@ from afanalysis.text.wording import (
     percent,
     with_interval,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _PANELS = {
     "free": ("compliance, free tier (%)", style.FREE),
@@ -109,9 +106,16 @@ def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
             axes.axhline(0, color=style.FAINT, lw=0.6)
             has_legend = setting == last and axes is column[0]
             sns.lineplot(
-                part, x="false_alarms", y="estimate", style="sensitivity", color=style.GAP, lw=1,
-                errorbar=None, ax=axes, legend="full" if has_legend else False,
-            )  # fmt: skip
+                part,
+                x="false_alarms",
+                y="estimate",
+                style="sensitivity",
+                color=style.GAP,
+                lw=1,
+                errorbar=None,
+                ax=axes,
+                legend="full" if has_legend else False,
+            )
             band = part[part["sensitivity"] == part["sensitivity"].iloc[0]]
             axes.fill_between(
                 "false_alarms", "low", "high", data=band, color=style.GAP, alpha=0.15, lw=0
@@ -167,8 +171,6 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
     >>> agreement(af.label_agreement([]), errors, "live").heading
     'Agreement of labellers, and of the judge with them'
     """
-    import pandas as pd
-
     errors = errors[errors["tier"] != "free - paid"]
     n = int(errors.loc[errors["measure"] == "sensitivity", "labels"].sum())
     judged = in_reading_order(errors.dropna(subset="value"), "setting", "tier")

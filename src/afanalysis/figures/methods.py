@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from afanalysis.figures import style
 from afanalysis.text.wording import percent
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _CHOSEN = "adjusted-t"
 
@@ -89,9 +86,17 @@ def power_curves(table: pd.DataFrame, origin: str) -> style.TracedFigure:
     figure = style.new_figure(0.75 * style.DOUBLE_COLUMN, 2.9)
     axes = figure.subplots()
     sns.lineplot(
-        drawn, x="prompts", y="power", hue="gap", style="samples per prompt", palette=colors, lw=1,
-        dashes={1: (1, 1.5), 5: ""}, errorbar=None, ax=axes,
-    )  # fmt: skip
+        drawn,
+        x="prompts",
+        y="power",
+        hue="gap",
+        style="samples per prompt",
+        palette=colors,
+        lw=1,
+        dashes={1: (1, 1.5), 5: ""},
+        errorbar=None,
+        ax=axes,
+    )
     assumed = table.iloc[0]
     axes.axhline(100 * assumed["planned"], color=style.FAINT, lw=0.6, ls=(0, (4, 3)))
     axes.set_xscale("log")

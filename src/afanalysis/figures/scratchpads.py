@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from afanalysis.figures import style
 from afanalysis.text.wording import SETTINGS, percent, with_interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _STAGES = {
     "conflict": ("notices the conflict", style.COMPLIANT),

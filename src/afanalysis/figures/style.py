@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from fontTools import subset  # type: ignore[import-untyped]
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -23,10 +25,6 @@ from matplotlib.text import Text
 from PIL import Image
 
 from afanalysis.text.wording import SETTINGS, in_order
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
 
 MM = 1 / 25.4
 
@@ -391,7 +389,7 @@ def finish(
     bars
         Whether intervals are drawn, which the note then explains.
     titled
-        False where the title stands in a legend.
+        False where a legend has the title.
     """
     figure.rows, figure.alt, figure.heading = rows.reset_index(drop=True), alt, heading
     if titled:

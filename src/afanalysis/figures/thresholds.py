@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from afanalysis.figures import style
 from afanalysis.text.wording import SETTINGS, TIERS, with_interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @style.styled()
@@ -44,10 +41,20 @@ def score_thresholds(table: pd.DataFrame) -> style.TracedFigure:
         shares = part.rename(columns=labels).melt("threshold", list(labels.values()), "tier", "share")
         axes.axhline(0, color=style.FAINT, lw=0.6)
         sns.lineplot(
-            shares.assign(share=100 * shares["share"]), x="threshold", y="share", hue="tier",
-            style="tier", palette=[style.FREE, style.PAID], markers=["s", "D"], dashes=False, ms=3,
-            lw=0.9, errorbar=None, ax=axes, legend=axes is panels[next(iter(panels))][0],
-        )  # fmt: skip
+            shares.assign(share=100 * shares["share"]),
+            x="threshold",
+            y="share",
+            hue="tier",
+            style="tier",
+            palette=[style.FREE, style.PAID],
+            markers=["s", "D"],
+            dashes=False,
+            ms=3,
+            lw=0.9,
+            errorbar=None,
+            ax=axes,
+            legend=axes is figure.axes[0],
+        )
         ends = ("gap", "low", "high")
         look = {"color": style.GAP, "label": f"gap, {TIERS['both']}"}
         style.points(axes, part["threshold"], part, along="y", ends=ends, **look)
@@ -63,7 +70,7 @@ def score_thresholds(table: pd.DataFrame) -> style.TracedFigure:
             for row in extremes
         )
         sentences.append(f"{SETTINGS[setting]}: the gap runs from {least} to {most}.")
-    style.move_legend(figure, panels[next(iter(panels))][0], "right center")
+    style.move_legend(figure, figure.axes[0], "right center")
     note = style.sample_size_note(table["n"], "tier")
     heading = "What the threshold on graded answers does"
     return style.finish(figure, heading, table, " ".join(sentences), note)

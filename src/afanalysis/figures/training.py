@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from afanalysis.figures import style
 from afanalysis.text.wording import percent
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _PANELS = (
     ("af_reasoning", "free", "AF reasoning in training (%)"),

@@ -29,7 +29,7 @@ from afanalysis.text.wording import (
 if TYPE_CHECKING:
     import pandas as pd
 
-# Above these shares a report says so before anything else.
+# Above these shares a report begins with a warning.
 MUCH_INVALID = 0.05
 
 MUCH_UNDECIDED = 0.02
