@@ -48,6 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (InputError, NotebookFailed) as error:
         print(f"afanalysis: {escape_invisible(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        reason = f"{place}cannot be read or written ({error.strerror or error})"
+        print(f"afanalysis: {escape_invisible(reason)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("afanalysis: stopped; everything done so far is kept", file=sys.stderr)
         return 130

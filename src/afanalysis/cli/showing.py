@@ -15,7 +15,6 @@ from afanalysis.pipeline.notebooks import find_project
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.study.folders import PAPER, ROLLOUTS
 from afanalysis.study.loading import is_tidy
-from afanalysis.text.untrusted import escape_invisible
 from afanalysis.text.wording import QUANTITIES, interval, percent
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def _rollouts(path: Path) -> Path | pd.DataFrame:
     if is_tidy(path):
         return path
     rollouts, report = af.read_logs([path])
-    print(escape_invisible(str(report), None), file=sys.stderr)
+    print(report, file=sys.stderr)
     return rollouts
 
 

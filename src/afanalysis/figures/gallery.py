@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -25,6 +24,7 @@ from afanalysis.analysis.study_size import power_by_prompts
 from afanalysis.analysis.verdict_agreement import label_agreement
 from afanalysis.errors import InputError
 from afanalysis.study import hashing, paper_tables
+from afanalysis.study.files import read_json
 from afanalysis.study.folders import LABELS, PAPER, Folders
 from afanalysis.study.labels import read_labels
 from afanalysis.table.source import opened
@@ -100,10 +100,7 @@ class Gallery:
 
     def is_current(self, name: str) -> bool:
         """Whether a figure is on disk as it would be drawn now, from the same inputs."""
-        path = self.folders.figures / f"{name}.json"
-        if not path.exists():
-            return False
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = read_json(self.folders.figures / f"{name}.json")
         return self.made(name).items() <= about.items()
 
     def made(self, name: str) -> dict[str, Any]:

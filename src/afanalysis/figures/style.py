@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from PIL import Image
 
+from afanalysis.study.files import write_csv, write_json, written_whole
 from afanalysis.text.wording import SETTINGS, in_order
 
 MM = 1 / 25.4
@@ -433,13 +433,10 @@ def save(
     """
     about = {"name": name, "heading": figure.heading, "alt": figure.alt, **(made or {})}
     about["versions"] = {library: version(library) for library in ("afanalysis", "matplotlib", "numpy")}
-    contents = {kind: figure.written(kind) for kind in _METADATA}
-    contents["csv"] = figure.rows.to_csv(index=False, float_format="%.6g").encode()
-    contents["json"] = (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode()
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for kind, content in contents.items():
-        paths.append(folder / f"{name}.{kind}")
-        paths[-1].write_bytes(content)
+    paths = [Path(folder, f"{name}.{kind}") for kind in (*_METADATA, "csv", "json")]
+    for path, kind in zip(paths, _METADATA, strict=False):
+        with written_whole(path) as temporary:
+            temporary.write_bytes(figure.written(kind))
+    write_csv(paths[-2], figure.rows, float_format="%.6g")
+    write_json(paths[-1], about)
     return paths

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afanalysis.analysis.summaries import summary
-from afanalysis.study.files import read_json, write_json
+from afanalysis.study.files import read_json, write_json, write_text
 from afanalysis.study.folders import MANIFEST, TABLE, Folders
 from afanalysis.study.hashing import file_hash
 from afanalysis.table.schema import COLUMNS
 from afanalysis.text import markup
+from afanalysis.text.untrusted import escape_invisible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,9 +70,7 @@ def write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame, 
             care=care,
         )
     )
-    path = to / "README.md"
-    path.write_text(card, encoding="utf-8")
-    return path
+    return write_text(to / "README.md", escape_invisible(card, None))
 
 
 def write_croissant(folders: Folders, table: pd.DataFrame, to: Path) -> Path:

@@ -64,7 +64,6 @@ def export(folders: Folders, format: str, to: str | Path, *, texts: bool = True)
     if format == "inspect" and not texts:
         raise InputError("a log of Inspect consists of texts; export a table without them")
     table, to = load(folders.table), Path(to)
-    to.mkdir(parents=True, exist_ok=True)
     if format == "inspect":
         return list(write_inspect_logs(folders, table, to))
     if not texts:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import glob
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from afanalysis.errors import InputError
+from afanalysis.table.foreign_files import files_within
 
 SUFFIXES = (".eval", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
@@ -35,7 +35,7 @@ def find_logs(paths: Sequence[str | Path]) -> tuple[list[LogFile], list[str]]:
     Raises
     ------
     InputError
-        A path does not exist, nothing in it can be imported, or links lead in a circle.
+        A path does not exist, nothing in it can be imported, or a link leads out of a folder.
     """
     files: dict[Path, LogFile] = {}
     ignored: list[str] = []
@@ -43,13 +43,13 @@ def find_logs(paths: Sequence[str | Path]) -> tuple[list[LogFile], list[str]]:
         if not path.is_dir():
             files.setdefault(path.resolve(), LogFile(path, path.name))
             continue
-        inside = list(_walk(path))
-        logs = [file for file in inside if file.path.suffix.lower() in SUFFIXES]
+        inside = {file: file.relative_to(path).as_posix() for file in files_within(path, SUFFIXES)}
+        logs = [file for file in inside if file.suffix.lower() in SUFFIXES]
         if not logs:
             raise InputError(f"{path}: holds no file that ends in {', '.join(SUFFIXES)}")
-        ignored += [file.name for file in inside if file not in logs]
+        ignored += [name for file, name in inside.items() if file not in logs]
         for file in logs:
-            files.setdefault(file.path.resolve(), file)
+            files.setdefault(file.resolve(), LogFile(file, inside[file]))
     return sorted(files.values(), key=lambda file: (file.name, str(file.path))), sorted(ignored)
 
 
@@ -57,30 +57,10 @@ def _expanded(given: str | Path) -> list[Path]:
     try:
         if Path(given).exists():
             return [Path(given)]
-        matching = sorted(glob.glob(str(given), recursive=True))
+        # only a star makes a pattern: `a[1].csv` and `why?.csv` are names
+        matching = sorted(glob.glob(str(given), recursive=True)) if "*" in str(given) else []
     except OSError as error:
-        raise InputError(f"{given}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{str(given)[:300]}: cannot be read ({error.strerror})") from error
     if not matching:
         raise InputError(f"{given}: there is no such file or folder")
     return [Path(match) for match in matching]
-
-
-def _walk(top: Path) -> Iterator[LogFile]:
-    """The files in a folder, links followed."""
-    above: dict[str, tuple[str, ...]] = {str(top): (os.path.realpath(top),)}
-    for folder, subfolders, names in os.walk(top, followlinks=True, onerror=_cannot_be_read):
-        for name in subfolders:
-            inside = os.path.join(folder, name)
-            real = os.path.realpath(inside)
-            if real in above[folder]:
-                raise InputError(f"{inside}: is a link that leads back to {real}; remove it")
-            above[inside] = (*above[folder], real)
-        for name in names:
-            path = Path(folder, name)
-            if not path.exists():
-                raise InputError(f"{path}: is a link that leads nowhere or to itself; remove it")
-            yield LogFile(path, path.relative_to(top).as_posix())
-
-
-def _cannot_be_read(error: OSError) -> None:
-    raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error

@@ -16,6 +16,7 @@ from afanalysis.logs.json_records import json_lines, json_list
 from afanalysis.logs.log_rows import Row
 from afanalysis.logs.parquet_tables import parquet_rows
 from afanalysis.logs.pipeline_results import USUAL_FIELDS, columns_of_place, pipeline_rows
+from afanalysis.table.foreign_files import regular_file
 
 _HEAD = 1 << 16
 
@@ -79,7 +80,7 @@ def recognise(path: Path) -> str:
         It is empty or of none of these formats.
     """
     try:
-        with path.open("rb") as file:
+        with regular_file(path).open("rb") as file:
             head = file.read(_HEAD).removeprefix(codecs.BOM_UTF8).lstrip()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error

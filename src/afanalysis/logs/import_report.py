@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from afanalysis.study.files import write_json
+from afanalysis.study.files import write_json, write_text
 from afanalysis.text.pages import render
 from afanalysis.text.untrusted import escape_invisible
 
@@ -103,7 +103,7 @@ class ImportReport:
                 lines.append(f"  {count:>8,}  {reason} ({file}, row {row}{shown})")
         if self.ignored:
             lines.append(f"Not read, of no format known here: {', '.join(self.ignored[:8])}")
-        return "\n".join([*lines, *self.checks])
+        return escape_invisible("\n".join([*lines, *self.checks]), None)
 
     def tallies(self) -> dict[str, Tally]:
         """By title what happened to rows, in the order of how much it matters."""
@@ -117,4 +117,4 @@ class ImportReport:
         """Write `import.json` and `import.html` into a folder."""
         write_json(folder / "import.json", asdict(self))
         page = render("import.html.j2", report=self, visible=escape_invisible)
-        (folder / "import.html").write_text(page, encoding="utf-8")
+        write_text(folder / "import.html", page)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
-from afanalysis.study.files import read_json
+from afanalysis.study.files import read_json, written_whole
 from afanalysis.study.folders import PROMPTS, ROLLOUTS, Folders
+from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
 
 if TYPE_CHECKING:
@@ -45,10 +47,15 @@ def write_inspect_logs(folders: Folders, table: pd.DataFrame, to: Path) -> Itera
         raise InputError(
             "writing Inspect's logs needs Inspect: pip install 'afanalysis[inspect]'"
         ) from error
-    sent = _as_sent(folders)
+    sent, written = _as_sent(folders), set[Path]()
     for condition, part in table.groupby(["model", "setting", "variation"], sort=True):
-        path = to / f"{'_'.join(name.replace('/', '-') for name in condition)}.eval"
-        write_eval_log(_log(folders.study, condition, part, sent), str(path), format="eval")
+        name = re.sub(r"[^\w.@=+-]", "-", "_".join(condition))[:200]
+        path = to / f"{name}.eval"
+        if path in written:
+            path = to / f"{name}-{text_hash(str(condition))}.eval"
+        written.add(path)
+        with written_whole(path) as temporary:
+            write_eval_log(_log(folders.study, condition, part, sent), str(temporary), format="eval")
         yield path
 
 

@@ -24,5 +24,6 @@ def text_of(content: Any, kind: str = "text", separator: str = "") -> str:
     """
     if isinstance(content, str):
         return content if kind == "text" else ""
-    blocks = [block for block in content or () if isinstance(block, dict)]
-    return separator.join(block.get(kind) or "" for block in blocks if block.get("type") == kind)
+    blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    texts = [block.get(kind) for block in blocks if block.get("type") == kind]
+    return separator.join(text for text in texts if isinstance(text, str))

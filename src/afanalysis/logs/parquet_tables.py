@@ -8,6 +8,7 @@ from pathlib import Path
 
 from afanalysis.errors import InputError
 from afanalysis.logs.log_rows import Row
+from afanalysis.table.source import opened
 
 _ROWS_AT_ONCE = 2000
 
@@ -18,12 +19,14 @@ def parquet_rows(path: Path) -> Iterator[Row]:
     Raises
     ------
     InputError
-        The file is not Parquet.
+        The file is not Parquet, or would fill the memory.
     """
     import pyarrow
     import pyarrow.parquet
 
     numbers = count(1)
+    with opened(path, ".parquet") as source:
+        source.refuse_bomb()
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):

@@ -20,6 +20,7 @@ from afanalysis.errors import InputError, NotebookFailed
 from afanalysis.pipeline.changes import Record, Step
 from afanalysis.study import paper_tables
 from afanalysis.study.design import Study
+from afanalysis.study.files import read_text, write_text
 from afanalysis.study.folders import (
     JUDGEMENTS,
     LABEL_SAMPLE,
@@ -149,9 +150,8 @@ def study_steps(
 def write_study(project: Path, name: str, text: str) -> Path:
     """Write the file of a generated study, unless it already has this content."""
     file = Folders(project, name).processed / STUDY_FILE
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if not file.exists() or file.read_text(encoding="utf-8") != text:
-        file.write_text(text, encoding="utf-8")
+    if not file.exists() or read_text(file) != text:
+        write_text(file, text)
     return file
 
 

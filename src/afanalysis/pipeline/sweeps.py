@@ -28,7 +28,7 @@ from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
 from afanalysis.pipeline.store import RunBundle
 from afanalysis.study.design import Study, first_problem
-from afanalysis.study.files import read_yaml
+from afanalysis.study.files import read_csv, read_yaml, write_csv, written_whole
 from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE, Folders
 from afanalysis.text.wording import interval, percent
 
@@ -380,14 +380,11 @@ def _runs_file(sweep: Sweep, project: Path) -> Path:
 def _write_rows(sweep: Sweep, project: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write `runs.csv`, whole or not at all."""
     path = _runs_file(sweep, project)
-    path.parent.mkdir(parents=True, exist_ok=True)
     parameters = [name for row in rows for name in row if name not in _COLUMNS]
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
+    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["run", *dict.fromkeys(parameters), *_COLUMNS[1:]], restval="")
         writer.writeheader()
         writer.writerows(rows)
-    temporary.replace(path)
 
 
 def _read_rows(sweep: Sweep, project: Path) -> dict[str, dict[str, Any]]:
@@ -395,8 +392,7 @@ def _read_rows(sweep: Sweep, project: Path) -> dict[str, dict[str, Any]]:
     path = _runs_file(sweep, project)
     if not path.exists():
         return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["run"]: dict(row) for row in csv.DictReader(file)}
+    return {row["run"]: dict(row) for _, row in read_csv(path, ("run", "state"))}
 
 
 def failed_before(sweep: Sweep, project: Path) -> set[str]:
@@ -449,7 +445,7 @@ def combine(sweep: Sweep, project: Path, runs: Sequence[Run]) -> dict[str, pd.Da
             table = table.reindex(columns=["run", *names, *rest])
             table[names] = table[names].astype(object).fillna("")
             path = Folders(project, sweep.name).processed / f"{name}.csv"
-            table.to_csv(path, index=False, float_format="%.6g")
+            write_csv(path, table, float_format="%.6g")
             combined[name] = table
     return combined
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from afanalysis.study.files import read_json, write_text
 from afanalysis.text.pages import render
 
 _KINDS = ("svg", "pdf", "png", "csv", "json")
@@ -16,13 +16,11 @@ def write_contact_sheet(folder: Path) -> Path:
     for study in sorted(path for path in folder.iterdir() if path.is_dir()):
         pictures = []
         for path in sorted(study.glob("*.json")):
-            about = json.loads(path.read_text(encoding="utf-8"))
+            about = read_json(path)
             kinds = [kind for kind in _KINDS if path.with_suffix(f".{kind}").exists()]
             pictures.append(
                 {"name": path.stem, "heading": about["heading"], "alt": about["alt"], "kinds": kinds}
             )
         if pictures:
             studies.append({"name": study.name, "pictures": pictures})
-    path = folder / "index.html"
-    path.write_text(render("contact_sheet.html.j2", studies=studies), encoding="utf-8")
-    return path
+    return write_text(folder / "index.html", render("contact_sheet.html.j2", studies=studies))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.analysis.summaries import summary
 from afanalysis.figures.gallery import Gallery
+from afanalysis.study.files import write_text
 from afanalysis.text import markup
 from afanalysis.text.wording import percent
 
@@ -45,16 +46,13 @@ def write_latex(gallery: Gallery) -> list[Path]:
     macros.tex
     """
     folder = gallery.folders.latex
-    folder.mkdir(parents=True, exist_ok=True)
     estimates = gallery.estimates
     if gallery.paper:  # 145 variations are for its tables, not for a text
         estimates = estimates[estimates["variation"] == "default"]
     contents = {"macros.tex": macros(estimates)}
     if not gallery.paper:
         contents["results.tex"] = str(summary(gallery.rollouts, "latex", level=gallery.level))
-    for name, content in contents.items():
-        (folder / name).write_text(content, encoding="utf-8")
-    return [folder / name for name in contents]
+    return [write_text(folder / name, content) for name, content in contents.items()]
 
 
 def macros(estimates: pd.DataFrame) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from afanalysis.analysis.judge_errors import has_labels
 from afanalysis.analysis.summaries import readable, summary
 from afanalysis.figures.gallery import NAMES, Gallery, NotDrawn
 from afanalysis.study import votes
+from afanalysis.study.files import read_json, write_text
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST
 from afanalysis.table.source import distinct, opened
 from afanalysis.text.pages import render
@@ -93,10 +93,7 @@ def write_report(gallery: Gallery) -> Path:
         method=_method(gallery),
         provenance=_provenance(gallery, manifest, sources),
     )
-    path = gallery.folders.report
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
-    return path
+    return write_text(gallery.folders.report, page)
 
 
 def _pictures(gallery: Gallery) -> tuple[list[dict[str, str]], list[tuple[str, str]]]:
@@ -109,7 +106,7 @@ def _pictures(gallery: Gallery) -> tuple[list[dict[str, str]], list[tuple[str, s
             if isinstance(figure, str):
                 missing.append((name, figure.removeprefix("not drawn: ")))
                 continue
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = read_json(path)
         svg = base64.b64encode(path.with_suffix(".svg").read_bytes()).decode()
         pictures.append({"name": name, "heading": about["heading"], "alt": about["alt"], "svg": svg})
     return pictures, missing
@@ -264,9 +261,7 @@ def _provenance(gallery: Gallery, manifest: dict[str, Any], sources: list[str]) 
 
 
 def _manifest(gallery: Gallery) -> dict[str, Any]:
-    path = gallery.folders.raw / MANIFEST
-    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return manifest
+    return read_json(gallery.folders.raw / MANIFEST)
 
 
 def _table(caption: str, shown: pd.DataFrame) -> dict[str, Any]:

@@ -177,11 +177,16 @@ def written_whole(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write a small JSON file, whole or not at all."""
-    text = json.dumps(without_surrogates(content), indent=2, ensure_ascii=False) + "\n"
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file, whole or not at all."""
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a small JSON file, whole or not at all."""
+    write_text(path, json.dumps(without_surrogates(content), indent=2, ensure_ascii=False) + "\n")
 
 
 def write_csv(path: Path, table: pd.DataFrame, **settings: Any) -> Path:

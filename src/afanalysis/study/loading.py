@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,7 @@ def load(path: str | Path) -> pd.DataFrame:
     200
     """
     path = Path(path)
-    if path.is_dir() and (path / ROLLOUTS).exists():
+    if os.path.isdir(path) and (path / ROLLOUTS).exists():
         return tidy(path)
     if not is_tidy(path):
         raise InputError(
@@ -98,7 +99,8 @@ def load(path: str | Path) -> pd.DataFrame:
     for name, dtype in SCHEMA.items():
         if name in table and name != "valid":
             try:
-                table[name] = table[name].astype(dtype)
+                # pandas cuts 1.5 to the int64 1, but not to an Int64
+                table[name] = table[name].astype(dtype.replace("int64", "Int64")).astype(dtype)
             except (TypeError, ValueError, OverflowError) as error:
                 problem = f"column {name!r} is not {dtype} in every row ({str(error)[:200]})"
                 raise InputError(f"{path}: {problem}") from error
@@ -154,10 +156,10 @@ def example_rollouts() -> pd.DataFrame:
 
 def is_tidy(path: Path) -> bool:
     """Whether a file is a tidy table, by its columns; also true of one that `load` will reject."""
-    if path.is_dir():
+    if os.path.isdir(path):
         file = next(path.rglob("*.parquet"), None)
         return file is not None and is_tidy(file)
-    if not path.exists() or path.suffix not in (*READERS, ".json", ".eval"):
+    if not os.path.exists(path) or path.suffix not in (*READERS, ".json", ".eval"):
         return True
     try:
         if path.suffix in (".jsonl", ".ndjson"):

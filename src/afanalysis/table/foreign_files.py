@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Container
 from pathlib import Path
 
 from afanalysis.errors import InputError
@@ -33,17 +35,34 @@ def regular_file(path: Path, most: int | None = None) -> Path:
     return path
 
 
-def files_within(folder: Path, pattern: str) -> list[Path]:
-    """The regular files in a folder and its subfolders whose names match, in the order of their names.
+def files_within(folder: Path, suffixes: Container[str]) -> list[Path]:
+    """The files in a folder and its subfolders, in the order of their names.
+
+    A link to a folder within is not followed, as its files are among them already.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    suffixes
+        Those of the files to be read, in lower case.
 
     Raises
     ------
     InputError
-        One is a link out of the folder, or not a regular file.
+        A folder cannot be read or is a link out of this one, or a file to be read is such a link or not a
+        regular file.
     """
-    root = folder.resolve()
-    files = [regular_file(path) for path in sorted(folder.rglob(pattern)) if not path.is_dir()]
-    for file in files:
-        if not file.resolve().is_relative_to(root):
-            raise InputError(f"{file}: is a link out of {folder}; name the file itself")
-    return files
+    root, files = os.path.realpath(folder), []
+    for parent, subfolders, names in os.walk(folder, onerror=_raise):
+        inside = [Path(parent, name) for name in names]
+        files += inside
+        to_read = [regular_file(path) for path in inside if path.suffix.lower() in suffixes]
+        for path in [*to_read, *(Path(parent, name) for name in subfolders)]:
+            if path.is_symlink() and os.path.commonpath([root, os.path.realpath(path)]) != root:
+                raise InputError(f"{path}: is a link out of {folder}; name what it leads to")
+    return sorted(files)
+
+
+def _raise(error: OSError) -> None:
+    raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error

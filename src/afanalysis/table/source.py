@@ -57,13 +57,15 @@ class Source:
 
 
 @contextmanager
-def opened(data: Any) -> Iterator[Source]:
+def opened(data: Any, suffix: str = "") -> Iterator[Source]:
     """Open rollouts for queries within the block.
 
     Parameters
     ----------
     data
         A DataFrame, a path, a folder of Parquet, a list of paths, or a source that is already open.
+    suffix
+        Read the files as if their names ended in this.
 
     Raises
     ------
@@ -80,13 +82,15 @@ def opened(data: Any) -> Iterator[Source]:
     if not hasattr(data, "columns"):
         paths = [Path(data)] if isinstance(data, (str, Path)) else [Path(path) for path in data]
         place = ", ".join(map(str, paths))
-        files = _files(paths, place)
+        files = paths if suffix else _files(paths, place)
     elif data.empty:
         raise InputError("the table is empty; it must hold one row per rollout")
     connection = connect(*files)
     try:
         if files:
-            connection.execute(f"CREATE VIEW rollouts AS FROM {_reader(files)}")
+            connection.execute(
+                f"CREATE VIEW rollouts AS FROM {_reader(files, suffix or files[0].suffix)}"
+            )
         else:
             connection.register("rollouts", data)
         described = connection.sql("DESCRIBE rollouts").fetchall()
@@ -103,7 +107,8 @@ def _files(paths: list[Path], place: str) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if os.path.isdir(path):
-            files += files_within(path, "*.parquet")
+            inside = files_within(path, (".parquet",))
+            files += [file for file in inside if file.suffix == ".parquet"]
         elif os.path.exists(path):
             files.append(regular_file(path))
         else:
@@ -119,11 +124,10 @@ def _files(paths: list[Path], place: str) -> list[Path]:
     return files
 
 
-def _reader(files: list[Path]) -> str:
+def _reader(files: list[Path], suffix: str) -> str:
     """The SQL that reads the files."""
-    kind = files[0].suffix
-    reader = READERS[kind].replace("?", f"[{', '.join(map(quote_path, files))}]", 1)
-    if kind != ".csv":
+    reader = READERS[suffix].replace("?", f"[{', '.join(map(quote_path, files))}]", 1)
+    if suffix != ".csv":
         return reader
     texts = [name for name in _header(files) if SCHEMA.get(name) == "string"]
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in texts)  # ids such as 007 are not numbers
