@@ -6,6 +6,8 @@ import subprocess
 import sys
 import zipfile
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from afanalysis.errors import InputError
@@ -52,11 +54,23 @@ def liar(folder):
     return path
 
 
-def loop(folder):
-    (folder / "logs" / "inner").mkdir(parents=True)
+def pipe(folder):
+    os.mkfifo(folder / "rows.jsonl")
+    return folder
+
+
+def link_out(folder, target):
+    (folder / "logs").mkdir()
     lines(folder / "logs", GOOD)
-    os.symlink("..", folder / "logs" / "inner" / "again")
+    (folder / "logs" / "link.jsonl").symlink_to(target)
     return folder / "logs"
+
+
+def parquet_bomb(folder):
+    """One text of a megabyte, which a thousand rows and more refer to."""
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 4000, pa.int32()), ["x" * (1 << 20)])
+    pq.write_table(pa.table({"response": text}), folder / "bomb.parquet", compression="zstd")
+    return folder / "bomb.parquet"
 
 
 HOSTILE = {
@@ -124,7 +138,10 @@ HOSTILE = {
         lambda folder: lines(folder, "[" * 10_000 + "]" * 10_000, name="l.json"),
         "is nested more than",
     ),
-    "links in a circle": (loop, "is a link that leads back to"),
+    "a pipe": (pipe, "is a device or pipe"),
+    "a link out of the folder": (lambda folder: link_out(folder, folder.parent), "is a link out of"),
+    "a link to a folder elsewhere": (lambda folder: link_out(folder, "/etc"), "is a link out of"),
+    "a Parquet file of some kB that unpacks to some GB": (parquet_bomb, "would unpack to"),
     "an empty file": (lambda folder: lines(folder, b"", name="l.json"), "is empty"),
     "an empty folder": (lambda folder: folder, "holds no file that ends in"),
     "nothing there": (lambda folder: folder / "none.json", "there is no such file"),
@@ -169,7 +186,7 @@ except InputError as error:
         "a list whose element is 100 MB",
         "a line nested 10 000 deep",
         "a list nested 10 000 deep",
-        "links in a circle",
+        "a Parquet file of some kB that unpacks to some GB",
     ],
 )
 def test_a_hostile_file_takes_little_memory(name, tmp_path):
@@ -189,6 +206,25 @@ def test_one_bad_row_does_not_cost_the_others(tmp_path):
     assert report.rows == 14
     assert sum(report.set_aside.counts.values()) == 2
     assert [examples[0][1] for examples in report.set_aside.examples.values()] == [6, 7]
+
+
+def test_links_in_a_circle_are_not_followed(tmp_path):
+    (tmp_path / "inner").mkdir()
+    lines(tmp_path, GOOD)
+    (tmp_path / "inner" / "again").symlink_to("..")
+    logs, others = finding.find_logs([tmp_path])
+    assert [log.name for log in logs] == ["rows.jsonl"]
+    assert not others
+
+
+@pytest.mark.parametrize("name", ["a[1].jsonl", "a?.jsonl"])
+def test_the_name_of_a_log_is_not_a_pattern(tmp_path, name):
+    lines(tmp_path, GOOD, name="a1.jsonl")
+    with pytest.raises(InputError, match="there is no such file"):
+        finding.find_logs([tmp_path / name])
+    lines(tmp_path, GOOD, name=name)
+    logs, _ = finding.find_logs([tmp_path / name])
+    assert [log.name for log in logs] == [name]
 
 
 def test_folders_and_globs_give_each_file_once(tmp_path):

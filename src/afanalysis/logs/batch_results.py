@@ -11,6 +11,7 @@ from afanalysis.logs.json_records import json_lines
 from afanalysis.logs.log_rows import Rejected, Row
 from afanalysis.logs.message_text import text_of
 from afanalysis.study.design import Study
+from afanalysis.table.foreign_files import regular_file
 
 # By custom id, the columns that a request fills.
 Requests = Mapping[str, dict[str, Any]]
@@ -29,13 +30,13 @@ def _of_result(row: Any, requests: Requests) -> Any:
         return Rejected("not a result of a batch", str(row)[:80])
     name, result = str(row["custom_id"]), row["result"]
     if result.get("type") != "succeeded":
-        error = (result.get("error") or {}).get("error") or {}
+        error = _object(_object(result.get("error")).get("error"))
         how = _ENDED.get(str(result.get("type")), "has no result")
         return Rejected(f"a call that {how}", f"{name}: {error.get('message', '')}")
     if name not in requests:
         return Rejected("a custom_id that the study or request file does not have", name)
-    message = result["message"]
-    content, usage = message.get("content", []), message.get("usage") or {}
+    message = _object(result.get("message"))
+    content, usage = message.get("content"), _object(message.get("usage"))
     return {
         "custom_id": name,
         "identity": message.get("id"),
@@ -47,6 +48,10 @@ def _of_result(row: Any, requests: Requests) -> Any:
         "output_tokens": usage.get("output_tokens"),
         **requests[name],
     }
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def read_requests(file: Path) -> Requests:
@@ -63,15 +68,14 @@ def read_requests(file: Path) -> Requests:
             planned.key: {name: getattr(planned, name) for name in (*columns, "request", "system")}
             for planned in Study.from_yaml(file).plan()
         }
-    if not file.exists():
-        raise InputError(f"{file}: there is no such file")
     requests = {}
-    for number, row, _ in json_lines(file):
-        if not isinstance(row, dict) or not {"custom_id", "params"} <= set(row):
-            raise InputError(f"{file}: line {number} is not a request of a batch (custom_id and params)")
-        params = row["params"]
-        requests[str(row["custom_id"])] = {
-            "request": text_of(params["messages"][-1]["content"]),
-            "system": text_of(params.get("system")),
-        }
+    for number, row, _ in json_lines(regular_file(file)):
+        try:
+            name, params = str(row["custom_id"]), _object(row["params"])
+            request = text_of(params["messages"][-1]["content"])
+        except (LookupError, TypeError) as error:
+            raise InputError(
+                f"{file}: line {number} is not a request of a batch (custom_id and params)"
+            ) from error
+        requests[name] = {"request": request, "system": text_of(params.get("system"))}
     return requests

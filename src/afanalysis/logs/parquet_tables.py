@@ -25,10 +25,10 @@ def parquet_rows(path: Path) -> Iterator[Row]:
     import pyarrow.parquet
 
     numbers = count(1)
-    with opened(path, ".parquet") as source:
-        source.refuse_bomb()
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
+            with opened(path, ".parquet") as source:
+                source.refuse_bomb()
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
                 yield from ((next(numbers), row, "") for row in batch.to_pylist())
     except (pyarrow.ArrowException, OSError) as error:

@@ -50,8 +50,8 @@ def files_within(folder: Path, suffixes: Container[str]) -> list[Path]:
     Raises
     ------
     InputError
-        A folder cannot be read or is a link out of this one, or a file to be read is such a link or not a
-        regular file.
+        A folder cannot be read or is a link out of this one, or a file to be read is such a link or not
+        a regular file.
     """
     root, files = os.path.realpath(folder), []
     for parent, subfolders, names in os.walk(folder, onerror=_raise):
