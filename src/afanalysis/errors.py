@@ -17,6 +17,10 @@ class InputError(ValueError):
     afanalysis.errors.InputError: none.parquet: no such file or folder
     """
 
+    def __init__(self, message: str) -> None:
+        # names and values of strangers' files may hold line ends
+        super().__init__(" ".join(message.splitlines()))
+
 
 class NotebookFailed(Exception):
     """A notebook failed, and not because of its input; the message names the executed copy."""
