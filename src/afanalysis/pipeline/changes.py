@@ -10,8 +10,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -181,78 +181,49 @@ def reached_files(source: str) -> list[str]:
     ['__init__.py', 'text/__init__.py', 'text/wording.py']
     """
     modules: set[str] = set()
-    todo = list(_imported(ast.parse(source)))
+    todo = set(_modules_named_in(source))
     while todo:
         module = todo.pop()
-        if module not in modules:
-            modules.add(module)
-            parent = module.rpartition(".")[0]
-            todo += [*_imports_of(module), *([parent] if parent else [])]
+        modules.add(module)
+        parent = module.rpartition(".")[0] or PACKAGE
+        todo |= {parent, *_modules_named_in(_file(module).read_text(encoding="utf-8"))} - modules
     files = {_file(module) for module in modules}
     data = {path for file in files for path in _data_read_by().get(file, ())}
     return sorted(path.relative_to(_ROOT).as_posix() for path in files | data)
 
 
 @cache
-def _imports_of(module: str) -> list[str]:
-    tree = ast.parse(_file(module).read_text(encoding="utf-8"))
-    return list(_imported(tree))
+def _modules_named_in(source: str) -> set[str]:
+    """The modules of this package that some code imports, or names as in `af.collect`."""
+    bound = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            inside = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            bound |= {alias.asname or alias.name: inside + alias.name for alias in node.names}
+    bound = {name: target for name, target in bound.items() if target.split(".")[0] == PACKAGE}
+    uses = re.findall(rf"\b({'|'.join(bound)})\b((?:\.\w+)*)", source) if bound else []
+    return {_module(target) for target in bound.values()} | {
+        _module(bound[name] + attributes) for name, attributes in uses
+    }
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
-    """The modules of this package that some code imports, or reaches through a package's stub."""
-    packages: dict[str, str] = {}  # the package that a name of the code is bound to
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.split(".")[0] == PACKAGE:
-                    yield alias.name
-                    packages[alias.asname or alias.name.split(".")[0]] = alias.name
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
-            yield str(node.module)
-            for alias in node.names:
-                target = _resolve(str(node.module), alias.name)
-                yield target
-                if _stub(target):
-                    packages[alias.asname or alias.name] = target
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
-            package = _package_in(node.value, packages)
-            if package:
-                yield _resolve(package, node.attr)
-
-
-def _package_in(node: ast.expr, packages: dict[str, str]) -> str:
-    """The package with a stub that an expression refers to; empty if there is none."""
-    if isinstance(node, ast.Name):
-        return packages.get(node.id, "")
-    if isinstance(node, ast.Attribute) and (outer := _package_in(node.value, packages)):
-        inner = _resolve(outer, node.attr)
-        return inner if _stub(inner) else ""
-    return ""
-
-
-def _resolve(module: str, name: str) -> str:
-    """The module that a name imported from a module or package lives in."""
-    if _file(f"{module}.{name}").exists():
-        return f"{module}.{name}"
-    return _stub(module).get(name, module)
+def _module(dotted: str) -> str:
+    """The module that a dotted name is in; for a public name, as the stubs have it."""
+    module = PACKAGE
+    for name in dotted.split(".")[1:]:
+        if not _file(f"{module}.{name}").exists():
+            return _stub(module).get(name, module)
+        module = f"{module}.{name}"
+    return module
 
 
 @cache
-def _stub(module: str) -> dict[str, str]:
+def _stub(package: str) -> dict[str, str]:
     """By public name of a package the module that its stub imports it from; empty without a stub."""
-    path = _file(module).with_suffix(".pyi")
-    if not path.exists():
-        return {}
-    modules = {}
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom):
-            inside = f"{module}.{node.module}" if node.module else module
-            for alias in node.names:
-                submodule = f"{inside}.{alias.name}"
-                modules[alias.name] = submodule if _file(submodule).exists() else inside
-    return modules
+    path = _file(package).with_suffix(".pyi")
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    imports = re.findall(r"^from \.(\S+) import (\w+)", text, re.MULTILINE)
+    return {name: f"{package}.{module}" for module, name in imports}
 
 
 def _file(module: str) -> Path:
