@@ -12,7 +12,7 @@ from afanalysis.errors import InputError
 from afanalysis.logs.batch_results import Requests, batch_rows
 from afanalysis.logs.csv_tables import csv_rows
 from afanalysis.logs.inspect_logs import inspect_rows
-from afanalysis.logs.json_records import json_lines, json_list
+from afanalysis.logs.json_records import json_rows
 from afanalysis.logs.log_rows import Row
 from afanalysis.logs.parquet_tables import parquet_rows
 from afanalysis.logs.pipeline_results import USUAL_FIELDS, columns_of_place, pipeline_rows
@@ -65,8 +65,8 @@ FORMATS = {
     "csv": Format(lambda suffix, _: suffix in (".csv", ".tsv"), csv_rows),
     "pipeline": Format(_is_pipeline, pipeline_rows, USUAL_FIELDS, columns_of_place),
     "batches": Format(_is_batch, batch_rows),
-    "jsonl": Format(lambda _, head: head.startswith(b"{"), json_lines),
-    "json": Format(lambda _, head: head.startswith(b"["), json_list),
+    "jsonl": Format(lambda _, head: head.startswith(b"{"), json_rows),
+    "json": Format(lambda _, head: head.startswith(b"["), json_rows),
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -142,22 +141,14 @@ def _rollouts(
 
 def _entry(rollout: Rollout, name: bytes, line: bytes) -> dict[str, Any]:
     """What the index has to know of a rollout beside where it is from."""
-    record = rollout.record
-    verdicts, judged, checksum = _summed(rollout.votes)
+    record, votes = rollout.record, rollout.votes
     return {
         **{column: record[column] for column in COPIED},
         "name": name.hex(),
         "identity": None if rollout.named else rollout.identity.hex(),
-        "checksum": crc32(line, checksum),
-        "verdicts": verdicts,
-        "judged": judged,
+        "checksum": crc32(repr(votes).encode() + line),
+        "verdicts": sum(verdict is not None for vote in votes for verdict in vote),
+        "judged": any(vote[0] is not None for vote in votes),
         "request": text_hash(record["request"]) if record["request"] else None,
         "sample": rollout.sample,
     }
-
-
-@lru_cache(maxsize=1 << 12)
-def _summed(votes: tuple[Vote, ...]) -> tuple[int, bool, int]:
-    """How many verdicts votes hold, whether one of them is on compliance, and their checksum."""
-    verdicts = sum(verdict is not None for vote in votes for verdict in vote)
-    return verdicts, any(vote[0] is not None for vote in votes), crc32(repr(votes).encode())

@@ -195,7 +195,7 @@ def reached_files(source: str) -> list[str]:
 @cache
 def _modules_named_in(source: str) -> set[str]:
     """The modules of this package that some code imports, or names as in `af.collect`."""
-    bound = {}
+    bound: dict[str, str] = {}
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             inside = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
