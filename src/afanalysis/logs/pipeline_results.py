@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from afanalysis.logs.json_records import json_rows
-from afanalysis.logs.log_rows import Row
-from afanalysis.logs.message_text import text_of
+from afanalysis.logs.log_rows import Row, text_of
 
 # By column the field that fills it.
 USUAL_FIELDS = {

@@ -40,8 +40,6 @@ _TAKEN_FOR = {
 # Characters that tags and the whitespace around them may take.
 _AROUND = 120
 
-_ID_DIGITS = 12
-
 _REFUSED_BY_API = ("refusal", "content_filter")
 
 # What is reported of an answer's form, by its problem and whether it is valid all the same.
@@ -259,23 +257,19 @@ def _setting(given: Any, notes: Remarks) -> str:
     return setting
 
 
-@lru_cache(maxsize=1 << 16)
 def _id_by_text(request: str) -> str:
     """The id of a prompt that has none: the same for the same words."""
-    words = " ".join(request.split())
-    return f"text-{hashlib.sha256(words.encode()).hexdigest()[:_ID_DIGITS]}"
+    return f"text-{text_hash(' '.join(request.split()))[:12]}"
 
 
 def _remark_on_form(parts: Transcript, completion: str, repairs: Remarks, notes: Remarks) -> None:
     """Report what was wrong with the form of an answer, and what was made of it."""
     reason = _FORM.get((parts.problem, parts.valid), "no output: kept, counts nowhere")
     whole = parts.problem == "no output tag" and not parts.scratchpad
-    if not parts.valid:
-        notes.append((reason, completion[:80]))
-    elif whole or parts.problem == "scratchpad empty":
-        notes.append((reason, parts.output[:80]))
-    else:
+    if parts.valid and not whole and parts.problem != "scratchpad empty":
         repairs.append((reason, completion[-80:]))
+    else:
+        notes.append((reason, completion[:80]))
 
 
 def _note_mistaken_tier(tier: str, scratchpad: str, notes: Remarks) -> None:
