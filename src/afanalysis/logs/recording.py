@@ -14,7 +14,7 @@ from afanalysis.logs.batch_results import Requests
 from afanalysis.logs.classifier_votes import Vote
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.finding import LogFile
-from afanalysis.logs.formats import FORMATS, read_rows
+from afanalysis.logs.formats import FORMATS
 from afanalysis.logs.import_report import ImportReport
 from afanalysis.logs.log_rows import Rejected, Row
 from afanalysis.logs.rollout_index import COPIED
@@ -88,8 +88,8 @@ def record_rollouts(
         for number, (log, format) in enumerate(files):
             about = {"name": log.name, "format": format, "bytes": log.path.stat().st_size}
             report.files.append(about | {"sha256": file_hash(log.path), "rows": 0})
-            reader = Reader(mapping, FORMATS[format].usual, FORMATS[format].place(log.path))
-            rows = read_rows(format, log.path, requests)
+            reader = Reader(mapping, FORMATS[format], log.path)
+            rows = FORMATS[format].rows(log.path, *([requests] if format == "batches" else []))
             unnamed: Counter[bytes] = Counter()
             for row, rollout in _rollouts(rows, reader, report):
                 name, digest = rollout.identity, report.files[-1]["sha256"]
