@@ -8,10 +8,8 @@ docstrings and times of change do not count.
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import re
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -167,7 +165,7 @@ def content_hash(path: Path) -> str:
     """The hash of a file of the package: of its syntax tree for code, of its bytes for data."""
     if path.suffix != ".py":
         return file_hash(path)
-    return hashlib.sha256(_without_comments(path.read_text(encoding="utf-8")).encode()).hexdigest()
+    return text_hash(_without_comments(path.read_text(encoding="utf-8")))
 
 
 def reached_files(source: str) -> list[str]:
@@ -188,8 +186,7 @@ def reached_files(source: str) -> list[str]:
         parent = module.rpartition(".")[0] or PACKAGE
         todo |= {parent, *_modules_named_in(_file(module).read_text(encoding="utf-8"))} - modules
     files = {_file(module) for module in modules}
-    data = {path for file in files for path in _data_read_by().get(file, ())}
-    return sorted(path.relative_to(_ROOT).as_posix() for path in files | data)
+    return sorted(path.relative_to(_ROOT).as_posix() for path in files | _data_read_by(files))
 
 
 @cache
@@ -232,22 +229,17 @@ def _file(module: str) -> Path:
     return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
 
 
-@cache
-def _data_read_by() -> dict[Path, set[Path]]:
-    """By module's file the data files that it reads: those it names, and those of its folder that no
-    module names.
-    """
-    sources = {path: path.read_text(encoding="utf-8") for path in _ROOT.rglob("*.py")}
-    data = [
+def _data_read_by(files: set[Path]) -> set[Path]:
+    """The data files that modules read: those they name, and those of their folders that none names."""
+    code, all_code = (
+        "".join(path.read_text(encoding="utf-8") for path in sorted(paths))
+        for paths in (files, _ROOT.rglob("*.py"))
+    )
+    folders = {path.parent for path in files}
+    return {
         path
-        for path in _ROOT.rglob("*")
-        if path.is_file()
-        and path.suffix not in (".py", ".pyi", ".pyc", ".typed")
+        for path in _ROOT.rglob("*.*")
+        if path.suffix not in (".py", ".pyi", ".pyc", ".typed")
         and path.parent.name != "published_tables"  # inputs of the notebooks, by name
-    ]
-    read_by = defaultdict(set)
-    for path in data:
-        naming = [module for module, source in sources.items() if f'"{path.name}"' in source]
-        for module in naming or [module for module in sources if module.parent == path.parent]:
-            read_by[module].add(path)
-    return read_by
+        and (f'"{path.name}"' in code or (path.parent in folders and f'"{path.name}"' not in all_code))
+    }

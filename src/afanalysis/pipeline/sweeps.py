@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from afanalysis.pipeline.store import RunBundle, Store
 from afanalysis.study.design import Study, first_problem
 from afanalysis.study.files import read_csv, read_yaml
 from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE, Folders
+from afanalysis.study.hashing import text_hash
 from afanalysis.text.wording import interval, percent
 
 MANY_RUNS = 10_000
@@ -214,7 +214,7 @@ def _spelled_out(parameters: dict[str, Any]) -> str:
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
     if safe == text and len(text) <= 60:
         return text
-    digest = sha256(json.dumps(parameters, sort_keys=True, default=str).encode()).hexdigest()[:6]
+    digest = text_hash(json.dumps(parameters, sort_keys=True, default=str))[:6]
     return f"{safe[:53]}-{digest}"
 
 
