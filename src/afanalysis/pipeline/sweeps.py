@@ -30,7 +30,7 @@ from afanalysis.study.design import Study, first_problem
 from afanalysis.study.files import read_csv, read_yaml
 from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE, Folders
 from afanalysis.study.hashing import text_hash
-from afanalysis.text.wording import interval, percent
+from afanalysis.text.wording import with_interval
 
 MANY_RUNS = 10_000
 
@@ -361,7 +361,7 @@ def _headline(path: Path) -> str:
     gaps = pd.read_csv(path)
     gaps = gaps[gaps["variation"] == main_variation(gaps["variation"])]
     row = gaps.sort_values("setting", ascending=False).iloc[0]
-    return f"gap {percent(row['gap'])} points {interval(row['low'], row['high'])}, {row['setting']}"
+    return f"gap {with_interval(row[['gap', 'low', 'high']], 'points')}, {row['setting']}"
 
 
 def _runs_file(sweep: Sweep, project: Path) -> Path:
