@@ -18,7 +18,7 @@ def gaps_by_run(table: pd.DataFrame, parameters: Sequence[str]) -> style.TracedF
     Parameters
     ----------
     table
-        The gaps of all runs (`afanalysis.pipeline.sweeps.combine`), with `source`.
+        The gaps of all runs (`afanalysis.pipeline.sweeps.finish`), with `source`.
     parameters
         The columns of parameters, by which rows are named.
 
