@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from afanalysis.analysis.conditions import GAP_CONDITIONS, known_columns, paired_counts, sources
 from afanalysis.analysis.rate_tables import compliance_gap, rates
@@ -12,9 +15,6 @@ from afanalysis.stats.judge_correction import Judged, Verification, corrected_pa
 from afanalysis.stats.rate_intervals import clustered
 from afanalysis.table.counting import labelled, verdict_counts
 from afanalysis.table.source import Source, opened
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Fewer labels than this in a tier, and its correction carries a warning.
 FEW_LABELS = 20
@@ -56,9 +56,6 @@ def judge_error(
     >>> error.round(2).tolist()
     [1.0, 0.67]
     """
-    import numpy as np
-    import pandas as pd
-
     with opened(data) as source:
         by = [name for name in by if name in source.kinds]
         verifications = _verifications(source, outcome, by)
@@ -128,8 +125,6 @@ def corrected(
     >>> table.loc["both", ["raw", "corrected"]].tolist()
     [0.5, 0.5]
     """
-    import pandas as pd
-
     with opened(data) as source:
         by = known_columns(source, by, GAP_CONDITIONS)
         groups = [name for name in error_by if name in by]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.analysis import published
 from afanalysis.analysis.conditions import of_one_condition
@@ -11,9 +13,6 @@ from afanalysis.errors import InputError
 from afanalysis.stats.gap_intervals import square_and_add
 from afanalysis.study import prompts
 from afanalysis.text.wording import SETTINGS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def compare(

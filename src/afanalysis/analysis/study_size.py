@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from afanalysis.stats.planning import Design
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def plan(
@@ -48,8 +47,6 @@ def plan(
     >>> plan(0.05, samples=[1, 5])["cheapest"].tolist()
     [True, False]
     """
-    import pandas as pd
-
     design = Design(paid, gap, icc, correlation)
     rows = []
     for k in samples:
@@ -108,9 +105,6 @@ def power_by_prompts(
     >>> table["needed"].unique().tolist() == plan(0.05, icc=0.3, samples=[5])["prompts"].tolist()
     True
     """
-    import numpy as np
-    import pandas as pd
-
     sizes = np.unique(np.round(np.geomspace(10, 2000, 90)).astype(int)).tolist()
     parts = []
     for gap in gaps:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis import figures
 from afanalysis.analysis import published
@@ -29,9 +31,6 @@ from afanalysis.study.folders import LABELS, PAPER, Folders
 from afanalysis.study.labels import read_labels
 from afanalysis.table.source import opened
 from afanalysis.text.wording import in_reading_order
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @cache
