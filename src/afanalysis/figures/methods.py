@@ -105,7 +105,8 @@ def power_curves(table: pd.DataFrame, origin: str) -> style.TracedFigure:
         xlabel="prompts, each asked in both tiers", ylabel="chance to find the gap (%)", ylim=(0, 101)
     )
     axes.grid()
-    style.move_legend(figure, axes, "right center")
+    axes.get_legend().remove()
+    style.legend_of(figure, axes, "right center")
     needed = table[table["samples"] == table["samples"].max()].drop_duplicates("gap")
     prompts = ", ".join(f"{percent(row.gap, 0)} points: {row.needed}" for row in needed.itertuples())
     alt = (

@@ -288,11 +288,9 @@ def legend_of_fills(figure: Figure, labels: dict[str, str]) -> None:
     figure.legend(handles=handles, loc="outside right center", handleheight=1.2)
 
 
-def move_legend(figure: Figure, axes: Axes, where: str, **look: Any) -> None:
-    """Move the legend that seaborn put on an axes beside or above all axes: `right center`, …"""
-    handles, labels = axes.get_legend_handles_labels()
-    axes.get_legend().remove()
-    figure.legend(handles, labels, loc=f"outside {where}", **look)
+def legend_of(figure: Figure, axes: Axes, where: str, **look: Any) -> None:
+    """The legend of one axes beside or above all of them: `right center`, …"""
+    figure.legend(*axes.get_legend_handles_labels(), loc=f"outside {where}", **look)
 
 
 def sample_size_note(n: pd.Series, per: str = "rate") -> str:
