@@ -53,6 +53,9 @@ GAP_LABEL = "compliance gap, free − paid (points)"
 
 AF_LABEL = "AF reasoning in training (%)"
 
+# The two measures that figures lay beside each other: the label of the axis and the colour.
+MEASURES = {"af_reasoning": (AF_LABEL, FAKING), "compliance_gap": (GAP_LABEL, GAP)}
+
 # Dates and names of programs would make the bytes of two runs differ.
 _METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
