@@ -67,11 +67,8 @@ def compare(
         raise InputError("the study shares no condition with the paper's tables")
     columns = {"variation_study": "variation", "source_study": "source"}
     for side in ("study", "paper"):
-        columns |= {
-            f"estimate_{side}": side,
-            f"low_{side}": f"{side}_low",
-            f"high_{side}": f"{side}_high",
-        }
+        columns |= {f"{end}_{side}": f"{side}_{end}" for end in ("low", "high")}
+        columns[f"estimate_{side}"] = side
     table = both.rename(columns=columns)
     study, paper = (
         (table[side], table[f"{side}_low"], table[f"{side}_high"]) for side in ("study", "paper")

@@ -40,7 +40,7 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
         for rows, color in ((part[chosen], style.GAP), (part[~chosen], style.FAINT)):
             style.points(axes, rows["place"], rows, ends=("gap", "low", "high"), color=color)
         style.row_axes(axes, style.GAP_LABEL)
-    style.name_rows([axes for (axes,) in panels.values()], labels)
+    style.name_rows(figure.axes, labels)
     width = (table["high"] - table["low"]).groupby(table["method"]).mean()
     alt = (
         "The formula that takes answers for independent and unpaired gives intervals "
