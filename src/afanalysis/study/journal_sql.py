@@ -94,7 +94,9 @@ def repair(path: Path, copy: Path) -> Path:
         for number, line in enumerate(lines, start=1):
             record = parse_line(path, number, line)
             if b"\\ud" in line.lower():
-                line = json.dumps(_without_surrogates(record)).encode() + b"\n"
+                text = json.dumps(record, ensure_ascii=False)
+                whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+                line = json.dumps(json.loads(whole)).encode() + b"\n"
             repaired.write(line)
     return copy
 
@@ -113,16 +115,6 @@ def parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise InputError(f"{path}: line {number} is not a JSON object")
     return record
-
-
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
-    return value
 
 
 def _first_line(error: Exception) -> str:
