@@ -239,7 +239,8 @@ def _data_read_by(files: set[Path]) -> set[Path]:
     return {
         path
         for path in _ROOT.rglob("*.*")
-        if path.suffix not in (".py", ".pyi", ".pyc", ".typed")
+        if path.is_file()
+        and path.suffix not in (".py", ".pyi", ".pyc", ".typed")
         and path.parent.name != "published_tables"  # inputs of the notebooks, by name
         and (f'"{path.name}"' in code or (path.parent in folders and f'"{path.name}"' not in all_code))
     }
