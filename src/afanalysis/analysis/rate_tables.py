@@ -74,7 +74,6 @@ def rates(
 def rates_of_counts(
     counted: pd.DataFrame, by: list[str], level: float, method: str = "wilson", seed: int = 0
 ) -> pd.DataFrame:
-
     numbers = counted[["n", "s", "n_missing", "n_invalid"]].to_numpy(dtype=float)
     conditions = groups(counted, ["outcome", *by])
     table = pd.DataFrame([condition for condition, _ in conditions])[[*by, "outcome"]]
@@ -177,7 +176,6 @@ def gap_by_method(
 def gaps_of_counts(
     counted: pd.DataFrame, by: list[str], level: float, method: str = "adjusted-t", seed: int = 0
 ) -> pd.DataFrame:
-
     rows = []
     for condition, part in paired_counts(counted, by):
         try:

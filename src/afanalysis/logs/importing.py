@@ -183,9 +183,14 @@ def _workplace(parent: Path) -> Iterator[Path]:
 
 
 def _refuse_flaws(report: ImportReport) -> None:
-    for tally in (report.set_aside, report.repaired):
-        for reason in tally.counts:
-            raise InputError(f"{tally.with_example(reason)}; without --strict it is reported")
+    flaws = [
+        (tally.examples[reason][0][:2], tally.with_example(reason))
+        for tally in (report.set_aside, report.repaired)
+        for reason in tally.counts
+    ]
+    if flaws:
+        _, first = min(flaws)
+        raise InputError(f"{first}; without --strict it is reported")
 
 
 def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> None:

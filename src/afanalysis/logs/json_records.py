@@ -14,6 +14,7 @@ import orjson
 from afanalysis.errors import InputError
 from afanalysis.logs.finding import LONGEST_RECORD
 from afanalysis.logs.log_rows import Rejected, Row
+from afanalysis.text.untrusted import without_surrogates
 
 FORGIVEN = "not strict JSON (NaN, half a surrogate pair or a number beyond 64 bits)"
 
@@ -59,12 +60,6 @@ def parse(content: bytes) -> tuple[Any, str]:
 
 def _reason(error: ValueError) -> str:
     return str(error).partition(": line")[0].partition(" (char")[0]
-
-
-def without_surrogates(value: Any) -> Any:
-    """The same with lone surrogates replaced: they are not characters and cannot be written."""
-    text = json.dumps(value, ensure_ascii=False)
-    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def too_deep(path: Path, what: str) -> InputError:

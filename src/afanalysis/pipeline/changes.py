@@ -141,8 +141,18 @@ def _versions() -> dict[str, str]:
 @cache
 def _package_hash() -> str:
     """The hash of every file of the package, comments included."""
-    files = [path for path in _ROOT.rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    return _hash({path.relative_to(_ROOT).as_posix(): file_hash(path) for path in files})
+    return _hash({path.relative_to(_ROOT).as_posix(): file_hash(path) for path in _package_files()})
+
+
+def _package_files() -> list[Path]:
+    """Every file of the package, without compiled code and what tools hide there (`.ruff_cache`)."""
+    return [
+        path
+        for path in _ROOT.rglob("*")
+        if path.suffix != ".pyc"
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(_ROOT).parts)
+    ]
 
 
 def _without_comments(source: str) -> str:
@@ -192,16 +202,24 @@ def reached_files(source: str) -> list[str]:
 @cache
 def _modules_named_in(source: str) -> set[str]:
     """The modules of this package that some code imports, or names as in `af.collect`."""
+    tree = ast.parse(source)
     bound: dict[str, str] = {}
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             inside = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
             bound |= {alias.asname or alias.name: inside + alias.name for alias in node.names}
     bound = {name: target for name, target in bound.items() if target.split(".")[0] == PACKAGE}
-    uses = re.findall(rf"\b({'|'.join(bound)})\b((?:\.\w+)*)", source) if bound else []
-    return {_module(target) for target in bound.values()} | {
-        _module(bound[name] + attributes) for name, attributes in uses
-    }
+    names = [_dotted(node).partition(".") for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    uses = {f"{bound[first]}.{attributes}" for first, _, attributes in names if first in bound}
+    return {_module(target) for target in (*bound.values(), *uses)}
+
+
+def _dotted(node: ast.expr) -> str:
+    """A name and its attributes as `af.collect`; empty for other expressions."""
+    if isinstance(node, ast.Attribute):
+        outer = _dotted(node.value)
+        return outer and f"{outer}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _module(dotted: str) -> str:
@@ -231,16 +249,16 @@ def _file(module: str) -> Path:
 
 def _data_read_by(files: set[Path]) -> set[Path]:
     """The data files that modules read: those they name, and those of their folders that none names."""
+    package = _package_files()
     code, all_code = (
-        "".join(path.read_text(encoding="utf-8") for path in sorted(paths))
-        for paths in (files, _ROOT.rglob("*.py"))
+        "".join(path.read_text(encoding="utf-8") for path in paths)
+        for paths in (sorted(files), [path for path in package if path.suffix == ".py"])
     )
     folders = {path.parent for path in files}
     return {
         path
-        for path in _ROOT.rglob("*.*")
-        if path.is_file()
-        and path.suffix not in (".py", ".pyi", ".pyc", ".typed")
+        for path in package
+        if path.suffix not in (".py", ".pyi", ".typed")
         and path.parent.name != "published_tables"  # inputs of the notebooks, by name
         and (f'"{path.name}"' in code or (path.parent in folders and f'"{path.name}"' not in all_code))
     }

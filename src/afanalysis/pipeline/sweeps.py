@@ -407,6 +407,7 @@ def finish(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
 
     folders = Folders(project, sweep.name)
     names = list(dict.fromkeys(key for each in runs for key in each.parameters))
+    tables = {}
     for name in ("rates", "gaps"):
         parts = []
         for each in runs:
@@ -414,12 +415,12 @@ def finish(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
             if path.exists():
                 parameters = {key: str(each.parameters.get(key, "")) for key in names}
                 parts.append(pd.read_csv(path).assign(run=each.name, **parameters))
-        if not parts:
-            return
-        table = pd.concat(parts, ignore_index=True)
-        rest = [column for column in table if column not in ("run", *names)]
-        table = table[["run", *names, *rest]]
-        table.to_csv(folders.processed / f"{name}.csv", index=False, float_format="%.6g")
-    gaps = table.assign(source="live" if sweep.live else "simulated")
-    provenance = {"sweep": sweep.name, "runs": len(runs)}
-    figures.save(figures.gaps_by_run(gaps, names), folders.figures, "gaps_by_run", provenance)
+        if parts:
+            table = pd.concat(parts, ignore_index=True)
+            rest = [column for column in table if column not in ("run", *names)]
+            tables[name] = table[["run", *names, *rest]]
+            tables[name].to_csv(folders.processed / f"{name}.csv", index=False, float_format="%.6g")
+    if "gaps" in tables:
+        gaps = tables["gaps"].assign(source="live" if sweep.live else "simulated")
+        provenance = {"sweep": sweep.name, "runs": len(runs)}
+        figures.save(figures.gaps_by_run(gaps, names), folders.figures, "gaps_by_run", provenance)

@@ -204,7 +204,6 @@ def _examples(gallery: Gallery) -> list[tuple[Any, ...]]:
 
 
 def _provenance(gallery: Gallery, manifest: dict[str, Any], sources: list[str]) -> list[tuple[str, str]]:
-
     rows = [("source", ", ".join(sources)), ("afanalysis", version("afanalysis"))]
     made = gallery.made("behaviour_by_tier")
     rows += [(name, value) for name, value in made["inputs"].items()]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from afanalysis.errors import InputError
+from afanalysis.text.untrusted import without_surrogates
 
 if TYPE_CHECKING:
     import duckdb
@@ -94,9 +95,7 @@ def repair(path: Path, copy: Path) -> Path:
         for number, line in enumerate(lines, start=1):
             record = parse_line(path, number, line)
             if b"\\ud" in line.lower():
-                text = json.dumps(record, ensure_ascii=False)
-                whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-                line = json.dumps(json.loads(whole)).encode() + b"\n"
+                line = json.dumps(without_surrogates(record)).encode() + b"\n"
             repaired.write(line)
     return copy
 
