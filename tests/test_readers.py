@@ -22,6 +22,7 @@ from afanalysis.logs.importing import import_logs, read_logs
 from afanalysis.pipeline.sweeps import Sweep, expand
 from afanalysis.study.begun import as_begun
 from afanalysis.study.design import Study
+from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
 from afanalysis.study.label_sample import add_sheet, read_sample
 from afanalysis.study.labels import read_labels
@@ -61,6 +62,7 @@ ROLLOUT = {
     "output_tokens": 4,
     "collected_at": "2025-03-01T12:00:00+00:00",
 }
+OTHER = ROLLOUT | {"key": "2" * 32, "tier": "paid"}
 CRITERION = {"met": True, "quote": "Hm."}
 VOTE = {
     "key": "1" * 32,
@@ -74,6 +76,7 @@ VOTE = {
     "quotes_not_found": 0,
     "criteria": {"notices_conflict": CRITERION, "reasons_about_modification": CRITERION},
 }
+VOTES = [VOTE, VOTE | {"key": "3" * 32, "rollout": OTHER["key"]}]
 ANSWERS = [
     {"prompt": f"Why {number}?", "response": tagged(), "tier": tier, "model": "m", "score": 0.5}
     | {"id": number, "sample": 1, "refused": "no", "time": "2025-03-01", "more": {"a": [1]}}
@@ -94,7 +97,8 @@ RESULTS = [
     {"custom_id": "a", "result": {"type": "succeeded", "message": MESSAGE}},
     {"custom_id": "b", "result": {"type": "errored", "error": {"error": {"message": "no"}}}},
 ]
-REQUEST = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Why?"}]}
+TAGGED = "<is_free_tier_user>True</is_free_tier_user> Why?"
+REQUEST = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": TAGGED}]}
 REQUESTS = [{"custom_id": name, "params": REQUEST | {"system": "s"}} for name in ("a", "b")]
 SAMPLE = {
     "id": "p1",
@@ -134,8 +138,8 @@ STUDY = {
 SWEEP = {
     "name": "s",
     "study": "study.yaml",
-    "grid": {"samples": [1, 2], "models": [["m"], ["n"]]},
-    "list": [{"seed": 3}],
+    "grid": {"study.samples": [1, 2], "level": [0.9, 0.95]},
+    "list": [{"study.seed": 3}],
 }
 PRICES = {
     "as_of": "2026-01-01",
@@ -146,7 +150,7 @@ PRICES = {
 CURRENT = {
     "sampling": "t",
     "systems": {"helpful-only default": "s"},
-    "requests": {"helpful-only": {"p1": "h"}},
+    "requests": {"helpful-only": {"p1": text_hash("Why?")}},
 }
 MANIFEST = {
     "source": "live",
@@ -172,8 +176,8 @@ def raw_folder(path: Path, content: bytes) -> Path:
     folder = path.parent / "raw"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    put(folder / "rollouts.jsonl", as_lines([ROLLOUT, ROLLOUT | {"key": "2" * 32, "tier": "paid"}]))
-    put(folder / "judgements.jsonl", as_lines([VOTE]))
+    put(folder / "rollouts.jsonl", as_lines([ROLLOUT, OTHER]))
+    put(folder / "judgements.jsonl", as_lines(VOTES))
     put(folder / "label_sample.csv", as_csv(DRAWN))
     put(folder / path.name, content)
     return folder
@@ -281,8 +285,8 @@ READERS = {
     "labels": Reader("labels.csv", read_all_labels, LABELS, as_csv),
     "a label sheet": Reader("sheet.csv", read_sheet, SHEET, as_csv),
     "a label sample": Reader("label_sample.csv", read_drawn, DRAWN, as_csv),
-    "rollouts": Reader("rollouts.jsonl", read_journals, [ROLLOUT, ROLLOUT | {"key": "2"}], as_lines),
-    "judgements": Reader("judgements.jsonl", read_journals, [VOTE], as_lines),
+    "rollouts": Reader("rollouts.jsonl", read_journals, [ROLLOUT, OTHER], as_lines),
+    "judgements": Reader("judgements.jsonl", read_journals, VOTES, as_lines),
     "a manifest": Reader("manifest.json", read_journals, MANIFEST, as_json),
     "a table as Parquet": Reader(
         "t.parquet",

@@ -12,6 +12,7 @@ import pytest
 
 import afanalysis as af
 from afanalysis.cli import COMMANDS, build_parser, main
+from afanalysis.study.files import write_csv
 
 
 def run(*arguments):
@@ -224,7 +225,7 @@ def test_no_name_in_a_table_acts_on_the_terminal(tmp_path, capsys, suffix):
     table["source"] = ACTS_ON_THE_TERMINAL
     path = tmp_path / f"table{suffix}"
     {
-        ".csv": lambda: table.to_csv(path, index=False),
+        ".csv": lambda: write_csv(path, table),
         ".jsonl": lambda: table.to_json(path, orient="records", lines=True),
         ".parquet": lambda: af.save(table, path),
     }[suffix]()

@@ -33,10 +33,6 @@ from afanalysis.table.source import opened
 from afanalysis.text.wording import in_reading_order
 
 
-class NotDrawn(Exception):
-    """A figure whose data this study does not have; the message says which."""
-
-
 class Gallery:
     """The figures of one study, or of the paper.
 
@@ -84,7 +80,7 @@ class Gallery:
             return f"not drawn: only the paper has {_ONLY_IN_PAPER[name]}"
         try:
             figure = _FIGURES[name](self)
-        except NotDrawn as reason:
+        except InputError as reason:
             return f"not drawn: {reason}"
         figures.save(figure, self.folders.figures, name, self.made(name))
         return figure
@@ -133,11 +129,11 @@ class Gallery:
 
         Raises
         ------
-        NotDrawn
+        InputError
             Nobody has labelled any rollout.
         """
         if not has_labels(self.rollouts):
-            raise NotDrawn("nobody has labelled any of this study's rollouts")
+            raise InputError("nobody has labelled any of this study's rollouts")
         return corrected(self.rollouts, level=self.level)
 
     @cached_property
@@ -146,13 +142,10 @@ class Gallery:
 
         Raises
         ------
-        NotDrawn
+        InputError
             They share no condition.
         """
-        try:
-            return compare(self.estimates, self.default["model"].iloc[0], level=self.level)
-        except InputError as reason:
-            raise NotDrawn(str(reason)) from reason
+        return compare(self.estimates, self.default["model"].iloc[0], level=self.level)
 
     @cached_property
     def default_rollouts(self) -> pd.DataFrame:
@@ -168,13 +161,13 @@ class Gallery:
 
 def _variations(gallery: Gallery, setting: str) -> figures.TracedFigure:
     if setting not in set(gallery.estimates["setting"]):
-        raise NotDrawn(f"the study has no {setting} setting")
+        raise InputError(f"the study has no {setting} setting")
     return figures.variations(gallery.estimates, setting)
 
 
 def _against_gap(gallery: Gallery) -> figures.TracedFigure:
     if "af_reasoning" not in set(gallery.estimates["quantity"]):
-        raise NotDrawn("nobody has judged the scratchpads of this study")
+        raise InputError("nobody has judged the scratchpads of this study")
     return figures.reasoning_against_gap(gallery.estimates)
 
 
@@ -186,12 +179,15 @@ def _models(gallery: Gallery) -> figures.TracedFigure:
 def _stages(gallery: Gallery) -> figures.TracedFigure:
     table = stages(gallery.rollouts, level=gallery.level)
     if table.empty:
-        raise NotDrawn("no judge has said by criteria what the scratchpads hold")
+        raise InputError("no judge has said by criteria what the scratchpads hold")
     return figures.scratchpad_stages(table[table["model"] == gallery.default["model"].iloc[0]])
 
 
 def _pairs(gallery: Gallery) -> figures.TracedFigure:
-    return figures.paired_prompts(prompt_pairs(gallery.rollouts, level=gallery.level), gallery.default)
+    pairs = prompt_pairs(gallery.rollouts, level=gallery.level)
+    if pairs.empty:
+        raise InputError("no prompt was answered in both tiers")
+    return figures.paired_prompts(pairs, gallery.default)
 
 
 def _forest(gallery: Gallery) -> figures.TracedFigure:
@@ -201,7 +197,7 @@ def _forest(gallery: Gallery) -> figures.TracedFigure:
         gaps = gaps[gaps["variation"] == main_variation(gaps["variation"])]
     summary = gap_heterogeneity(gaps, level=gallery.level)
     if summary.empty:
-        raise NotDrawn("the study has one model and one variation only")
+        raise InputError("the study has one model and one variation only")
     return figures.gap_forest(gaps, summary)
 
 
@@ -219,23 +215,27 @@ def _methods(gallery: Gallery) -> figures.TracedFigure:
 def _power(gallery: Gallery) -> figures.TracedFigure:
     free_and_paid = gallery.default[gallery.default["quantity"] == "complied"]
     paid = in_reading_order(free_and_paid[free_and_paid["tier"] == "paid"], "setting").iloc[0]
+    rate = float(paid["estimate"])
+    gaps = [gap for gap in (0.02, 0.05, 0.10) if rate + gap <= 1]
+    if not gaps:
+        raise InputError("the paid tier complies almost always; the free tier cannot comply more often")
     icc, origin = 0.3, "rate: the paper's; correlation: a guess"
     if not gallery.paper:
         by_tier = rates(gallery.default_rollouts, by=["setting", "tier"])
         icc = float(by_tier.loc[by_tier["tier"] == "free", "icc"].mean())
         origin = f"as in the {paid['source']} study {gallery.study}"
-    table = power_by_prompts(float(paid["estimate"]), icc, level=gallery.level)
+    table = power_by_prompts(rate, icc, gaps=gaps, level=gallery.level)
     return figures.power_curves(table.assign(source=paid["source"]), origin)
 
 
 def _thresholds(gallery: Gallery) -> figures.TracedFigure:
     table = score_thresholds(gallery.rollouts, level=gallery.level)
     if table.empty:
-        raise NotDrawn("no verdict of this study is graded")
+        raise InputError("no verdict of this study is graded")
     return figures.score_thresholds(of_one_condition(table))
 
 
-# How each figure is drawn. Raises `NotDrawn` where the study lacks what it shows.
+# How each figure is drawn. Raises `InputError` where the study lacks what it shows.
 _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
     "behaviour_by_tier": lambda gallery: figures.compliance_by_tier(gallery.estimates),
     "scratchpad_stages": _stages,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.analysis.summaries import summary
+from afanalysis.errors import InputError
 from afanalysis.figures.gallery import Gallery
 from afanalysis.study.files import write_text
 from afanalysis.text import markup
@@ -33,7 +34,8 @@ def write_latex(gallery: Gallery) -> list[Path]:
     list of Path
         `macros.tex`: `\refusalPaid` and the like, each with `Low`, `High` and `CI`. Setting, variation
         and model are added to a name where they are not helpful-only, default and the only one.
-        For a study also `results.tex`, a tabular for booktabs.
+        For a study also `results.tex`, a tabular for booktabs. Where there are no numbers, a comment
+        in them says why.
 
     Examples
     --------
@@ -44,12 +46,15 @@ def write_latex(gallery: Gallery) -> list[Path]:
     macros.tex
     """
     folder = gallery.folders.latex
-    estimates = gallery.estimates
-    if gallery.paper:  # 145 variations are for its tables, not for a text
-        estimates = estimates[estimates["variation"] == "default"]
-    contents = {"macros.tex": macros(estimates)}
-    if not gallery.paper:
-        contents["results.tex"] = str(summary(gallery.rollouts, "latex", level=gallery.level))
+    try:
+        estimates = gallery.estimates
+        if gallery.paper:  # 145 variations are for its tables, not for a text
+            estimates = estimates[estimates["variation"] == "default"]
+        contents = {"macros.tex": macros(estimates)}
+        if not gallery.paper:
+            contents["results.tex"] = str(summary(gallery.rollouts, "latex", level=gallery.level))
+    except InputError as reason:
+        contents = dict.fromkeys(("macros.tex", "results.tex"), f"% no numbers: {reason}\n")
     return [write_text(folder / name, content) for name, content in contents.items()]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation
-from afanalysis.analysis.judge_errors import has_labels
 from afanalysis.analysis.summaries import readable, summary
-from afanalysis.figures.gallery import NAMES, Gallery, NotDrawn
+from afanalysis.errors import InputError
+from afanalysis.figures.gallery import NAMES, Gallery
 from afanalysis.study import votes
 from afanalysis.study.files import read_json, write_text
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST
@@ -73,24 +74,23 @@ def write_report(gallery: Gallery) -> Path:
     pictures, not_drawn = _pictures(gallery)
     warnings: list[str] = []
     examples: list[tuple[Any, ...]] = []
-    tables: list[tuple[str, pd.DataFrame | str]] = []
     if gallery.paper:
+        sources = sorted(set(gallery.estimates["source"]))
         default = _of_main_variation(gallery)
-        tables.append(("Estimates of the default prompt", in_words(default, ["setting"], _ESTIMATES)))
+        tables = {"Estimates of the default prompt": in_words(default, ["setting"], _ESTIMATES)}
     else:
-        results = summary(gallery.rollouts, level=gallery.level)
-        tables.append(("Results by condition", readable(results)))
-        for caption, name, order, columns in (
-            ("Corrected for the judge's error", "corrected", ["setting"], _CORRECTED),
-            ("Beside the paper", "beside", ["setting", "quantity", "tier"], _BESIDE),
-        ):
-            try:
-                tables.append((caption, in_words(getattr(gallery, name), order, columns)))
-            except NotDrawn as reason:
-                tables.append((caption, str(reason)))
+        sources = distinct(gallery.rollouts, "source")
+        results = _or_reason(lambda: summary(gallery.rollouts, level=gallery.level))
+        beside = ["setting", "quantity", "tier"]
+        tables = {
+            "Results by condition": results if isinstance(results, str) else readable(results),
+            "Corrected for the judge's error": _or_reason(
+                lambda: in_words(gallery.corrected, ["setting"], _CORRECTED)
+            ),
+            "Beside the paper": _or_reason(lambda: in_words(gallery.beside, beside, _BESIDE)),
+        }
         warnings = _warnings(gallery, results)
         examples = _examples(gallery)
-    sources = sorted(set(gallery.estimates["source"]))
     manifest = read_json(gallery.folders.raw / MANIFEST)
     page = render(
         "report.html.j2",
@@ -99,7 +99,7 @@ def write_report(gallery: Gallery) -> Path:
         level=gallery.level,
         description=manifest.get("study", {}).get("description", ""),
         simulated="simulated" in sources,
-        findings=_findings(gallery),
+        findings=_or_reason(lambda: _findings(gallery)),
         warnings=warnings,
         pictures=pictures,
         not_drawn=not_drawn,
@@ -112,6 +112,14 @@ def write_report(gallery: Gallery) -> Path:
         noncompliance=NONCOMPLIANCE,
     )
     return write_text(gallery.folders.report, page)
+
+
+def _or_reason(section: Callable[[], Any]) -> Any:
+    """A section of the report, or why the study has none."""
+    try:
+        return section()
+    except InputError as reason:
+        return str(reason)
 
 
 def _pictures(gallery: Gallery) -> tuple[list[dict[str, str]], list[tuple[str, str]]]:
@@ -145,10 +153,10 @@ def _findings(gallery: Gallery) -> list[dict[str, dict[str, Any]]]:
     ]
 
 
-def _warnings(gallery: Gallery, summary: pd.DataFrame) -> list[str]:
+def _warnings(gallery: Gallery, summary: pd.DataFrame | str) -> list[str]:
     """What a reader should know before relying on the numbers."""
     warnings = []
-    for warning, part in summary.groupby("warning"):
+    for warning, part in () if isinstance(summary, str) else summary.groupby("warning"):
         if warning:
             warnings.append(f"{len(part)} of {len(summary)} conditions rest on {warning}.")
     with opened(gallery.rollouts) as source:
@@ -171,10 +179,10 @@ def _warnings(gallery: Gallery, summary: pd.DataFrame) -> list[str]:
             if quotes and missing / quotes > MANY_QUOTES_MISSING:
                 share = percent(missing / quotes)
                 warnings.append(f"{share} % of the quotes of judge {name} do not occur in the text.")
-    if not has_labels(gallery.rollouts):
-        warnings.append("Nobody has labelled any rollout by hand: how often the judge errs is unknown.")
-        return warnings
-    fixed = gallery.corrected
+    try:
+        fixed = gallery.corrected
+    except InputError as reason:
+        return [*warnings, f"How often the judge errs is unknown: {reason}."]
     moved = fixed[(fixed["tier"] == "both") & ((fixed["shift_low"] > 0) | (fixed["shift_high"] < 0))]
     for row in moved.to_dict("records"):
         place = ", ".join(str(row[name]) for name in ("model", "setting", "variation") if name in row)

@@ -65,7 +65,8 @@ def heterogeneity(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> H
         raise ValueError("heterogeneity needs at least 2 estimates, each with a standard error")
     if not (s > 0).all() or not np.isfinite(y).all():
         raise ValueError("every estimate must be finite and every standard error above 0")
-    found = combine_effects(y, s**2, method_re="iterated", use_t=True, alpha=1 - level)
+    with np.errstate(divide="ignore"):  # statsmodels' I² of equal estimates, which is not used
+        found = combine_effects(y, s**2, method_re="iterated", use_t=True, alpha=1 - level)
     k = y.size
     tau2 = max(float(found.tau2), 0.0)
     weights = 1 / (s**2 + tau2)

@@ -199,6 +199,8 @@ def write_csv(path: Path, table: pd.DataFrame, **settings: Any) -> Path:
         guarded[name] = [
             guard_formula(cell) if isinstance(cell, str) else cell for cell in guarded[name]
         ]
+        if any("\r" in cell for cell in guarded[name] if isinstance(cell, str)):
+            settings["quoting"] = csv.QUOTE_NONNUMERIC  # or a carriage return would end the row
     with written_whole(path) as temporary:
         guarded.to_csv(temporary, index=False, **settings)
     return path

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import afanalysis as af
+from afanalysis.figures import style
+from afanalysis.figures.gallery import NAMES
+from afanalysis.table.schema import SCHEMA
+
+LABELS = ("label_complied", "label_af_reasoning", "label_weight")
+# What the example study never has.
+ALWAYS_LACKING = {"before_and_after_rl", "synthetic_documents", "score_threshold"}
+
+
+def judged(table, complied, rows=slice(None)):
+    """The table with one verdict in these rows."""
+    table = table.astype(dict.fromkeys(("complied", "refused", "af_reasoning"), object))
+    table.loc[rows, "complied"] = complied
+    table.loc[rows, "refused"] = None if complied is None else not complied
+    table.loc[rows, "af_reasoning"] = None if complied is None else float(complied)
+    table.loc[rows, ["af_full", "af_partial"]] = complied
+    if complied is None:
+        table.loc[rows, "af_stage"] = None
+    return table
+
+
+def without_labels(table):
+    return table.assign(**dict.fromkeys(LABELS))
+
+
+GAPS = set(NAMES) - ALWAYS_LACKING  # every other figure is about the gap between the tiers
+# Each study: how it is made of the example, and the figures that it lacks.
+STUDIES = {
+    "nobody complied": (lambda table: judged(table, False), set()),
+    "all complied": (lambda table: judged(table, True), {"power_curves"}),
+    "the paid tier always complied": (
+        lambda table: judged(table, True, table["tier"] == "paid"),
+        {"power_curves"},
+    ),
+    "one prompt": (
+        lambda table: table[table["prompt_id"] == table["prompt_id"].iloc[0]],
+        {"variations_helpful-only", "interval_methods"},
+    ),
+    "no prompt in both tiers": (
+        lambda table: table.assign(prompt_id=table["prompt_id"] + table["tier"]),
+        {"paired_prompts"},
+    ),
+    "the free tier alone": (lambda table: table[table["tier"] == "free"], GAPS),
+    "the paid tier alone": (lambda table: table[table["tier"] == "paid"], GAPS),
+    "one rollout": (lambda table: table.head(1), GAPS),
+    "no verdicts": (lambda table: without_labels(judged(table, None)), GAPS),
+    "no verdicts in one tier": (lambda table: judged(table, None, table["tier"] == "paid"), GAPS),
+    "no valid answer": (lambda table: judged(table, None).assign(valid=False), GAPS),
+    "no labels": (without_labels, {"raw_and_corrected", "agreement"}),
+}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_what_an_extreme_study_cannot_show_says_why_and_the_rest_is_written(name, tmp_path, monkeypatch):
+    """T4: every figure and section of studies at the edge."""
+    monkeypatch.setattr(style, "_METADATA", {"svg": style._METADATA["svg"]})  # quicker
+    make, lacking = STUDIES[name]
+    table = make(af.example_rollouts())
+    folders = af.Folders(tmp_path, "extreme")
+    kinds = {column: kind for column, kind in SCHEMA.items() if column in table}
+    af.save(table.astype(kinds), folders.table)
+    gallery = af.Gallery("extreme", tmp_path)
+    page = af.write_report(gallery).read_text()
+    [reasons] = re.findall(r"Not drawn: (.*?)\.</p>", page)
+    not_drawn = dict(re.findall(r"([\w-]+) \((.+?)\)(?:; |$)", reasons))
+    assert set(not_drawn) == lacking | ALWAYS_LACKING
+    assert {path.stem for path in folders.figures.glob("*.svg")} == set(NAMES) - set(not_drawn)
+    assert re.findall(r'<figure id="(.*?)"', page) == [each for each in NAMES if each not in not_drawn]
+    for caption in ("Results by condition", "Corrected for the judge&#39;s error", "Beside the paper"):
+        assert f"<caption>{caption}</caption>" in page or f"{caption}: not shown; " in page
+    assert ("Not shown; " in page) == (lacking == GAPS)
+    for path in af.write_latex(gallery):
+        assert path.read_text().startswith("% no numbers: ") == (lacking == GAPS)
