@@ -365,6 +365,7 @@ def test_a_spoiled_file_is_read_or_refused_in_one_sentence(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_no_spoiled_file_gives_a_traceback_or_takes_much_time_or_memory(name, tmp_path):
+    """S5, S6, S10 and T3: every reader."""
     if "Inspect" in name:
         pytest.importorskip("inspect_ai")
     try_reader(name, tmp_path, SECONDS, 300)

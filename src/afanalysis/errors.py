@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# The longest message (characters).
+MOST_SHOWN = 1600
+
 
 class InputError(ValueError):
     """Something outside the package is wrong: a file, a field, an endpoint, a folder.
@@ -18,8 +21,13 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        # names and values of strangers' files may hold line ends
-        super().__init__(" ".join(message.splitlines()))
+        # names and values of strangers' files may hold line ends, and be long
+        message = " ".join(message.splitlines())
+        hidden = len(message) - MOST_SHOWN
+        if hidden > 0:
+            end = MOST_SHOWN // 4
+            message = f"{message[: 3 * end]}… [{hidden:,} characters more] …{message[-end:]}"
+        super().__init__(message)
 
 
 class NotebookFailed(Exception):

@@ -194,6 +194,8 @@ def in_a_project(project, tmp_path, monkeypatch):
 
 
 def test_nothing_that_a_server_says_acts_on_the_terminal(in_a_project, monkeypatch, capsys):
+    """S7: errors of a server."""
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             message = {"type": "invalid_request_error", "message": ACTS_ON_THE_TERMINAL}
@@ -220,6 +222,7 @@ def test_nothing_that_a_server_says_acts_on_the_terminal(in_a_project, monkeypat
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_no_name_in_a_table_acts_on_the_terminal(tmp_path, capsys, suffix):
+    """S7: names in tables."""
     table = af.example_rollouts()
     table["variation"] = table["variation"].replace("no-examples", ACTS_ON_THE_TERMINAL)
     table["source"] = ACTS_ON_THE_TERMINAL
@@ -234,6 +237,7 @@ def test_no_name_in_a_table_acts_on_the_terminal(tmp_path, capsys, suffix):
 
 
 def test_no_name_in_a_log_or_a_study_file_acts_on_the_terminal(in_a_project, capsys):
+    """S7: names in logs and study files."""
     log = {"query": "Ask", "answer": "No.", ACTS_ON_THE_TERMINAL: 1}
     (in_a_project / "log.jsonl").write_text(json.dumps(log) + "\n")
     main(["rates", "log.jsonl"])
@@ -251,6 +255,7 @@ def test_no_name_in_a_log_or_a_study_file_acts_on_the_terminal(in_a_project, cap
     "arguments", [["export", "csv"], ["figure", "behaviour_by_tier"], ["import", "auto", "log.jsonl"]]
 )
 def test_a_study_is_never_named_like_a_path(in_a_project, capsys, arguments, name):
+    """S8: every command that takes a name."""
     (in_a_project / "log.jsonl").write_text('{"query": "Ask", "answer": "No."}\n')
     before = sorted(in_a_project.rglob("*"))
     assert main([*arguments, "--study", name]) == 2

@@ -60,6 +60,7 @@ def test_without_live_the_answers_are_simulated_and_need_no_key(monkeypatch):
 
 @pytest.mark.parametrize("batch", [False, True])
 def test_without_live_nothing_leaves_this_machine(proxy, small_study, tmp_path, batch):
+    """S1: no request goes through a proxy."""
     options = CallOptions(batch=batch, poll_seconds=0.02)
 
     async def run():
@@ -74,6 +75,7 @@ def test_without_live_nothing_leaves_this_machine(proxy, small_study, tmp_path, 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_loopback_is_never_proxied_and_other_hosts_are(proxy, standin, monkeypatch, host):
+    """S1: a proxy is for other machines."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
 
     async def count(base_url):
@@ -101,6 +103,7 @@ def test_a_live_run_needs_a_key(monkeypatch):
 def test_no_password_of_an_address_is_written_or_shown(
     small_study, standin, tmp_path, monkeypatch, caplog, in_the_environment
 ):
+    """S2 and S10: neither in the manifest nor in a log."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
     address = standin.replace("//", "//someone:pass%2Dword@") + "/?token=t0ken"
     monkeypatch.setenv("ANTHROPIC_BASE_URL", address if in_the_environment else "")
@@ -124,6 +127,7 @@ def test_no_password_of_an_address_is_written_or_shown(
 
 
 def test_no_password_is_in_the_error_of_an_address_without_a_server(small_study, tmp_path, monkeypatch):
+    """S2: errors name the address without it."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
 
     async def run():

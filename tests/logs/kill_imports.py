@@ -1,8 +1,8 @@
 """Kill an import at every step in which it touches a file, and import again each time.
 
-`python -m tests.logs.kill_imports FOLDER LOGS LABELS STRIDE` tries every STRIDE-th step of importing LOGS
-as the study `FOLDER/study`, which may exist and then has so many LABELS; each attempt begins with a copy of
-FOLDER. It prints the number of steps.
+`python -m tests.logs.kill_imports FOLDER LOGS LABELS STRIDE` tries every STRIDE-th step of importing
+LOGS as the study `FOLDER/study`, which may exist and then has so many LABELS; each attempt begins with a
+copy of FOLDER. It prints the number of steps.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import duckdb  # noqa: F401  (before the forks, not in each)
@@ -72,10 +73,10 @@ def main(original: Path, logs: Path, labels: int, stride: int) -> None:
     folder = original.parent / "tried"
     for at in itertools.count(0, stride):
         shutil.copytree(original, folder)
-        code = in_child(lambda: killed_import(logs, folder, at))
+        code = in_child(partial(killed_import, logs, folder, at))
         assert code in (0, KILLED), code
         if code == KILLED:
-            assert in_child(lambda: check(logs, folder, labels)) == 0, f"killed at step {at}"
+            assert in_child(partial(check, logs, folder, labels)) == 0, f"killed at step {at}"
         shutil.rmtree(folder)
         if code == 0:
             print(at)

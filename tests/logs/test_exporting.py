@@ -33,6 +33,7 @@ def test_parquet_and_csv_come_back_as_they_were(reported, tmp_path):
 
 
 def test_a_text_that_a_spreadsheet_would_run_is_guarded_in_csv(reported, tmp_path):
+    """S8: exports."""
     table = af.load(reported.table)
     table["output"] = '=HYPERLINK("http://evil.example")'
     folders = af.Folders(tmp_path, "evil")

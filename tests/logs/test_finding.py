@@ -156,6 +156,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_gives_one_sentence(name, tmp_path):
+    """S5 and S6: logs."""
     make, sentence = HOSTILE[name]
     path = make(tmp_path)
     with pytest.raises(InputError, match=sentence) as raised:
@@ -190,6 +191,7 @@ except InputError as error:
     ],
 )
 def test_a_hostile_file_takes_little_memory(name, tmp_path):
+    """S5: logs."""
     path = HOSTILE[name][0](tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", _WATCHED, str(path)], capture_output=True, text=True, timeout=120
@@ -209,6 +211,7 @@ def test_one_bad_row_does_not_cost_the_others(tmp_path):
 
 
 def test_links_in_a_circle_are_not_followed(tmp_path):
+    """S5: folders of logs."""
     (tmp_path / "inner").mkdir()
     lines(tmp_path, GOOD)
     (tmp_path / "inner" / "again").symlink_to("..")
@@ -219,6 +222,7 @@ def test_links_in_a_circle_are_not_followed(tmp_path):
 
 @pytest.mark.parametrize("name", ["a[1].jsonl", "a?.jsonl"])
 def test_the_name_of_a_log_is_not_a_pattern(tmp_path, name):
+    """S4: logs."""
     lines(tmp_path, GOOD, name="a1.jsonl")
     with pytest.raises(InputError, match="there is no such file"):
         finding.find_logs([tmp_path / name])

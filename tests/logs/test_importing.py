@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import pandas as pd
 import pytest
@@ -433,3 +434,18 @@ def test_a_folder_that_cannot_be_written_and_a_full_disk_are_one_sentence(tmp_pa
     with pytest.raises(InputError, match=r"study: cannot be written \(No space left on device"):
         import_logs([log], tmp_path / "study")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "results"]
+
+
+def test_names_that_are_not_utf8_are_imported(tmp_path):
+    """T3 and S7: a file's name, and what is given on the command line."""
+    row = {"prompt": "Why?", "response": "No.", "tier": "paid", "refused": "no"}
+    path = os.fsencode(tmp_path) + b"/a\xff\x1b[2J.jsonl"
+    with open(path, "w") as file:
+        file.write(json.dumps(row) + "\n")
+    mapping = Mapping(constants={"model": "m\udcff", "variation": "v\udcff"})
+    report = import_logs([os.fsdecode(path)], tmp_path / "study", mapping=mapping)
+    assert str(report).isprintable() or "\x1b" not in str(report)
+    table = af.tidy(tmp_path / "study")
+    assert list(table["variation"]) == ["v\ufffd"]
+    for file in (tmp_path / "study").iterdir():
+        assert "\x1b" not in file.read_text(), file.name

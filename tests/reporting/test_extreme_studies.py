@@ -78,3 +78,22 @@ def test_what_an_extreme_study_cannot_show_says_why_and_the_rest_is_written(name
     assert ("Not shown; " in page) == (lacking == GAPS)
     for path in af.write_latex(gallery):
         assert path.read_text().startswith("% no numbers: ") == (lacking == GAPS)
+
+
+ACTS = "\u202e\x1b[2J\n\\input{x}%$_^{"
+
+
+@pytest.mark.parametrize("column", ["model", "variation", "prompt_id", "source", "judge"])
+def test_no_name_hides_in_a_figure_a_page_or_latex(column, tmp_path, monkeypatch):
+    """S7: every figure, page and macro of a study with such a name."""
+    monkeypatch.setattr(style, "_METADATA", {"svg": style._METADATA["svg"]})
+    table = af.example_rollouts()
+    table[column] = table[column].where(table["variation"] == "default", ACTS)
+    folders = af.Folders(tmp_path, "hidden")
+    af.save(table, folders.table)
+    gallery = af.Gallery("hidden", tmp_path)
+    af.write_report(gallery)
+    macros, results = af.write_latex(gallery)
+    for path in [macros, results, folders.report, *folders.figures.glob("*.svg")]:
+        assert not set("\u202e\x1b") & set(path.read_text()), path.name
+    assert all(line.startswith(("%", r"\newcommand")) for line in macros.read_text().splitlines())

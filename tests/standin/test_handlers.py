@@ -109,10 +109,12 @@ def assert_error(answer, status, kind):
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[", ""])
 @pytest.mark.parametrize("path", ["/v1/messages", "/asked", "/other"])
 def test_only_names_of_this_machine_are_answered(standin, host, path):
+    """S9: Host."""
     assert_error(request(standin, "GET", path, headers={"Host": host}), 403, "permission_error")
 
 
 def test_a_page_of_another_site_is_refused_and_a_local_one_is_not(standin):
+    """S9: Origin."""
     for origin in ("https://evil.example", "null", "http://127.0.0.1.evil.example"):
         answer = request(standin, "POST", "/v1/messages", json.dumps(BODY), {"Origin": origin})
         assert_error(answer, 403, "permission_error")
@@ -124,6 +126,7 @@ def test_a_page_of_another_site_is_refused_and_a_local_one_is_not(standin):
     ("path", "most"), [("/v1/messages", 10 << 20), ("/v1/messages/batches", 256 << 20)]
 )
 def test_a_body_that_is_too_large_is_refused_before_it_is_read_or_the_key_is(standin, path, most):
+    """S9: bodies."""
     host, port = standin.removeprefix("http://").split(":")
     for size in (most + 1, 10**30):
         with socket.create_connection((host, int(port)), timeout=30) as connection:
@@ -135,6 +138,8 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read_or_the_key_is(sta
 
 
 def test_a_body_in_chunks_is_cut_off_where_it_becomes_too_large(standin):
+    """S9: bodies without a length."""
+
     def chunks():
         for _ in range(30):
             yield b"x" * (1 << 20)
@@ -150,6 +155,7 @@ def test_a_large_body_below_the_limit_is_answered(standin):
 
 
 def test_more_connections_than_any_run_has_are_hung_up_on(faulty):
+    """S9: connections."""
     with faulty() as address:
         host, port = address.removeprefix("http://").split(":")
         held = []
@@ -220,6 +226,7 @@ BODIES = st.one_of(
 @pytest.mark.parametrize("body", JUNK, ids=range(len(JUNK)))
 @pytest.mark.parametrize("path", ROUTES)
 def test_junk_gives_an_error_in_the_apis_form(standin, path, body):
+    """S9: never a 500."""
     status, content = request(standin, "POST", path, body)
     assert status in (200, 400, 404)
     assert status == 200 or json.loads(content)["type"] == "error"
@@ -228,6 +235,7 @@ def test_junk_gives_an_error_in_the_apis_form(standin, path, body):
 @settings(max_examples=300)
 @given(path=st.sampled_from(ROUTES), body=BODIES)
 def test_no_body_breaks_the_server_or_its_list_of_batches(standin, path, body):
+    """S9: batches."""
     status, content = request(standin, "POST", path, body)
     assert status in (200, 400, 404)
     assert status == 200 or json.loads(content)["type"] == "error"
@@ -248,6 +256,7 @@ def test_a_list_that_cannot_be_given_is_an_error_of_the_request(standin, query):
 
 
 def test_other_addresses_and_methods_have_errors_in_the_apis_form(standin):
+    """S9: other addresses."""
     assert_error(request(standin, "GET", "/v2"), 404, "not_found_error")
     assert_error(request(standin, "PUT", "/v1/messages"), 405, "invalid_request_error")
     assert_error(

@@ -52,6 +52,7 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
     ],
 )
 def test_a_malformed_study_file_gives_one_sentence_with_the_place(tmp_path, text, sentence):
+    """S6: a study's fields."""
     path = tmp_path / "study.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as raised:

@@ -10,9 +10,11 @@ import pytest
 
 import afanalysis as af
 from afanalysis.errors import InputError
-from afanalysis.study.files import read_csv, read_json, read_yaml, write_csv, write_json
+from afanalysis.study.files import read_csv, read_json, read_yaml, write_csv, write_json, write_text
 from afanalysis.study.label_sample import sample_for_labels, write_label_sample
 from afanalysis.study.labels import Label, add_labels
+from afanalysis.table.source import opened
+from afanalysis.text.untrusted import guard_formula
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,7 @@ ALIASES = "\n".join(
     ids=range(12),
 )
 def test_yaml_that_is_made_to_do_harm_gives_one_short_sentence_soon(tmp_path, content, sentence):
+    """S6: aliases, depth, size, names and values."""
     path = tmp_path / "a.yaml"
     path.write_text(content)
     started = time.process_time()
@@ -110,6 +113,7 @@ def test_aliases_that_people_write_are_followed(tmp_path):
     "read", [lambda path: read_yaml(path, ""), read_json, lambda path: list(read_csv(path))]
 )
 def test_pipes_and_devices_are_not_read(tmp_path, read):
+    """S5 and S6: small files."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(InputError, match="is a device or pipe; name a file"):
@@ -117,6 +121,7 @@ def test_pipes_and_devices_are_not_read(tmp_path, read):
 
 
 def test_json_of_any_depth_and_text_is_read_or_refused(tmp_path):
+    """T3 and S10: JSON."""
     path = tmp_path / "a.json"
     path.write_text('{"a": "\\ud800"}')
     assert read_json(path) == {"a": "\ufffd"}
@@ -135,7 +140,28 @@ def test_csv_of_more_columns_than_any_list_has_is_refused(tmp_path):
         list(read_csv(path))
 
 
+@pytest.mark.parametrize("text", ["a\rb", "\r", "a\r\nb", "=\r", '"\r"', "é\0"])
+def test_csv_of_any_line_ends_is_read_back(tmp_path, text):
+    """T3: a lone carriage return, which Python does not quote, ends no row."""
+    path = write_csv(tmp_path / "a.csv", pd.DataFrame({"output": [text] * 3, "tier": ["free"] * 3}))
+    rows = [row for _, row in read_csv(path)]
+    assert rows == [{"output": guard_formula(text), "tier": "free"}] * 3
+    with opened(path) as source:
+        assert (
+            source.connection.sql("SELECT output FROM rollouts").fetchall()
+            == [(guard_formula(text),)] * 3
+        )
+
+
+def test_text_that_no_file_can_hold_is_made_valid(tmp_path):
+    """T3: what is written."""
+    assert write_text(tmp_path / "a", "a\udcff").read_text() == "a\ufffd"
+    write_json(tmp_path / "b", {"\ud800": "\udcff"})
+    assert read_json(tmp_path / "b") == {"\ufffd": "\ufffd"}
+
+
 def test_csv_is_written_without_formulas(tmp_path):
+    """S8: every CSV."""
     table = pd.DataFrame({"=a": ["=1+1", "b"], "n": [-1.5, 2], "m": ["@x", None]})
     path = write_csv(tmp_path / "a.csv", table)
     assert path.read_text() == "'=a,n,m\n'=1+1,-1.5,'@x\nb,2.0,\n"
@@ -177,6 +203,7 @@ def full_disk(monkeypatch):
 def test_a_full_disk_gives_one_sentence_and_leaves_every_file_as_it_was(
     collected, tmp_path, full_disk, writer, before
 ):
+    """T5: every writer."""
     shutil.copy(collected / "rollouts.jsonl", tmp_path)
     if before:
         WRITERS[writer](tmp_path)

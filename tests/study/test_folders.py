@@ -25,6 +25,7 @@ def test_the_docs_name_every_file_of_a_study(project):
     "name", ["", ".", "..", "../a", "a/b", "a\\b", "/etc", "a\n", "a\x00", "é", "x" * 201]
 )
 def test_no_name_leads_out_of_the_project(name):
+    """S8: the one check of names."""
     with pytest.raises(InputError, match="is not a study name"):
         Folders(".", name)
 

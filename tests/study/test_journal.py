@@ -120,6 +120,7 @@ def test_a_locked_file_keeps_what_it_held(tmp_path):
     ],
 )
 def test_a_torn_line_has_the_remedy_of_its_own_file(tmp_path, name, remedy):
+    """S10: torn lines."""
     (tmp_path / name).write_text('{"key": 1}\n{"key"')
     with pytest.raises(InputError, match=rf"{name}: line 2 is torn \(it has no line end\); {remedy}$"):
         list(read_records(tmp_path / name))
@@ -127,6 +128,7 @@ def test_a_torn_line_has_the_remedy_of_its_own_file(tmp_path, name, remedy):
 
 @pytest.mark.parametrize("content", ["{}", '{"key": null}', '{"other": 1}'])
 def test_a_line_that_lacks_a_field_is_named(tmp_path, content):
+    """S10: never a KeyError."""
     (tmp_path / "a.jsonl").write_text('{"key": 1}\n' + content + "\n")
     with pytest.raises(InputError, match=r"a\.jsonl: line 2 has no 'key'; remove the line"):
         list(read_records(tmp_path / "a.jsonl", ("key",)))
@@ -138,6 +140,7 @@ def test_a_line_that_lacks_a_field_is_named(tmp_path, content):
     ids=["escaped", "escaped in capitals", "as bytes"],
 )
 def test_half_a_surrogate_pair_is_read_as_a_replacement_character(tmp_path, line):
+    """T3: journals."""
     (tmp_path / "a.jsonl").write_bytes(line)
     (record,) = read_records(tmp_path / "a.jsonl")
     assert set(record["text"]) == {"\ufffd"}
@@ -153,6 +156,7 @@ def test_a_line_of_any_content_is_a_record_or_an_error(tmp_path, line):
 
 
 def test_a_journal_that_is_a_pipe_does_not_hang(tmp_path):
+    """S5: journals."""
     os.mkfifo(tmp_path / "a.jsonl")
     with pytest.raises(InputError, match="is a device or pipe"):
         list(read_records(tmp_path / "a.jsonl"))

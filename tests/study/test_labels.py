@@ -87,6 +87,7 @@ def test_a_file_without_the_needed_columns_is_named(tmp_path):
 
 
 def test_labels_with_half_a_surrogate_pair_are_written_and_read(tmp_path):
+    """T3: labels."""
     add_labels(tmp_path, [Label("r1", "ann\ud800", "refused", note="\udc00")])
     (label,) = read_labels(tmp_path)
     assert (label.labeller, label.note) == ("ann\ufffd", "\ufffd")

@@ -87,6 +87,7 @@ def test_a_value_of_another_kind_is_named_with_its_column(tmp_path, suffix, valu
 
 
 def test_half_a_surrogate_pair_in_a_table_of_json_is_read(tmp_path):
+    """T3: tables."""
     path = tmp_path / "a.jsonl"
     path.write_text('{"prompt_id": "\\ud800", "complied": true, "tier": "free"}\n')
     assert af.load(path)["prompt_id"].tolist() == ["\ufffd"]
@@ -97,3 +98,9 @@ def test_half_a_surrogate_pair_in_a_table_of_json_is_read(tmp_path):
 def test_a_name_that_no_file_has_gives_one_sentence(tmp_path, name):
     with pytest.raises(InputError, match="no such file or folder"):
         af.load(tmp_path / name)
+
+
+def test_a_table_saved_as_csv_holds_no_formula(tmp_path):
+    """S8: tables for people."""
+    path = af.save(pd.DataFrame({"model": ["=1+1"], "rate": [1 / 3]}), tmp_path / "new" / "rates.csv")
+    assert path.read_text() == "model,rate\n'=1+1,0.333333\n"

@@ -65,6 +65,7 @@ def spoil(folder, name, line, content):
 
 @pytest.mark.parametrize("line", [0, 2, 4])
 def test_half_a_surrogate_pair_is_read_wherever_it_stands(tmp_path, line):
+    """T3: what is stored already is read."""
     raw_folder(tmp_path, *[(True, False, False)] * 5)
     spoil(
         tmp_path,
@@ -81,6 +82,7 @@ def test_half_a_surrogate_pair_is_read_wherever_it_stands(tmp_path, line):
 @pytest.mark.parametrize("name", ["rollouts.jsonl", "judgements.jsonl"])
 @pytest.mark.parametrize("line", [0, 2, 4])
 def test_a_damaged_line_is_named_wherever_it_stands(tmp_path, name, line):
+    """S10: tidying."""
     raw_folder(tmp_path, *[(True, False, False)] * 5)
     for content, sentence in (
         (lambda text: text.replace(b'"m', b'"\xff', 1), "is not JSON"),
@@ -98,6 +100,7 @@ def test_a_damaged_line_is_named_wherever_it_stands(tmp_path, name, line):
 
 @pytest.mark.parametrize("name", ["rollouts.jsonl", "judgements.jsonl"])
 def test_a_torn_last_line_is_named(tmp_path, name):
+    """S10: each file's own remedy."""
     raw_folder(tmp_path, *[(True, False, False)] * 5)
     spoil(tmp_path, name, 4, lambda text: text[:40])
     with pytest.raises(InputError, match=rf"{name}: line 5 is torn"):
@@ -115,6 +118,7 @@ def test_a_torn_last_line_is_named(tmp_path, name):
     ],
 )
 def test_a_line_that_lacks_what_it_needs_is_named(tmp_path, name, field, sentence):
+    """S10: never a KeyError."""
     raw_folder(tmp_path, *[(True, False, False)] * 3)
 
     def without(line):
@@ -130,6 +134,7 @@ def test_a_line_that_lacks_what_it_needs_is_named(tmp_path, name, field, sentenc
 
 
 def test_the_names_of_a_folder_are_not_patterns(tmp_path):
+    """S4: studies."""
     folders = [tmp_path / name for name in ("a[1]", "a1", "a?", "it's", "*")]
     for number, folder in enumerate(folders):
         folder.mkdir()
@@ -144,6 +149,7 @@ def test_the_names_of_a_folder_are_not_patterns(tmp_path):
     "current", [[], "x", {}, {"sampling": 1, "systems": [], "requests": []}, {"systems": {"a": {}}}]
 )
 def test_a_manifest_of_another_form_gives_one_sentence(tmp_path, current):
+    """S10: the manifest."""
     raw_folder(tmp_path, (True, False, False))
     (tmp_path / "manifest.json").write_text(json.dumps({"current": current}))
     with pytest.raises(InputError, match=r"manifest\.json: .*current"):
@@ -152,6 +158,7 @@ def test_a_manifest_of_another_form_gives_one_sentence(tmp_path, current):
 
 @pytest.mark.parametrize("name", ["rollouts.jsonl", "judgements.jsonl", "labels.csv", "manifest.json"])
 def test_a_pipe_in_the_place_of_a_file_does_not_hang(tmp_path, name):
+    """S5: studies."""
     raw_folder(tmp_path, (True, False, False))
     (tmp_path / name).unlink(missing_ok=True)
     os.mkfifo(tmp_path / name)

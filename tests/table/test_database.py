@@ -40,6 +40,7 @@ def table(tmp_path, monkeypatch):
     ],
 )
 def test_sql_reaches_nothing_but_the_named_files(table, sql):
+    """S3: external access is off, the settings are locked."""
     (table.parent / "other.csv").write_text("a\n1\n")
     before = set(table.parent.iterdir())
     connection = connect(table)
@@ -59,6 +60,7 @@ def test_what_does_not_fit_into_memory_goes_to_the_systems_temporary_folder(tabl
     "name", ["a[1].parquet", "q?.parquet", "*.parquet", "[!a].parquet", "**", "it's", "a{b,c}", "é\n"]
 )
 def test_the_name_of_a_file_is_never_a_pattern(tmp_path, name):
+    """S4: quoting."""
     for other in ("a1.parquet", "qq.parquet", "b.parquet"):
         pd.DataFrame({"a": ["another file"]}).to_parquet(tmp_path / other)
     folder = tmp_path / "tier=[free]"
@@ -74,6 +76,7 @@ def test_the_name_of_a_file_is_never_a_pattern(tmp_path, name):
 
 @pytest.mark.parametrize("name", ['x" y', '"', "\"; COPY (SELECT 1) TO 'f'; --", "a'b", "tier.x", ""])
 def test_any_name_is_quoted(name):
+    """S3: the one function that quotes."""
     sql = f"SELECT 1 AS {quote_names(name or 'empty')}, {quote_text(name)} AS value"
     relation = duckdb.connect().execute(sql)
     assert relation.description[0][0] == (name or "empty")

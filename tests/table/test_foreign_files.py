@@ -20,6 +20,7 @@ from afanalysis.table.foreign_files import files_within, regular_file
     ],
 )
 def test_only_regular_files_of_some_size_are_read(tmp_path, name, sentence):
+    """S5: no pipes, no devices."""
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
@@ -29,6 +30,7 @@ def test_only_regular_files_of_some_size_are_read(tmp_path, name, sentence):
 
 
 def test_a_link_that_is_named_is_followed_and_one_out_of_a_folder_is_not(tmp_path):
+    """S5: no links out of a folder."""
     folder = tmp_path / "folder"
     (folder / "below").mkdir(parents=True)
     for name in ("a.parquet", "below/b.parquet", "c.csv"):
@@ -47,6 +49,7 @@ def test_a_link_that_is_named_is_followed_and_one_out_of_a_folder_is_not(tmp_pat
 
 
 def test_a_pipe_in_a_folder_does_not_hang(tmp_path):
+    """S5: folders."""
     os.mkfifo(tmp_path / "a.parquet")
     with pytest.raises(InputError, match="is a device or pipe"):
         files_within(tmp_path, (".parquet",))

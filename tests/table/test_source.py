@@ -60,6 +60,7 @@ HOSTILE = "x\"); COPY (SELECT 1) TO 'written.csv'; --"
 
 
 def test_no_column_name_is_sql(table, tmp_path, monkeypatch):
+    """S3: names of columns are quoted wherever they come."""
     monkeypatch.chdir(tmp_path)
     table = table.assign(**{HOSTILE: ["a", "b"], 'a"b': [1.0, 0.5]})
     for suffix in (".parquet", ".csv", ".jsonl"):
@@ -81,6 +82,7 @@ def test_no_column_name_is_sql(table, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["a[1].csv", "q?.csv", "*.csv"])
 def test_a_name_of_a_file_is_not_a_pattern(table, tmp_path, name):
+    """S4: tables."""
     table.to_csv(tmp_path / name, index=False)
     for other in ("a1.csv", "qq.csv"):
         table.assign(prompt_id="another file").to_csv(tmp_path / other, index=False)
@@ -89,6 +91,7 @@ def test_a_name_of_a_file_is_not_a_pattern(table, tmp_path, name):
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
 def test_pipes_and_links_out_of_a_folder_are_refused(table, tmp_path, name):
+    """S5: tables."""
     os.mkfifo(tmp_path / name)
     with pytest.raises(InputError, match="is a device or pipe"):
         columns(tmp_path / name)
@@ -100,6 +103,7 @@ def test_pipes_and_links_out_of_a_folder_are_refused(table, tmp_path, name):
 
 
 def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path):
+    """S5: tables."""
     n = 4500
     texts = pa.DictionaryArray.from_arrays(pa.array([0] * n, pa.int16()), pa.array(["x" * (1 << 20)]))
     bomb = pa.table({"prompt_id": ["a"] * n, "complied": [True] * n, "output": texts})

@@ -22,6 +22,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_what_is_made_valid_can_be_written_and_differs_in_nothing_else(value):
+    """T3: the one function that makes text valid."""
     valid = without_surrogates(value)
     json.dumps(valid, ensure_ascii=False).encode()
     assert without_surrogates(valid) == valid
@@ -39,6 +40,7 @@ def test_halves_of_pairs_become_replacement_characters_and_nul_stays():
 
 @given(st.text(st.characters(), max_size=50))
 def test_nothing_that_is_shown_is_hidden(text):
+    """S7: the one function that makes text visible."""
     shown = escape_invisible(text)
     assert all(letter.isprintable() or letter in "\n\t" or letter.isspace() for letter in shown)
     assert "\x1b" not in shown
@@ -53,6 +55,7 @@ def test_long_text_is_cut_and_its_length_given():
 
 
 def test_an_output_shows_what_would_act_on_the_terminal():
+    """S7: the terminal."""
     stream = io.StringIO()
     output = VisibleOutput(stream)
     print("a\x1b[2Jb\u202e", "c\r", file=output, flush=True)
@@ -69,6 +72,7 @@ def test_an_excerpt_is_short_and_on_one_line(value):
 
 
 def test_latex_prints_hidden_characters_and_no_command():
+    """S7: LaTeX."""
     assert escape_latex("\u202e\\input{a}\x1b\n") == (
         r"$\langle$U+202E$\rangle$\textbackslash{}input\{a\}$\langle$U+001B$\rangle$ "
     )
@@ -76,5 +80,6 @@ def test_latex_prints_hidden_characters_and_no_command():
 
 @pytest.mark.parametrize("start", list("=+-@\t\r\n"))
 def test_no_cell_is_a_formula(start):
+    """S8: the one function that guards cells."""
     assert guard_formula(f"{start}1+1") == f"'{start}1+1"
     assert guard_formula(f"1{start}1") == f"1{start}1"

@@ -22,6 +22,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from afanalysis.study.files import write_csv, write_json, written_whole
+from afanalysis.text.untrusted import escape_invisible
 from afanalysis.text.wording import SETTINGS, in_order
 
 MM = 1 / 25.4
@@ -105,6 +106,7 @@ class TracedFigure(Figure):
     @styled()
     def written(self, kind: str) -> bytes:
         """The figure as `svg`, `pdf` or `png`; the same bytes whenever the rows are the same."""
+        self._show_hidden_characters()
         if engine := self.get_layout_engine():
             engine.execute(self)
             self.set_layout_engine(None)
@@ -115,6 +117,15 @@ class TracedFigure(Figure):
         if kind == "png":
             self._png = content.getvalue()
         return content.getvalue()
+
+    def _show_hidden_characters(self) -> None:
+        for text in self.findobj(Text):
+            text.set_text(escape_invisible(text.get_text()))
+        for axis in (axis for axes in self.axes if axes.axison for axis in (axes.xaxis, axes.yaxis)):
+            labels = [label.get_text() for label in axis.get_ticklabels()]
+            shown = list(map(escape_invisible, labels))
+            if shown != labels:  # else its ticks stay as they are
+                axis.set_ticks(axis.get_ticklocs(), shown)
 
     def _repr_png_(self) -> bytes:
         """The PNG that was written, at half its resolution, so that notebooks stay small."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afanalysis.analysis.summaries import summary
+from afanalysis.errors import InputError
 from afanalysis.study.files import read_json, write_json, write_text
 from afanalysis.study.folders import MANIFEST, TABLE, Folders
 from afanalysis.study.hashing import file_hash
@@ -56,6 +57,10 @@ def write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame, 
         if "output" in table
         else "Requests, scratchpads and outputs were left out before sharing."
     )
+    try:
+        results = summary(table, "markdown")
+    except InputError as reason:
+        results = f"Not shown; {reason}."
     card = (
         (_HERE / "dataset_card.md")
         .read_text(encoding="utf-8")
@@ -64,7 +69,7 @@ def write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame, 
             title=folders.study,
             what=what,
             where=where,
-            results=summary(table, "markdown"),
+            results=results,
             columns=markup.to_markdown(dictionary[["column", "type", "meaning"]]),
             care=care,
         )

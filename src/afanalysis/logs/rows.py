@@ -20,6 +20,7 @@ from afanalysis.logs.formats import Format
 from afanalysis.logs.log_rows import Rejected
 from afanalysis.study.completion import Transcript, split
 from afanalysis.study.hashing import text_hash
+from afanalysis.text.untrusted import without_surrogates
 
 # How the stand-in begins what it makes up.
 SIMULATED = "[simulated"
@@ -220,11 +221,11 @@ def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold
 
 
 def to_json(value: Any) -> bytes:
-    """A value as JSON, in ASCII where that is the only way to write it."""
+    """A value as JSON, made valid where it is not."""
     try:
         return orjson.dumps(value, default=str)
     except TypeError:  # a number beyond 64 bits, or half a surrogate pair
-        return json.dumps(value, default=str).encode()
+        return json.dumps(without_surrogates(value), default=str).encode()
 
 
 # Most rows have the system prompt of the row before.

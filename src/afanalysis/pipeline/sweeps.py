@@ -44,7 +44,7 @@ class Sweep(BaseModel):
     """The content of a sweep file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")  # no dot: a run is called SWEEP.RUN
     study: Path
     notebook: str | None = None
     grid: dict[str, list[Any]] = Field(default_factory=dict)

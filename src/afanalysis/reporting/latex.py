@@ -13,6 +13,7 @@ from afanalysis.errors import InputError
 from afanalysis.figures.gallery import Gallery
 from afanalysis.study.files import write_text
 from afanalysis.text import markup
+from afanalysis.text.untrusted import escape_latex
 from afanalysis.text.wording import percent
 
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
@@ -54,7 +55,9 @@ def write_latex(gallery: Gallery) -> list[Path]:
         if not gallery.paper:
             contents["results.tex"] = str(summary(gallery.rollouts, "latex", level=gallery.level))
     except InputError as reason:
-        contents = dict.fromkeys(("macros.tex", "results.tex"), f"% no numbers: {reason}\n")
+        contents = dict.fromkeys(
+            ("macros.tex", "results.tex"), f"% no numbers: {escape_latex(str(reason))}\n"
+        )
     return [write_text(folder / name, content) for name, content in contents.items()]
 
 
@@ -69,7 +72,7 @@ def macros(estimates: pd.DataFrame) -> str:
     several = estimates["model"].nunique() > 1
     main = main_variation(estimates["variation"])
     lines, taken = [], set()
-    source = ", ".join(sorted(set(estimates["source"])))
+    source = escape_latex(", ".join(sorted(set(estimates["source"]))))
     lines.append(
         f"% {source} numbers, intervals of {100 * estimates['level'].iloc[0]:g} %; made by afanalysis."
     )

@@ -178,15 +178,15 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file, whole or not at all."""
+    """Write a text file, whole or not at all; what no file can hold is replaced by U+FFFD."""
     with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(without_surrogates(text), encoding="utf-8")
     return path
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write a small JSON file, whole or not at all."""
-    write_text(path, json.dumps(without_surrogates(content), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_csv(path: Path, table: pd.DataFrame, **settings: Any) -> Path:

@@ -31,8 +31,8 @@ def journal_table(path: Path, columns: Mapping[str, str]) -> str:
     """The SQL that reads a journal; `columns` maps names to DuckDB types."""
     kinds = ", ".join(f"{name}: '{kind}'" for name, kind in columns.items())
     return (
-        f"read_json({quote_path(path)}, format = 'newline_delimited', columns = {{{kinds}}}, "
-        f"maximum_object_size = {LONGEST_RECORD})"
+        f"read_json({quote_path(path)}, format = 'newline_delimited', records = true, "
+        f"columns = {{{kinds}}}, maximum_object_size = {LONGEST_RECORD})"
     )
 
 
@@ -84,7 +84,11 @@ def stream_journal(query: Callable[[Path], Iterator[Result]], path: Path) -> Ite
             number += 1
     except duckdb.Error:
         with tempfile.TemporaryDirectory(prefix="afanalysis-") as folder:
-            yield from itertools.islice(query(repair(path, Path(folder, path.name))), number, None)
+            repaired = repair(path, Path(folder, path.name))
+            try:
+                yield from itertools.islice(query(repaired), number, None)
+            except duckdb.Error as again:
+                raise InputError(f"{path}: cannot be read ({_first_line(again)})") from again
 
 
 def repair(path: Path, copy: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afanalysis.errors import InputError
-from afanalysis.study.files import MAX_COLUMNS, written_whole
+from afanalysis.study.files import MAX_COLUMNS, write_csv, written_whole
 from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.journal import read_records
 from afanalysis.study.tidying import tidy
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 
 def save(table: pd.DataFrame, path: str | Path) -> Path:
-    """Write a tidy table as Parquet, whole or not at all.
+    """Write a table, whole or not at all.
 
     Parameters
     ----------
     table
         The table.
     path
-        The file; its folder is created if necessary.
+        The file; its folder is created if necessary. Where it ends in `.csv` it is made for people:
+        numbers have six digits, and no cell is a formula to a spreadsheet. Else it is Parquet.
 
     Returns
     -------
@@ -42,6 +43,8 @@ def save(table: pd.DataFrame, path: str | Path) -> Path:
     'rollouts.parquet'
     """
     path = Path(path)
+    if path.suffix == ".csv":
+        return write_csv(path, table, float_format="%.6g")
     with written_whole(path) as temporary:
         table.to_parquet(temporary, index=False, compression="zstd")
     return path
