@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-# The longest message (characters).
-MOST_SHOWN = 1600
-
 
 class InputError(ValueError):
     """Something outside the package is wrong: a file, a field, an endpoint, a folder.
@@ -23,11 +20,7 @@ class InputError(ValueError):
     def __init__(self, message: str) -> None:
         # names and values of strangers' files may hold line ends, and be long
         message = " ".join(message.splitlines())
-        hidden = len(message) - MOST_SHOWN
-        if hidden > 0:
-            end = MOST_SHOWN // 4
-            message = f"{message[: 3 * end]}… [{hidden:,} characters more] …{message[-end:]}"
-        super().__init__(message)
+        super().__init__(message if len(message) < 1600 else f"{message[:1200]} … {message[-300:]}")
 
 
 class NotebookFailed(Exception):

@@ -136,7 +136,7 @@ def test_warnings_say_what_is_missing(reported, tmp_path, monkeypatch):
     af.save(rollouts, folders.processed / "rollouts.parquet")
     page = af.write_report(af.Gallery("small", tmp_path)).read_text()
     for sentence in (
-        "how often the judge errs is unknown",
+        "How often the judge errs is unknown: nobody has labelled any",
         "10.4 % of the answers lack the requested form",
         "of the answers have no verdict",
     ):

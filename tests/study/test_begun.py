@@ -20,9 +20,12 @@ import afanalysis as af
 from afanalysis.collection.calls import CallOptions
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.forecasting import forecast
+from afanalysis.errors import InputError
 from afanalysis.judging import model as judging
 from afanalysis.study import design, prompts
+from afanalysis.study.begun import as_begun
 from afanalysis.study.ledger import Prices
+from afanalysis.study.manifest import Manifest
 from afanalysis.table.schema import SCHEMA
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "c4f074b"
@@ -214,3 +217,24 @@ def test_a_run_that_asks_nothing_leaves_no_trace(study, raw):
     resume(study, raw)
     assert {path.name: path.read_bytes() for path in raw.iterdir()} == before
     assert json.loads(before["manifest.json"])["begun"]["defaults"]["sampling"] == {"max_tokens": 4000}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *({"begun": []}, {"begun": {}}, {"begun": {"defaults": {"models": 1}}}, {"current": []}),
+        *(
+            {"runs": 1},
+            {"source": "simulated"},
+            {"source": "simulated", "study": []},
+            {"begun": {"requests": 1}},
+        ),
+    ],
+)
+def test_a_manifest_of_another_form_stops_a_run_with_one_sentence(content, small_study, tmp_path):
+    """S10: never a KeyError."""
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"manifest\.json: is damaged") as raised:
+        Manifest.open(tmp_path, as_begun(small_study, tmp_path), "simulated", "http://127.0.0.1")
+    assert "\n" not in str(raised.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]

@@ -77,10 +77,10 @@ ALIASES = "\n".join(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (ALIASES, r"grows to more than 2,097,152 characters where its aliases \(\*\) are followed"),
-        ("a: &a [*a]", "grows to more than 2,097,152 characters where its aliases"),
+        (ALIASES, r".*its aliases \(\*\) make it larger than 2,097,152 characters"),
+        ("a: &a [*a]", ".*make it larger than 2,097,152 characters"),
         ("a: " + "[" * 5000, r"is not valid YAML in line 1 \(exceeded maximum nesting depth\)"),
-        ("a: " + "{a: " * 60 + "1" + "}" * 60, "is nested more than 50 levels deep"),
+        ("a: " + "{a: " * 60 + "1" + "}" * 60, ".*line 1 .nested more than 50 levels deep"),
         ("a: " + "x" * (1 << 20), "holds 1,048,579 bytes; a file of this kind has at most 1,048,576"),
         ("a: 2020-99-99", "is not valid YAML"),
         ("a: " + "1" * 5000, "is not valid YAML"),

@@ -48,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (InputError, NotebookFailed) as error:
         print(f"afanalysis: {escape_invisible(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
+    except BrokenPipeError:  # the reader of a pipe, such as head, has gone
+        sys.stderr.close()
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         reason = f"{place}cannot be read or written ({error.strerror or error})"
@@ -56,8 +58,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("afanalysis: stopped; everything done so far is kept", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of a pipe, such as head, has gone
-        sys.stderr.close()
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from afanalysis.analysis.summaries import summary
 from afanalysis.errors import InputError
-from afanalysis.study.files import read_json, write_json, write_text
+from afanalysis.study.files import as_written, read_json, write_json, write_text
 from afanalysis.study.folders import MANIFEST, TABLE, Folders
 from afanalysis.study.hashing import file_hash
 from afanalysis.table.schema import COLUMNS
@@ -38,12 +38,14 @@ _HERE = Path(__file__).parent
 def _describe(folders: Folders, table: pd.DataFrame) -> tuple[str, str]:
     """A sentence on what the dataset is, and one on where it is from."""
     sources = ", ".join(sorted(table["source"].unique()))
-    study = read_json(folders.raw / MANIFEST).get("study", {})
+    manifest = folders.raw / MANIFEST
+    with as_written(manifest):
+        description = read_json(manifest).get("study", {}).get("description", "")
     what = (
         f"{len(table):,} answers of {', '.join(sorted(table['model'].unique()))} to "
         f"{table['prompt_id'].nunique():,} requests, as if from free-tier users (chats used for "
         "training) and from paid-tier users (not used), after Greenblatt et al. 2024 "
-        f"(arXiv:2412.14093). {study.get('description', '')}"
+        f"(arXiv:2412.14093). {description}"
     )
     return what.strip(), _SOURCES.get(sources, f"Sources: {sources}.")
 

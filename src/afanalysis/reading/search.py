@@ -58,8 +58,8 @@ Segments = list[dict[str, str]]
 
 
 def _quotes(judgements: Path) -> pd.DataFrame:
-    sql = f"FROM {journal_table(judgements, _QUOTES)} WHERE criteria IS NOT NULL"
-    return connect(judgements).sql(sql).df()
+    votes = journal_table(judgements, _QUOTES)
+    return connect(judgements).sql(f"FROM {votes} WHERE criteria IS NOT NULL").df()
 
 
 class Transcripts:

@@ -15,7 +15,7 @@ from afanalysis.analysis.summaries import readable, summary
 from afanalysis.errors import InputError
 from afanalysis.figures.gallery import NAMES, Gallery
 from afanalysis.study import votes
-from afanalysis.study.files import read_json, write_text
+from afanalysis.study.files import as_written, read_json, write_text
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST
 from afanalysis.table.source import distinct, opened
 from afanalysis.text.pages import render
@@ -91,13 +91,17 @@ def write_report(gallery: Gallery) -> Path:
         }
         warnings = _warnings(gallery, results)
         examples = _examples(gallery)
-    manifest = read_json(gallery.folders.raw / MANIFEST)
+    path = gallery.folders.raw / MANIFEST
+    manifest = read_json(path)
+    with as_written(path):
+        description = manifest.get("study", {}).get("description", "")
+        provenance = _provenance(gallery, manifest, sources)
     page = render(
         "report.html.j2",
         paper=gallery.paper,
         study=gallery.study,
         level=gallery.level,
-        description=manifest.get("study", {}).get("description", ""),
+        description=description,
         simulated="simulated" in sources,
         findings=_or_reason(lambda: _findings(gallery)),
         warnings=warnings,
@@ -105,7 +109,7 @@ def write_report(gallery: Gallery) -> Path:
         not_drawn=not_drawn,
         tables=tables,
         examples=examples,
-        provenance=_provenance(gallery, manifest, sources),
+        provenance=provenance,
         percent=percent,
         interval=interval,
         escape_invisible=escape_invisible,

@@ -198,16 +198,13 @@ class Batches(_Handler):
 
     def post(self) -> None:
         self.require_key()
-        body = self.body()
-        requests = body.get("requests")
+        requests = self.body().get("requests")
         if not isinstance(requests, list) or not requests:
             raise ApiError(400, "requests: Field required")
         for request in requests:
-            if (
-                not isinstance(request, dict)
-                or not isinstance(request.get("custom_id"), str)
-                or not isinstance(request.get("params"), dict)
-            ):
+            fields = request if isinstance(request, dict) else {}
+            kinds = [type(fields.get(name)) for name in ("custom_id", "params")]
+            if kinds != [str, dict] or not fields["custom_id"]:
                 raise ApiError(400, "requests: each has a custom_id (a string) and params (an object)")
         if len({request["custom_id"] for request in requests}) < len(requests):
             raise ApiError(400, "custom_id: must be unique within a batch")
@@ -231,15 +228,14 @@ class Batches(_Handler):
             if after not in self.standin.batches:
                 raise ApiError(400, "after_id: no such batch")
             batches = batches[[batch.id for batch in batches].index(after) + 1 :]
-        limit_text = self.get_query_argument("limit", "20")
-        if not re.fullmatch("[1-9][0-9]{0,2}|1000", limit_text):
+        limit = self.get_query_argument("limit", "20")
+        if not re.fullmatch("[1-9][0-9]{0,2}|1000", limit):
             raise ApiError(400, "limit: must be 1 to 1000")
-        limit = int(limit_text)
-        page = batches[:limit]
+        page = batches[: int(limit)]
         self.reply(
             {
                 "data": [_described(self.standin, batch, self.request.host) for batch in page],
-                "has_more": len(batches) > limit,
+                "has_more": len(batches) > len(page),
                 "first_id": page[0].id if page else None,
                 "last_id": page[-1].id if page else None,
             }

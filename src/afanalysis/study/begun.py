@@ -13,7 +13,7 @@ from typing import Any
 
 from afanalysis.study import prompts
 from afanalysis.study.design import KeptTexts, Study
-from afanalysis.study.files import read_json
+from afanalysis.study.files import as_written, read_json
 from afanalysis.study.folders import MANIFEST, PROMPTS, ROLLOUTS
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
@@ -49,10 +49,11 @@ def as_begun(study: Study, folder: Path) -> Study:
     manifest = read_json(folder / MANIFEST)
     if not manifest or study.imported:
         return study
-    begun = manifest.get("begun", {"defaults": _FIRST_DEFAULTS})
     explicit = study.model_dump(exclude_unset=True)
-    merged = Study(**_merged(begun["defaults"], explicit))
-    return merged.with_texts(_kept_texts(manifest, begun, folder))
+    with as_written(folder / MANIFEST):
+        begun = manifest.get("begun", {"defaults": _FIRST_DEFAULTS})
+        merged = Study(**_merged(begun["defaults"], explicit))
+        return merged.with_texts(_kept_texts(manifest, begun, folder))
 
 
 def parts_to_keep(study: Study, before: dict[str, Any]) -> dict[str, Any]:

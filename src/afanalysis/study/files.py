@@ -62,15 +62,13 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     text = read_text(path, MAX_YAML)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        _refuse_bombs(path, yaml.parse(text, loader))
+        _refuse_bombs(yaml.parse(text, loader))
         content = yaml.load(text, loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {min(mark.line, text.count(chr(10))) + 1}" if mark else ""
         problem = str(getattr(error, "problem", None) or "not YAML")
         raise InputError(f"{path}: is not valid YAML{line} ({problem[:200]})") from error
-    except InputError:
-        raise
     # PyYAML fails in many ways on values such as 2020-99-99 or !!bool maybe
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: is not valid YAML (a value: {excerpt(str(error))})") from error
@@ -80,8 +78,8 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     return mapping
 
 
-def _refuse_bombs(path: Path, events: Iterable[Any]) -> None:
-    """Raise `InputError` for YAML that is nested or grows beyond what anybody writes."""
+def _refuse_bombs(events: Iterable[Any]) -> None:
+    """Raise an error of YAML where it is nested or grows beyond what anybody writes."""
     import yaml
 
     sizes: dict[str | None, int] = {}
@@ -100,13 +98,13 @@ def _refuse_bombs(path: Path, events: Iterable[Any]) -> None:
             anchor, before = parents.pop()
             size += 1
             sizes[anchor] = size - before
+        problem = ""
         if len(parents) > MAX_NESTING:
-            raise InputError(f"{path}: is nested more than {MAX_NESTING} levels deep; write it flatter")
+            problem = f"nested more than {MAX_NESTING} levels deep; write it flatter"
         if size > MAX_FOLLOWED:
-            raise InputError(
-                f"{path}: grows to more than {MAX_FOLLOWED:,} characters where its aliases (*) are "
-                "followed; write out what is meant"
-            )
+            problem = f"its aliases (*) make it larger than {MAX_FOLLOWED:,} characters; write it out"
+        if problem:
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -119,15 +117,32 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
+    text = read_text(path)
     try:
-        content = without_surrogates(json.loads(read_text(path)))
-    except InputError:
-        raise
+        content = without_surrogates(json.loads(text))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not JSON ({error}); move it away") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a JSON object; move it away")
     return content
+
+
+@contextlib.contextmanager
+def as_written(path: Path) -> Iterator[None]:
+    """A block that takes what a file holds to be of the form in which the package writes it.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path}: is damaged ({problem}); restore it, or move it away") from error
 
 
 def read_csv(path: Path, required: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
@@ -194,13 +209,11 @@ def write_csv(path: Path, table: pd.DataFrame, **settings: Any) -> Path:
 
     `settings` are those of `DataFrame.to_csv`.
     """
-    guarded = table.rename(columns=guard_formula)
-    for name in guarded.select_dtypes(exclude=["number", "bool"]):
-        guarded[name] = [
-            guard_formula(cell) if isinstance(cell, str) else cell for cell in guarded[name]
-        ]
-        if any("\r" in cell for cell in guarded[name] if isinstance(cell, str)):
+    safe = table.rename(columns=guard_formula)
+    for name in safe.select_dtypes(exclude=["number", "bool"]):
+        safe[name] = [guard_formula(cell) if isinstance(cell, str) else cell for cell in safe[name]]
+        if any("\r" in cell for cell in safe[name] if isinstance(cell, str)):
             settings["quoting"] = csv.QUOTE_NONNUMERIC  # or a carriage return would end the row
     with written_whole(path) as temporary:
-        guarded.to_csv(temporary, index=False, **settings)
+        safe.to_csv(temporary, index=False, **settings)
     return path

@@ -90,9 +90,7 @@ def add_labels(folder: str | Path, labels: Iterable[Label]) -> int:
         The file cannot be written, or another process is writing to it.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    rows = [
-        without_surrogates(asdict(label)) | {"labelled_at": label.labelled_at or now} for label in labels
-    ]
+    rows = [asdict(label) | {"labelled_at": label.labelled_at or now} for label in labels]
     if not rows:
         return 0
     lines = io.StringIO(newline="")
@@ -104,7 +102,7 @@ def add_labels(folder: str | Path, labels: Iterable[Label]) -> int:
         elif not content.endswith(b"\n"):
             lines.write("\r\n")
         writer.writerows(rows)
-        file.write(lines.getvalue().encode())
+        file.write(without_surrogates(lines.getvalue()).encode())
     return len(rows)
 
 

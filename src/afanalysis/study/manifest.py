@@ -12,7 +12,7 @@ from typing import Any
 from afanalysis.errors import InputError
 from afanalysis.study.begun import parts_to_keep
 from afanalysis.study.design import Study
-from afanalysis.study.files import read_json, write_json
+from afanalysis.study.files import as_written, read_json, write_json
 from afanalysis.study.folders import MANIFEST, PROMPTS, ROLLOUTS
 from afanalysis.study.hashing import file_hash, text_hash
 from afanalysis.study.ledger import Budget
@@ -42,30 +42,32 @@ class Manifest:
             The folder holds rollouts of another study or source, or its manifest is not JSON.
         """
         before = read_json(folder / MANIFEST)
-        if before and before["source"] != source:
+        run = {"started": _now(), "ended": None, "endpoint": address, "versions": versions()}
+        with as_written(folder / MANIFEST):
+            held, name = (before["source"], before["study"]["name"]) if before else (source, study.name)
+            begun, runs = parts_to_keep(study, before), [*before.get("runs", []), run]
+        if held != source:
             raise InputError(
-                f"{folder}: holds {before['source']} rollouts and cannot take {source} ones; "
+                f"{folder}: holds {held} rollouts and cannot take {source} ones; "
                 "give the study another name"
             )
-        if before and before["study"]["name"] != study.name:
+        if name != study.name:
             raise InputError(
-                f"{folder}: holds the study {before['study']['name']!r}, not {study.name!r}; give each "
-                "study its own folder"
+                f"{folder}: holds the study {name!r}, not {study.name!r}; give each study its own folder"
             )
-        systems = {text_hash(text): text for text in study.systems().values()}
-        write_json(folder / PROMPTS, read_json(folder / PROMPTS) | systems)
-        run = {"started": _now(), "ended": None, "endpoint": address, "versions": versions()}
         content = {
             "source": source,
             "study": study.model_dump(mode="json"),
             "planned": study.size,
             "collected": before.get("collected", 0),
             "current": _current(study),
-            "begun": parts_to_keep(study, before),
+            "begun": begun,
             "spend": before.get("spend"),
-            "runs": [*before.get("runs", []), run],
+            "runs": runs,
             "files": before.get("files", {}),
         }
+        systems = {text_hash(text): text for text in study.systems().values()}
+        write_json(folder / PROMPTS, read_json(folder / PROMPTS) | systems)
         manifest = cls(folder, content)
         write_json(folder / MANIFEST, content)
         return manifest

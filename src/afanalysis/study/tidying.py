@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
-from afanalysis.study.files import read_json, written_whole
+from afanalysis.study.files import as_written, read_json, written_whole
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS
 from afanalysis.study.journal_sql import (
     journal_table,
@@ -204,17 +204,13 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
     current = read_json(folder / MANIFEST).get("current")
     if current is None:
         return source
-    try:
+    with as_written(folder / MANIFEST):
         sampling, systems = str(current["sampling"]), list(current["systems"].items())
         requests = [
             (setting, prompt_id, name)
             for setting, names in current["requests"].items()
             for prompt_id, name in names.items()
         ]
-    except (AttributeError, LookupError, TypeError) as error:
-        raise InputError(
-            f"{folder / MANIFEST}: 'current' is damaged; collect the study again"
-        ) from error
     for name, columns, rows in (
         ("systems", "place VARCHAR, system VARCHAR", systems),
         ("requests", "setting VARCHAR, prompt_id VARCHAR, request VARCHAR", requests),
