@@ -45,16 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
         # what is printed holds names and messages of strangers' files and servers
         with contextlib.redirect_stdout(VisibleOutput(sys.stdout)):
             options.action(options)
-    except (InputError, NotebookFailed) as error:
-        print(f"afanalysis: {escape_invisible(str(error))}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
     except BrokenPipeError:  # the reader of a pipe, such as head, has gone
         sys.stderr.close()
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        reason = f"{place}cannot be read or written ({error.strerror or error})"
-        print(f"afanalysis: {escape_invisible(reason)}", file=sys.stderr)
-        return 1
+    except (InputError, NotebookFailed, OSError) as error:
+        print(f"afanalysis: {escape_invisible(str(error))}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
         print("afanalysis: stopped; everything done so far is kept", file=sys.stderr)
         return 130

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,20 +48,17 @@ def find_logs(paths: Sequence[str | Path]) -> tuple[list[LogFile], list[str]]:
         logs = [file for file in inside if file.suffix.lower() in SUFFIXES]
         if not logs:
             raise InputError(f"{path}: holds no file that ends in {', '.join(SUFFIXES)}")
-        ignored += [name for file, name in inside.items() if file not in logs]
+        ignored += [name for file, name in inside.items() if file.suffix.lower() not in SUFFIXES]
         for file in logs:
             files.setdefault(file.resolve(), LogFile(file, inside[file]))
     return sorted(files.values(), key=lambda file: (file.name, str(file.path))), sorted(ignored)
 
 
 def _expanded(given: str | Path) -> list[Path]:
-    try:
-        if Path(given).exists():
-            return [Path(given)]
-        # only a star makes a pattern: `a[1].csv` and `why?.csv` are names
-        matching = sorted(glob.glob(str(given), recursive=True)) if "*" in str(given) else []
-    except OSError as error:
-        raise InputError(f"{str(given)[:300]}: cannot be read ({error.strerror})") from error
+    if os.path.exists(given):
+        return [Path(given)]
+    # only a star makes a pattern: `a[1].csv` and `why?.csv` are names
+    matching = sorted(glob.glob(str(given), recursive=True)) if "*" in str(given) else []
     if not matching:
         raise InputError(f"{given}: there is no such file or folder")
     return [Path(match) for match in matching]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import csv
 import itertools
 import json
 import math
@@ -27,7 +26,7 @@ from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
 from afanalysis.pipeline.store import RunBundle, Store
 from afanalysis.study.design import Study, first_problem
-from afanalysis.study.files import read_csv, read_yaml, write_csv, written_whole
+from afanalysis.study.files import read_csv, read_yaml, write_csv
 from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE, Folders
 from afanalysis.study.hashing import text_hash
 from afanalysis.text.wording import with_interval
@@ -370,12 +369,11 @@ def _runs_file(sweep: Sweep, project: Path) -> Path:
 
 def _write_rows(sweep: Sweep, project: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write `runs.csv`, whole or not at all."""
-    path = _runs_file(sweep, project)
-    parameters = [name for row in rows for name in row if name not in _COLUMNS]
-    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["run", *dict.fromkeys(parameters), *_COLUMNS[1:]], restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    import pandas as pd
+
+    parameters = dict.fromkeys(name for row in rows for name in row if name not in _COLUMNS)
+    table = pd.DataFrame(rows, columns=["run", *parameters, *_COLUMNS[1:]], dtype=object)
+    write_csv(_runs_file(sweep, project), table)
 
 
 def _read_rows(sweep: Sweep, project: Path) -> dict[str, dict[str, Any]]:

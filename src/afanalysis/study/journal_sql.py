@@ -18,13 +18,9 @@ from afanalysis.text.untrusted import without_surrogates
 Result = TypeVar("Result")
 # No record is longer than this many bytes.
 LONGEST_RECORD = 40 << 20
-# The fields without which a line means nothing.
+# The fields without which a line means nothing, and what sets a torn last line aside.
 _REQUIRED = {ROLLOUTS: ("key", "sample", "valid"), JUDGEMENTS: ("rollout", "judge")}
-# What to do about a torn last line.
-_REMEDIES = {
-    ROLLOUTS: "collect again, which sets it aside, or remove it",
-    JUDGEMENTS: "judge again, which sets it aside, or remove it",
-}
+_WRITERS = {ROLLOUTS: "collect", JUDGEMENTS: "judge"}
 
 
 def journal_table(path: Path, columns: Mapping[str, str]) -> str:
@@ -109,7 +105,8 @@ def repair(path: Path, copy: Path) -> Path:
 def parse_line(path: Path, number: int, line: bytes, required: Sequence[str] = ()) -> dict[str, Any]:
     """The record that a line of a journal holds, its text made valid."""
     if not line.endswith(b"\n"):
-        remedy = _REMEDIES.get(path.name, "remove it")
+        writer = _WRITERS.get(path.name)
+        remedy = f"{writer} again, which sets it aside, or remove it" if writer else "remove it"
         raise InputError(f"{path}: line {number} is torn (it has no line end); {remedy}")
     try:
         record = json.loads(line)

@@ -48,17 +48,12 @@ def quote_names(*names: str) -> str:
     return ", ".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
-def quote_text(text: str) -> str:
-    """A text as SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def quote_path(file: Path) -> str:
     """The path of a file to read as SQL; `a[1].csv` is a pattern to DuckDB unless it is escaped."""
     escaped = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(file.absolute()))
-    return quote_text(escaped)
+    return "'" + escaped.replace("'", "''") + "'"
 
 
 def quote_target(file: Path) -> str:
     """The path of a file to write as SQL."""
-    return quote_text(str(file.absolute()))
+    return "'" + str(file.absolute()).replace("'", "''") + "'"
