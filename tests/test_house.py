@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,14 @@ def test_every_public_name_can_be_imported_and_is_documented(name):
         assert defining.__name__.startswith("afanalysis.")
         # a dataclass or pydantic model without a docstring gets its signature for one
         assert not public.__doc__.startswith(f"{name}(")
+
+
+def test_every_test_that_the_documentation_names_exists(project):
+    tests = "".join(path.read_text() for path in (project / "tests").rglob("*.py"))
+    names = {
+        name
+        for path in (project / "docs").glob("*.md")
+        for name in re.findall(r"`(test_\w+)`", path.read_text())
+    }
+    assert names
+    assert [name for name in sorted(names) if f"def {name}(" not in tests] == []

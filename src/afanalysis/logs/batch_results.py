@@ -8,7 +8,7 @@ from typing import Any
 
 from afanalysis.errors import InputError
 from afanalysis.logs.json_records import json_lines
-from afanalysis.logs.log_rows import Rejected, Row, text_of
+from afanalysis.logs.log_rows import Rejected, Row, object_of, text_of
 from afanalysis.study.design import Study
 from afanalysis.table.foreign_files import regular_file
 
@@ -29,13 +29,13 @@ def _of_result(row: Any, requests: Requests) -> Any:
         return Rejected("not a result of a batch", str(row)[:80])
     name, result = str(row["custom_id"]), row["result"]
     if result.get("type") != "succeeded":
-        error = _object(_object(result.get("error")).get("error"))
+        error = object_of(object_of(result.get("error")).get("error"))
         how = _ENDED.get(str(result.get("type")), "has no result")
         return Rejected(f"a call that {how}", f"{name}: {error.get('message', '')}")
     if name not in requests:
         return Rejected("a custom_id that the study or request file does not have", name)
-    message = _object(result.get("message"))
-    content, usage = message.get("content"), _object(message.get("usage"))
+    message = object_of(result.get("message"))
+    content, usage = message.get("content"), object_of(message.get("usage"))
     return {
         "custom_id": name,
         "identity": message.get("id"),
@@ -47,10 +47,6 @@ def _of_result(row: Any, requests: Requests) -> Any:
         "output_tokens": usage.get("output_tokens"),
         **requests[name],
     }
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def read_requests(file: Path) -> Requests:
@@ -70,7 +66,7 @@ def read_requests(file: Path) -> Requests:
     requests = {}
     for number, row, _ in json_lines(regular_file(file)):
         try:
-            name, params = str(row["custom_id"]), _object(row["params"])
+            name, params = str(row["custom_id"]), object_of(row["params"])
             request = text_of(params["messages"][-1]["content"])
         except (LookupError, TypeError) as error:
             raise InputError(

@@ -9,7 +9,7 @@ from typing import Any
 from afanalysis.errors import InputError
 from afanalysis.logs.archives import open_archive, read_member
 from afanalysis.logs.json_records import json_object
-from afanalysis.logs.log_rows import Rejected, Row
+from afanalysis.logs.log_rows import Rejected, Row, object_of
 
 _LARGEST_JSON_LOG = 512 << 20
 
@@ -54,15 +54,16 @@ def _samples(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
                 f"{_LARGEST_JSON_LOG >> 20} MB; convert it: inspect log convert --to eval"
             )
         log = json_object(path, "the log", path.read_bytes())
-        for content in log.get("samples") or []:
-            yield log.get("eval") or {}, content
+        samples = log.get("samples")
+        for content in samples if isinstance(samples, list) else ():
+            yield object_of(log.get("eval")), object_of(content)
         return
     with open_archive(path) as archive:
         names = sorted(set(archive.namelist()))
         header = next((n for n in ("header.json", "_journal/start.json") if n in names), None)
         if header is None:
             raise InputError(f"{path}: holds no header.json; it is not a log of Inspect")
-        evaluation = json_object(path, header, read_member(archive, header)).get("eval") or {}
+        evaluation = object_of(json_object(path, header, read_member(archive, header)).get("eval"))
         for name in names:
             if name.startswith("samples/") and name.endswith(".json"):
                 yield evaluation, json_object(path, name, read_member(archive, name))
@@ -97,7 +98,7 @@ def _of_sample(sample: Any, evaluation: dict[str, Any]) -> Any:
         "completed_at": sample.completed_at or evaluation.get("created"),
     }
     row |= {f"metadata.{name}": value for name, value in metadata.items()}
-    row |= {f"task_args.{name}": value for name, value in (evaluation.get("task_args") or {}).items()}
+    row |= {f"task_args.{name}": value for name, value in object_of(evaluation.get("task_args")).items()}
     for name, score in (sample.scores or {}).items():
         parts = score.value if isinstance(score.value, dict) else {"": score.value}
         row |= {f"scores.{name}.{part}".rstrip("."): value for part, value in parts.items()}

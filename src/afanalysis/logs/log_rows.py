@@ -25,6 +25,11 @@ class Rejected(Exception):
 Row = tuple[int, Any, str]
 
 
+def object_of(value: Any) -> dict[str, Any]:
+    """A value of JSON that should be an object; empty where it is something else."""
+    return value if isinstance(value, dict) else {}
+
+
 def text_of(content: Any, kind: str = "text", separator: str = "") -> str:
     """The text of a message's content.
 

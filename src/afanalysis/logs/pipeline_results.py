@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from afanalysis.logs.json_records import json_rows
-from afanalysis.logs.log_rows import Row, text_of
+from afanalysis.logs.log_rows import Row, object_of, text_of
 
 # By column the field that fills it.
 USUAL_FIELDS = {
@@ -33,11 +33,10 @@ def pipeline_rows(path: Path) -> Iterator[Row]:
     for number, row, forgiven in json_rows(path):
         if isinstance(row, dict):
             prompt = row.pop("prompt", None)
-            messages = prompt.get("messages", ()) if isinstance(prompt, dict) else ()
+            messages = object_of(prompt).get("messages")
             by_role = {
-                message.get("role"): message.get("content")
-                for message in messages
-                if isinstance(message, dict)
+                str(object_of(message).get("role")): object_of(message).get("content")
+                for message in (messages if isinstance(messages, list) else ())
             }
             for name, role in (("system", "system"), ("user_message", "user")):
                 content = by_role.get(role)
