@@ -10,7 +10,7 @@ from afanalysis.errors import InputError
 from afanalysis.judging.model import judge, to_judge
 from afanalysis.study.design import JudgeSettings
 from afanalysis.study.files import read_yaml
-from afanalysis.study.folders import ROLLOUTS
+from afanalysis.study.folders import JUDGE_CHECK, ROLLOUTS
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.journal import Journal, read_records
 from afanalysis.study.ledger import Budget
@@ -18,8 +18,6 @@ from afanalysis.study.votes import OUTCOMES, verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FOLDER = "judge_check"
 
 
 def attempts() -> list[dict[str, str]]:
@@ -68,7 +66,7 @@ async def check_judge(
     """
     import pandas as pd
 
-    subfolder = folder / FOLDER
+    subfolder = folder / JUDGE_CHECK
     unaltered = {"name": "", "place": "output", "text": ""}
     rows = []
     with Journal(subfolder / ROLLOUTS) as journal:

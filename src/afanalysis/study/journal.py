@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -12,14 +14,81 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from afanalysis.errors import InputError
+from afanalysis.study.folders import JUDGEMENTS, LABELS, LEDGER, ROLLOUTS
 from afanalysis.study.journal_sql import parse_line
 
 # How many seconds to wait for a file that another process holds: a process that was killed a moment ago
 # may have a kernel that is still shutting down.
 PATIENCE = 3.0
 
+# Files to which several commands append, each under its own lock.
+APPENDED = (ROLLOUTS, JUDGEMENTS, LABELS, LEDGER)
+
 _KEY_START = len('{"key":"')
 _KEY_DIGITS = 32
+
+
+class _Lock:
+    """The right to change a file, which one process at a time has.
+
+    The lock file names the process that holds it, so that another one can say who that is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock_path = path.with_name(f".{path.name}.lock")
+        self._lock = FileLock(self._lock_path, timeout=PATIENCE)
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        # never the whole command line: it can hold a password
+        command = " ".join(
+            [Path(sys.argv[0]).name, *(word for word in sys.argv[1:2] if word.isidentifier())]
+        )
+        with contextlib.suppress(OSError):  # of a full disk, which must not hide what follows
+            self._lock_path.write_text(f"process {os.getpid()}, {command}", encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.truncate(self._lock_path, 0)
+        self.release()
+
+    def acquire(self) -> None:
+        """Take the lock, after waiting for at most `PATIENCE` seconds."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(poll_interval=0.002)
+        except Timeout as error:
+            holder = self._lock_path.read_text(encoding="utf-8")
+            raise InputError(
+                f"{self._path}: another process is writing to it ({holder or 'unknown'}); wait until it "
+                "has ended, or stop it"
+            ) from error
+        except OSError as error:
+            raise _cannot_write(self._path, error) from error
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
+
+
+def _cannot_write(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path}: cannot be written ({error.strerror}); choose a folder that can")
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[None]:
+    """Hold a study's folder, so that its files can be replaced: nothing is appended to any of them.
+
+    Raises
+    ------
+    InputError
+        Another process holds one of them; the message names it.
+    """
+    with contextlib.ExitStack() as locks:
+        for name in APPENDED:
+            locks.enter_context(_Lock(folder / name))
+        yield
 
 
 class LockedFile:
@@ -38,22 +107,20 @@ class LockedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = _Lock(path)
+        self._file = -1
 
     def __enter__(self) -> Self:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=PATIENCE)
-            self._lock.acquire()
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except Timeout as error:
-            raise InputError(
-                f"{self.path}: another process is writing to it; wait until it has ended, or stop it"
-            ) from error
-        except OSError as error:
-            raise InputError(
-                f"{self.path}: cannot be written ({error.strerror}); choose a folder that can"
-            ) from error
+        self._lock.__enter__()
+        self._open()
         return self
+
+    def _open(self) -> None:
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            self._lock.release()
+            raise _cannot_write(self.path, error) from error
 
     def __exit__(
         self,
@@ -61,12 +128,34 @@ class LockedFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.sync()
-        self._release()
+        if self._file >= 0:  # else given back already
+            self.sync()
+            self._release()
 
     def _release(self) -> None:
+        self._close()
+        self._lock.__exit__()
+
+    def _close(self) -> None:
         os.close(self._file)
-        self._lock.release()
+        self._file = -1
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the file for a moment, and leave it to the system when to write it to the disk."""
+        self._lock.acquire()
+        self._open()
+        try:
+            yield
+        finally:
+            self._close()
+            self._lock.release()
+
+    def read_from(self, offset: int) -> bytes:
+        """What the file holds from a byte on."""
+        size = os.lseek(self._file, 0, os.SEEK_END)
+        os.lseek(self._file, offset, os.SEEK_SET)
+        return os.read(self._file, max(size - offset, 0))
 
     def write(self, content: bytes) -> None:
         """Append with a single `write` call.
@@ -94,7 +183,7 @@ class Journal(LockedFile):
 
     A record begins with its key, so a process killed at any time leaves whole lines and at most one torn
     last line. On opening, a torn line is moved to `NAME.torn`, and its call is made again. While a
-    journal is open, no other process can open it.
+    journal is open, no other process can open it. It can be left and entered again.
 
     Raises
     ------
@@ -109,6 +198,7 @@ class Journal(LockedFile):
 
     def __enter__(self) -> Self:
         super().__enter__()
+        self.keys = set()
         try:
             self._read_keys()
         except BaseException:
@@ -136,7 +226,7 @@ class Journal(LockedFile):
         self.torn += 1
         with self.path.with_name(self.path.name + ".torn").open("ab") as torn:
             torn.write(line + b"\n")
-        os.ftruncate(self._file, size)
+        os.truncate(self.path, size)
 
     def __contains__(self, key: str) -> bool:
         return bytes.fromhex(key) in self.keys

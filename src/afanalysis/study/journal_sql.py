@@ -92,7 +92,7 @@ def repair(path: Path, copy: Path) -> Path:
         for number, line in enumerate(lines, start=1):
             record = parse_line(path, number, line)
             if b"\\ud" in line.lower():
-                line = json.dumps(_without_surrogates(record)).encode() + b"\n"
+                line = json.dumps(without_surrogates(record)).encode() + b"\n"
             repaired.write(line)
     return copy
 
@@ -113,13 +113,14 @@ def parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     return record
 
 
-def _without_surrogates(value: Any) -> Any:
+def without_surrogates(value: Any) -> Any:
+    """What JSON holds, with U+FFFD for every lone surrogate."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
+        return [without_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
+        return {without_surrogates(name): without_surrogates(item) for name, item in value.items()}
     return value
 
 

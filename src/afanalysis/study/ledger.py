@@ -1,8 +1,22 @@
-"""What calls cost: prices, spend so far, and the budget that stops a run."""
+"""What calls cost: prices, the budget, and the ledger that keeps every call within it.
+
+Before a call is sent, the most that it can cost is reserved in `ledger.jsonl`; when it has ended, it is
+settled at what it did cost. Every process that makes calls for the study reads what the others have
+written before it reserves, so all of them together stay within one budget. The ledger holds tokens; the
+price list turns them into USD.
+
+A reservation that nobody settles, because its process was killed, stays spent: its call may have been
+billed. If its answer did reach the journal, the next process to open the ledger settles it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +26,12 @@ from pydantic import BaseModel, Field, ValidationError
 from afanalysis.errors import InputError
 from afanalysis.study.design import STRICT, first_problem
 from afanalysis.study.files import read_yaml
-from afanalysis.study.folders import JUDGEMENTS, ROLLOUTS
-from afanalysis.study.journal import read_records
+from afanalysis.study.folders import JUDGE_CHECK, JUDGEMENTS, LEDGER, ROLLOUTS
+from afanalysis.study.journal import LockedFile
+from afanalysis.study.journal_sql import parse_line
 
-_TOKENS = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
+# The counts of a call's tokens.
+TOKENS = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
 
 _FORM = "write models: {NAME: {input: 4, output: 20}}"
 
@@ -79,23 +95,50 @@ class Prices(BaseModel):
         return dollars * (self.batch_factor if batch else 1.0)
 
 
+def whole_number(value: Any) -> int | None:
+    """A count that can be believed: a whole number from 0 to 10¹²; otherwise None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value <= 1e12 and value == int(value) else None
+
+
+def read_usage(counts: Mapping[str, Any]) -> dict[str, int] | None:
+    """The numbers of tokens, or None if one is missing or cannot be true; no cache tokens count as 0."""
+    usage = {
+        name: whole_number(counts.get(name) or 0 if "cache" in name else counts.get(name))
+        for name in TOKENS
+    }
+    return None if None in usage.values() else {name: count or 0 for name, count in usage.items()}
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What a call costs, or can cost at most: its tokens at a model's price."""
+
+    model: str
+    usage: Mapping[str, int]
+    batch: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, of input and output."""
+        return sum(self.usage.get(name, 0) for name in TOKENS)
+
+
 @dataclass
 class Spend:
-    """What has been used so far."""
+    """What has been used, or is reserved."""
 
     tokens: int = 0
     usd: float = 0.0
     unpriced_tokens: int = 0
 
-    def add(self, prices: Prices, model: str, usage: dict[str, Any], *, batch: bool = False) -> None:
-        """Add one answer."""
-        tokens = sum(int(usage.get(name) or 0) for name in _TOKENS)
-        self.tokens += tokens
-        cost = prices.cost(model, usage, batch=batch)
-        if cost is None:
-            self.unpriced_tokens += tokens
-        else:
-            self.usd += cost
+    def add(self, prices: Prices, charge: Charge, sign: int = 1) -> None:
+        """Add one charge, or take it away."""
+        cost = prices.cost(charge.model, dict(charge.usage), batch=charge.batch)
+        self.tokens += sign * charge.tokens
+        self.usd += sign * (cost or 0.0)
+        self.unpriced_tokens += sign * charge.tokens if cost is None else 0
 
 
 @dataclass
@@ -111,7 +154,9 @@ class Budget:
     prices
         The price list.
     spend
-        What has been spent so far; `begin` reads it from the study's files.
+        What the answers so far have cost; read from the study's files when calls begin.
+    reserved
+        What calls that have no answer yet can cost at most.
 
     Raises
     ------
@@ -121,12 +166,11 @@ class Budget:
     Examples
     --------
     >>> import afanalysis as af
-    >>> budget = af.Budget(usd=5)
-    >>> budget.exhausted is None
-    True
-    >>> budget.spend.usd = 5.01
-    >>> budget.exhausted
-    'the budget of $5.00 is spent ($5.01 so far)'
+    >>> af.Budget(usd=5).spend.usd
+    0.0
+    >>> af.Budget(usd=-1)
+    Traceback (most recent call last):
+    afanalysis.errors.InputError: the budget (usd) is -1; it must be above 0
     """
 
     usd: float | None = None
@@ -134,28 +178,194 @@ class Budget:
     any_price: bool = False
     prices: Prices = field(default_factory=Prices.load)
     spend: Spend = field(default_factory=Spend)
+    reserved: Spend = field(default_factory=Spend)
 
     def __post_init__(self) -> None:
         for name, limit in (("usd", self.usd), ("tokens", self.tokens)):
             if limit is not None and not limit > 0:
                 raise InputError(f"the budget ({name}) is {limit}; it must be above 0")
 
-    def begin(self, folder: Path) -> None:
-        """Read from the study's journals what it has spent already."""
-        self.spend = Spend()
-        for path in (folder / ROLLOUTS, folder / JUDGEMENTS):
-            for record in read_records(path) if path.exists() else ():
-                model = record.get("model") or str(record.get("judge", "")).split("@")[0]
-                self.spend.add(self.prices, model, record, batch="batch" in record)
-
-    @property
-    def exhausted(self) -> str | None:
-        """Why no more calls may be made, or None."""
-        if self.usd is not None and self.spend.usd >= self.usd:
-            return f"the budget of ${self.usd:,.2f} is spent (${self.spend.usd:,.2f} so far)"
-        if self.tokens is not None and self.spend.tokens >= self.tokens:
-            return f"the budget of {self.tokens:,} tokens is used up ({self.spend.tokens:,} so far)"
+    def refusal(self, charge: Charge) -> str | None:
+        """Why a call does not fit in, if it costs the most that it can; None if it does."""
+        most = Spend()
+        most.add(self.prices, charge)
+        for limit, unit, form in (
+            (self.usd, "usd", "${:,.4f}"),
+            (self.tokens, "tokens", "{:,.0f} tokens"),
+        ):
+            spent, reserved, cost = (getattr(s, unit) for s in (self.spend, self.reserved, most))
+            if limit is not None and spent + reserved + cost > limit + 1e-9:
+                enough = math.ceil(round((spent + reserved + cost) * 100, 6)) / 100
+                return (
+                    f"the budget of {form.format(limit)} does not cover the next call: "
+                    f"{form.format(spent)} is spent, {form.format(max(reserved, 0))} is reserved for "
+                    f"calls whose answers have not come, and the call can cost up to {form.format(cost)}; "
+                    f"the smallest budget that goes on is {form.format(enough)}"
+                )
         return None
+
+
+@dataclass
+class Ledger:
+    """What a study's calls have cost and may yet cost, shared by all processes that make them.
+
+    Parameters
+    ----------
+    folder
+        The study's raw folder. Answers of versions without a ledger count as its journals say.
+    budget
+        The limit; its `spend` and `reserved` follow the ledger.
+
+    Raises
+    ------
+    InputError
+        The ledger cannot be written, another process holds it, or a line is not JSON.
+    """
+
+    folder: Path
+    budget: Budget
+
+    def __post_init__(self) -> None:
+        if self.folder.name == JUDGE_CHECK:  # paid from the budget of the study that it belongs to
+            self.folder = self.folder.parent
+        self._file = LockedFile(self.folder / LEDGER)
+        self._offset = self._lines = 0
+        self.others_wrote = -math.inf  # when another process last wrote to the ledger
+        self._open: dict[str, dict[str, Charge]] = {}
+        self._calls: set[str] = set()
+        self._stored: set[str] = set()
+        self.budget.spend, self.budget.reserved = Spend(), Spend()
+        journals = (ROLLOUTS, JUDGEMENTS, f"{JUDGE_CHECK}/{JUDGEMENTS}")
+        sizes = {path: path.stat().st_size for name in journals if (path := self.folder / name).exists()}
+        with self._turn():
+            pass
+        self._count(sizes)
+        self.others_wrote = -math.inf
+
+    def reserve(self, calls: Iterable[tuple[str, Charge]]) -> int:
+        """Reserve the most that calls can cost, in order, until the budget covers no more.
+
+        Parameters
+        ----------
+        calls
+            The key of each, and the most that it can cost.
+
+        Returns
+        -------
+        int
+            For how many.
+        """
+        lines = []
+        with self._turn():
+            for key, charge in calls:
+                if self.budget.refusal(charge):
+                    break
+                line = {"reserved": os.urandom(4).hex(), "call": key, **vars(charge)}
+                self._apply(line)
+                lines.append(line)
+            self._write(lines)
+        return len(lines)
+
+    def settle(
+        self,
+        outcomes: Iterable[tuple[str, Mapping[str, int] | None]],
+        *,
+        batch: bool,
+        stored: bool = False,
+    ) -> None:
+        """Replace the last reservation of each call by what the call has cost.
+
+        Parameters
+        ----------
+        outcomes
+            The key of each, and its tokens; None if nobody can say, which costs what was reserved.
+        batch
+            Whether they were sent in a batch.
+        stored
+            Whether the journal holds their answers.
+        """
+        lines = []
+        with self._turn():
+            for key, usage in outcomes:
+                ids = [name for name, charge in self._open.get(key, {}).items() if charge.batch == batch]
+                lines += (
+                    [{"settled": ids[-1], "call": key, "usage": usage, "stored": stored}] if ids else []
+                )
+            self._write(lines)
+            for line in lines:
+                self._apply(line)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the ledger within the block, having read what other processes have written."""
+        with self._file.turn():
+            content = self._file.read_from(self._offset)
+            whole = content[: content.rfind(b"\n") + 1]
+            if len(whole) < len(content):  # its writer was killed: the call was not sent, or not settled
+                os.truncate(self._file.path, self._offset + len(whole))
+            for line in whole.splitlines(keepends=True):
+                self._lines += 1
+                entry = parse_line(self._file.path, self._lines, line)
+                try:
+                    self._apply(entry)
+                except (KeyError, TypeError, AttributeError) as error:
+                    raise InputError(
+                        f"{self._file.path}: line {self._lines} is not an entry of a ledger; the file "
+                        "must be as this package wrote it"
+                    ) from error
+                self.others_wrote = time.monotonic()
+            self._offset += len(whole)
+            yield
+
+    def _write(self, lines: Sequence[dict[str, Any]]) -> None:
+        content = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()
+        self._file.write(content)
+        self._offset += len(content)
+        self._lines += len(lines)
+
+    def _apply(self, line: Mapping[str, Any]) -> None:
+        key, prices = line["call"], self.budget.prices
+        if "reserved" in line:
+            charge = Charge(line["model"], line["usage"], line["batch"])
+            self._open.setdefault(key, {})[line["reserved"]] = charge
+            self._calls.add(key)
+            self.budget.reserved.add(prices, charge)
+        elif line["settled"] in self._open.get(key, {}):  # else settled twice
+            charge = self._open[key].pop(line["settled"])
+            if not self._open[key]:
+                del self._open[key]
+            if line["stored"]:
+                self._stored.add(key)
+            self.budget.reserved.add(prices, charge, -1)
+            usage = charge.usage if line["usage"] is None else line["usage"]
+            self.budget.spend.add(prices, Charge(charge.model, usage, charge.batch))
+
+    def _count(self, sizes: Mapping[Path, int]) -> None:
+        """Count the answers that the ledger does not: of versions without one, or of killed processes.
+
+        Of each journal, only what it held before the ledger was read: what came later is in the ledger.
+        """
+        late: dict[bool, list[tuple[str, dict[str, int] | None]]] = {False: [], True: []}
+        for path, size in sizes.items():
+            with path.open("rb") as lines:
+                for number, line in enumerate(lines, start=1):
+                    size -= len(line)
+                    if size < 0 or not line.endswith(b"\n"):
+                        break
+                    record = parse_line(path, number, line)
+                    key, usage, batch = record.get("key"), read_usage(record), "batch" in record
+                    if key in self._calls:
+                        if key not in self._stored:
+                            late[batch].append((key, usage))
+                    elif record.get("source", "live") == "live" and set(TOKENS) & set(record):
+                        model = record.get("model") or str(record.get("judge")).split("@")[0]
+                        usage = usage or dict.fromkeys(
+                            TOKENS[:2], len(line)
+                        )  # unreadable: more than it was
+                        charge = Charge(model, usage, batch)
+                        self.budget.spend.add(self.budget.prices, charge)
+        for batch, outcomes in late.items():
+            self.settle(outcomes, batch=batch, stored=True)
 
 
 def require_budget(source: str, budget: Budget | None, models: Sequence[str]) -> None:
