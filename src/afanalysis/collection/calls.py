@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from afanalysis.collection.responses import Answer, Failure, decode, prepared, receive
+from afanalysis.collection.responses import (
+    OTHER_BYTES,
+    TOKEN_BYTES,
+    Answer,
+    Failure,
+    decode,
+    prepared,
+    receive,
+)
 from afanalysis.errors import InputError
 from afanalysis.study.journal import Journal
 from afanalysis.study.ledger import Charge, Ledger, whole_number
@@ -39,6 +47,11 @@ class Call:
         """The parameters as the API expects them."""
         params = dict(self.params)
         return params | params.pop("extra_body", {})
+
+    @property
+    def longest_answer(self) -> int:
+        """The most bytes that the answer can have."""
+        return OTHER_BYTES + TOKEN_BYTES * int(self.params["max_tokens"])
 
 
 @dataclass(frozen=True)
@@ -205,6 +218,8 @@ class CallRun:
         self.summary.sent += 1
         self.summary.attempts += answer.attempts
         self.settle(call.key, answer.usage, stored=True, batch="batch" in about)
+        if self.bar is not None:
+            self.bar.update()
 
     def settle(
         self, key: str, usage: dict[str, int] | None, *, stored: bool = False, batch: bool = False
@@ -223,11 +238,10 @@ async def count_tokens(client: anthropic.AsyncAnthropic, params: dict[str, Any])
     counting = client.messages.with_streaming_response.count_tokens(
         **{name: params[name] for name in ("model", "system", "messages") if name in params}
     )
-    response = await receive(counting, 1 << 16, seconds=20)
-    if isinstance(response, Failure) or response.status != 200:
-        return None
-    content = decode(response.body)
-    return whole_number(content.get("input_tokens")) if isinstance(content, dict) else None
+    response = await receive(counting, seconds=20)
+    return (
+        None if isinstance(response, Failure) else whole_number(decode(response[1]).get("input_tokens"))
+    )
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import replace
 
 from afanalysis.collection.calls import Call, CallRun
-from afanalysis.collection.responses import Answer, Failure, read_answer, receive
+from afanalysis.collection.responses import Answer, Failure, hint, read_answer, receive
 from afanalysis.errors import InputError
 
 # How often a call is tried: at all, if each try may have been billed, and if nothing was ever answered,
@@ -26,10 +26,6 @@ LAST_WAIT = 30.0
 # The run stops after so many failures in a row, if they last for so many seconds or cannot be cured.
 MAX_FAILURES = 20
 OUTAGE_SECONDS = 120.0
-
-# An answer's most bytes: for each token, and for what surrounds them.
-TOKEN_BYTES = 256
-ANSWER_BYTES = 1 << 20
 
 
 class Throttle:
@@ -139,7 +135,6 @@ class _LiveCalls:
             if isinstance(answer, Answer):
                 latency = round(time.monotonic() - started, 3)
                 run.save(call, replace(answer, attempts=tries, latency_s=latency))
-                run.bar.update()
                 self._failures, self._answered_at = 0, time.monotonic()
                 return
             run.settle(call.key, answer.usage)
@@ -162,15 +157,15 @@ class _LiveCalls:
         sending = self.run.client.messages.with_streaming_response.create(
             **call.params, extra_headers={"idempotency-key": call.key}
         )
-        limit = ANSWER_BYTES + TOKEN_BYTES * call.params["max_tokens"]
-        response = await receive(sending, limit)
+        response = await receive(sending, call.longest_answer)
+        answer: Answer | Failure
         if isinstance(response, Failure):
-            answer: Answer | Failure = response
-            remaining = None
+            answer, left = response, None
         else:
-            answer = read_answer(response.status, response.headers, response.body)
-            remaining = response.calls_left
-        self._throttle.answered(isinstance(answer, Failure) and answer.pushed_back, remaining)
+            answer = read_answer(200, *response)
+            left = hint(response[0], "anthropic-ratelimit-requests-remaining")
+        pushed_back = isinstance(answer, Failure) and answer.pushed_back
+        self._throttle.answered(pushed_back, None if left is None else int(left))
         return answer
 
     def _stop_in_an_outage(self, last: Failure) -> None:
@@ -185,17 +180,14 @@ class _LiveCalls:
 
     def _raise_if_hopeless(self, failure: Failure, tries: int) -> None:
         """Raise `InputError` for what a run that has had no answer yet need not try for long."""
-        address = self.run.client.base_url
-        if failure.status is None and failure.usage == {} and tries >= FIRST_TRIES:
-            raise InputError(
-                f"{address}: cannot be reached ({failure.reason}); check the address and the network"
-            )
-        new = not self.run.journal.keys
-        if failure.status in (400, 422) and (new or self._failures >= MAX_FAILURES):
-            raise InputError(
-                f"{address}: the first call was rejected ({failure.reason}); check the study's model "
-                "and sampling settings"
-            )
+        rejected = failure.status in (400, 422)
+        if rejected and (self._failures >= MAX_FAILURES or not self.run.journal.keys):
+            problem, advice = "the first call was rejected", "study's model and sampling settings"
+        elif failure.status is None and failure.usage == {} and tries >= FIRST_TRIES:
+            problem, advice = "cannot be reached", "address and the network"
+        else:
+            return
+        raise InputError(f"{self.run.client.base_url}: {problem} ({failure.reason}); check the {advice}")
 
 
 def raise_if_fatal(failure: Failure, run: CallRun) -> None:

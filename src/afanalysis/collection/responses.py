@@ -22,19 +22,21 @@ if TYPE_CHECKING:
 # One deadline for all of a call: connecting, the answer's first byte and its last.
 CALL_SECONDS = 600.0
 
-# Of an error's body, in bytes.
-ERROR_BYTES = 1 << 16
+# The most bytes of an answer, for each of its tokens and for what surrounds them, and of anything else.
+TOKEN_BYTES = 256
+OTHER_BYTES = 1 << 22
 
 # Nothing is waited for longer than this, whatever a header demands.
 LONGEST_WAIT = 60.0
 
-_NOT_SENT = (
+# The errors of a connection that was never made.
+_NOT_SENT = {
     "ConnectError",
     "ConnectTimeout",
     "PoolTimeout",
     "UnsupportedProtocol",
     "LocalProtocolError",
-)
+}
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,14 @@ class Answer:
     )
 
     @property
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> Mapping[str, int | None]:
         """The numbers of tokens for a record: missing where they cannot be believed."""
-        return {**self.usage} if self.usage else dict.fromkeys(TOKENS)
+        return self.usage or dict.fromkeys(TOKENS)
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A call that brought no answer.
+@dataclass
+class Failure(Exception):
+    """A request that did not bring what it should.
 
     Attributes
     ----------
@@ -74,7 +76,7 @@ class Failure:
     usage
         The tokens that it was billed for: `{}` for none, None if nobody can say.
     again
-        Whether the same call may succeed later.
+        Whether the same request may succeed later.
     pushed_back
         Whether the API asks for fewer calls (429, 529, a time-out).
     wait
@@ -91,22 +93,8 @@ class Failure:
     status: int | None = None
 
 
-class Response(Exception):
-    """A response as it came; raised by the middleware for one that is an error."""
-
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        super().__init__(status)
-        self.status, self.headers, self.body = status, headers, body
-
-    @property
-    def calls_left(self) -> int | None:
-        """How many more calls the API will accept in this minute, if it says so."""
-        left = hint(self.headers, "anthropic-ratelimit-requests-remaining")
-        return None if left is None else int(left)
-
-
 def prepared(client: anthropic.AsyncAnthropic) -> anthropic.AsyncAnthropic:
-    """The client as calls are made here: each is tried once, and the body of an error is bounded."""
+    """The client as it is used here: each request is tried once, and the body of an error is bounded."""
     import anthropic
 
     async def bound_errors(request: Any, call_next: Any) -> Any:
@@ -116,19 +104,22 @@ def prepared(client: anthropic.AsyncAnthropic) -> anthropic.AsyncAnthropic:
         body = b""
         async for chunk in response.iter_bytes():
             body += chunk
-            if len(body) > ERROR_BYTES:
+            if len(body) > OTHER_BYTES:
                 break
         await response.close()
-        raise Response(response.status_code, response.headers, body[:ERROR_BYTES])
+        raise _refusal(response.status_code, response.headers, body)
 
     timeout = anthropic.Timeout(CALL_SECONDS, connect=10)
     return client.with_options(max_retries=0, timeout=timeout, middleware=[bound_errors])
 
 
 async def receive(
-    opening: AbstractAsyncContextManager[Any], limit: int, seconds: float | None = None
-) -> Response | Failure:
-    """Send a request of the SDK and read its response, of whatever status.
+    opening: AbstractAsyncContextManager[Any],
+    limit: int = OTHER_BYTES,
+    seconds: float | None = None,
+    take: Callable[[bytes], None] | None = None,
+) -> tuple[Mapping[str, str], bytes] | Failure:
+    """Send a request of the SDK and read its response.
 
     Parameters
     ----------
@@ -138,49 +129,31 @@ async def receive(
         The most bytes that the response can have.
     seconds
         The deadline for all of it, `CALL_SECONDS` by default.
+    take
+        Gets each line as it comes; then the limit is that of a line.
+
+    Returns
+    -------
+    tuple or Failure
+        The headers and the body, or what went wrong.
     """
-    body = bytearray()
-
-    def take(chunk: bytes) -> bool:
-        body.extend(chunk)
-        return len(body) <= limit
-
-    response = await _read(opening, take, seconds or CALL_SECONDS)
-    if isinstance(response, Response) and body:
-        response.body = bytes(body)
-    return response
-
-
-async def receive_lines(
-    opening: AbstractAsyncContextManager[Any], limit: int, seconds: float, take: Callable[[bytes], None]
-) -> Response | Failure:
-    """The same, with each line going to `take` as it comes; none can be longer than `limit` bytes."""
-    rest = b""
-
-    def split(chunk: bytes) -> bool:
-        nonlocal rest
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            take(line)
-        return len(rest) <= limit
-
-    response = await _read(opening, split, seconds)
-    take(rest)
-    return response
-
-
-async def _read(
-    opening: AbstractAsyncContextManager[Any], take: Callable[[bytes], bool], seconds: float
-) -> Response | Failure:
+    seconds, body = seconds or CALL_SECONDS, b""
     try:
         async with asyncio.timeout(seconds), opening as response:
             async for chunk in response.iter_bytes():
-                if not take(chunk):
-                    return Failure("the answer is longer than any that was asked for", usage=None)
-            return Response(response.status_code, response.headers, b"")
-    except Response as response:
-        return response
-    except InputError:  # of what takes it in
+                body += chunk
+                if take:
+                    *lines, body = body.split(b"\n")
+                    for line in lines:
+                        take(line)
+                if len(body) > limit:
+                    return Failure("the answer is longer than any that was asked for", None)
+            if take:
+                take(body)
+            return response.headers, body
+    except Failure as failure:
+        return failure
+    except InputError:  # of what takes the lines
         raise
     except Exception as error:
         cause = error.__cause__ or error
@@ -198,20 +171,11 @@ def read_answer(status: int, headers: Mapping[str, str], content: object) -> Ans
     status, headers
         The response's.
     content
-        Its body (bytes), or what a body or a line of a batch's results was decoded to.
+        Its body (bytes), or what JSON has been read from it.
     """
-    message, wait = decode(content), hint(headers, "retry-after")
     if not 200 <= status < 300:
-        return Failure(
-            error_message(message) or f"status {status}",
-            {} if status >= 400 else None,
-            again=status in (408, 409, 429) or status >= 500,
-            pushed_back=status in (429, 529),
-            wait=None if wait is None else min(wait, LONGEST_WAIT),
-            status=status,
-        )
-    if not isinstance(message, dict):
-        return Failure("the answer is not a JSON object", None, status=status)
+        return _refusal(status, headers, content)
+    message = decode(content)
     blocks, counts = message.get("content"), message.get("usage")
     usage = None
     if isinstance(counts, dict):
@@ -220,8 +184,7 @@ def read_answer(status: int, headers: Mapping[str, str], content: object) -> Ans
     if usage and sum(usage.values()) == usage["output_tokens"]:
         usage = None  # something was read
     if not isinstance(blocks, list):
-        reason = error_message(message) or "the answer has no content"
-        return Failure(reason, usage, status=status)
+        return Failure(error_message(message) or "the answer has no content", usage, status=status)
     texts: dict[str, list[str]] = {"text": [], "thinking": []}
     for block in blocks:
         kind = block.get("type") if isinstance(block, dict) else None
@@ -236,19 +199,31 @@ def read_answer(status: int, headers: Mapping[str, str], content: object) -> Ans
     return Answer(text, thinking, without_surrogates(stop) if isinstance(stop, str) else None, usage)
 
 
-def decode(content: object) -> Any:
-    """What JSON holds, as far as it can be read; None if it is none."""
-    if not isinstance(content, bytes | bytearray):
-        return content
+def _refusal(status: int, headers: Mapping[str, str], content: object) -> Failure:
+    wait = hint(headers, "retry-after")
+    return Failure(
+        error_message(decode(content)) or f"status {status}",
+        {} if status >= 400 else None,
+        again=status in (408, 409, 429) or status >= 500,
+        pushed_back=status in (429, 529),
+        wait=None if wait is None else min(wait, LONGEST_WAIT),
+        status=status,
+    )
+
+
+def decode(content: object) -> dict[str, Any]:
+    """The JSON object that bytes hold; empty if they hold none."""
     try:
-        return json.loads(content.decode("utf-8-sig", "replace"))
+        if isinstance(content, bytes):
+            content = json.loads(content.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError):
-        return None
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
-def error_message(message: Any) -> str:
+def error_message(content: Any) -> str:
     """The API's own words for an error, on one line; empty if there are none."""
-    error = message.get("error") if isinstance(message, dict) else None
+    error = content.get("error") if isinstance(content, dict) else None
     words = error.get("message") if isinstance(error, dict) else None
     return _one_line(words) if isinstance(words, str) else ""
 

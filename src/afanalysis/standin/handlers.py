@@ -8,17 +8,21 @@ request; clients that send neither get another draw each time they send the same
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from tornado.web import Application, Finish, HTTPError, RequestHandler
+from tornado.iostream import StreamClosedError
+from tornado.web import Application, HTTPError, RequestHandler
 
-from afanalysis.standin.state import FAULT, Batch, Faults, StandIn, count_tokens, text_of
+from afanalysis.standin.state import FAULT, Batch, Fault, Faults, StandIn, count_tokens, text_of
 
 ERRORS = {
     400: "invalid_request_error",
@@ -59,6 +63,46 @@ class _Handler(RequestHandler):
         self.set_header("request-id", "req_" + hashlib.sha256(self.request.body).hexdigest()[:20])
         self.finish(json.dumps(content))
 
+    async def serve(self, where: str, key: str, make: Callable[[], Any]) -> None:
+        """Reply with what `make` returns, in lines if it is a list, unless a fault strikes."""
+        fault = self.standin.fault(where, key)
+        content = make() if fault is None or fault.billed else error_body(fault.status, FAULT)
+        if fault is None and isinstance(content, dict):
+            return self.reply(content)
+        rows = content if isinstance(content, list) else [content]
+        text = "\n".join(map(json.dumps, rows)) + "\n" * isinstance(content, list)
+        if fault is None:
+            self.set_header("Content-Type", "application/x-jsonl")
+            await self.finish(text)
+        else:
+            await self._fail(fault, text.encode())
+
+    async def _fail(self, fault: Fault, answer: bytes) -> None:
+        """Send what a fault makes of an answer, byte by byte if need be, and close the connection."""
+        content = fault.content(answer)
+        headers = {"content-type": "application/json", "content-length": str(len(content))}
+        if fault.gzip:
+            headers["content-encoding"] = "gzip"
+        headers |= fault.headers | {"connection": "close"}
+        lines = [
+            f"HTTP/1.1 {fault.status} Fault",
+            *(f"{name}: {value}" for name, value in headers.items()),
+        ]
+        head = "\r\n".join([*lines, "", ""]).replace(
+            "RETRY_AFTER", f"{self.standin.faults.retry_after:g}"
+        )
+        stream = self.detach()
+        with contextlib.suppress(StreamClosedError):
+            if fault.status:
+                await stream.write(head.encode())
+                content = content[: round(len(content) * fault.keep)]
+                step = 1 if fault.pause else max(len(content), 1)
+                for start in range(0, len(content), step):
+                    await stream.write(content[start : start + step])
+                    await asyncio.sleep(fault.pause)
+                await asyncio.sleep(60 if fault.pause else 0)
+        stream.close()
+
     def body(self, **defaults: Any) -> dict[str, Any]:
         """The body as a JSON object."""
         try:
@@ -77,54 +121,36 @@ class _Handler(RequestHandler):
         return content
 
     def write_error(self, status_code: int, exc_info: Any = None, **_: Any) -> None:
-        if status_code == 429:
-            self.set_header("retry-after", f"{self.standin.faults.retry_after:g}")
         error = exc_info[1] if exc_info else None
         message = error.message if isinstance(error, ApiError) else self._reason
-        kind = ERRORS.get(status_code, ERRORS[500])
-        self.reply({"type": "error", "error": {"type": kind, "message": message}})
+        self.reply(error_body(status_code, message))
+
+
+def error_body(status: int, message: str) -> dict[str, Any]:
+    """An error in the API's form."""
+    kind = ERRORS.get(status, ERRORS[500])
+    return {"type": "error", "error": {"type": kind, "message": message}}
 
 
 class Messages(_Handler):
     """`POST /v1/messages`."""
 
     async def post(self) -> None:
-        standin, faults = self.standin, self.standin.faults
+        standin = self.standin
         standin.asked["messages"] += 1
-        if faults.latency:
-            await asyncio.sleep(faults.latency)
-        self._strike(faults)
-        body = self.message_body()
-        draw = standin.draw_for(body, self.request.headers.get("idempotency-key"))
-        message = standin.message(body, draw)
-        standin.asked["answered"] += 1
-        if body.get("stream"):
-            self._stream(message)
-        else:
-            self.reply(message)
+        if standin.faults.latency:
+            await asyncio.sleep(standin.faults.latency)
+        key = self.request.headers.get("idempotency-key")
 
-    def _strike(self, faults: Faults) -> None:
-        """Fail as often as the faults demand."""
-        chance = self.standin.chance.random()
-        key = self.request.headers.get("idempotency-key", "")
-        # a client that has waited as long as a 429 demanded is let in
-        has_waited = time.monotonic() >= self.standin.let_in_at.get(key, float("inf"))
-        for share, status in (
-            (0.0 if has_waited else faults.rate_limited, 429),
-            (faults.server_error, 500),
-            (faults.overloaded, 529),
-            (faults.dropped, 0),
-        ):
-            if chance < share:
-                self.standin.asked[f"fault {status or 'dropped'}"] += 1
-                if status == 429:
-                    self.standin.let_in_at[key] = time.monotonic() + faults.retry_after
-                if status:
-                    raise ApiError(status, FAULT)
-                self.request.connection.stream.close()
-                self._finished = True
-                raise Finish
-            chance -= share
+        def answer() -> dict[str, Any]:
+            body = self.message_body()
+            standin.asked["answered"] += 1
+            return standin.message(body, standin.draw_for(body, key))
+
+        if self.body().get("stream"):
+            self._stream(answer())
+        else:
+            await self.serve("call", key or "", answer)
 
     def _stream(self, message: dict[str, Any]) -> None:
         def event(name: str, **content: Any) -> None:
@@ -164,12 +190,15 @@ class CountTokens(_Handler):
 class Batches(_Handler):
     """`/v1/messages/batches`: create and list."""
 
-    def post(self) -> None:
+    async def post(self) -> None:
         requests = self.body().get("requests")
         if not requests:
             raise ApiError(400, "requests: Field required")
         if len({request["custom_id"] for request in requests}) < len(requests):
             raise ApiError(400, "custom_id: must be unique within a batch")
+        await self.serve("create", "", partial(self._create, requests))
+
+    def _create(self, requests: list[dict[str, Any]]) -> dict[str, Any]:
         standin = self.standin
         standin.asked["batches"] += 1
         standin.asked["batched"] += len(requests)
@@ -180,23 +209,24 @@ class Batches(_Handler):
             ends=time.monotonic() + standin.faults.batch_seconds,
         )
         standin.batches[batch.id] = batch
-        self.reply(_described(standin, batch, self.request.host))
+        return _described(standin, batch, self.request.host)
 
-    def get(self) -> None:
+    async def get(self) -> None:
+        await self.serve("list", "", self._list)
+
+    def _list(self) -> dict[str, Any]:
         batches = list(reversed(self.standin.batches.values()))
         after = self.get_query_argument("after_id", None)
         if after:
             batches = batches[[batch.id for batch in batches].index(after) + 1 :]
         limit = int(self.get_query_argument("limit", "20"))
         page = batches[:limit]
-        self.reply(
-            {
-                "data": [_described(self.standin, batch, self.request.host) for batch in page],
-                "has_more": len(batches) > limit,
-                "first_id": page[0].id if page else None,
-                "last_id": page[-1].id if page else None,
-            }
-        )
+        return {
+            "data": [_described(self.standin, batch, self.request.host) for batch in page],
+            "has_more": len(batches) > limit,
+            "first_id": page[0].id if page else None,
+            "last_id": page[-1].id if page else None,
+        }
 
 
 class OneBatch(_Handler):
@@ -207,15 +237,14 @@ class OneBatch(_Handler):
             raise ApiError(404, f"no batch {batch_id}")
         return self.standin.batches[batch_id]
 
-    def get(self, batch_id: str, action: str | None) -> None:
+    async def get(self, batch_id: str, action: str | None) -> None:
         batch = self._batch(batch_id)
         if action is None:
-            self.reply(_described(self.standin, batch, self.request.host))
+            await self.serve(
+                "status", batch_id, partial(_described, self.standin, batch, self.request.host)
+            )
         elif action == "/results" and batch.ended:
-            self.set_header("Content-Type", "application/x-jsonl")
-            for result in self.standin.results(batch):
-                self.write(json.dumps(result) + "\n")
-            self.finish()
+            await self.serve("results", batch_id, partial(self.standin.results, batch))
         else:
             raise ApiError(400, "the batch has not ended")
 
@@ -257,6 +286,13 @@ class Asked(RequestHandler):
 
     def get(self) -> None:
         self.finish(json.dumps(self.standin.asked))
+
+    def post(self) -> None:
+        """Begin anew, with other faults."""
+        self.standin.__init__(
+            self.standin.seed, self.standin.simulation, Faults(**json.loads(self.request.body))
+        )  # type: ignore[misc]
+        self.finish("{}")
 
 
 def application(standin: StandIn) -> Application:

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
@@ -28,54 +27,6 @@ _KEY_START = len('{"key":"')
 _KEY_DIGITS = 32
 
 
-class _Lock:
-    """The right to change a file, which one process at a time has.
-
-    The lock file names the process that holds it, so that another one can say who that is.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock_path = path.with_name(f".{path.name}.lock")
-        self._lock = FileLock(self._lock_path, timeout=PATIENCE)
-
-    def __enter__(self) -> Self:
-        self.acquire()
-        # never the whole command line: it can hold a password
-        command = " ".join(
-            [Path(sys.argv[0]).name, *(word for word in sys.argv[1:2] if word.isidentifier())]
-        )
-        with contextlib.suppress(OSError):  # of a full disk, which must not hide what follows
-            self._lock_path.write_text(f"process {os.getpid()}, {command}", encoding="utf-8")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.truncate(self._lock_path, 0)
-        self.release()
-
-    def acquire(self) -> None:
-        """Take the lock, after waiting for at most `PATIENCE` seconds."""
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(poll_interval=0.002)
-        except Timeout as error:
-            holder = self._lock_path.read_text(encoding="utf-8")
-            raise InputError(
-                f"{self._path}: another process is writing to it ({holder or 'unknown'}); wait until it "
-                "has ended, or stop it"
-            ) from error
-        except OSError as error:
-            raise _cannot_write(self._path, error) from error
-
-    def release(self) -> None:
-        """Give the lock back."""
-        self._lock.release()
-
-
-def _cannot_write(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path}: cannot be written ({error.strerror}); choose a folder that can")
-
-
 @contextlib.contextmanager
 def replacing(folder: Path) -> Iterator[None]:
     """Hold a study's folder, so that its files can be replaced: nothing is appended to any of them.
@@ -87,7 +38,9 @@ def replacing(folder: Path) -> Iterator[None]:
     """
     with contextlib.ExitStack() as locks:
         for name in APPENDED:
-            locks.enter_context(_Lock(folder / name))
+            file = LockedFile(folder / name)
+            file.lock()
+            locks.callback(file.unlock)
         yield
 
 
@@ -98,6 +51,8 @@ class LockedFile:
     ----------
     path
         The file; its folder is created if necessary.
+    brief
+        It is held for moments only: what is written reaches the disk when the system writes it.
 
     Raises
     ------
@@ -105,51 +60,59 @@ class LockedFile:
         The file cannot be written, or another process holds it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = _Lock(path)
+    def __init__(self, path: Path, *, brief: bool = False) -> None:
+        self.path, self.brief = path, brief
+        self._lock_path = path.with_name(f".{path.name}.lock")
+        self._lock = FileLock(self._lock_path, timeout=PATIENCE)
         self._file = -1
 
     def __enter__(self) -> Self:
-        self._lock.__enter__()
-        self._open()
-        return self
-
-    def _open(self) -> None:
+        self.lock()
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
-            self._lock.release()
-            raise _cannot_write(self.path, error) from error
+            self.unlock()
+            raise self._cannot_write(error) from error
+        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file >= 0:  # else given back already
-            self.sync()
-            self._release()
+            if not self.brief:
+                self.sync()
+            os.close(self._file)
+            self._file = -1
+            self.unlock()
 
-    def _release(self) -> None:
-        self._close()
-        self._lock.__exit__()
-
-    def _close(self) -> None:
-        os.close(self._file)
-        self._file = -1
-
-    @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
-        """Hold the file for a moment, and leave it to the system when to write it to the disk."""
-        self._lock.acquire()
-        self._open()
+    def lock(self) -> None:
+        """Let no other process append, whether the file exists or not."""
         try:
-            yield
-        finally:
-            self._close()
-            self._lock.release()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(poll_interval=0.002)
+        except Timeout as error:
+            holder = self._lock_path.read_text(encoding="utf-8") or "unknown"
+            raise InputError(
+                f"{self.path}: another process is writing to it ({holder}); wait until it has ended, or "
+                "stop it"
+            ) from error
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        # never the whole command line: it can hold a password
+        words = [Path(sys.argv[0]).name, *filter(str.isidentifier, sys.argv[1:2])]
+        self._sign(f"process {os.getpid()}, {' '.join(words)}")
+
+    def unlock(self) -> None:
+        """Let others append again."""
+        self._sign("")
+        self._lock.release()
+
+    def _sign(self, holder: str) -> None:
+        """Write into the lock file who holds the file, for processes that wait for it."""
+        if not self.brief:
+            with contextlib.suppress(OSError):  # of a full disk, which must not hide what follows
+                self._lock_path.write_text(holder, encoding="utf-8")
+
+    def _cannot_write(self, error: OSError) -> InputError:
+        return InputError(f"{self.path}: cannot be written ({error.strerror}); choose a folder that can")
 
     def read_from(self, offset: int) -> bytes:
         """What the file holds from a byte on."""
@@ -202,7 +165,7 @@ class Journal(LockedFile):
         try:
             self._read_keys()
         except BaseException:
-            self._release()
+            self.__exit__()
             raise
         return self
 

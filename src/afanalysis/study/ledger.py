@@ -196,12 +196,13 @@ class Budget:
             spent, reserved, cost = (getattr(s, unit) for s in (self.spend, self.reserved, most))
             if limit is not None and spent + reserved + cost > limit + 1e-9:
                 enough = math.ceil(round((spent + reserved + cost) * 100, 6)) / 100
-                return (
-                    f"the budget of {form.format(limit)} does not cover the next call: "
-                    f"{form.format(spent)} is spent, {form.format(max(reserved, 0))} is reserved for "
-                    f"calls whose answers have not come, and the call can cost up to {form.format(cost)}; "
-                    f"the smallest budget that goes on is {form.format(enough)}"
+                sentence = (
+                    "the budget of {} does not cover the next call: {} is spent, {} is reserved for calls "
+                    "whose answers have not come, and the call can cost up to {}; the smallest budget that "
+                    "goes on is {}"
                 )
+                numbers = (limit, spent, max(reserved, 0), cost, enough)
+                return sentence.format(*map(form.format, numbers))
         return None
 
 
@@ -228,8 +229,8 @@ class Ledger:
     def __post_init__(self) -> None:
         if self.folder.name == JUDGE_CHECK:  # paid from the budget of the study that it belongs to
             self.folder = self.folder.parent
-        self._file = LockedFile(self.folder / LEDGER)
-        self._offset = self._lines = 0
+        self._file = LockedFile(self.folder / LEDGER, brief=True)
+        self._offset = 0
         self.others_wrote = -math.inf  # when another process last wrote to the ledger
         self._open: dict[str, dict[str, Charge]] = {}
         self._calls: set[str] = set()
@@ -298,22 +299,20 @@ class Ledger:
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """Hold the ledger within the block, having read what other processes have written."""
-        with self._file.turn():
+        with self._file:
             content = self._file.read_from(self._offset)
             whole = content[: content.rfind(b"\n") + 1]
             if len(whole) < len(content):  # its writer was killed: the call was not sent, or not settled
                 os.truncate(self._file.path, self._offset + len(whole))
-            for line in whole.splitlines(keepends=True):
-                self._lines += 1
-                entry = parse_line(self._file.path, self._lines, line)
-                try:
-                    self._apply(entry)
-                except (KeyError, TypeError, AttributeError) as error:
-                    raise InputError(
-                        f"{self._file.path}: line {self._lines} is not an entry of a ledger; the file "
-                        "must be as this package wrote it"
-                    ) from error
-                self.others_wrote = time.monotonic()
+            try:
+                for line in whole.splitlines():
+                    self._apply(json.loads(line))
+                    self.others_wrote = time.monotonic()
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise InputError(
+                    f"{self._file.path}: a line after byte {self._offset} is not an entry of a ledger; the "
+                    "file must be as this package wrote it"
+                ) from error
             self._offset += len(whole)
             yield
 
@@ -321,7 +320,6 @@ class Ledger:
         content = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()
         self._file.write(content)
         self._offset += len(content)
-        self._lines += len(lines)
 
     def _apply(self, line: Mapping[str, Any]) -> None:
         key, prices = line["call"], self.budget.prices
