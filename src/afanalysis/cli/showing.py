@@ -15,17 +15,13 @@ from afanalysis.pipeline.notebooks import find_project
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.study.folders import PAPER, ROLLOUTS
 from afanalysis.study.loading import is_tidy
-from afanalysis.text.wording import interval, percent
+from afanalysis.text.wording import QUANTITIES, interval, percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_QUANTITIES = {
-    "refused": "refusal",
-    "complied": "compliance",
-    "af_reasoning": "AF reasoning",
-    "compliance_gap": "compliance gap",
-}
+# The paper speaks of refusal in its headline numbers.
+_QUANTITIES = QUANTITIES | {"refused": "refusal"}
 _ROLLOUTS = "a Parquet, CSV or JSONL file of rollouts, a study's raw folder, or another tool's log"
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "rates": (value("path", "PATH", f"{_ROLLOUTS}; default: the paper", nargs="?", type=Path), LEVEL),

@@ -154,7 +154,7 @@ def square_and_add(
     --------
     Newcombe's (1998, independent) first example, 56/70 against 48/80, with Wilson intervals:
 
-    >>> from afanalysis.stats.proportion import wilson
+    >>> from afanalysis.stats.proportions import wilson
     >>> terms = [(s / n, *wilson(s / n, n, 1.96)) for s, n in [(56, 70), (48, 80)]]
     >>> low, high = square_and_add(*terms)
     >>> round(float(low), 4), round(float(high), 4)

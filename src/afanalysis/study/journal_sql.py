@@ -77,7 +77,9 @@ def connect() -> duckdb.DuckDBPyConnection:
     """A connection to a database in memory."""
     import duckdb
 
-    return duckdb.connect()
+    connection = duckdb.connect()
+    connection.execute("SET enable_progress_bar = false")  # which would go to standard output
+    return connection
 
 
 def repair(path: Path, copy: Path) -> Path:

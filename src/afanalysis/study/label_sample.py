@@ -12,6 +12,7 @@ from afanalysis.study.files import read_csv
 from afanalysis.study.folders import LABEL_SAMPLE, LABEL_SHEET
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.labels import Label, add_labels
+from afanalysis.text.untrusted import guard_formula
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,11 +150,6 @@ def write_label_sample(folder: str | Path, sample: pd.DataFrame, rollouts: pd.Da
     sheet = texts.fillna("").map(guard_formula).reset_index().reindex(columns=_SHEET_FIELDS)
     sheet.to_csv(folder / LABEL_SHEET, index=False, encoding="utf-8-sig")
     return folder / LABEL_SHEET
-
-
-def guard_formula(text: str) -> str:
-    """A cell's text that no spreadsheet takes for a formula."""
-    return "'" + text if text[:1] in tuple("=+-@\t\r") else text
 
 
 def add_sheet(folder: str | Path, sheet: str | Path, labeller: str) -> int:

@@ -25,3 +25,14 @@ def escape_invisible(text: str | None, most: int = 4000) -> str:
         for letter in text[:most]
     )
     return shown if len(text) <= most else f"{shown}… [{len(text) - most:,} characters more]"
+
+
+def guard_formula(text: str) -> str:
+    """A text for a CSV cell, after an apostrophe where a spreadsheet would take it for a formula.
+
+    Examples
+    --------
+    >>> guard_formula("=1+1"), guard_formula("1+1")
+    ("'=1+1", '1+1')
+    """
+    return "'" + text if text.startswith(tuple("=+-@\t\r")) else text
