@@ -19,12 +19,14 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import cycle
 from typing import Any
 
-from afanalysis.collection.calls import Call, CallRun, graceful_interrupt
+from afanalysis.collection.calls import Call, CallRun, graceful_end
 from afanalysis.collection.live import raise_if_fatal, run_live
 from afanalysis.collection.responses import (
     CALL_SECONDS,
+    OTHER_BYTES,
     Failure,
     decode,
     error_message,
@@ -43,6 +45,9 @@ MAX_BYTES = 200_000_000
 # How often a call is sent, and how often results that are not whole are fetched.
 ROUNDS = 3
 FETCHES = 4
+
+# The errors of a call that would fail again.
+_INVALID = ("invalid_request_error", "request_too_large")
 
 # The longest pause, in seconds, while the API does not answer, and when to give up.
 LONGEST_PAUSE = 300.0
@@ -64,7 +69,7 @@ async def run_calls(
         The number of calls and what they are, for the progress bar.
     """
     bar = progress.bar(total=total, desc=description, unit="call", leave=False, delay=0.5)
-    with bar as run.bar, graceful_interrupt(run), contextlib.suppress(_Stopped):
+    with bar as run.bar, graceful_end(run), contextlib.suppress(_Stopped):
         runner = _BatchRunner(run)
         if run.options.batch:
             await runner.make({call.key: call for call in plan()})
@@ -314,77 +319,73 @@ class _BatchRunner:
                 break
         return first[0] if first else None
 
-    async def _fetch(
-        self, batch_id: str, size: int, take: Callable[[str, dict[str, Any]], None]
-    ) -> None:
-        """Fetch a batch's results, and hand over each that can be read."""
+    async def _fetch(self, batch_id: str, size: int, take: Callable[[str, dict[str, Any]], None]) -> int:
+        """Fetch a batch's results, and hand over each that can be read; returns the number of lines."""
+        lines = 0
 
         def take_line(line: bytes) -> None:
+            nonlocal lines
+            lines += bool(line)
             row = decode(line)
             if isinstance(row.get("custom_id"), str) and isinstance(row.get("result"), dict):
                 take(row["custom_id"], row["result"])
 
-        longest = max(call.longest_answer for call in self.calls.values())
+        longest = max((call.longest_answer for call in self.calls.values()), default=OTHER_BYTES)
         await receive(self.api.results(batch_id), longest, CALL_SECONDS + size, take_line)
+        return lines
 
     async def _collect_one(self, batches: Sequence[_Batch]) -> None:
         """Wait until one of the batches has ended or is gone, and write its answers to the journal."""
+        ended: bool | None = False
         async with self._unlocked():
-            while True:
-                for batch in batches:
-                    if (ended := await self._has_ended(batch.id)) is not False:
-                        break
-                else:
+            for batch in cycle(batches):
+                if (ended := await self._has_ended(batch.id)) is not False:
+                    break
+                if batch is batches[-1]:
                     await self._wait(self.poll, f"{len(batches)} batches are under way")
-                    continue
-                break
         if batch.id in {batch.id for batch in self._read_log()}:  # else collected by another process
             await self._collect(batch, fetches=FETCHES if ended else 0)
 
     async def _collect(self, batch: _Batch, fetches: int) -> None:
         missing = set(batch.keys)
-        billed: dict[str, dict[str, int] | None] = {}  # tokens of calls that brought no answer
-        unusable: set[str] = set()
+        usages: dict[str, dict[str, int] | None] = {}  # of calls whose answers are not kept
+        unreadable: dict[str, dict[str, int] | None] = {}
 
         def take(key: str, result: dict[str, Any]) -> None:
-            if key not in missing and key not in unusable:
+            if key not in missing:
                 return
-            missing.discard(key)
-            unusable.discard(key)
-            billed.pop(key, None)
             answer = read_answer(200, {}, result.get("message"))
             if key in self.journal:  # written before an interruption
+                pass
+            elif result.get("type") in ("errored", "expired", "canceled"):
+                usages[key] = {}
+                error = decode(result.get("error"))
+                if decode(error.get("error")).get("type") in _INVALID:
+                    self.failed[key] = error_message(error)
+            elif isinstance(answer, Failure):
+                unreadable[key] = answer.usage
                 return
-            if result.get("type") in ("errored", "expired", "canceled"):
-                billed[key] = {}
-                error = result.get("error") or {}
-                words = error_message(error)
-                if words and error["error"].get("type") in (
-                    "invalid_request_error",
-                    "request_too_large",
-                ):
-                    self.failed[key] = words
-            elif (
-                isinstance(answer, Failure) or key not in self.calls
-            ):  # or of another version of the study
-                billed[key] = answer.usage
-                unusable.update([key] if isinstance(answer, Failure) else [])
-            else:
+            elif key in self.calls:
                 self.run.save(self.calls[key], answer, batch=batch.id)
+            else:  # of another version of the study
+                usages[key] = answer.usage
+            missing.discard(key)
 
+        lines = 0
         for fetch in range(fetches):
-            await self._fetch(batch.id, len(batch.keys), take)
-            if not (missing or unusable):
+            lines = await self._fetch(batch.id, len(batch.keys), take)
+            if not missing:
                 break
             await self._wait(self.poll * 2**fetch, "the results of a batch are not whole")
-        self._settle(billed)
-        if missing and not self.run.options.resend:
+        self._settle(usages)
+        gone = len(missing - set(unreadable)) if lines < len(batch.keys) else 0
+        if gone and not self.run.options.resend:
             self.left[batch.name] = (
-                f"batch {batch.id}: {len(missing):,} of {len(batch.keys):,} results are gone (the API "
-                "keeps them for 29 days); --resend asks for them again and pays for them twice"
+                f"batch {batch.id}: {gone:,} of {len(batch.keys):,} results are gone (the API keeps "
+                "them for 29 days); --resend asks for them again and pays for them twice"
             )
             return
-        self._settle(dict.fromkeys(missing))
+        self._settle({key: unreadable.get(key) for key in missing})
         self.journal.sync()
         self._note("collected", batch=batch.id)
 

@@ -70,6 +70,8 @@ class CallOptions:
         How often to ask the API whether a batch has ended.
     resend
         Pay again for calls of batches whose results can no longer be fetched.
+    stop_after
+        Stop after so many seconds, as for Ctrl-C; None for no limit.
 
     Raises
     ------
@@ -82,14 +84,17 @@ class CallOptions:
     batch_size: int = 10_000
     poll_seconds: float = 30.0
     resend: bool = False
+    stop_after: float | None = None
 
     def __post_init__(self) -> None:
         for name, least, most in (
             ("concurrency", 1, 1000),
             ("batch_size", 1, 100_000),
             ("poll_seconds", 0.001, 86_400),
+            ("stop_after", 0, 10_000_000),
         ):
-            if not least <= (number := getattr(self, name)) <= most:
+            number = getattr(self, name)
+            if number is not None and not least <= number <= most:
                 raise InputError(f"{name} is {number}; it must lie between {least} and {most:,}")
 
 
@@ -170,6 +175,8 @@ class CallRun:
         """Make no more calls, and end what only waits."""
         self.summary.stopped = self.summary.stopped or reason
         self._stop.set()
+        if self.bar is not None:
+            self.bar.set_postfix_str("finishing the calls in flight; Ctrl-C drops them")
 
     async def pause(self, seconds: float, reason: str = "") -> None:
         """Wait, at most until the run stops; a wait of a second or more is shown."""
@@ -217,18 +224,16 @@ class CallRun:
         self.journal.append(call.key, self.record(call, answer) | about)
         self.summary.sent += 1
         self.summary.attempts += answer.attempts
-        self.settle(call.key, answer.usage, stored=True, batch="batch" in about)
+        self.settle(call.key, answer.usage, batch="batch" in about)
         if self.bar is not None:
             self.bar.update()
 
-    def settle(
-        self, key: str, usage: dict[str, int] | None, *, stored: bool = False, batch: bool = False
-    ) -> None:
+    def settle(self, key: str, usage: dict[str, int] | None, *, batch: bool = False) -> None:
         """Settle what a call cost: its tokens; None for the most that it can have cost."""
         self.summary.at_worst_case += usage is None
         self._reserved -= not batch
         if self.ledger:
-            self.ledger.settle([(key, usage)], batch=batch, stored=stored)
+            self.ledger.settle([(key, usage)], batch=batch)
             if self.bar is not None:
                 self.bar.set_postfix_str(f"${self.ledger.budget.spend.usd:,.2f}", refresh=False)
 
@@ -245,23 +250,27 @@ async def count_tokens(client: anthropic.AsyncAnthropic, params: dict[str, Any])
 
 
 @contextlib.contextmanager
-def graceful_interrupt(run: CallRun) -> Iterator[None]:
-    """On the first Ctrl-C, make no more calls, finish those in flight and wait for nothing else."""
+def graceful_end(run: CallRun) -> Iterator[None]:
+    """On the first Ctrl-C, or when the run's time is over, finish the calls in flight and no more."""
 
-    def stop() -> None:
+    def interrupt() -> None:
         if run.stopping:
             raise KeyboardInterrupt
         run.stop("by Ctrl-C; the calls in flight were saved, and the same command resumes")
 
     loop = asyncio.get_running_loop()
     before = signal.getsignal(signal.SIGINT)
-    try:
-        loop.add_signal_handler(signal.SIGINT, stop)
-    except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
-        yield
-        return
+    seconds = run.options.stop_after
+    timer = seconds and loop.call_later(
+        seconds, run.stop, f"after {seconds:g} s, as requested; the same command resumes"
+    )
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or a thread
+        loop.add_signal_handler(signal.SIGINT, interrupt)
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, before)
+        if timer:
+            timer.cancel()
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            if loop.remove_signal_handler(signal.SIGINT):
+                signal.signal(signal.SIGINT, before)

@@ -94,12 +94,12 @@ class Failure(Exception):
 
 
 def prepared(client: anthropic.AsyncAnthropic) -> anthropic.AsyncAnthropic:
-    """The client as it is used here: each request is tried once, and the body of an error is bounded."""
+    """The client as it is used here: a request is sent once and nowhere else; errors are bounded."""
     import anthropic
 
     async def bound_errors(request: Any, call_next: Any) -> Any:
         response = await call_next(request)
-        if response.status_code < 400:
+        if 200 <= response.status_code < 300:
             return response
         body = b""
         async for chunk in response.iter_bytes():
@@ -109,6 +109,7 @@ def prepared(client: anthropic.AsyncAnthropic) -> anthropic.AsyncAnthropic:
         await response.close()
         raise _refusal(response.status_code, response.headers, body)
 
+    client._client.follow_redirects = False  # each hop would be billed; the SDK has no setting for it
     timeout = anthropic.Timeout(CALL_SECONDS, connect=10)
     return client.with_options(max_retries=0, timeout=timeout, middleware=[bound_errors])
 
@@ -130,27 +131,28 @@ async def receive(
     seconds
         The deadline for all of it, `CALL_SECONDS` by default.
     take
-        Gets each line as it comes; then the limit is that of a line.
+        Gets each line as it comes; then the limit is that of a line, which is cut.
 
     Returns
     -------
     tuple or Failure
         The headers and the body, or what went wrong.
     """
-    seconds, body = seconds or CALL_SECONDS, b""
+    seconds, body = seconds or CALL_SECONDS, bytearray()
     try:
         async with asyncio.timeout(seconds), opening as response:
             async for chunk in response.iter_bytes():
-                body += chunk
-                if take:
-                    *lines, body = body.split(b"\n")
-                    for line in lines:
-                        take(line)
-                if len(body) > limit:
+                first, *others = chunk.split(b"\n") if take else [chunk]
+                if len(body) <= limit:
+                    body += first
+                elif not take:
                     return Failure("the answer is longer than any that was asked for", None)
+                for line in others:
+                    take(bytes(body))
+                    body = bytearray(line)
             if take:
-                take(body)
-            return response.headers, body
+                take(bytes(body))
+            return response.headers, bytes(body)
     except Failure as failure:
         return failure
     except InputError:  # of what takes the lines

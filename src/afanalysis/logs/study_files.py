@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from afanalysis.study.design import Study
 from afanalysis.study.files import write_json
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, PROMPTS, ROLLOUTS, STUDY_FILE
 from afanalysis.study.hashing import stable_key
-from afanalysis.study.journal import PATIENCE
+from afanalysis.study.journal import replacing
 from afanalysis.study.manifest import versions
 from afanalysis.study.votes import IMPORTED
 
@@ -164,20 +163,11 @@ def put_in_place(new: Path, folder: Path) -> None:
     InputError
         Another process is collecting or judging there, or has collected there.
     """
-    from filelock import FileLock, Timeout
-
     if not folder.exists():
         _drop_if_empty(new / JUDGEMENTS)
         new.replace(folder)
         return
-    with ExitStack() as locks:
-        try:
-            for name in (ROLLOUTS, JUDGEMENTS):
-                locks.enter_context(FileLock(folder / f".{name}.lock", timeout=PATIENCE))
-        except Timeout as error:
-            raise InputError(
-                f"{folder}: another process is writing to it; wait for it or stop it"
-            ) from error
+    with replacing(folder):
         refuse_collected(folder)
         if (folder / JUDGEMENTS).exists():
             _append_votes_of_others(folder / JUDGEMENTS, new / JUDGEMENTS)

@@ -22,7 +22,7 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler
 
-from afanalysis.standin.state import FAULT, Batch, Fault, Faults, StandIn, count_tokens, text_of
+from afanalysis.standin.state import FAULT, Batch, Fault, StandIn, count_tokens, text_of
 
 ERRORS = {
     400: "invalid_request_error",
@@ -63,19 +63,19 @@ class _Handler(RequestHandler):
         self.set_header("request-id", "req_" + hashlib.sha256(self.request.body).hexdigest()[:20])
         self.finish(json.dumps(content))
 
-    async def serve(self, where: str, key: str, make: Callable[[], Any]) -> None:
-        """Reply with what `make` returns, in lines if it is a list, unless a fault strikes."""
+    async def serve(self, where: str, key: str, make: Callable[[], dict[str, Any] | bytes]) -> None:
+        """Reply with what `make` returns, unless a fault strikes."""
         fault = self.standin.fault(where, key)
         content = make() if fault is None or fault.billed else error_body(fault.status, FAULT)
-        if fault is None and isinstance(content, dict):
-            return self.reply(content)
-        rows = content if isinstance(content, list) else [content]
-        text = "\n".join(map(json.dumps, rows)) + "\n" * isinstance(content, list)
-        if fault is None:
+        if fault:
+            await self._fail(
+                fault, content if isinstance(content, bytes) else json.dumps(content).encode()
+            )
+        elif isinstance(content, bytes):
             self.set_header("Content-Type", "application/x-jsonl")
-            await self.finish(text)
+            await self.finish(content)
         else:
-            await self._fail(fault, text.encode())
+            self.reply(content)
 
     async def _fail(self, fault: Fault, answer: bytes) -> None:
         """Send what a fault makes of an answer, byte by byte if need be, and close the connection."""
@@ -244,7 +244,7 @@ class OneBatch(_Handler):
                 "status", batch_id, partial(_described, self.standin, batch, self.request.host)
             )
         elif action == "/results" and batch.ended:
-            await self.serve("results", batch_id, partial(self.standin.results, batch))
+            await self.serve("results", batch_id, partial(_lines, self.standin, batch))
         else:
             raise ApiError(400, "the batch has not ended")
 
@@ -256,11 +256,15 @@ class OneBatch(_Handler):
         self.reply(_described(self.standin, batch, self.request.host))
 
 
+def _lines(standin: StandIn, batch: Batch) -> bytes:
+    return b"".join(line for _, line in standin.results(batch))
+
+
 def _described(standin: StandIn, batch: Batch, host: str) -> dict[str, Any]:
     def stamp(moment: datetime) -> str:
         return moment.isoformat().replace("+00:00", "Z")
 
-    counts = Counter(row["result"]["type"] for row in standin.results(batch))
+    counts = Counter(kind for kind, _ in standin.results(batch))
     return {
         "id": batch.id,
         "type": "message_batch",
@@ -286,13 +290,6 @@ class Asked(RequestHandler):
 
     def get(self) -> None:
         self.finish(json.dumps(self.standin.asked))
-
-    def post(self) -> None:
-        """Begin anew, with other faults."""
-        self.standin.__init__(
-            self.standin.seed, self.standin.simulation, Faults(**json.loads(self.request.body))
-        )  # type: ignore[misc]
-        self.finish("{}")
 
 
 def application(standin: StandIn) -> Application:

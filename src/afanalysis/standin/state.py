@@ -108,7 +108,7 @@ class Batch:
     created: datetime
     ends: float
     canceled: bool = False
-    results: list[dict[str, Any]] = field(default_factory=list)
+    results: list[tuple[str, bytes]] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
@@ -162,11 +162,13 @@ class StandIn:
         chance = uniform(self.seed, where, key, self.tries[where, key])
         for name, share in self.faults.shares.items():
             fault = table_of_faults()[name]
-            if fault.where == where and chance < share and self.tries[name, key] != fault.times:
+            if fault.where != where or self.tries[name, key] == fault.times:
+                continue
+            if chance < share:
                 self.tries[name, key] += 1
                 self.asked[f"fault {name}"] += 1
                 return fault
-            chance -= share if fault.where == where else 0
+            chance -= share
         return None
 
     def message(self, body: dict[str, Any], draw: str, kind: str = "live") -> dict[str, Any]:
@@ -206,30 +208,37 @@ class StandIn:
             },
         }
 
-    def results(self, batch: Batch) -> list[dict[str, Any]]:
-        """A batch's results, made at the first look after its end."""
+    def results(self, batch: Batch) -> list[tuple[str, bytes]]:
+        """A batch's results, made at the first look after its end: of each its type and its line."""
         if batch.ended and not batch.results:
             batch.results = [self._result(batch, request) for request in batch.requests]
         return batch.results
 
-    def _result(self, batch: Batch, request: dict[str, Any]) -> dict[str, Any]:
-        custom_id = request["custom_id"]
+    def _result(self, batch: Batch, request: dict[str, Any]) -> tuple[str, bytes]:
+        custom_id, params = request["custom_id"], request["params"]
         chance = random.Random(f"{batch.id} {custom_id}").random()
-        problem = self.problem(request["params"])
+        fault = self.fault("call", custom_id)
+        problem = self.problem(params) or (FAULT if fault and fault.status in (400, 413, 422) else None)
+        result: dict[str, Any] = {"type": "succeeded"}
         if batch.canceled:
-            result: dict[str, Any] = {"type": "canceled"}
+            result["type"] = "canceled"
         elif chance < self.faults.batch_expired:
-            result = {"type": "expired"}
-        elif problem or chance < self.faults.batch_expired + self.faults.batch_errored:
+            result["type"] = "expired"
+        elif (
+            problem
+            or (fault and not fault.billed)
+            or chance < self.faults.batch_expired + self.faults.batch_errored
+        ):
             kind = "invalid_request_error" if problem else "api_error"
             inner = {"type": kind, "message": problem or FAULT}
             result = {"type": "errored", "error": {"type": "error", "error": inner}}
         else:
-            result = {
-                "type": "succeeded",
-                "message": self.message(request["params"], custom_id, "batch"),
-            }
-        return {"custom_id": custom_id, "result": result}
+            result["message"] = self.message(params, custom_id, "batch")
+        line = json.dumps({"custom_id": custom_id, "result": result}).encode()
+        if fault and "message" in result:
+            line = fault.content(line)
+            line = line[: round(len(line) * fault.keep)]
+        return result["type"], line + b"\n"
 
     def _verdict(self, schema: dict[str, Any], user: str, draw: str) -> str:
         if self.chance.random() < self.faults.malformed:

@@ -65,6 +65,7 @@ class LockedFile:
         self._lock_path = path.with_name(f".{path.name}.lock")
         self._lock = FileLock(self._lock_path, timeout=PATIENCE)
         self._file = -1
+        self._written = False
 
     def __enter__(self) -> Self:
         self.lock()
@@ -77,7 +78,7 @@ class LockedFile:
 
     def __exit__(self, *_: object) -> None:
         if self._file >= 0:  # else given back already
-            if not self.brief:
+            if self._written and not self.brief:
                 self.sync()
             os.close(self._file)
             self._file = -1
@@ -114,12 +115,6 @@ class LockedFile:
     def _cannot_write(self, error: OSError) -> InputError:
         return InputError(f"{self.path}: cannot be written ({error.strerror}); choose a folder that can")
 
-    def read_from(self, offset: int) -> bytes:
-        """What the file holds from a byte on."""
-        size = os.lseek(self._file, 0, os.SEEK_END)
-        os.lseek(self._file, offset, os.SEEK_SET)
-        return os.read(self._file, max(size - offset, 0))
-
     def write(self, content: bytes) -> None:
         """Append with a single `write` call.
 
@@ -129,6 +124,7 @@ class LockedFile:
         try:
             if os.write(self._file, content) < len(content):
                 raise OSError(28, "No space left on device")
+            self._written = True
         except OSError as error:
             os.ftruncate(self._file, size)
             raise InputError(
@@ -139,6 +135,7 @@ class LockedFile:
     def sync(self) -> None:
         """Make what has been written survive a power cut."""
         os.fsync(self._file)
+        self._written = False
 
 
 class Journal(LockedFile):

@@ -16,8 +16,9 @@ import json
 import math
 import os
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,14 @@ from afanalysis.study.journal_sql import parse_line
 
 # The counts of a call's tokens.
 TOKENS = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
+
+# More tokens than a call of an earlier version had, whose counts cannot be believed.
+_UNREADABLE = 20_000
+
+_REFUSAL = (
+    "the budget of {} does not cover the next call: {} is spent, {} is reserved for calls whose answers "
+    "have not come, and the call can cost up to {}; the smallest budget that goes on is {}"
+)
 
 _FORM = "write models: {NAME: {input: 4, output: 20}}"
 
@@ -196,13 +205,8 @@ class Budget:
             spent, reserved, cost = (getattr(s, unit) for s in (self.spend, self.reserved, most))
             if limit is not None and spent + reserved + cost > limit + 1e-9:
                 enough = math.ceil(round((spent + reserved + cost) * 100, 6)) / 100
-                sentence = (
-                    "the budget of {} does not cover the next call: {} is spent, {} is reserved for calls "
-                    "whose answers have not come, and the call can cost up to {}; the smallest budget that "
-                    "goes on is {}"
-                )
-                numbers = (limit, spent, max(reserved, 0), cost, enough)
-                return sentence.format(*map(form.format, numbers))
+                numbers = map(form.format, (limit, spent, max(reserved, 0), cost, enough))
+                return _REFUSAL.format(*numbers)
         return None
 
 
@@ -231,17 +235,16 @@ class Ledger:
             self.folder = self.folder.parent
         self._file = LockedFile(self.folder / LEDGER, brief=True)
         self._offset = 0
-        self.others_wrote = -math.inf  # when another process last wrote to the ledger
-        self._open: dict[str, dict[str, Charge]] = {}
-        self._calls: set[str] = set()
-        self._stored: set[str] = set()
+        # by key and whether in a batch; a call is under way once, so another try ends the one before
+        self._reserved: dict[tuple[str, bool], Charge] = {}
         self.budget.spend, self.budget.reserved = Spend(), Spend()
-        journals = (ROLLOUTS, JUDGEMENTS, f"{JUDGE_CHECK}/{JUDGEMENTS}")
-        sizes = {path: path.stat().st_size for name in journals if (path := self.folder / name).exists()}
         with self._turn():
-            pass
-        self._count(sizes)
-        self.others_wrote = -math.inf
+            if not self._offset:
+                self._write({"before": self._costs_before()})
+            elif self._reserved:  # perhaps by a process that was killed before it settled
+                for record in self._records():
+                    self._settle(record.get("key"), read_usage(record), "batch" in record)
+        self.others_wrote = -math.inf  # when another process last wrote to the ledger
 
     def reserve(self, calls: Iterable[tuple[str, Charge]]) -> int:
         """Reserve the most that calls can cost, in order, until the budget covers no more.
@@ -256,114 +259,97 @@ class Ledger:
         int
             For how many.
         """
-        lines = []
         with self._turn():
+            reserved = 0
             for key, charge in calls:
                 if self.budget.refusal(charge):
                     break
-                line = {"reserved": os.urandom(4).hex(), "call": key, **vars(charge)}
-                self._apply(line)
-                lines.append(line)
-            self._write(lines)
-        return len(lines)
+                self._write({"call": key, **vars(charge)})
+                reserved += 1
+        return reserved
 
-    def settle(
-        self,
-        outcomes: Iterable[tuple[str, Mapping[str, int] | None]],
-        *,
-        batch: bool,
-        stored: bool = False,
-    ) -> None:
-        """Replace the last reservation of each call by what the call has cost.
+    def settle(self, usages: Iterable[tuple[str, Mapping[str, int] | None]], *, batch: bool) -> None:
+        """Replace what is reserved for calls by what they have cost.
 
         Parameters
         ----------
-        outcomes
+        usages
             The key of each, and its tokens; None if nobody can say, which costs what was reserved.
         batch
             Whether they were sent in a batch.
-        stored
-            Whether the journal holds their answers.
         """
-        lines = []
         with self._turn():
-            for key, usage in outcomes:
-                ids = [name for name, charge in self._open.get(key, {}).items() if charge.batch == batch]
-                lines += (
-                    [{"settled": ids[-1], "call": key, "usage": usage, "stored": stored}] if ids else []
-                )
-            self._write(lines)
-            for line in lines:
-                self._apply(line)
+            for key, usage in usages:
+                self._settle(key, usage, batch)
+
+    def _settle(self, key: Any, usage: Mapping[str, int] | None, batch: bool) -> None:
+        if (key, batch) in self._reserved:  # else another process has settled it
+            self._write({"call": key, "batch": batch, "cost": usage})
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         """Hold the ledger within the block, having read what other processes have written."""
+        self._lines: list[bytes] = []
         with self._file:
-            content = self._file.read_from(self._offset)
-            whole = content[: content.rfind(b"\n") + 1]
-            if len(whole) < len(content):  # its writer was killed: the call was not sent, or not settled
-                os.truncate(self._file.path, self._offset + len(whole))
-            try:
-                for line in whole.splitlines():
-                    self._apply(json.loads(line))
-                    self.others_wrote = time.monotonic()
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise InputError(
-                    f"{self._file.path}: a line after byte {self._offset} is not an entry of a ledger; the "
-                    "file must be as this package wrote it"
-                ) from error
-            self._offset += len(whole)
-            yield
-
-    def _write(self, lines: Sequence[dict[str, Any]]) -> None:
-        content = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()
-        self._file.write(content)
-        self._offset += len(content)
-
-    def _apply(self, line: Mapping[str, Any]) -> None:
-        key, prices = line["call"], self.budget.prices
-        if "reserved" in line:
-            charge = Charge(line["model"], line["usage"], line["batch"])
-            self._open.setdefault(key, {})[line["reserved"]] = charge
-            self._calls.add(key)
-            self.budget.reserved.add(prices, charge)
-        elif line["settled"] in self._open.get(key, {}):  # else settled twice
-            charge = self._open[key].pop(line["settled"])
-            if not self._open[key]:
-                del self._open[key]
-            if line["stored"]:
-                self._stored.add(key)
-            self.budget.reserved.add(prices, charge, -1)
-            usage = charge.usage if line["usage"] is None else line["usage"]
-            self.budget.spend.add(prices, Charge(charge.model, usage, charge.batch))
-
-    def _count(self, sizes: Mapping[Path, int]) -> None:
-        """Count the answers that the ledger does not: of versions without one, or of killed processes.
-
-        Of each journal, only what it held before the ledger was read: what came later is in the ledger.
-        """
-        late: dict[bool, list[tuple[str, dict[str, int] | None]]] = {False: [], True: []}
-        for path, size in sizes.items():
-            with path.open("rb") as lines:
-                for number, line in enumerate(lines, start=1):
-                    size -= len(line)
-                    if size < 0 or not line.endswith(b"\n"):
+            with self._file.path.open("rb") as lines:
+                lines.seek(self._offset)
+                for line in lines:
+                    if not line.endswith(b"\n"):  # its writer was killed before its call was sent
+                        os.truncate(self._file.path, self._offset)
                         break
-                    record = parse_line(path, number, line)
-                    key, usage, batch = record.get("key"), read_usage(record), "batch" in record
-                    if key in self._calls:
-                        if key not in self._stored:
-                            late[batch].append((key, usage))
-                    elif record.get("source", "live") == "live" and set(TOKENS) & set(record):
-                        model = record.get("model") or str(record.get("judge")).split("@")[0]
-                        usage = usage or dict.fromkeys(
-                            TOKENS[:2], len(line)
-                        )  # unreadable: more than it was
-                        charge = Charge(model, usage, batch)
-                        self.budget.spend.add(self.budget.prices, charge)
-        for batch, outcomes in late.items():
-            self.settle(outcomes, batch=batch, stored=True)
+                    try:
+                        self._apply(json.loads(line))
+                    except (ValueError, KeyError, TypeError, AttributeError) as error:
+                        raise InputError(
+                            f"{self._file.path}: the line at byte {self._offset} is not an entry of a "
+                            "ledger; the file must be as this package wrote it"
+                        ) from error
+                    self._offset += len(line)
+                    self.others_wrote = time.monotonic()
+            yield
+            content = b"".join(self._lines)
+            self._file.write(content)
+            self._offset += len(content)
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        """Add an entry, which reaches the file when the turn ends."""
+        self._lines.append(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        self._apply(entry)
+
+    def _apply(self, entry: Mapping[str, Any]) -> None:
+        budget, prices = self.budget, self.budget.prices
+        for charge in entry.get("before", ()):
+            budget.spend.add(prices, Charge(**charge))
+        if "before" in entry:
+            return
+        place = entry["call"], entry["batch"]
+        if before := self._reserved.pop(place, None):
+            budget.reserved.add(prices, before, -1)
+            cost = entry.get("cost")
+            budget.spend.add(prices, before if cost is None else replace(before, usage=cost))
+        if "model" in entry:
+            self._reserved[place] = Charge(entry["model"], entry["usage"], entry["batch"])
+            budget.reserved.add(prices, self._reserved[place])
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        """The records of all calls that were answered; a last line may be torn, or still be written."""
+        for name in (ROLLOUTS, JUDGEMENTS, f"{JUDGE_CHECK}/{JUDGEMENTS}"):
+            path = self.folder / name
+            for number, line in enumerate(path.open("rb") if path.exists() else (), start=1):
+                if line.endswith(b"\n"):
+                    yield parse_line(path, number, line)
+
+    def _costs_before(self) -> list[dict[str, Any]]:
+        """What answers cost that were collected by a version without a ledger."""
+        costs: defaultdict[tuple[str, bool], Counter[str]] = defaultdict(Counter)
+        for record in self._records():
+            if record.get("source", "live") == "live" and set(TOKENS) & set(record):
+                model = record.get("model") or str(record.get("judge")).split("@")[0]
+                usage = read_usage(record) or dict.fromkeys(TOKENS[:2], _UNREADABLE)
+                costs[model, "batch" in record].update(usage)
+        return [
+            {"model": model, "usage": usage, "batch": batch} for (model, batch), usage in costs.items()
+        ]
 
 
 def require_budget(source: str, budget: Budget | None, models: Sequence[str]) -> None:
