@@ -376,7 +376,9 @@ class _BatchRunner:
             lines = await self._fetch(batch.id, len(batch.keys), take)
             if not missing:
                 break
-            await self._wait(self.poll * 2**fetch, "the results of a batch are not whole")
+            await self._wait(
+                min(self.poll * 2**fetch, LONGEST_PAUSE), "the results of a batch are not whole"
+            )
         self._settle(usages)
         gone = len(missing - set(unreadable)) if lines < len(batch.keys) else 0
         if gone and not self.run.options.resend:
