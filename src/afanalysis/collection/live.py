@@ -180,7 +180,8 @@ class _LiveCalls:
 
     def _raise_if_hopeless(self, failure: Failure, tries: int) -> None:
         """Raise `InputError` for what a run that has had no answer yet need not try for long."""
-        rejected = failure.status in (400, 422)
+        # a rejection of what is asked, such as a prompt that is too long, concerns that call only
+        rejected = failure.status in (400, 422) and not failure.reason.startswith(("prompt", "messages"))
         if rejected and (self._failures >= MAX_FAILURES or not self.run.journal.keys):
             problem, advice = "the first call was rejected", "study's model and sampling settings"
         elif failure.status is None and failure.usage == {} and tries >= FIRST_TRIES:

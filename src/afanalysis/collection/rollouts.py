@@ -79,7 +79,9 @@ async def collect(
             plan = partial(_calls, study, endpoint.source)
             await run_calls(run, plan, study.size, "rollouts")
         except BaseException:
-            with contextlib.suppress(OSError):  # of a full disk, which must not hide the first error
+            with contextlib.suppress(
+                OSError, InputError
+            ):  # of a full disk: the first error is the one to show
                 manifest.close(len(journal.keys) - before, len(journal.keys), budget)
             raise
         manifest.close(len(journal.keys) - before, len(journal.keys), budget)
