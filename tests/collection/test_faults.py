@@ -134,3 +134,19 @@ def test_a_server_with_every_fault_of_batches_loses_no_answer_and_no_cent(tmp_pa
 @pytest.mark.parametrize("name", OF_BATCHES)
 def test_no_fault_of_batches_loses_an_answer_or_pays_twice_without_consent(name, tmp_path):
     check_batches([name], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_ten_thousand_calls_through_all_faults_together_lose_nothing(mode, tmp_path, monkeypatch):
+    monkeypatch.setattr(responses, "CALL_SECONDS", 10.0)
+    monkeypatch.setattr(batches, "CALL_SECONDS", 10.0)
+    study = STUDY.model_copy(update={"samples": 500})
+    assert study.size == 10_000
+    with standing_in(**dict.fromkeys(OF_CALLS, 0.01 / len(OF_CALLS))) as (address, standin):
+        options = MODES[mode] | {"batch_size": 1000, "concurrency": 32}
+        payer = Payer(study, tmp_path, address, standin, **options)
+        payer.run(5)
+        payer.run_until_complete(usd=100, resend=True)
+        struck = [name for name in OF_CALLS if standin.asked[f"fault {name}"]]
+    assert len(struck) > len(OF_CALLS) / 2
