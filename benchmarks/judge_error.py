@@ -19,7 +19,6 @@ from scipy.special import ndtr, ndtri
 from afanalysis.judging.rules import apply_rules
 from afanalysis.stats.gap_intervals import gap_interval, paired
 from afanalysis.stats.judge_correction import Judged, Verification, corrected_pair
-from afanalysis.stats.judge_error_rates import JudgeError, corrected_gap, rogan_gladen
 from afanalysis.stats.rate_intervals import clustered
 from afanalysis.study.label_sample import sample_for_labels
 from afanalysis.text import markup
@@ -92,7 +91,7 @@ def one_study(seed: int, case: Case) -> dict[str, tuple[float, float]]:
     label = drawn.merge(table, on="rollout")
     label["weight"] = label["stratum_size"] / label.groupby("stratum")["rollout"].transform("size")
     own = not case.others
-    counts, checked, old = {}, {}, {}
+    counts, checked = {}, {}
     for tier in ("free", "paid"):
         of_tier, labels = table[table["tier"] == tier], label[label["tier"] == tier]
         first = of_tier[of_tier["condition"] == 0].groupby("prompt_id")["complied"]
@@ -104,21 +103,10 @@ def one_study(seed: int, case: Case) -> dict[str, tuple[float, float]]:
             labels["weight"],
             labels["prompt_id"],
         )
-        old[tier] = JudgeError.from_verdicts(labels["complied"], labels["truth"], labels["weight"])
     both = paired(*counts["free"], *counts["paid"])
     judged = {tier: Judged(clustered(*counts[tier]), checked[tier], own) for tier in counts}
     fixed = corrected_pair(judged["free"], judged["paid"], float(both.correlation), seed=seed)
-    found = {"raw": tuple(map(float, gap_interval(both))), "corrected": (fixed.gap.low, fixed.gap.high)}
-    try:
-        pair = [
-            rogan_gladen(float(r.rate), float(r.n_effective), old[tier])
-            for tier, r in (("free", both.free), ("paid", both.paid))
-        ]
-        rg = corrected_gap(*pair)
-        found["rogan-gladen"] = (rg.low, rg.high)
-    except ValueError:  # a tier without a positive label, or a judge that looks like chance
-        found["rogan-gladen"] = (-1.0, 1.0)
-    return found
+    return {"raw": tuple(map(float, gap_interval(both))), "corrected": (fixed.gap.low, fixed.gap.high)}
 
 
 def coverage(case: Case, repeats: int, pool: Pool) -> dict[str, str]:
@@ -126,7 +114,7 @@ def coverage(case: Case, repeats: int, pool: Pool) -> dict[str, str]:
     studies = pool.starmap(one_study, [(seed, case) for seed in range(repeats)], chunksize=10)
     true = case.rates[0] - case.rates[1]
     row = {"case": case.title, "true gap": f"{percent(true)}"}
-    for name in ("raw", "corrected", "rogan-gladen"):
+    for name in ("raw", "corrected"):
         ends = np.array([study[name] for study in studies])
         covers = ((ends[:, 0] <= true) & (true <= ends[:, 1])).mean()
         width = 100 * (ends[:, 1] - ends[:, 0]).mean()

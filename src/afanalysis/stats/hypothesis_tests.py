@@ -1,15 +1,14 @@
-"""Tests of 'no gap', their adjustment for multiplicity, and of equivalence."""
+"""Tests of 'no gap', and their adjustment for multiplicity."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from afanalysis.stats.proportions import Floats, check_level
+from afanalysis.stats.proportions import Floats
 
 # Differences that are whole multiples of 1/2520 (of any proportions out of 1 to 10) are tested exactly
 # unless told of another lattice; so are at most this many lattice points.
@@ -105,24 +104,6 @@ def _convolve(a: Floats, b: Floats) -> Floats:
     return np.maximum(found, 0)
 
 
-def mcnemar(only_free: int, only_paid: int) -> float:
-    """The exact two-sided p-value of McNemar's test, for one sample a prompt.
-
-    Parameters
-    ----------
-    only_free, only_paid
-        Prompts that complied in one tier and not in the other.
-
-    References
-    ----------
-    McNemar (1947), Psychometrika 12:153; exact form as in statsmodels' `mcnemar(exact=True)`.
-    """
-    discordant = only_free + only_paid
-    if discordant == 0:
-        return 1.0
-    return float(min(1.0, 2 * special.bdtr(min(only_free, only_paid), discordant, 0.5)))
-
-
 def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
     """p-values adjusted for multiplicity; missing ones stay missing and count for nothing.
 
@@ -149,53 +130,3 @@ def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
         found = np.minimum.accumulate((p[order] * m / np.arange(1, m + 1))[::-1])[::-1]
     adjusted[order] = np.minimum(found, 1)
     return adjusted
-
-
-@dataclass(frozen=True)
-class Equivalence:
-    """Whether a gap is shown to be smaller than a margin.
-
-    Attributes
-    ----------
-    p_value
-        Of the two one-sided tests, the larger.
-    equivalent
-        Whether both reject at 1 - level.
-    """
-
-    margin: float
-    p_value: float
-    equivalent: bool
-
-
-def equivalence(gap: float, se: float, margin: float, prompts: int, level: float = 0.95) -> Equivalence:
-    """Two one-sided t tests of |gap| < margin.
-
-    Parameters
-    ----------
-    gap, se
-        The gap and its paired, cluster-robust standard error (proportions).
-    margin
-        The largest gap that would count as none.
-    prompts
-        The number of prompts; degrees of freedom are one less.
-
-    References
-    ----------
-    Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15:657.
-    """
-    check_level(level)
-    if not margin > 0:
-        raise ValueError(f"margin is {margin}; it must be above 0")
-    if prompts < 2:
-        raise ValueError("equivalence needs at least 2 prompts")
-    if not se > 0:
-        raise ValueError(
-            "the gap's standard error is 0 (no prompt differs); equivalence by t tests "
-            "needs some variation, judge by the gap's interval instead"
-        )
-    df = prompts - 1
-    p_low = 1 - special.stdtr(df, (gap + margin) / se)
-    p_high = special.stdtr(df, (gap - margin) / se)
-    p_value = float(max(p_low, p_high))
-    return Equivalence(margin, p_value, p_value < 1 - level)
