@@ -73,11 +73,13 @@ async def run_calls(
         runner = _BatchRunner(run)
         if run.options.batch:
             await runner.make({call.key: call for call in plan()})
-            return
-        batched = runner.keys_under_way()
-        await run_live(run, (call for call in plan() if call.key not in batched))
-        if batched:
-            run.stop(f"{len(batched):,} calls are in batches; --batch fetches their answers")
+        else:
+            batched = runner.keys_under_way()
+            await run_live(run, (call for call in plan() if call.key not in batched))
+            if batched:
+                run.stop(f"{len(batched):,} calls are in batches; --batch fetches their answers")
+    if run.ledger:
+        run.ledger.settle()
 
 
 @dataclass

@@ -164,6 +164,7 @@ class CallRun:
         self._stop = asyncio.Event()
         self._turn = asyncio.Lock()
         self._counts: dict[str, int] = {}
+        self._due: dict[str, Charge] = {}  # calls whose price is to be reserved
         self._reserved = 0  # calls in flight whose price is reserved
 
     @property
@@ -208,16 +209,21 @@ class CallRun:
         if self.ledger is None:
             return not self.stopping
         charge = await self.most(call)
+        self._due[call.key] = charge
+        await asyncio.sleep(0)  # calls that begin together share one turn of the ledger
         async with self._turn:
-            while not self.stopping:
-                if self.ledger.reserve([(call.key, charge)]):
-                    self._reserved += 1
-                    return True
+            while call.key in self._due and not self.stopping:
+                covered = list(self._due)[: self.ledger.reserve(self._due.items())]
+                for key in covered:
+                    del self._due[key]
+                self._reserved += len(covered)
+                if call.key not in self._due:
+                    break
                 others_pause = time.monotonic() - self.ledger.others_wrote
                 if not self._reserved and others_pause > OTHERS_SECONDS:
                     self.stop(self.ledger.budget.refusal(charge) or "")
                 await self.pause(0.05)
-        return False
+        return self._due.pop(call.key, None) is None
 
     def save(self, call: Call, answer: Answer, **about: Any) -> None:
         """Write an answer to the journal, and then settle what it cost."""
@@ -233,7 +239,7 @@ class CallRun:
         self.summary.at_worst_case += usage is None
         self._reserved -= not batch
         if self.ledger:
-            self.ledger.settle([(key, usage)], batch=batch)
+            self.ledger.settle([(key, usage)], batch=batch, later=True)
             if self.bar is not None:
                 self.bar.set_postfix_str(f"${self.ledger.budget.spend.usd:,.2f}", refresh=False)
 

@@ -235,6 +235,7 @@ class Ledger:
             self.folder = self.folder.parent
         self._file = LockedFile(self.folder / LEDGER, brief=True)
         self._offset = 0
+        self._unsettled: list[tuple[str, Mapping[str, int] | None, bool]] = []
         # by key and whether in a batch; a call is under way once, so another try ends the one before
         self._reserved: dict[tuple[str, bool], Charge] = {}
         self.budget.spend, self.budget.reserved = Spend(), Spend()
@@ -268,7 +269,13 @@ class Ledger:
                 reserved += 1
         return reserved
 
-    def settle(self, usages: Iterable[tuple[str, Mapping[str, int] | None]], *, batch: bool) -> None:
+    def settle(
+        self,
+        usages: Iterable[tuple[str, Mapping[str, int] | None]] = (),
+        *,
+        batch: bool = False,
+        later: bool = False,
+    ) -> None:
         """Replace what is reserved for calls by what they have cost.
 
         Parameters
@@ -277,10 +284,13 @@ class Ledger:
             The key of each, and its tokens; None if nobody can say, which costs what was reserved.
         batch
             Whether they were sent in a batch.
+        later
+            Write it together with the next reservation.
         """
-        with self._turn():
-            for key, usage in usages:
-                self._settle(key, usage, batch)
+        self._unsettled += [(key, usage, batch) for key, usage in usages]
+        if not later:
+            with self._turn():
+                pass
 
     def _settle(self, key: Any, usage: Mapping[str, int] | None, batch: bool) -> None:
         if (key, batch) in self._reserved:  # else another process has settled it
@@ -306,6 +316,8 @@ class Ledger:
                         ) from error
                     self._offset += len(line)
                     self.others_wrote = time.monotonic()
+            while self._unsettled:
+                self._settle(*self._unsettled.pop())
             yield
             content = b"".join(self._lines)
             self._file.write(content)
