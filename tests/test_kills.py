@@ -85,7 +85,7 @@ def test_killing_collect_judge_and_label_side_by_side_loses_nothing(kills, optio
         collect_them(study, tmp_path, address, {"poll_seconds": 0.02} | options)
         judge_them(study, tmp_path, address)
         budget = Ledger(tmp_path, Budget(usd=1000)).budget
-        assert billed(standin) <= budget.spend.usd + budget.reserved.usd
+        assert billed(standin) <= budget.spend.usd + budget.reserved.usd + 1e-9
     assert sorted(keys(tmp_path)) == sorted(planned(study))
     votes = Counter(record["key"] for record in read_records(tmp_path / "judgements.jsonl"))
     assert set(votes.values()) == {1}
@@ -114,6 +114,8 @@ def test_killing_two_imports_side_by_side_leaves_nothing_behind(kills, tmp_path)
             assert len(keys(raw / "one")) == 40
             add_labels(raw / "one", [Label(keys(raw / "one")[0], "ann", "refused")])
     for name in ("one", "two"):
+        assert import_logs([logs], raw / name).kept == 40
+        add_labels(raw / name, [Label(keys(raw / name)[0], "ann", "refused")])
         assert import_logs([logs], raw / name).kept == 40
     assert sorted(path.name for path in raw.iterdir()) == ["one", "two"]
     table = af.tidy(raw / "one")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from afanalysis.errors import InputError
 from afanalysis.table.source import columns, distinct, opened
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
 
 GAP_CONDITIONS = ("model", "setting", "variation")
 
@@ -82,8 +81,6 @@ def sources(data: Any) -> str:
 
 def groups(counted: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any], np.ndarray]]:
     """Each condition with the places of its rows, sorted by name."""
-    import numpy as np
-
     if not by:
         return [({}, np.arange(len(counted)))]
     grouped = counted.groupby(list(by), sort=True, dropna=False).indices
@@ -96,8 +93,6 @@ def groups(counted: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any
 
 def stacked(numbers: np.ndarray, groups: list[tuple[dict[str, Any], np.ndarray]]) -> np.ndarray:
     """The rows of each group side by side, shape (columns, groups, longest); 0 where one is shorter."""
-    import numpy as np
-
     longest = max(len(places) for _, places in groups)
     stack = np.zeros((numbers.shape[1], len(groups), longest))
     for index, (_, places) in enumerate(groups):

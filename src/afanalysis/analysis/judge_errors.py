@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from afanalysis.analysis.conditions import GAP_CONDITIONS, known_columns, paired_counts, sources
 from afanalysis.analysis.rate_tables import compliance_gap, rates
@@ -12,9 +15,6 @@ from afanalysis.stats.judge_correction import Judged, Verification, corrected_pa
 from afanalysis.stats.rate_intervals import clustered
 from afanalysis.table.counting import labelled, verdict_counts
 from afanalysis.table.source import Source, opened
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Fewer labels than this in a tier, and its correction carries a warning.
 FEW_LABELS = 20
@@ -56,14 +56,11 @@ def judge_error(
     >>> error.round(2).tolist()
     [1.0, 0.67]
     """
-    import numpy as np
-    import pandas as pd
-
     with opened(data) as source:
         by = [name for name in by if name in source.kinds]
         verifications = _verifications(source, outcome, by)
     rows: list[dict[str, Any]] = []
-    for condition, tiers in verifications:
+    for condition, tiers in verifications.items():
         draws = {
             tier: np.asarray(checked.error_draws(np.random.default_rng(seed)))
             for seed, (tier, checked) in enumerate(tiers.items())
@@ -78,7 +75,7 @@ def judge_error(
             for tier, number in labels.items():
                 error = estimate(float(values[tier][index]), draws[tier][index], level)
                 row = {"tier": tier, "measure": measure, **vars(error), "labels": number}
-                rows.append(condition | row)
+                rows.append(dict(zip(by, condition, strict=True)) | row)
     return pd.DataFrame(rows)
 
 
@@ -128,14 +125,10 @@ def corrected(
     >>> table.loc["both", ["raw", "corrected"]].tolist()
     [0.5, 0.5]
     """
-    import pandas as pd
-
     with opened(data) as source:
         by = known_columns(source, by, GAP_CONDITIONS)
         groups = [name for name in error_by if name in by]
-        verifications = {
-            _key(condition): tiers for condition, tiers in _verifications(source, outcome, groups)
-        }
+        verifications = _verifications(source, outcome, groups)
         counted = verdict_counts(source, outcome, [*by, "tier"])
         raw_rates = rates(source, outcome, [*by, "tier"], level=level)
         gaps = compliance_gap(source, by, outcome=outcome, level=level)
@@ -143,14 +136,14 @@ def corrected(
     keys, numbers = raw_rates[[*by, "tier"]], raw_rates[["rate", "low", "high"]]
     raw = dict(zip(map(tuple, keys.to_numpy(object)), map(tuple, numbers.to_numpy()), strict=True))
     conditions = paired_counts(counted, by)
-    group_of = [_key({name: condition[name] for name in groups}) for condition, _ in conditions]
+    group_of = [tuple(condition[name] for name in groups) for condition, _ in conditions]
     rows: list[dict[str, Any]] = []
     for group, (condition, counts), gap in zip(
         group_of, conditions, gaps.to_dict("records"), strict=True
     ):
         tiers = verifications.get(group, {})
         lacking = _lacking(tiers)
-        corrections: dict[str, Any] = {}
+        pair = None
         if not lacking:
             own = group_of.count(group) == 1
             free, paid = (
@@ -158,22 +151,21 @@ def corrected(
                 for tier, columns in (("free", [0, 1]), ("paid", [2, 3]))
             )
             pair = corrected_pair(free, paid, gap["correlation"], level=level, seed=seed)
-            corrections = {"free": pair.free, "paid": pair.paid, "both": pair.gap}
         labels = [tiers[tier].labels if tier in tiers else 0 for tier in ("free", "paid")]
         few = f"fewer than {FEW_LABELS} labels in a tier" if min(labels) < FEW_LABELS else ""
         shared = {"labels": sum(labels), "source": came_from, "level": level, "warning": lacking or few}
         judged = {tier: raw[(*condition.values(), tier)] for tier in ("free", "paid")}
         judged["both"] = (gap["gap"], gap["low"], gap["high"])
         for tier, numbers in judged.items():
-            row: dict[str, Any] = {"tier": tier, "outcome": outcome}
+            row = condition | shared | {"tier": tier, "outcome": outcome}
             row |= dict(zip(("raw", "raw_low", "raw_high"), numbers, strict=True))
-            if corrections:
-                new = corrections[tier]
+            if pair:
+                new = {"free": pair.free, "paid": pair.paid, "both": pair.gap}[tier]
                 row |= {"corrected": new.value, "low": new.low, "high": new.high}
-                if tier == "both" and outcome == "complied":
-                    shift = pair.shift
-                    row |= {"shift": shift.value, "shift_low": shift.low, "shift_high": shift.high}
-            rows.append(condition | row | shared)
+            if pair and tier == "both" and outcome == "complied":
+                shift = pair.shift
+                row |= {"shift": shift.value, "shift_low": shift.low, "shift_high": shift.high}
+            rows.append(row)
     order = [*by, "tier", "outcome", "raw", "raw_low", "raw_high", "corrected", "low", "high"]
     order += ["shift", "shift_low", "shift_high", "labels", "source", "level", "warning"]
     return pd.DataFrame(rows).reindex(columns=order)
@@ -182,10 +174,9 @@ def corrected(
 def _lacking(tiers: dict[str, Verification]) -> str:
     """Which labels are missing to correct both tiers, in words; empty where none are."""
     for tier in ("free", "paid"):
-        if tier not in tiers:
-            return f"{tier} tier: no label"
-        if tiers[tier].lacking:
-            return f"{tier} tier: {tiers[tier].lacking}"
+        lacking = tiers[tier].lacking if tier in tiers else "no label"
+        if lacking:
+            return f"{tier} tier: {lacking}"
     return ""
 
 
@@ -204,13 +195,9 @@ def has_labels(data: Any) -> bool:
         return not labelled(source, "complied", []).empty
 
 
-def _key(condition: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(condition.values())
-
-
 def _verifications(
     source: Source, outcome: str, by: list[str]
-) -> list[tuple[dict[str, Any], dict[str, Verification]]]:
+) -> dict[tuple[Any, ...], dict[str, Verification]]:
     """What the labels say of the judge, by condition and tier; tiers without a label are left out."""
     rows = labelled(source, outcome, [*by, "tier"])
     if rows.empty:
@@ -221,12 +208,10 @@ def _verifications(
     counted = verdict_counts(source, outcome, [*by, "tier"])
     totals = counted.groupby([*by, "tier"], dropna=False)[["n", "s"]].sum()
     judged = (totals["s"] / totals["n"]).to_dict()
-    checked: dict[tuple[Any, ...], tuple[dict[str, Any], dict[str, Verification]]] = {}
-    for key, part in rows.groupby([*by, "tier"], dropna=False):
-        condition = dict(zip(by, key[:-1], strict=True))
-        _, tiers = checked.setdefault(key[:-1], (condition, {}))
-        share = judged[key if by else key[0]]
-        tiers[key[-1]] = Verification.of(
+    checked: dict[tuple[Any, ...], dict[str, Verification]] = {}
+    for (*condition, tier), part in rows.groupby([*by, "tier"], dropna=False):
+        share = judged[(*condition, tier) if by else tier]
+        checked.setdefault(tuple(condition), {})[tier] = Verification.of(
             share, part["verdict"], part["label"], part["weight"], part["prompt_id"].to_numpy()
         )
-    return list(checked.values())
+    return checked

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from afanalysis.errors import InputError
 from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.stats.logistic_regression import logistic
 from afanalysis.table.counting import counts
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def regression(
@@ -46,10 +47,6 @@ def regression(
     >>> regression(af.example_rollouts(), "tier")["term"].tolist()
     ['Intercept', 'tier = free']
     """
-    import re
-
-    import numpy as np
-    import pandas as pd
     from formulaic import model_matrix
 
     names = list(dict.fromkeys(re.findall(r"[A-Za-z_]\w*", terms)))

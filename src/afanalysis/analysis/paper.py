@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.analysis import published
 from afanalysis.analysis.conditions import of_one_condition
@@ -11,9 +13,6 @@ from afanalysis.errors import InputError
 from afanalysis.stats.gap_intervals import square_and_add
 from afanalysis.study import prompts
 from afanalysis.text.wording import SETTINGS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def compare(
@@ -68,11 +67,8 @@ def compare(
         raise InputError("the study shares no condition with the paper's tables")
     columns = {"variation_study": "variation", "source_study": "source"}
     for side in ("study", "paper"):
-        columns |= {
-            f"estimate_{side}": side,
-            f"low_{side}": f"{side}_low",
-            f"high_{side}": f"{side}_high",
-        }
+        columns |= {f"{end}_{side}": f"{side}_{end}" for end in ("low", "high")}
+        columns[f"estimate_{side}"] = side
     table = both.rename(columns=columns)
     study, paper = (
         (table[side], table[f"{side}_low"], table[f"{side}_high"]) for side in ("study", "paper")

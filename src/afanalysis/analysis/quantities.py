@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.analysis.conditions import GAP_CONDITIONS, known_columns, sources
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.table.counting import counts
 from afanalysis.table.source import opened
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
@@ -40,8 +39,6 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
 
 def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The estimates, and the gaps among them with all that `compliance_gap` says of them."""
-    import pandas as pd
-
     with opened(data) as source:
         by = known_columns(source, None, GAP_CONDITIONS)
         counted = counts(source, ["complied", "af_reasoning"], [*by, "tier"])

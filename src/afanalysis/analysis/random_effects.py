@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import pandas as pd
+from scipy.special import ndtri
 
 from afanalysis.stats.meta_analysis import heterogeneity
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def gap_heterogeneity(
@@ -45,9 +44,6 @@ def gap_heterogeneity(
     >>> gap_heterogeneity(pd.DataFrame(gaps))[["k", "tau"]].round(3).values.tolist()
     [[2.0, 0.136]]
     """
-    import pandas as pd
-    from scipy.special import ndtri
-
     if "quantity" in gaps:
         gaps = gaps[gaps["quantity"] == "compliance_gap"].rename(columns={"estimate": "gap"})
     rows = []

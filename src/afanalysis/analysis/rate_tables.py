@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.analysis.conditions import (
     GAP_CONDITIONS,
@@ -21,9 +23,6 @@ from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.table.counting import counts
 from afanalysis.table.schema import CONDITIONS
 from afanalysis.table.source import opened
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def rates(
@@ -75,8 +74,6 @@ def rates(
 def rates_of_counts(
     counted: pd.DataFrame, by: list[str], level: float, method: str = "wilson", seed: int = 0
 ) -> pd.DataFrame:
-    import pandas as pd
-
     numbers = counted[["n", "s", "n_missing", "n_invalid"]].to_numpy(dtype=float)
     conditions = groups(counted, ["outcome", *by])
     table = pd.DataFrame([condition for condition, _ in conditions])[[*by, "outcome"]]
@@ -168,8 +165,6 @@ def gap_by_method(
     >>> gap_by_method(af.example_rollouts(), ["setting"])["method"].iloc[0]
     'adjusted-t'
     """
-    import pandas as pd
-
     with opened(data) as source:
         by = known_columns(source, by, GAP_CONDITIONS)
         counted = counts(source, outcome, [*by, "tier"])
@@ -181,8 +176,6 @@ def gap_by_method(
 def gaps_of_counts(
     counted: pd.DataFrame, by: list[str], level: float, method: str = "adjusted-t", seed: int = 0
 ) -> pd.DataFrame:
-    import pandas as pd
-
     rows = []
     for condition, part in paired_counts(counted, by):
         try:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from afanalysis.stats.planning import Design
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def plan(
@@ -48,16 +47,13 @@ def plan(
     >>> plan(0.05, samples=[1, 5])["cheapest"].tolist()
     [True, False]
     """
-    import pandas as pd
-
     design = Design(paid, gap, icc, correlation)
     rows = []
     for k in samples:
-        prompts = (
-            design.prompts_for_power(k, power, level)
-            if width is None
-            else design.prompts_for_width(k, width, level)
-        )
+        if width is None:
+            prompts = design.prompts_for_power(k, power, level)
+        else:
+            prompts = design.prompts_for_width(k, width, level)
         rows.append(
             {
                 "samples": k,
@@ -108,9 +104,6 @@ def power_by_prompts(
     >>> table["needed"].unique().tolist() == plan(0.05, icc=0.3, samples=[5])["prompts"].tolist()
     True
     """
-    import numpy as np
-    import pandas as pd
-
     sizes = np.unique(np.round(np.geomspace(10, 2000, 90)).astype(int)).tolist()
     parts = []
     for gap in gaps:

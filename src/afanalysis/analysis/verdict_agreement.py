@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.stats.interrater import agreement as of_table
 from afanalysis.stats.interrater import confusion
 from afanalysis.study.labels import Label
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def label_agreement(labels: Sequence[Label], *, level: float = 0.95) -> pd.DataFrame:
@@ -29,10 +29,6 @@ def label_agreement(labels: Sequence[Label], *, level: float = 0.95) -> pd.DataF
     >>> label_agreement(labels)["value"].tolist()
     [1.0, 1.0, 1.0]
     """
-    from itertools import combinations
-
-    import pandas as pd
-
     cast: dict[str, dict[str, Label]] = {}
     for label in labels:
         cast.setdefault(label.labeller, {})[label.rollout] = label
@@ -70,8 +66,6 @@ def agreement(first: Any, second: Any, *, level: float = 0.95) -> pd.DataFrame:
     >>> agreement([True, True, False, None], [True, False, False, True])["value"].round(2).tolist()
     [0.67, 0.4, 0.33]
     """
-    import pandas as pd
-
     pairs = pd.DataFrame({"a": pd.Series(first).array, "b": pd.Series(second).array}).dropna()
     table, _ = confusion(pairs["a"].to_numpy(object), pairs["b"].to_numpy(object))
     result = of_table(table, level=level)

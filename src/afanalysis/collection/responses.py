@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
-from afanalysis.study.journal_sql import without_surrogates
 from afanalysis.study.ledger import TOKENS, read_usage
-from afanalysis.text.untrusted import escape_invisible
+from afanalysis.text.untrusted import escape_invisible, without_surrogates
 
 if TYPE_CHECKING:
     import anthropic
@@ -142,14 +141,14 @@ async def receive(
     try:
         async with asyncio.timeout(seconds), opening as response:
             async for chunk in response.iter_bytes():
-                first, *others = chunk.split(b"\n") if take else [chunk]
-                if len(body) <= limit:
-                    body += first
-                elif not take:
+                body += chunk
+                if take:
+                    *lines, rest = body.split(b"\n")
+                    for line in lines:
+                        take(bytes(line))
+                    body = rest[:limit]
+                elif len(body) > limit:
                     return Failure("the answer is longer than any that was asked for", None)
-                for line in others:
-                    take(bytes(body))
-                    body = bytearray(line)
             if take:
                 take(bytes(body))
             return response.headers, bytes(body)

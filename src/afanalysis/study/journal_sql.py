@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from afanalysis.errors import InputError
+from afanalysis.text.untrusted import without_surrogates
 
 if TYPE_CHECKING:
     import duckdb
@@ -113,17 +114,6 @@ def parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise InputError(f"{path}: line {number} is not a JSON object")
     return record
-
-
-def without_surrogates(value: Any) -> Any:
-    """What JSON holds, with U+FFFD for every lone surrogate."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {without_surrogates(name): without_surrogates(item) for name, item in value.items()}
-    return value
 
 
 def _first_line(error: Exception) -> str:
