@@ -322,6 +322,15 @@ def test_answers_of_versions_without_a_ledger_count(small_study, tmp_path):
         assert pay(small_study, tmp_path, address, 100).complete
 
 
+def test_batches_that_a_version_without_a_ledger_sent_count(small_study, tmp_path):
+    with standing_in(batch_seconds=1) as (address, standin):
+        options = {"batch": True, "poll_seconds": 0.1}
+        assert pay(small_study, tmp_path, address, 100, stop_after=0.3, **options).sent == 0
+        (tmp_path / LEDGER).unlink()
+        assert pay(small_study, tmp_path, address, 100, **options).complete
+        assert covered(tmp_path) == pytest.approx(billed(standin))
+
+
 def test_a_reservation_whose_answer_reached_the_journal_is_settled_by_the_next_run(tmp_path):
     charge = Charge("claude-opus-5-5", {"input_tokens": 10**6, "output_tokens": 10**6})
     first, key = Ledger(tmp_path, Budget(usd=100)), "0" * 32
@@ -336,7 +345,8 @@ def test_every_process_sees_what_the_others_have_reserved(tmp_path):
     charge = Charge("claude-opus-5-5", {"input_tokens": 10**6})
     ledgers = [Ledger(tmp_path, Budget(usd=10)) for _ in range(3)]
     assert [ledger.reserve([(f"{n:032}", charge)]) for n, ledger in enumerate(ledgers)] == [1, 1, 0]
-    ledgers[0].settle([(f"{0:032}", {"input_tokens": 1})], batch=False)
+    ledgers[0].settle({f"{0:032}": {"input_tokens": 1}})
+    ledgers[0].flush()
     assert ledgers[2].reserve([(f"{2:032}", charge)]) == 1
 
 
@@ -388,7 +398,7 @@ def test_any_response_is_an_answer_or_a_failure(status, headers, content):
         assert answer.wait is None or 0 <= answer.wait <= 60
         assert answer.reason == answer.reason.strip().replace("\n", "")
         assert answer.reason
-    hint(headers, "retry-after")
+    hint(headers, "retry-after", 1e6)
 
 
 @pytest.mark.slow

@@ -96,8 +96,7 @@ def _run_calls(
         print(f"{len(summary.failed):,} failed; the same command tries them again:\n  {reasons}")
     if summary.at_worst_case:
         print(
-            f"{summary.at_worst_case:,} tries brought no believable counts of tokens; each counts as "
-            "the most that it can have cost"
+            f"{summary.at_worst_case:,} tries had no credible token count; each counts as its worst case"
         )
     if summary.stopped:
         print(f"Stopped early: {summary.stopped}")

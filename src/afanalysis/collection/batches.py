@@ -14,8 +14,7 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -36,7 +35,7 @@ from afanalysis.collection.responses import (
 from afanalysis.errors import InputError
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.journal import Journal, read_records
-from afanalysis.study.ledger import whole_number
+from afanalysis.study.ledger import Usage, whole_number
 from afanalysis.text import progress
 
 # The API accepts 256 MB per batch.
@@ -79,7 +78,7 @@ async def run_calls(
             if batched:
                 run.stop(f"{len(batched):,} calls are in batches; --batch fetches their answers")
     if run.ledger:
-        run.ledger.settle()
+        run.ledger.flush()
 
 
 @dataclass
@@ -89,7 +88,6 @@ class _Batch:
     name: str
     keys: list[str]
     id: str = ""
-    closed: bool = False
 
 
 class _Stopped(Exception):
@@ -152,11 +150,12 @@ class _BatchRunner:
                     elif row["what"] == "not sent":
                         del batches[row["name"]]
                     elif row["what"] == "collected":
-                        for batch in batches.values():
-                            batch.closed |= batch.id == row["batch"]
-        return [batch for batch in batches.values() if not batch.closed]
+                        batches = {name: b for name, b in batches.items() if b.id != row["batch"]}
+        return list(batches.values())
 
     def _note(self, what: str, **content: Any) -> None:
+        if self.run.ledger:
+            self.run.ledger.flush()
         moment = datetime.now(UTC).isoformat()
         with Journal(self.log) as log:
             log.append(stable_key([what, moment, content]), {"what": what, "at": moment, **content})
@@ -199,29 +198,21 @@ class _BatchRunner:
                 if isinstance(name := decode(response[1]).get("id"), str):
                     self._note("sent", name=batch.name, batch=name)
                 return refusal
-            if response.usage is None or (
-                response.again and not response.pushed_back and response.status
-            ):
+            if response.pushed_back and response.usage == {}:
+                await self.run.pause(max(self.poll, response.wait or 0), response.reason)
+            elif response.usage is None or (response.again and response.status):
                 return refusal  # perhaps it was sent: the API's list will show it
-            if not response.pushed_back:
+            else:
                 self._not_sent(batch)
                 raise_if_fatal(response, self.run)
-                raise InputError(
-                    f"{self.run.client.base_url}: no batch was accepted ({response.reason})"
-                )
-            await self.run.pause(max(self.poll, response.wait or 0), response.reason)
+                reason = f"no batch was accepted ({response.reason})"
+                raise InputError(f"{self.run.client.base_url}: {reason}")
         self._not_sent(batch)
         return refusal
 
     def _not_sent(self, batch: _Batch, *, billed: bool = False) -> None:
+        self.run.settle(dict.fromkeys(batch.keys, None if billed else {}), batch=True)
         self._note("not sent", name=batch.name)
-        self._settle(dict.fromkeys(batch.keys, None if billed else {}))
-
-    def _settle(self, usages: Mapping[str, dict[str, int] | None]) -> None:
-        """Settle calls without an answer: their tokens; None for the most that they can have cost."""
-        self.run.summary.at_worst_case += sum(usage is None for usage in usages.values())
-        if self.run.ledger:
-            self.run.ledger.settle(usages.items(), batch=True)
 
     @contextlib.asynccontextmanager
     async def _unlocked(self) -> AsyncIterator[None]:
@@ -240,9 +231,7 @@ class _BatchRunner:
         if self.run.stopping:
             raise _Stopped
 
-    async def _request(
-        self, ask: Callable[[], AbstractAsyncContextManager[Any]], field: str
-    ) -> dict[str, Any]:
+    async def _request(self, ask: Callable[[], Any], field: str) -> dict[str, Any]:
         """An object of the API that has a field, however long the API is out; empty if it is gone."""
         started, pause = time.monotonic(), self.poll
         while True:
@@ -269,16 +258,15 @@ class _BatchRunner:
 
     async def _find(self, lost: Sequence[_Batch]) -> None:
         """Find in the API's list the batches whose ids nobody wrote down, by what they hold."""
-        known = {batch.id for batch in self._read_log()}
+        known = {row["batch"] for row in read_records(self.log) if "batch" in row}
         names = {batch.name for batch in lost}
         ids: dict[str, str] = {}
         unclear = False
         async with self._unlocked():
             await self._wait(self.poll, "looking for a batch")  # it may be listed a moment late
             async for batch_id, size in self._listed():
-                alike = [
-                    batch for batch in lost if size in (0, len(batch.keys)) and batch.name not in ids
-                ]
+                left = [batch for batch in lost if batch.name not in ids]
+                alike = [batch for batch in left if size in (0, len(batch.keys))]
                 if alike and batch_id not in known:
                     first = await self._first_call(batch_id)
                     unclear |= first is None
@@ -303,9 +291,8 @@ class _BatchRunner:
             page = await self._request(partial(self.api.list, limit=100, **after), "data")
             rows = [row for row in page.get("data", ()) if isinstance(row, dict) and "id" in row]
             for row in rows:
-                counts = row.get("request_counts")
-                numbers = map(whole_number, counts.values()) if isinstance(counts, dict) else ()
-                yield str(row["id"]), sum(number or 0 for number in numbers)
+                counts = decode(row.get("request_counts")).values()
+                yield str(row["id"]), sum(whole_number(count) or 0 for count in counts)
             if not (rows and page.get("has_more")) or after.get("after_id") == rows[-1]["id"]:
                 return
             after = {"after_id": rows[-1]["id"]}
@@ -350,8 +337,12 @@ class _BatchRunner:
 
     async def _collect(self, batch: _Batch, fetches: int) -> None:
         missing = set(batch.keys)
-        usages: dict[str, dict[str, int] | None] = {}  # of calls whose answers are not kept
-        unreadable: dict[str, dict[str, int] | None] = {}
+        if self.run.ledger:  # which does not know the batches that versions without one have sent
+            calls = [call for call in map(self.calls.get, batch.keys) if call]
+            charges = [(c.key, await self.run.most(c)) for c in calls if c.key not in self.journal]
+            self.run.ledger.reserve(charges, already_sent=True)
+        usages: dict[str, Usage] = {}  # of calls whose answers are not kept
+        unreadable: dict[str, Usage] = {}
 
         def take(key: str, result: dict[str, Any]) -> None:
             if key not in missing:
@@ -378,10 +369,9 @@ class _BatchRunner:
             lines = await self._fetch(batch.id, len(batch.keys), take)
             if not missing:
                 break
-            await self._wait(
-                min(self.poll * 2**fetch, LONGEST_PAUSE), "the results of a batch are not whole"
-            )
-        self._settle(usages)
+            pause = min(self.poll * 2**fetch, LONGEST_PAUSE)
+            await self._wait(pause, "the results of a batch are not whole")
+        self.run.settle(usages, batch=True)
         gone = len(missing - set(unreadable)) if lines < len(batch.keys) else 0
         if gone and not self.run.options.resend:
             self.left[batch.name] = (
@@ -389,7 +379,7 @@ class _BatchRunner:
                 "them for 29 days); --resend asks for them again and pays for them twice"
             )
             return
-        self._settle({key: unreadable.get(key) for key in missing})
+        self.run.settle({key: unreadable.get(key) for key in missing}, batch=True)
         self.journal.sync()
         self._note("collected", batch=batch.id)
 

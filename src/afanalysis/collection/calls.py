@@ -7,7 +7,7 @@ import contextlib
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from afanalysis.collection.responses import (
 )
 from afanalysis.errors import InputError
 from afanalysis.study.journal import Journal
-from afanalysis.study.ledger import Charge, Ledger, whole_number
+from afanalysis.study.ledger import Charge, Ledger, Usage, whole_number
 
 if TYPE_CHECKING:
     import anthropic
@@ -176,12 +176,11 @@ class CallRun:
         """Make no more calls, and end what only waits."""
         self.summary.stopped = self.summary.stopped or reason
         self._stop.set()
-        if self.bar is not None:
-            self.bar.set_postfix_str("finishing the calls in flight; Ctrl-C drops them")
+        self.bar.set_postfix_str("finishing the calls in flight; Ctrl-C drops them")
 
     async def pause(self, seconds: float, reason: str = "") -> None:
         """Wait, at most until the run stops; a wait of a second or more is shown."""
-        if seconds >= 1 and self.bar is not None:
+        if seconds >= 1:
             self.bar.set_postfix_str(f"{reason[:80]}; waiting {seconds:.0f} s")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
@@ -230,18 +229,16 @@ class CallRun:
         self.journal.append(call.key, self.record(call, answer) | about)
         self.summary.sent += 1
         self.summary.attempts += answer.attempts
-        self.settle(call.key, answer.usage, batch="batch" in about)
-        if self.bar is not None:
-            self.bar.update()
+        self.settle({call.key: answer.usage}, batch="batch" in about)
+        self.bar.update()
 
-    def settle(self, key: str, usage: dict[str, int] | None, *, batch: bool = False) -> None:
-        """Settle what a call cost: its tokens; None for the most that it can have cost."""
-        self.summary.at_worst_case += usage is None
-        self._reserved -= not batch
+    def settle(self, usages: Mapping[str, Usage], *, batch: bool = False) -> None:
+        """Settle what calls have cost, by key: None for the most that it can have been."""
+        self.summary.at_worst_case += sum(usage is None for usage in usages.values())
+        self._reserved -= 0 if batch else len(usages)
         if self.ledger:
-            self.ledger.settle([(key, usage)], batch=batch, later=True)
-            if self.bar is not None:
-                self.bar.set_postfix_str(f"${self.ledger.budget.spend.usd:,.2f}", refresh=False)
+            self.ledger.settle(usages, batch=batch)
+            self.bar.set_postfix_str(f"${self.ledger.budget.spend.usd:,.2f}", refresh=False)
 
 
 async def count_tokens(client: anthropic.AsyncAnthropic, params: dict[str, Any]) -> int | None:

@@ -83,9 +83,9 @@ async def forecast(study: Study, folder: Path, prices: Prices, endpoint: Endpoin
         request_tokens = len(planned.request) / CHARACTERS_PER_TOKEN
         condition = (planned.model, planned.setting, planned.variation, planned.tier)
         if condition not in overheads:
-            tokens: float | None = (
-                await count_tokens(client, request_of(planned, study)) if client else None
-            )
+            tokens: float | None = None
+            if client:
+                tokens = await count_tokens(client, request_of(planned, study))
             if tokens is None:
                 client = None
                 tokens = (len(planned.system) + len(planned.user)) / CHARACTERS_PER_TOKEN

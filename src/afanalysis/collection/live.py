@@ -54,11 +54,11 @@ class Throttle:
                 self.active -= 1
                 self._freed.notify()
 
-    def answered(self, pushed_back: bool, remaining: int | None = None) -> None:
+    def answered(self, pushed_back: bool, remaining: float | None = None) -> None:
         """Adapt to whether the API pushed back (429, 529), and to the calls it has left for us."""
         now = time.monotonic()
         if remaining is not None and remaining < self.active:
-            self.limit = max(1.0, min(self.limit, float(remaining)))
+            self.limit = max(1.0, min(self.limit, remaining))
             return
         if pushed_back and now - self._halved_at > 1:
             self._halved_at = now
@@ -103,8 +103,7 @@ class _LiveCalls:
         self.fatal: list[InputError] = []
         self._throttle = Throttle(run.options.concurrency)
         self._failures = 0  # since the last answer
-        self._answered_at: float | None = None
-        self._started = time.monotonic()
+        self._answered_at = time.monotonic()  # or, as long as there is no answer, when it began
 
     def _pending(self, calls: Iterable[Call]) -> Iterator[Call]:
         for call in calls:
@@ -137,7 +136,7 @@ class _LiveCalls:
                 run.save(call, replace(answer, attempts=tries, latency_s=latency))
                 self._failures, self._answered_at = 0, time.monotonic()
                 return
-            run.settle(call.key, answer.usage)
+            run.settle({call.key: answer.usage})
             billed += answer.usage != {}
             self._failures += 1
             if not run.summary.sent:
@@ -158,19 +157,16 @@ class _LiveCalls:
             **call.params, extra_headers={"idempotency-key": call.key}
         )
         response = await receive(sending, call.longest_answer)
-        answer: Answer | Failure
         if isinstance(response, Failure):
-            answer, left = response, None
-        else:
-            answer = read_answer(200, *response)
-            left = hint(response[0], "anthropic-ratelimit-requests-remaining")
-        pushed_back = isinstance(answer, Failure) and answer.pushed_back
-        self._throttle.answered(pushed_back, None if left is None else int(left))
-        return answer
+            self._throttle.answered(response.pushed_back)
+            return response
+        left = hint(response[0], "anthropic-ratelimit-requests-remaining", 1e6)
+        self._throttle.answered(False, left)
+        return read_answer(200, *response)
 
     def _stop_in_an_outage(self, last: Failure) -> None:
         """Stop the run if the API answers nothing any more, or nothing that can be used."""
-        silent = time.monotonic() - (self._answered_at or self._started)
+        silent = time.monotonic() - self._answered_at
         hopeless = last.usage != {} or not last.again
         if self._failures >= MAX_FAILURES and (hopeless or silent > OUTAGE_SECONDS):
             self.run.stop(

@@ -177,11 +177,9 @@ def read_answer(status: int, headers: Mapping[str, str], content: object) -> Ans
     if not 200 <= status < 300:
         return _refusal(status, headers, content)
     message = decode(content)
-    blocks, counts = message.get("content"), message.get("usage")
-    usage = None
-    if isinstance(counts, dict):
-        written, read = counts.get("cache_creation_input_tokens"), counts.get("cache_read_input_tokens")
-        usage = read_usage(counts | {"cache_write_tokens": written, "cache_read_tokens": read})
+    blocks, counts = message.get("content"), decode(message.get("usage"))
+    written, read = counts.get("cache_creation_input_tokens"), counts.get("cache_read_input_tokens")
+    usage = read_usage(counts | {"cache_write_tokens": written, "cache_read_tokens": read})
     if usage and sum(usage.values()) == usage["output_tokens"]:
         usage = None  # something was read
     if not isinstance(blocks, list):
@@ -201,13 +199,12 @@ def read_answer(status: int, headers: Mapping[str, str], content: object) -> Ans
 
 
 def _refusal(status: int, headers: Mapping[str, str], content: object) -> Failure:
-    wait = hint(headers, "retry-after")
     return Failure(
         error_message(decode(content)) or f"status {status}",
         {} if status >= 400 else None,
         again=status in (408, 409, 429) or status >= 500,
         pushed_back=status in (429, 529),
-        wait=None if wait is None else min(wait, LONGEST_WAIT),
+        wait=hint(headers, "retry-after", LONGEST_WAIT),
         status=status,
     )
 
@@ -224,18 +221,17 @@ def decode(content: object) -> dict[str, Any]:
 
 def error_message(content: Any) -> str:
     """The API's own words for an error, on one line; empty if there are none."""
-    error = content.get("error") if isinstance(content, dict) else None
-    words = error.get("message") if isinstance(error, dict) else None
+    words = decode(decode(content).get("error")).get("message")
     return _one_line(words) if isinstance(words, str) else ""
 
 
-def hint(headers: Mapping[str, str], name: str) -> float | None:
-    """The number in a header, at most a million; None if there is none that makes sense."""
+def hint(headers: Mapping[str, str], name: str, most: float) -> float | None:
+    """The number in a header, or `most` if it is larger; None if there is none that makes sense."""
     try:
         number = float(headers.get(name) or "")
     except (ValueError, TypeError):
         return None
-    return None if math.isnan(number) or number < 0 else min(number, 1e6)
+    return None if math.isnan(number) or number < 0 else min(number, most)
 
 
 def _one_line(text: str) -> str:

@@ -79,9 +79,8 @@ async def collect(
             plan = partial(_calls, study, endpoint.source)
             await run_calls(run, plan, study.size, "rollouts")
         except BaseException:
-            with contextlib.suppress(
-                OSError, InputError
-            ):  # of a full disk: the first error is the one to show
+            # a full disk fails here again, but the first error is the one to show
+            with contextlib.suppress(OSError, InputError):
                 manifest.close(len(journal.keys) - before, len(journal.keys), budget)
             raise
         manifest.close(len(journal.keys) - before, len(journal.keys), budget)

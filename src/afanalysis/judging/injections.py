@@ -54,7 +54,7 @@ async def check_judge(
     Raises
     ------
     InputError
-        The study has no judged rollout.
+        The study has no judged rollout, or the budget does not cover all verdicts.
 
     Examples
     --------
@@ -75,7 +75,9 @@ async def check_judge(
                 if key not in journal:
                     journal.append(key, {field: altered[field] for field in altered if field != "key"})
                 rows.append((name, place, record["setting"], kind, key))
-    await judge(settings, endpoint, subfolder, budget=budget)
+    summary = await judge(settings, endpoint, subfolder, budget=budget)
+    if not summary.complete:
+        raise InputError(f"{subfolder}: is not judged yet ({summary.stopped or summary.failed[0]})")
     judged = verdicts(subfolder, settings.model).set_index("rollout")[list(OUTCOMES)]
     table = pd.DataFrame(rows, columns=["attempt", "place", "setting", "kind", "key"])
     table["after"] = [tuple(judged.loc[key]) for key in table.pop("key")]

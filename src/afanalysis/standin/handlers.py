@@ -59,21 +59,17 @@ class _Handler(RequestHandler):
             raise ApiError(401, "invalid key")
 
     def reply(self, content: Any) -> None:
-        self.set_header("Content-Type", "application/json")
+        lines = isinstance(content, bytes)
+        self.set_header("Content-Type", f"application/{'x-jsonl' if lines else 'json'}")
         self.set_header("request-id", "req_" + hashlib.sha256(self.request.body).hexdigest()[:20])
-        self.finish(json.dumps(content))
+        self.finish(_encoded(content))
 
     async def serve(self, where: str, key: str, make: Callable[[], dict[str, Any] | bytes]) -> None:
         """Reply with what `make` returns, unless a fault strikes."""
         fault = self.standin.fault(where, key)
         content = make() if fault is None or fault.billed else error_body(fault.status, FAULT)
         if fault:
-            await self._fail(
-                fault, content if isinstance(content, bytes) else json.dumps(content).encode()
-            )
-        elif isinstance(content, bytes):
-            self.set_header("Content-Type", "application/x-jsonl")
-            await self.finish(content)
+            await self._fail(fault, _encoded(content))
         else:
             self.reply(content)
 
@@ -84,17 +80,12 @@ class _Handler(RequestHandler):
         if fault.gzip:
             headers["content-encoding"] = "gzip"
         headers |= fault.headers | {"connection": "close"}
-        lines = [
-            f"HTTP/1.1 {fault.status} Fault",
-            *(f"{name}: {value}" for name, value in headers.items()),
-        ]
-        head = "\r\n".join([*lines, "", ""]).replace(
-            "RETRY_AFTER", f"{self.standin.faults.retry_after:g}"
-        )
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = head.replace("RETRY_AFTER", f"{self.standin.faults.retry_after:g}")
         stream = self.detach()
         with contextlib.suppress(StreamClosedError):
             if fault.status:
-                await stream.write(head.encode())
+                await stream.write(f"HTTP/1.1 {fault.status} Fault\r\n{head}\r\n".encode())
                 content = content[: round(len(content) * fault.keep)]
                 step = 1 if fault.pause else max(len(content), 1)
                 for start in range(0, len(content), step):
@@ -124,6 +115,10 @@ class _Handler(RequestHandler):
         error = exc_info[1] if exc_info else None
         message = error.message if isinstance(error, ApiError) else self._reason
         self.reply(error_body(status_code, message))
+
+
+def _encoded(content: Any) -> bytes:
+    return content if isinstance(content, bytes) else json.dumps(content).encode()
 
 
 def error_body(status: int, message: str) -> dict[str, Any]:
@@ -240,11 +235,11 @@ class OneBatch(_Handler):
     async def get(self, batch_id: str, action: str | None) -> None:
         batch = self._batch(batch_id)
         if action is None:
-            await self.serve(
-                "status", batch_id, partial(_described, self.standin, batch, self.request.host)
-            )
+            description = partial(_described, self.standin, batch, self.request.host)
+            await self.serve("status", batch_id, description)
         elif action == "/results" and batch.ended:
-            await self.serve("results", batch_id, partial(_lines, self.standin, batch))
+            lines = (line for _, line in self.standin.results(batch))
+            await self.serve("results", batch_id, lambda: b"".join(lines))
         else:
             raise ApiError(400, "the batch has not ended")
 
@@ -254,10 +249,6 @@ class OneBatch(_Handler):
             raise ApiError(404, f"no such action: {action}")
         batch.canceled = not batch.ended or batch.canceled
         self.reply(_described(self.standin, batch, self.request.host))
-
-
-def _lines(standin: StandIn, batch: Batch) -> bytes:
-    return b"".join(line for _, line in standin.results(batch))
 
 
 def _described(standin: StandIn, batch: Batch, host: str) -> dict[str, Any]:

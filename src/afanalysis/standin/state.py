@@ -217,6 +217,7 @@ class StandIn:
     def _result(self, batch: Batch, request: dict[str, Any]) -> tuple[str, bytes]:
         custom_id, params = request["custom_id"], request["params"]
         chance = random.Random(f"{batch.id} {custom_id}").random()
+        errored = chance < self.faults.batch_expired + self.faults.batch_errored
         fault = self.fault("call", custom_id)
         problem = self.problem(params) or (FAULT if fault and fault.status in (400, 413, 422) else None)
         result: dict[str, Any] = {"type": "succeeded"}
@@ -224,11 +225,7 @@ class StandIn:
             result["type"] = "canceled"
         elif chance < self.faults.batch_expired:
             result["type"] = "expired"
-        elif (
-            problem
-            or (fault and not fault.billed)
-            or chance < self.faults.batch_expired + self.faults.batch_errored
-        ):
+        elif problem or errored or (fault and not fault.billed):
             kind = "invalid_request_error" if problem else "api_error"
             inner = {"type": kind, "message": problem or FAULT}
             result = {"type": "errored", "error": {"type": "error", "error": inner}}

@@ -20,9 +20,6 @@ from afanalysis.study.journal_sql import parse_line
 # may have a kernel that is still shutting down.
 PATIENCE = 3.0
 
-# Files to which several commands append, each under its own lock.
-APPENDED = (ROLLOUTS, JUDGEMENTS, LABELS, LEDGER)
-
 _KEY_START = len('{"key":"')
 _KEY_DIGITS = 32
 
@@ -37,7 +34,7 @@ def replacing(folder: Path) -> Iterator[None]:
         Another process holds one of them; the message names it.
     """
     with contextlib.ExitStack() as locks:
-        for name in APPENDED:
+        for name in (ROLLOUTS, JUDGEMENTS, LABELS, LEDGER):
             file = LockedFile(folder / name)
             file.lock()
             locks.callback(file.unlock)
@@ -97,20 +94,15 @@ class LockedFile:
             ) from error
         except OSError as error:
             raise self._cannot_write(error) from error
-        # never the whole command line: it can hold a password
-        words = [Path(sys.argv[0]).name, *filter(str.isidentifier, sys.argv[1:2])]
-        self._sign(f"process {os.getpid()}, {' '.join(words)}")
+        if not self.brief:  # tell processes that wait who holds the file
+            # never the whole command line: it can hold a password
+            words = [Path(sys.argv[0]).name, *filter(str.isidentifier, sys.argv[1:2])]
+            with contextlib.suppress(OSError):  # of a full disk, which must not hide what follows
+                self._lock_path.write_text(f"process {os.getpid()}, {' '.join(words)}", encoding="utf-8")
 
     def unlock(self) -> None:
         """Let others append again."""
-        self._sign("")
         self._lock.release()
-
-    def _sign(self, holder: str) -> None:
-        """Write into the lock file who holds the file, for processes that wait for it."""
-        if not self.brief:
-            with contextlib.suppress(OSError):  # of a full disk, which must not hide what follows
-                self._lock_path.write_text(holder, encoding="utf-8")
 
     def _cannot_write(self, error: OSError) -> InputError:
         return InputError(f"{self.path}: cannot be written ({error.strerror}); choose a folder that can")
@@ -154,7 +146,6 @@ class Journal(LockedFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.keys: set[bytes] = set()
-        self.torn = 0
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -183,7 +174,6 @@ class Journal(LockedFile):
                     ) from error
 
     def _set_aside(self, line: bytes, size: int) -> None:
-        self.torn += 1
         with self.path.with_name(self.path.name + ".torn").open("ab") as torn:
             torn.write(line + b"\n")
         os.truncate(self.path, size)

@@ -34,6 +34,9 @@ from afanalysis.study.journal_sql import parse_line
 # The counts of a call's tokens.
 TOKENS = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
 
+# The tokens of a call by name; None if nobody can say.
+Usage = Mapping[str, int] | None
+
 # More tokens than a call of an earlier version had, whose counts cannot be believed.
 _UNREADABLE = 20_000
 
@@ -128,11 +131,6 @@ class Charge:
     usage: Mapping[str, int]
     batch: bool = False
 
-    @property
-    def tokens(self) -> int:
-        """All tokens, of input and output."""
-        return sum(self.usage.get(name, 0) for name in TOKENS)
-
 
 @dataclass
 class Spend:
@@ -145,9 +143,10 @@ class Spend:
     def add(self, prices: Prices, charge: Charge, sign: int = 1) -> None:
         """Add one charge, or take it away."""
         cost = prices.cost(charge.model, dict(charge.usage), batch=charge.batch)
-        self.tokens += sign * charge.tokens
+        tokens = sign * sum(charge.usage.get(name, 0) for name in TOKENS)
+        self.tokens += tokens
         self.usd += sign * (cost or 0.0)
-        self.unpriced_tokens += sign * charge.tokens if cost is None else 0
+        self.unpriced_tokens += tokens if cost is None else 0
 
 
 @dataclass
@@ -235,7 +234,7 @@ class Ledger:
             self.folder = self.folder.parent
         self._file = LockedFile(self.folder / LEDGER, brief=True)
         self._offset = 0
-        self._unsettled: list[tuple[str, Mapping[str, int] | None, bool]] = []
+        self._unsettled: list[tuple[str, Usage, bool]] = []
         # by key and whether in a batch; a call is under way once, so another try ends the one before
         self._reserved: dict[tuple[str, bool], Charge] = {}
         self.budget.spend, self.budget.reserved = Spend(), Spend()
@@ -247,13 +246,15 @@ class Ledger:
                     self._settle(record.get("key"), read_usage(record), "batch" in record)
         self.others_wrote = -math.inf  # when another process last wrote to the ledger
 
-    def reserve(self, calls: Iterable[tuple[str, Charge]]) -> int:
+    def reserve(self, calls: Iterable[tuple[str, Charge]], *, already_sent: bool = False) -> int:
         """Reserve the most that calls can cost, in order, until the budget covers no more.
 
         Parameters
         ----------
         calls
             The key of each, and the most that it can cost.
+        already_sent
+            They have been sent, so what is not reserved yet is, whether the budget covers it or not.
 
         Returns
         -------
@@ -263,36 +264,31 @@ class Ledger:
         with self._turn():
             reserved = 0
             for key, charge in calls:
-                if self.budget.refusal(charge):
+                if not already_sent and self.budget.refusal(charge):
                     break
-                self._write({"call": key, **vars(charge)})
+                if not already_sent or (key, charge.batch) not in self._reserved:
+                    self._write({"call": key, **vars(charge)})
                 reserved += 1
         return reserved
 
-    def settle(
-        self,
-        usages: Iterable[tuple[str, Mapping[str, int] | None]] = (),
-        *,
-        batch: bool = False,
-        later: bool = False,
-    ) -> None:
-        """Replace what is reserved for calls by what they have cost.
+    def settle(self, usages: Mapping[str, Usage], *, batch: bool = False) -> None:
+        """Replace what is reserved for calls by what they have cost, at the next turn of the ledger.
 
         Parameters
         ----------
         usages
-            The key of each, and its tokens; None if nobody can say, which costs what was reserved.
+            The tokens of each, by its key; None if nobody can say, which costs what was reserved.
         batch
             Whether they were sent in a batch.
-        later
-            Write it together with the next reservation.
         """
-        self._unsettled += [(key, usage, batch) for key, usage in usages]
-        if not later:
-            with self._turn():
-                pass
+        self._unsettled += [(key, usage, batch) for key, usage in usages.items()]
 
-    def _settle(self, key: Any, usage: Mapping[str, int] | None, batch: bool) -> None:
+    def flush(self) -> None:
+        """Write what has been settled."""
+        with self._turn():
+            pass
+
+    def _settle(self, key: Any, usage: Usage, batch: bool) -> None:
         if (key, batch) in self._reserved:  # else another process has settled it
             self._write({"call": key, "batch": batch, "cost": usage})
 
