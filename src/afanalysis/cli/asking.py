@@ -95,9 +95,7 @@ def _run_calls(
         reasons = "\n  ".join(summary.failed[:5])
         print(f"{len(summary.failed):,} failed; the same command tries them again:\n  {reasons}")
     if summary.at_worst_case:
-        print(
-            f"{summary.at_worst_case:,} tries had no credible token count; each counts as its worst case"
-        )
+        print(f"{summary.at_worst_case:,} tries had no credible token count: the worst case is counted")
     if summary.stopped:
         print(f"Stopped early: {summary.stopped}")
     print(f"Files: {folders.raw.relative_to(folders.project)}")

@@ -148,8 +148,6 @@ class _LiveCalls:
                 return
             wait = min(FIRST_WAIT * 2 ** (tries - 1), LAST_WAIT) * random.uniform(0.5, 1)
             await run.pause(wait if answer.wait is None else answer.wait, answer.reason)
-            if run.stopping:
-                return
 
     async def _ask(self, call: Call) -> Answer | Failure:
         # the same key on every try: the API ignores it, the stand-in's draw depends on it
@@ -160,8 +158,7 @@ class _LiveCalls:
         if isinstance(response, Failure):
             self._throttle.answered(response.pushed_back)
             return response
-        left = hint(response[0], "anthropic-ratelimit-requests-remaining", 1e6)
-        self._throttle.answered(False, left)
+        self._throttle.answered(False, hint(response[0], "anthropic-ratelimit-requests-remaining", 1e6))
         return read_answer(200, *response)
 
     def _stop_in_an_outage(self, last: Failure) -> None:
