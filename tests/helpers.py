@@ -142,9 +142,9 @@ def billed(standin: StandIn) -> float:
     return usd
 
 
-def keys(folder: Path) -> list[str]:
-    """The keys of a folder's rollouts."""
-    return [record["key"] for record in read_records(folder / "rollouts.jsonl")]
+def keys(folder: Path, name: str = "rollouts.jsonl") -> list[str]:
+    """The keys of a folder's rollouts, or of another journal in it."""
+    return [record["key"] for record in read_records(folder / name)]
 
 
 def planned(study: Study) -> set[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import random
 import shutil
 import time
@@ -22,11 +23,10 @@ from afanalysis.study.ledger import Budget, Ledger
 from tests.helpers import CHILDREN, billed, keys, kill, planned, put, standing_in, tiny_project
 from tests.logs.samples import both_tiers, pipeline_log
 
-# How often each of collect, judge, label, import and run is killed: 200 times in all.
-KILLS = 40
-FEW = 2
+# How often each of collect, judge, label, import and run is killed, if it is 20 times in all.
+KILLS = int(os.environ.get("AFANALYSIS_KILLS", "20")) // 5
 
-often = pytest.mark.parametrize("kills", [FEW, pytest.param(KILLS, marks=pytest.mark.slow)])
+pytestmark = pytest.mark.slow
 
 SMALL = Study(
     name="kills",
@@ -64,14 +64,13 @@ def label_them(folder):
         time.sleep(0.002)
 
 
-@often
 @pytest.mark.parametrize("options", [{}, {"batch": True, "batch_size": 50}], ids=["live", "batch"])
-def test_killing_collect_judge_and_label_side_by_side_loses_nothing(kills, options, tmp_path):
-    study = SMALL if kills == FEW else LARGE
+def test_killing_collect_judge_and_label_side_by_side_loses_nothing(options, tmp_path):
+    study = LARGE if KILLS > 10 else SMALL
     delay = random.Random(0).uniform
     with standing_in(latency=0.01, batch_seconds=0.1) as (address, standin):
         labels = 0
-        for _ in range(kills):
+        for _ in range(KILLS):
             processes = [
                 start(collect_them, study, tmp_path, address, {"poll_seconds": 0.02} | options),
                 start(judge_them, study, tmp_path, address),
@@ -99,12 +98,11 @@ def import_them(logs, study):
         import_logs([logs], study)
 
 
-@often
-def test_killing_two_imports_side_by_side_leaves_nothing_behind(kills, tmp_path):
+def test_killing_two_imports_side_by_side_leaves_nothing_behind(tmp_path):
     delay = random.Random(0).uniform
     logs, raw = tmp_path / "logs", tmp_path / "raw"
     pipeline_log(logs, both_tiers(20))
-    for _ in range(kills):
+    for _ in range(KILLS):
         processes = [start(import_them, logs, raw / name) for name in ("one", "two")]
         time.sleep(delay(0.2, 1))
         for process in processes:
@@ -127,11 +125,10 @@ def run_them(project):
     notebooks.run(project, notebooks.steps(project, project / "study.yaml"))
 
 
-@often
-def test_killing_a_run_of_the_notebooks_loses_nothing(kills, tmp_path):
+def test_killing_a_run_of_the_notebooks_loses_nothing(tmp_path):
     delay = random.Random(0).uniform
     project = tiny_project(tmp_path / "project")
-    for number in range(kills):
+    for number in range(KILLS):
         process = start(run_them, project)
         time.sleep(delay(0.5, 4))
         kill(process)

@@ -97,6 +97,7 @@ def check_calls(names, size, folder, **options):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_groups_of_faults_lose_no_answer_and_no_cent(group, mode, tmp_path):
+    """M2, M3, M4 and M11, and all other faults of calls."""
     names = OF_CALLS[group::GROUPS]
     struck = check_calls(names, 60, tmp_path, **MODES[mode])
     assert len(struck) > len(names) / 2
@@ -126,6 +127,7 @@ def check_batches(names, folder):
 
 
 def test_a_server_with_every_fault_of_batches_loses_no_answer_and_no_cent(tmp_path, monkeypatch):
+    """M8, M9 and M10, and all other faults of batches."""
     monkeypatch.setattr(batches, "FETCHES", 30)
     check_batches([name for name in OF_BATCHES if TABLE[name].times], tmp_path)
 

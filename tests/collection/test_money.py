@@ -1,11 +1,14 @@
-"""Not a cent too much, and not an answer lost: what must hold, one test each."""
+"""Not a cent too much, and not an answer lost: what must hold, one test each.
+
+The numbers in the docstrings are those of the faults that were found in November 2026: M of money, T of
+time, size and machine.
+"""
 
 import asyncio
 import json
 import os
 import resource
 import signal
-import sys
 import time
 
 import anthropic
@@ -21,7 +24,10 @@ from afanalysis.collection.responses import Answer, Failure, hint, read_answer
 from afanalysis.collection.rollouts import collect
 from afanalysis.errors import InputError
 from afanalysis.judging.model import judge
+from afanalysis.logs.importing import import_logs
+from afanalysis.study import journal
 from afanalysis.study.folders import LEDGER
+from afanalysis.study.journal import read_records
 from afanalysis.study.labels import Label, add_labels
 from afanalysis.study.ledger import TOKENS, Budget, Charge, Ledger, read_usage
 from tests.helpers import (
@@ -34,12 +40,24 @@ from tests.helpers import (
     standing_in,
     wait_for_lines,
 )
+from tests.logs.samples import both_tiers, pipeline_log
 
 ODD_COUNTS = [-1, 0.5, True, None, "7", [], {}, float("nan"), float("inf"), 1e30, 10**400]
 
 
 def pay(study, folder, address, usd, **options):
     return put(study, folder, address, budget=Budget(usd=usd), source="live", **options)
+
+
+def pay_judge(study, folder, address, usd, **options):
+    async def run():
+        async with anthropic.AsyncAnthropic(base_url=address, api_key="any") as client:
+            options_of_calls, budget = CallOptions(**options), Budget(usd=usd)
+            return await judge(
+                study.judge, Endpoint(client, "live"), folder, options_of_calls, budget=budget
+            )
+
+    return asyncio.run(run())
 
 
 def covered(folder):
@@ -55,6 +73,7 @@ def quick(monkeypatch):
 
 @pytest.mark.parametrize("usd", [0.1, 0.001])
 def test_batches_are_reserved_at_their_worst_case_before_they_are_sent(usd, small_study, tmp_path):
+    """M1."""
     with standing_in() as (address, standin):
         for _ in range(2):
             summary = pay(
@@ -68,6 +87,7 @@ def test_batches_are_reserved_at_their_worst_case_before_they_are_sent(usd, smal
 
 
 def test_the_smallest_budget_that_goes_on_is_named_and_is_enough(small_study, tmp_path):
+    """M12."""
     with standing_in() as (address, _):
         summary = pay(small_study, tmp_path, address, 0.01)
         assert summary.sent == 0
@@ -78,6 +98,7 @@ def test_the_smallest_budget_that_goes_on_is_named_and_is_enough(small_study, tm
 
 @pytest.mark.parametrize("count", ODD_COUNTS, ids=str)
 def test_counts_that_cannot_be_true_are_not_believed(count):
+    """M2."""
     usage = dict.fromkeys(TOKENS, 5)
     assert read_usage(usage) == usage
     assert read_usage(usage | {"output_tokens": count}) is None
@@ -88,6 +109,7 @@ def test_counts_that_cannot_be_true_are_not_believed(count):
 def test_an_answer_without_a_true_count_is_kept_and_counts_as_its_worst_case(
     fault, small_study, tmp_path
 ):
+    """M2."""
     with standing_in(**{fault: 1}) as (address, standin):
         summary = pay(small_study, tmp_path, address, 100)
         assert (summary.sent, summary.at_worst_case) == (small_study.size, small_study.size)
@@ -101,6 +123,7 @@ def test_an_answer_without_a_true_count_is_kept_and_counts_as_its_worst_case(
 
 
 def test_one_unusable_answer_costs_no_other_answer(small_study, tmp_path, quick):
+    """M3."""
     with standing_in(content_null=0.05, body_null=0.05, body_list=0.05) as (address, standin):
         summary = pay(small_study, tmp_path, address, 100)
         assert standin.asked["answered"] > small_study.size
@@ -111,6 +134,8 @@ def test_one_unusable_answer_costs_no_other_answer(small_study, tmp_path, quick)
 
 
 def test_an_answer_is_in_the_journal_before_its_cost_is_settled(small_study, tmp_path, monkeypatch):
+    """M3."""
+
     def fail(*_, **__):
         raise InputError("the disk is full")
 
@@ -126,12 +151,14 @@ def test_an_answer_is_in_the_journal_before_its_cost_is_settled(small_study, tmp
 
 @pytest.mark.parametrize("header", ["header_odd", "header_negative", "header_huge", "header_nan"])
 def test_odd_headers_stop_nothing(header, small_study, tmp_path):
+    """M4."""
     with standing_in(**{header: 1}) as (address, standin):
         assert pay(small_study, tmp_path, address, 100).complete
         assert standin.asked["answered"] == small_study.size
 
 
 def test_collecting_and_judging_side_by_side_share_one_budget(small_study, tmp_path):
+    """M5."""
     larger = small_study.model_copy(update={"samples": 20})
     usd = 2.0
 
@@ -151,7 +178,34 @@ def test_collecting_and_judging_side_by_side_share_one_budget(small_study, tmp_p
         assert usd - 0.15 < billed(standin) <= usd
 
 
+def test_an_import_beside_a_judge_is_refused_and_loses_no_paid_verdict(
+    small_study, tmp_path, monkeypatch
+):
+    """M7."""
+    logs, folder = tmp_path / "logs", tmp_path / "study"
+    pipeline_log(logs, both_tiers(20))
+    import_logs([logs], folder)
+    imported = len(keys(folder, "judgements.jsonl"))
+    pipeline_log(logs, both_tiers(21))
+    with standing_in(latency=0.3) as (address, standin):
+        arguments = (small_study, folder, address, 100)
+        process = CHILDREN.Process(target=pay_judge, args=arguments, kwargs={"concurrency": 4})
+        process.start()
+        wait_for_lines(folder / "judgements.jsonl", imported + 1, process)
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "PATIENCE", 0.1)
+            with pytest.raises(InputError, match=r"another process is writing to it \(process \d+"):
+                import_logs([logs], folder)
+        process.join()
+        import_logs([logs], folder)
+        votes = read_records(folder / "judgements.jsonl")
+        paid = [vote for vote in votes if vote["judge"].startswith(small_study.judge.model)]
+        assert len(paid) == standin.asked["answered"] > 10
+        assert pay_judge(*arguments).skipped == len(paid)
+
+
 def test_a_thousand_calls_at_once_do_not_exceed_the_budget(small_study, tmp_path):
+    """M6, M13."""
     with standing_in(latency=0.05) as (address, standin):
         summary = pay(small_study, tmp_path, address, 0.3, concurrency=1000)
         assert "does not cover the next call" in summary.stopped
@@ -171,11 +225,13 @@ def test_a_thousand_calls_at_once_do_not_exceed_the_budget(small_study, tmp_path
     ],
 )
 def test_numbers_that_would_hang_or_flood_are_refused(option, number):
+    """M13."""
     with pytest.raises(InputError, match=f"{option} is {number}; it must lie between"):
         CallOptions(**{option: number})
 
 
 def test_a_rejected_call_fails_at_once_and_slows_no_other(small_study, tmp_path):
+    """M11."""
     with standing_in(rejected=0.1, too_large=0.1, unprocessable=0.1) as (address, standin):
         started = time.monotonic()
         summary = pay(small_study, tmp_path, address, 100)
@@ -186,6 +242,7 @@ def test_a_rejected_call_fails_at_once_and_slows_no_other(small_study, tmp_path)
 
 
 def test_a_first_prompt_that_is_too_long_does_not_stop_the_study(small_study, tmp_path):
+    """M11."""
     with standing_in(rejected=1) as (address, standin):
         first = small_study.model_copy(update={"samples": 1})
         assert not pay(first, tmp_path, address, 100).sent
@@ -194,6 +251,7 @@ def test_a_first_prompt_that_is_too_long_does_not_stop_the_study(small_study, tm
 
 
 def test_a_batch_is_known_by_what_it_holds_and_not_by_a_clock(small_study, tmp_path):
+    """M8."""
     with standing_in(create_dropped=1, list_of_another_clock=1) as (address, standin):
         summary = pay(small_study, tmp_path, address, 100, batch=True, batch_size=20, poll_seconds=0.01)
         assert summary.complete
@@ -204,6 +262,7 @@ def test_a_batch_is_known_by_what_it_holds_and_not_by_a_clock(small_study, tmp_p
 def test_results_that_are_not_whole_are_fetched_again_before_anything_is_paid_again(
     fault, small_study, tmp_path
 ):
+    """M9."""
     with standing_in(**{fault: 1}) as (address, standin):
         summary = pay(small_study, tmp_path, address, 100, batch=True, batch_size=30, poll_seconds=0.01)
         assert summary.complete
@@ -215,6 +274,7 @@ def test_results_that_are_not_whole_are_fetched_again_before_anything_is_paid_ag
 def test_results_that_are_gone_are_one_sentence_and_paid_again_with_consent(
     fault, small_study, tmp_path
 ):
+    """M10."""
     options = {"batch": True, "batch_size": 100, "poll_seconds": 0.01}
     with standing_in(**{fault: 1}) as (address, standin):
         summary = pay(small_study, tmp_path, address, 100, **options)
@@ -228,6 +288,7 @@ def test_results_that_are_gone_are_one_sentence_and_paid_again_with_consent(
 
 @pytest.mark.parametrize("fault", ["status_fails", "status_page", "status_dropped", "status_limited"])
 def test_polling_outlives_an_outage(fault, small_study, tmp_path):
+    """M10."""
     with standing_in(**{fault: 1}, batch_seconds=0.05) as (address, standin):
         summary = pay(small_study, tmp_path, address, 100, batch=True, poll_seconds=0.01)
         assert summary.complete
@@ -245,6 +306,7 @@ def test_people_can_label_while_a_batch_is_under_way(small_study, tmp_path):
 
 
 def test_one_deadline_holds_for_all_of_a_call(small_study, tmp_path, monkeypatch, quick):
+    """T1."""
     monkeypatch.setattr(responses, "CALL_SECONDS", 0.5)
     with standing_in(body_slow=0.1, body_stalled=0.1) as (address, standin):
         started = time.monotonic()
@@ -254,6 +316,7 @@ def test_one_deadline_holds_for_all_of_a_call(small_study, tmp_path, monkeypatch
 
 
 def test_no_wait_is_longer_than_a_minute_whatever_a_header_demands():
+    """T1."""
     refusal = read_answer(429, {"retry-after": "1e9"}, b"")
     assert isinstance(refusal, Failure)
     assert refusal.wait == 60
@@ -262,6 +325,7 @@ def test_no_wait_is_longer_than_a_minute_whatever_a_header_demands():
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 @pytest.mark.parametrize("options", [{}, {"batch": True, "poll_seconds": 60}])
 def test_the_first_ctrl_c_ends_what_only_waits(options, small_study, tmp_path):
+    """T1."""
     with standing_in(wait_for_decades=1, batch_seconds=60) as (address, standin):
         process = put_in_a_child(small_study, tmp_path, address, **options)
         while not standin.asked["messages"] + standin.asked["batches"]:
@@ -273,6 +337,7 @@ def test_the_first_ctrl_c_ends_what_only_waits(options, small_study, tmp_path):
 
 
 def test_a_run_can_have_a_deadline(small_study, tmp_path):
+    """T1."""
     with standing_in(latency=0.2) as (address, standin):
         summary = put(small_study, tmp_path, address, concurrency=4, stop_after=0.5)
         assert "after 0.5 s" in summary.stopped
@@ -280,38 +345,50 @@ def test_a_run_can_have_a_deadline(small_study, tmp_path):
 
 
 def test_waits_are_shown(small_study, tmp_path, capsys):
+    """T1."""
     with standing_in(wait_for_decades=1) as (address, _):
         put(small_study, tmp_path, address, stop_after=2)
     assert "waiting 60 s" in capsys.readouterr().err
 
 
 def test_half_a_character_in_an_answer_spoils_no_later_run(small_study, tmp_path):
+    """T3."""
     with standing_in(lone_surrogate=0.2) as (address, _):
         put(small_study, tmp_path, address)
     assert af.tidy(tmp_path, unjudged=True).output.str.contains("\ufffd").any()
 
 
-def _put_with_little_disk(study, folder, address, bytes_free):
+def _with_little_disk(bytes_free, work, *arguments, **options):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_free, bytes_free))
     try:
-        pay(study, folder, address, 100)
+        work(*arguments, **options)
     except InputError as error:
-        print(error, file=sys.stderr, flush=True)
         os._exit(7 if "cannot be written" in str(error) and "\n" not in str(error) else 1)
 
 
-@pytest.mark.parametrize("bytes_free", [50_000, 60_000])
-def test_a_full_disk_is_one_sentence_and_nothing_before_it_is_lost(bytes_free, small_study, tmp_path):
+@pytest.mark.parametrize("bytes_free", [5_000, 50_000])
+@pytest.mark.parametrize("what", ["live", "batch", "judge"])
+def test_a_full_disk_is_one_sentence_and_nothing_before_it_is_lost(
+    what, bytes_free, small_study, tmp_path
+):
+    """T5."""
+    options = {"batch": what == "batch"}
     with standing_in() as (address, standin):
-        arguments = (small_study, tmp_path, address, bytes_free)
-        process = CHILDREN.Process(target=_put_with_little_disk, args=arguments)
+        work, arguments = pay, (small_study, tmp_path, address, 100)
+        if what == "judge":
+            assert pay(*arguments).complete
+            work = pay_judge
+        process = CHILDREN.Process(
+            target=_with_little_disk, args=(bytes_free, work, *arguments), kwargs=options
+        )
         process.start()
         process.join()
         assert process.exitcode == 7
-        assert pay(small_study, tmp_path, address, 100).complete
-        assert billed(standin) <= covered(tmp_path)
+        assert work(*arguments, **options).complete
+        assert billed(standin) <= covered(tmp_path) + 1e-9
     assert sorted(keys(tmp_path)) == sorted(planned(small_study))
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_answers_of_versions_without_a_ledger_count(small_study, tmp_path):
@@ -342,6 +419,7 @@ def test_a_reservation_whose_answer_reached_the_journal_is_settled_by_the_next_r
 
 
 def test_every_process_sees_what_the_others_have_reserved(tmp_path):
+    """M5, M6."""
     charge = Charge("claude-opus-5-5", {"input_tokens": 10**6})
     ledgers = [Ledger(tmp_path, Budget(usd=10)) for _ in range(3)]
     assert [ledger.reserve([(f"{n:032}", charge)]) for n, ledger in enumerate(ledgers)] == [1, 1, 0]
@@ -387,6 +465,7 @@ HEADERS = st.dictionaries(st.sampled_from(["retry-after", "x"]), st.text() | st.
     st.integers(), HEADERS, MESSAGES | JSON | st.binary() | JSON.map(lambda x: json.dumps(x).encode())
 )
 def test_any_response_is_an_answer_or_a_failure(status, headers, content):
+    """M3, M4."""
     answer = read_answer(status, headers, content)
     assert isinstance(answer, Answer | Failure)
     if answer.usage:
@@ -403,6 +482,7 @@ def test_any_response_is_an_answer_or_a_failure(status, headers, content):
 
 @pytest.mark.slow
 def test_answers_of_hundreds_of_megabytes_need_little_memory(small_study, tmp_path, monkeypatch, quick):
+    """T2."""
     from afanalysis.standin import state
 
     fault = state.table_of_faults()["body_huge"].model_copy(update={"pad": 300_000_000, "times": 1})

@@ -20,6 +20,7 @@ def spend(study, folder, address, budget):
 
 
 def test_a_budget_is_never_exceeded_and_used_up_to_one_reservation(small_study, faulty, tmp_path):
+    """M6, M12."""
     limit, most_usd = 0.2, 0.12
     with faulty(latency=0.01) as address:
         summary = spend(small_study, tmp_path, address, Budget(usd=limit))
