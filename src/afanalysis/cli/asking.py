@@ -21,9 +21,6 @@ from afanalysis.study.ledger import Prices
 if TYPE_CHECKING:
     import pandas as pd
 
-# The exit code of a run that has stopped before its plan was done.
-INCOMPLETE = 3
-
 _CALLS = (
     STUDY_FILE,
     *ENDPOINT,
@@ -99,7 +96,7 @@ def _run_calls(
     if summary.stopped:
         print(f"Stopped early: {summary.stopped}")
     print(f"Files: {folders.raw.relative_to(folders.project)}")
-    return 0 if summary.complete else INCOMPLETE
+    return 0 if summary.complete else 3  # so that `collect && judge` does not go on with a part
 
 
 async def _forecast(options: argparse.Namespace, study: af.Study, folders: af.Folders) -> None:

@@ -141,13 +141,14 @@ async def receive(
     try:
         async with asyncio.timeout(seconds), opening as response:
             async for chunk in response.iter_bytes():
-                body += chunk
                 if take:
-                    *lines, rest = body.split(b"\n")
-                    for line in lines:
-                        take(bytes(line))
-                    body = rest[:limit]
-                elif len(body) > limit:
+                    *ended, chunk = chunk.split(b"\n")
+                    for line in ended:
+                        take(bytes(body) + line)
+                        body.clear()
+                if len(body) <= limit:
+                    body += chunk
+                elif not take:
                     return Failure("the answer is longer than any that was asked for", None)
             if take:
                 take(bytes(body))
