@@ -27,7 +27,7 @@ from afanalysis.study.ledger import Budget
 from measure import Result, in_a_process
 
 CONCURRENCY = 32
-TASKS = Path(__file__).resolve().parents[1] / "tests" / "inspect_task"
+TASKS = Path(__file__).resolve().parents[1] / "docs" / "examples"
 
 
 def study(samples: int, first: int = 100) -> Study:

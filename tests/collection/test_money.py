@@ -17,14 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import afanalysis as af
-from afanalysis.collection import live, responses
+from afanalysis.collection import batches, live, responses
 from afanalysis.collection.calls import CallOptions
 from afanalysis.collection.endpoint import Endpoint
+from afanalysis.collection.live import MAX_FAILURES
 from afanalysis.collection.responses import Answer, Failure, hint, read_answer
 from afanalysis.collection.rollouts import collect
 from afanalysis.errors import InputError
 from afanalysis.judging.model import judge
 from afanalysis.logs.importing import import_logs
+from afanalysis.standin.state import table_of_faults
 from afanalysis.study import journal
 from afanalysis.study.folders import LEDGER
 from afanalysis.study.journal import read_records
@@ -295,6 +297,29 @@ def test_polling_outlives_an_outage(fault, small_study, tmp_path):
         assert standin.asked[f"fault {fault}"] == 3
 
 
+def test_an_outage_of_a_day_ends_the_run(small_study, tmp_path, monkeypatch):
+    """M10."""
+    always = table_of_faults()["status_fails"].model_copy(update={"times": None})
+    monkeypatch.setitem(table_of_faults(), "status_fails", always)
+    monkeypatch.setattr(batches, "OUTAGE_SECONDS", 0.1)
+    options = {"batch": True, "poll_seconds": 0.01}
+    with standing_in(status_fails=1) as (address, standin):
+        summary = pay(small_study, tmp_path, address, 100, **options)
+        assert "the API has been out for a day" in summary.stopped
+        standin.faults.shares.clear()
+        assert pay(small_study, tmp_path, address, 100, **options).complete
+        assert standin.asked["batched"] == small_study.size
+
+
+def test_a_call_that_may_have_been_billed_is_tried_three_times_at_most(small_study, tmp_path, quick):
+    """M3."""
+    with standing_in(body_null=1) as (address, standin):
+        summary = pay(small_study, tmp_path, address, 100, concurrency=1)
+        assert standin.asked["answered"] == MAX_FAILURES
+        assert len(summary.failed) == MAX_FAILURES // 3
+        assert billed(standin) <= covered(tmp_path)
+
+
 def test_people_can_label_while_a_batch_is_under_way(small_study, tmp_path):
     with standing_in(batch_seconds=2) as (address, _):
         process = put_in_a_child(small_study, tmp_path, address, batch=True)
@@ -483,10 +508,8 @@ def test_any_response_is_an_answer_or_a_failure(status, headers, content):
 @pytest.mark.slow
 def test_answers_of_hundreds_of_megabytes_need_little_memory(small_study, tmp_path, monkeypatch, quick):
     """T2."""
-    from afanalysis.standin import state
-
-    fault = state.table_of_faults()["body_huge"].model_copy(update={"pad": 300_000_000, "times": 1})
-    monkeypatch.setitem(state.table_of_faults(), "body_huge", fault)
+    fault = table_of_faults()["body_huge"].model_copy(update={"pad": 300_000_000, "times": 1})
+    monkeypatch.setitem(table_of_faults(), "body_huge", fault)
     with standing_in(body_huge=0.05) as (address, standin):
         process = CHILDREN.Process(target=_put_with_little_memory, args=(small_study, tmp_path, address))
         process.start()
