@@ -151,4 +151,10 @@ def test_ten_thousand_calls_through_all_faults_together_lose_nothing(mode, tmp_p
         payer.run(5)
         payer.run_until_complete(usd=100, resend=True)
         struck = [name for name in OF_CALLS if standin.asked[f"fault {name}"]]
+        faults = sum(standin.asked[f"fault {name}"] for name in struck)
+        budget = Ledger(tmp_path, Budget(usd=100)).budget
+        print(
+            f"{mode}: {len(keys(tmp_path)):,} answers, {faults} faults of {len(struck)} kinds; "
+            f"billed ${billed(standin):.2f}, counted ${budget.spend.usd + budget.reserved.usd:.2f}"
+        )
     assert len(struck) > len(OF_CALLS) / 2
