@@ -29,7 +29,7 @@ from afanalysis.logs.importing import import_logs
 from afanalysis.standin.state import table_of_faults
 from afanalysis.study import journal
 from afanalysis.study.folders import LEDGER
-from afanalysis.study.journal import read_records
+from afanalysis.study.journal import Journal, read_records
 from afanalysis.study.labels import Label, add_labels
 from afanalysis.study.ledger import TOKENS, Budget, Charge, Ledger, read_usage
 from tests.helpers import (
@@ -189,20 +189,23 @@ def test_an_import_beside_a_judge_is_refused_and_loses_no_paid_verdict(
     import_logs([logs], folder)
     imported = len(keys(folder, "judgements.jsonl"))
     pipeline_log(logs, both_tiers(21))
-    with standing_in(latency=0.3) as (address, standin):
+    with standing_in(latency=0.2) as (address, standin):
         arguments = (small_study, folder, address, 100)
         process = CHILDREN.Process(target=pay_judge, args=arguments, kwargs={"concurrency": 4})
         process.start()
         wait_for_lines(folder / "judgements.jsonl", imported + 1, process)
+        os.kill(process.pid, signal.SIGSTOP)
         with monkeypatch.context() as patch:
             patch.setattr(journal, "PATIENCE", 0.1)
             with pytest.raises(InputError, match=r"another process is writing to it \(process \d+"):
                 import_logs([logs], folder)
+        os.kill(process.pid, signal.SIGCONT)
         process.join()
         import_logs([logs], folder)
         votes = read_records(folder / "judgements.jsonl")
         paid = [vote for vote in votes if vote["judge"].startswith(small_study.judge.model)]
         assert len(paid) == standin.asked["answered"] > 10
+        standin.faults.latency = 0
         assert pay_judge(*arguments).skipped == len(paid)
 
 
@@ -321,11 +324,15 @@ def test_a_call_that_may_have_been_billed_is_tried_three_times_at_most(small_stu
 
 
 def test_people_can_label_while_a_batch_is_under_way(small_study, tmp_path):
-    with standing_in(batch_seconds=2) as (address, _):
+    with standing_in(batch_seconds=600) as (address, standin):
         process = put_in_a_child(small_study, tmp_path, address, batch=True)
         wait_for_lines(tmp_path / "rollouts.batches.jsonl", 2, process)
         add_labels(tmp_path, [Label("0" * 32, "ann", "refused")])
         assert af.judge_by_rules(tmp_path) == 0  # there is nothing to judge yet
+        with Journal(tmp_path / "rollouts.jsonl") as rollouts:
+            assert not rollouts.keys
+        for batch in standin.batches.values():
+            batch.ends = 0
         process.join(20)
     assert sorted(keys(tmp_path)) == sorted(planned(small_study))
 
@@ -364,8 +371,8 @@ def test_the_first_ctrl_c_ends_what_only_waits(options, small_study, tmp_path):
 def test_a_run_can_have_a_deadline(small_study, tmp_path):
     """T1."""
     with standing_in(latency=0.2) as (address, standin):
-        summary = put(small_study, tmp_path, address, concurrency=4, stop_after=0.5)
-        assert "after 0.5 s" in summary.stopped
+        summary = put(small_study, tmp_path, address, concurrency=4, stop_after=1.5)
+        assert "after 1.5 s" in summary.stopped
         assert 0 < len(keys(tmp_path)) == standin.asked["answered"] < small_study.size
 
 
