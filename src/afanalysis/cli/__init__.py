@@ -37,14 +37,15 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 1 for a notebook that failed, 2 for bad input, 130 for Ctrl-C.
+        The exit code: 0, 1 for a notebook that failed, 2 for bad input, 3 for calls that have yet to be
+        made, 130 for Ctrl-C.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     options = build_parser(arguments[:1]).parse_args(arguments)
     try:
         # what is printed holds names and messages of strangers' files and servers
         with contextlib.redirect_stdout(VisibleOutput(sys.stdout)):
-            options.action(options)
+            return options.action(options) or 0
     except BrokenPipeError:  # the reader of a pipe, such as head, has gone
         sys.stderr.close()
     except (InputError, NotebookFailed, OSError) as error:

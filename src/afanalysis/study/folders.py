@@ -15,6 +15,7 @@ PAPER = "paper"
 # The files of a raw folder, and the table made from them.
 ROLLOUTS = "rollouts.jsonl"
 JUDGEMENTS = "judgements.jsonl"
+LEDGER = "ledger.jsonl"
 JUDGES = "judges.json"
 MANIFEST = "manifest.json"
 PROMPTS = "prompts.json"
@@ -22,6 +23,7 @@ LABELS = "labels.csv"
 LABEL_SAMPLE = "label_sample.csv"
 LABEL_SHEET = "label_sheet.csv"
 STUDY_FILE = "study.yaml"
+JUDGE_CHECK = "judge_check"
 TABLE = "rollouts.parquet"
 
 # Names of studies are names of folders, on any system.
