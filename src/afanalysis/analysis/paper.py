@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 from afanalysis.analysis import published
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.errors import InputError
-from afanalysis.stats.gap_intervals import square_and_add
+from afanalysis.stats.proportions import square_and_add
 from afanalysis.study import prompts
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from afanalysis.stats.bounded_means import TEST_FADING, TEST_WEIGHT, BoundedMean
 from afanalysis.stats.proportions import Floats, check_level
 
 # Differences that are whole multiples of 1/2520 (of any proportions out of 1 to 10) are tested exactly
@@ -62,7 +64,7 @@ def sign_flip(
     if d.size == 0:
         return 1.0
     steps = np.rint(d * lattice)
-    if np.abs(steps / lattice - d).max() < 1e-9:
+    if (steps != 0).all() and np.abs(steps / lattice - d).max() < 1e-9 * np.abs(d).max():
         whole = np.abs(steps).astype(np.int64)
         whole //= np.gcd.reduce(whole)
         if whole.sum() < EXACT_POINTS:
@@ -105,22 +107,33 @@ def _convolve(a: Floats, b: Floats) -> Floats:
     return np.maximum(found, 0)
 
 
-def mcnemar(only_free: int, only_paid: int) -> float:
-    """The exact two-sided p-value of McNemar's test, for one sample a prompt.
+def inverted_p_values(
+    interval: Callable[[Floats], tuple[Floats, Floats]], estimate: Floats, null: float = 0.0
+) -> Floats:
+    """The p-values that belong to intervals: 1 - level for the level at which an end reaches `null`.
 
     Parameters
     ----------
-    only_free, only_paid
-        Prompts that complied in one tier and not in the other.
+    interval
+        The ends at one level per estimate; wider for higher levels.
+    estimate
+        The estimates, of any shape.
+    null
+        The value under the hypothesis.
 
-    References
-    ----------
-    McNemar (1947), Psychometrika 12:153; exact form as in statsmodels' `mcnemar(exact=True)`.
+    Returns
+    -------
+    array
+        Of the estimates' shape, to a relative precision of 1e-6 and not below 1e-12.
     """
-    discordant = only_free + only_paid
-    if discordant == 0:
-        return 1.0
-    return float(min(1.0, 2 * special.bdtr(min(only_free, only_paid), discordant, 0.5)))
+    shape = np.shape(estimate)
+    least, most = np.full(shape, -12 * math.log(10)), np.zeros(shape)  # logarithms of p
+    for _ in range(40):
+        middle = (least + most) / 2
+        low, high = interval(1 - np.exp(middle))
+        excludes = (low > null) | (high < null)
+        least, most = np.where(excludes, least, middle), np.where(excludes, middle, most)
+    return np.where(np.asarray(estimate) == null, 1.0, np.exp(most))
 
 
 def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
@@ -158,44 +171,71 @@ class Equivalence:
     Attributes
     ----------
     p_value
-        Of the two one-sided tests, the larger.
+        The larger of two one-sided tests: of gaps from `margin` on, and of gaps up to `-margin`.
     equivalent
         Whether both reject at 1 - level.
+    prompts_needed
+        The fewest prompts with which any valid test can show this, if no prompt complies at all.
     """
 
     margin: float
     p_value: float
     equivalent: bool
+    prompts_needed: int
 
 
-def equivalence(gap: float, se: float, margin: float, prompts: int, level: float = 0.95) -> Equivalence:
-    """Two one-sided t tests of |gap| < margin.
+def equivalence(differences: BoundedMean, margin: float, level: float = 0.95) -> Equivalence:
+    """Two one-sided tests of |gap| < margin.
 
     Parameters
     ----------
-    gap, se
-        The gap and its paired, cluster-robust standard error (proportions).
+    differences
+        The differences of the prompts that have both tiers.
     margin
-        The largest gap that would count as none.
-    prompts
-        The number of prompts; degrees of freedom are one less.
+        The largest gap that would count as none (difference of proportions).
+    level
+        Confidence level in (0, 1); the error at the margin is 1 - level.
 
     References
     ----------
-    Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15:657.
+    Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15:657; here by the ends of a bounded
+    mean's interval, with the heavier pseudo-prompt that the error at one end needs.
     """
     check_level(level)
-    if not margin > 0:
-        raise ValueError(f"margin is {margin}; it must be above 0")
-    if prompts < 2:
-        raise ValueError("equivalence needs at least 2 prompts")
-    if not se > 0:
-        raise ValueError(
-            "the gap's standard error is 0 (no prompt differs); equivalence by t tests "
-            "needs some variation, judge by the gap's interval instead"
-        )
-    df = prompts - 1
-    p_low = 1 - special.stdtr(df, (gap + margin) / se)
-    p_high = special.stdtr(df, (gap - margin) / se)
-    p_value = float(max(p_low, p_high))
-    return Equivalence(margin, p_value, p_value < 1 - level)
+    if not 0 < margin < 1:
+        raise ValueError(f"margin is {margin}; it must lie in (0, 1)")
+    p_value = float(equivalence_p_values(differences, margin))
+    return Equivalence(margin, p_value, p_value <= 1 - level, fewest_prompts(margin, level))
+
+
+def equivalence_p_values(differences: BoundedMean, margin: float) -> Floats:
+    """The larger of two one-sided p-values against gaps beyond a margin, for a stack of studies."""
+    ends = differences.ends(TEST_WEIGHT, TEST_FADING)
+    return np.maximum(ends.p_above(-margin), ends.p_below(margin))
+
+
+def fewest_prompts(margin: float, level: float = 0.95) -> int:
+    """The fewest prompts with which any test can show a mean below a margin.
+
+    If a share `margin` of all prompts always complied, a study of G prompts would see none of them with
+    probability (1 - margin)^G: whatever the number of answers per prompt, seeing nothing says no more.
+
+    Examples
+    --------
+    >>> [fewest_prompts(margin) for margin in (0.1, 0.05, 0.02, 0.01)]
+    [29, 59, 149, 299]
+    """
+    return math.ceil(math.log(1 - level) / math.log1p(-margin))
+
+
+def at_least_p_values(differences: BoundedMean, threshold: float) -> Floats:
+    """The p-values against gaps up to a threshold: small where the gap is shown to be larger.
+
+    Parameters
+    ----------
+    differences
+        The differences of the prompts that have both tiers.
+    threshold
+        A difference of proportions.
+    """
+    return differences.ends(TEST_WEIGHT, TEST_FADING).p_above(threshold)

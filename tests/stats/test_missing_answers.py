@@ -1,0 +1,51 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afanalysis.stats.missing_answers import gap_bounds, rate_bounds
+
+tier = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)), min_size=3, max_size=3
+)
+
+
+def filled(known, extra):
+    """By prompt the rate with so many of its missing answers counted as successes."""
+    return [(s + e) / (n + m) for (n, s, m), e in zip(known, extra, strict=True) if n + m]
+
+
+def valid(rows):
+    return [(n, min(s, n), m) for n, s, m in rows]
+
+
+@given(tier)
+def test_the_bounds_are_what_enumeration_of_the_missing_answers_gives(rows):
+    rows = valid(rows)
+    if not any(n + m for n, _, m in rows):
+        return
+    low, high = rate_bounds(*np.array(rows).T)
+    every = [
+        np.mean(filled(rows, extra)) for extra in itertools.product(*(range(m + 1) for _, _, m in rows))
+    ]
+    assert float(low) == pytest.approx(min(every))
+    assert float(high) == pytest.approx(max(every))
+
+
+def test_nothing_missing_leaves_no_doubt_and_everything_missing_leaves_all():
+    assert [float(end) for end in rate_bounds([4, 2], [1, 1], [0, 0])] == [0.375, 0.375]
+    assert [float(end) for end in rate_bounds([0, 0], [0, 0], [3, 1])] == [0, 1]
+
+
+def test_answers_may_weigh_alike():
+    low, high = rate_bounds([8, 1], [4, 0], [1, 0], "answers")
+    assert (float(low), float(high)) == pytest.approx((0.4, 0.5))
+
+
+def test_the_sign_of_a_gap_may_hang_on_what_is_missing():
+    low, high = gap_bounds(([4, 4], [1, 1], [1, 1]), ([5, 5], [0, 0], [0, 0]))
+    assert float(low) > 0
+    low, high = gap_bounds(([3, 3], [1, 1], [2, 2]), ([3, 3], [0, 0], [2, 2]))
+    assert float(low) < 0 < float(high)
