@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from afanalysis.stats.proportions import Floats
+from afanalysis.stats.proportions import Floats, check_level
 
 # The pseudo-prompt of a fading end weighs WEIGHT where nothing varies, and half of that where the
 # variance is carried by FADING prompts.
@@ -40,10 +40,12 @@ TEST_WEIGHT, TEST_FADING = 1.0, 10.0
 class BoundedMean:
     """The mean of bounded values, with what its intervals are made of.
 
-    All fields have the shape of the stack of samples.
-
     Attributes
     ----------
+    values, present
+        Shape (..., prompts); absent values are 0. All other fields have the shape of the stack.
+    low, high
+        The bounds of a value.
     mean, variance
         The mean, and the variance of the mean.
     n
@@ -52,6 +54,16 @@ class BoundedMean:
         How many values carry the variance, (Σx²)² / Σx⁴; for rates the smaller of that for x and 1 - x.
     extra
         A variance of the mean that the values do not show, to be added.
+
+    Examples
+    --------
+    Differences between tiers of twenty prompts, of which four differ:
+
+    >>> differences = BoundedMean.of([1, 0.8, 0.2, -0.2, *[0] * 16], -1, 1)
+    >>> [round(float(end), 3) for end in differences.interval()]
+    [-0.077, 0.295]
+    >>> round(float(differences.p_value()), 2)
+    0.42
     """
 
     values: Floats
@@ -83,7 +95,7 @@ class BoundedMean:
         low, high
             The bounds of a value.
         present
-            Which values count; by default all.
+            Which values count, of a shape that broadcasts to that of the values; by default all.
         extra
             A variance of the mean to be added. With it, the values are what prompts add to an estimate:
             a few may lie outside the bounds, the mean does not.
@@ -94,7 +106,7 @@ class BoundedMean:
             A value that counts is not finite or lies outside the bounds, or no value counts.
         """
         x = np.asarray(values, dtype=float)
-        counts = np.ones(x.shape, dtype=bool) if present is None else np.asarray(present, dtype=bool)
+        counts = np.broadcast_to(True if present is None else np.asarray(present, dtype=bool), x.shape)
         x = np.where(counts, x, 0.0)
         outside = (x < low - 1e-9) | (x > high + 1e-9)
         if not np.isfinite(x).all() or (extra is None and outside.any()):
@@ -130,12 +142,15 @@ class BoundedMean:
 
     def interval(self, level: float = 0.95) -> tuple[Floats, Floats]:
         """The interval of the mean, never of zero width and never outside the bounds."""
+        check_level(level)
         return self.ends().interval(level)
 
     def p_value(self, null: float = 0.0) -> Floats:
         """The two-sided p-value that belongs to the interval: 1 - level where an end is `null`."""
         ends = self.ends()
-        return np.minimum(2 * np.minimum(ends.p_above(null), ends.p_below(null)), 1)
+        p = np.minimum(2 * np.minimum(ends.p_above(null), ends.p_below(null)), 1)
+        # an interval of any level holds the mean
+        return np.where(self.mean == null, 1.0, p)
 
     def _moments(self, weight: ArrayLike, bound: float, *, exact: bool = False) -> _Pearson3:
         """The mean of values and a pseudo-prompt under Dirichlet weights; `exact` as Gaffke has it."""

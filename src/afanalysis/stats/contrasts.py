@@ -58,6 +58,11 @@ def contrasts(
     seed
         For the sign-flip p-value where it cannot be exact.
 
+    Raises
+    ------
+    ValueError
+        The two differ in shape, or the level lies outside (0, 1).
+
     References
     ----------
     MOVER, with the two means' intervals and their correlation: Zou & Donner (2008), Statistics in
@@ -72,6 +77,8 @@ def contrasts(
     (0.217, 6)
     """
     check_level(level)
+    if first.values.ndim != 2 or first.values.shape != second.values.shape:
+        raise ValueError("contrasts are of two stacks of the same shape (pairs, prompts)")
     both = first.present & second.present
     e_first, e_second = (
         np.where(sample.present, sample.values - sample.mean[..., None], 0) for sample in (first, second)

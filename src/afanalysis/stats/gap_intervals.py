@@ -159,7 +159,9 @@ def gap_interval(
     free, paid, d = counts.free, counts.paid, counts.gap
     if method == "bounded":
         if counts.differences is None:
-            raise ValueError("method 'bounded' needs weighting 'prompts': it is of means over prompts")
+            raise ValueError(
+                "method 'bounded' needs weighting 'prompts' and prompts with samples in both tiers"
+            )
         return counts.differences.interval(level)
     if method == "adjusted-t":
         return _adjusted_t(counts, level)
@@ -204,8 +206,9 @@ def _adjusted_t(counts: Paired, level: float) -> tuple[Floats, Floats]:
 class Gap:
     """A compliance gap (difference of proportions, free minus paid) with its interval.
 
-    `p_value` belongs to the interval. `p_sign_flip` is of another hypothesis: that the tier makes no
-    difference for any prompt. `n_paired` prompts have samples in both tiers, `n_unpaired` in one only.
+    `p_value` belongs to the interval. `p_sign_flip` is of another hypothesis, that the tier makes no
+    difference for any prompt; it is missing where no prompt has both tiers. `n_paired` prompts have
+    samples in both tiers, `n_unpaired` in one only.
     """
 
     free: float
@@ -270,11 +273,15 @@ def gap(
     (0.09, -0.077, 0.295)
     """
     check_level(level)
-    nf, sf, np_, sp = (np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
+    nf, sf, np_, sp = np.broadcast_arrays(
+        *(np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
+    )
+    if nf.ndim != 1:
+        raise ValueError("one study at a time; for a stack use paired() and gap_interval()")
     if nf.sum() == 0 or np_.sum() == 0:
         lacking = "free" if nf.sum() == 0 else "paid"
         raise ValueError(f"no samples in the {lacking} tier; a gap needs both")
-    both = (nf > 0) & (np_ > 0)
+    anywhere, both = (nf > 0) | (np_ > 0), (nf > 0) & (np_ > 0)
     method = method or (default_method(weighting) if both.any() else "unpaired")
     if both.any():
         counts = paired(nf, sf, np_, sp, weighting)
@@ -298,7 +305,6 @@ def gap(
     warning = small_sample_warning(float(counts.prompts), events, method)
     if not both.any():
         warning = "no prompt has samples in both tiers, so the gap is that of two separate samples"
-    prompts = int(((np.asarray(n_free) > 0) | (np.asarray(n_paid) > 0)).sum())
     return Gap(
         free=float(counts.free.rate),
         paid=float(counts.paid.rate),
@@ -308,9 +314,9 @@ def gap(
         se=float(counts.se),
         p_value=p_value,
         p_sign_flip=p_sign_flip,
-        n_prompts=prompts,
+        n_prompts=int(anywhere.sum()),
         n_paired=int(both.sum()),
-        n_unpaired=prompts - int(both.sum()),
+        n_unpaired=int((anywhere & ~both).sum()),
         correlation=float(counts.correlation),
         weighting=weighting,
         method=method,
@@ -367,9 +373,9 @@ def _interval_function(
 
 def _common_multiple(sizes: Floats, most: int = 10**6) -> int:
     """The least common multiple of whole sizes; some other number where it is beyond `most`."""
-    found = 1
+    multiple = 1
     for size in np.unique(sizes.astype(np.int64)):
-        found = int(np.lcm(found, size))
-        if found > most:
+        multiple = int(np.lcm(multiple, size))
+        if multiple > most:
             break
-    return found
+    return multiple

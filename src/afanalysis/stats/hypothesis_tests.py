@@ -14,9 +14,8 @@ from afanalysis.stats.bounded_means import TEST_FADING, TEST_WEIGHT, BoundedMean
 from afanalysis.stats.proportions import Floats, check_level
 
 # Differences that are whole multiples of 1/2520 (of any proportions out of 1 to 10) are tested exactly
-# unless told of another lattice; so are at most this many lattice points.
+# unless another lattice is given, if the sum then takes no more than this many values.
 LATTICE = 2520
-
 EXACT_POINTS = 2**22
 
 
@@ -28,12 +27,13 @@ def sign_flip(
     If the tiers did not matter, each prompt's difference would be as likely with the other sign. The
     p-value is the share of sign patterns whose sum is at least as far from 0. It is exact, by
     convolution over the lattice on which differences of proportions lie, and by Monte Carlo with the
-    observed pattern counted in where that lattice is too fine.
+    observed pattern counted in where that lattice is too fine. The hypothesis is that the tier makes no
+    difference for any prompt: a mean of 0 with a long tail on one side is rejected too often.
 
     Parameters
     ----------
     differences
-        One number a prompt, shape (prompts,).
+        One number per prompt, shape (prompts,).
     lattice
         The differences are tested exactly if they are multiples of 1/lattice: for proportions, the
         least common multiple of their denominators.
@@ -60,7 +60,7 @@ def sign_flip(
     d = np.asarray(differences, dtype=float)
     if d.size == 0 or not np.isfinite(d).all():
         raise ValueError("differences must be finite numbers, at least one")
-    d = d[d != 0]
+    d = d[np.abs(d) > 1e-12]  # differences of differences may miss 0 by rounding
     if d.size == 0:
         return 1.0
     steps = np.rint(d * lattice)
@@ -103,8 +103,8 @@ def _convolve(a: Floats, b: Floats) -> Floats:
         return np.convolve(a, b)
     size = a.size + b.size - 1
     padded = 1 << (size - 1).bit_length()
-    found = np.fft.irfft(np.fft.rfft(a, padded) * np.fft.rfft(b, padded), padded)[:size]
-    return np.maximum(found, 0)
+    product = np.fft.irfft(np.fft.rfft(a, padded) * np.fft.rfft(b, padded), padded)[:size]
+    return np.maximum(product, 0)
 
 
 def inverted_p_values(
@@ -128,7 +128,7 @@ def inverted_p_values(
     """
     shape = np.shape(estimate)
     least, most = np.full(shape, -12 * math.log(10)), np.zeros(shape)  # logarithms of p
-    for _ in range(40):
+    for _ in range(25):
         middle = (least + most) / 2
         low, high = interval(1 - np.exp(middle))
         excludes = (low > null) | (high < null)
@@ -157,10 +157,10 @@ def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
         return adjusted
     order = known[np.argsort(p[known], kind="stable")]
     if method == "holm":
-        found = np.maximum.accumulate(p[order] * (m - np.arange(m)))
+        raised = np.maximum.accumulate(p[order] * (m - np.arange(m)))
     else:
-        found = np.minimum.accumulate((p[order] * m / np.arange(1, m + 1))[::-1])[::-1]
-    adjusted[order] = np.minimum(found, 1)
+        raised = np.minimum.accumulate((p[order] * m / np.arange(1, m + 1))[::-1])[::-1]
+    adjusted[order] = np.minimum(raised, 1)
     return adjusted
 
 
@@ -202,14 +202,13 @@ def equivalence(differences: BoundedMean, margin: float, level: float = 0.95) ->
     mean's interval, with the heavier pseudo-prompt that the error at one end needs.
     """
     check_level(level)
-    if not 0 < margin < 1:
-        raise ValueError(f"margin is {margin}; it must lie in (0, 1)")
     p_value = float(equivalence_p_values(differences, margin))
     return Equivalence(margin, p_value, p_value <= 1 - level, fewest_prompts(margin, level))
 
 
 def equivalence_p_values(differences: BoundedMean, margin: float) -> Floats:
     """The larger of two one-sided p-values against gaps beyond a margin, for a stack of studies."""
+    _check_margin(margin)
     ends = differences.ends(TEST_WEIGHT, TEST_FADING)
     return np.maximum(ends.p_above(-margin), ends.p_below(margin))
 
@@ -225,7 +224,14 @@ def fewest_prompts(margin: float, level: float = 0.95) -> int:
     >>> [fewest_prompts(margin) for margin in (0.1, 0.05, 0.02, 0.01)]
     [29, 59, 149, 299]
     """
+    check_level(level)
+    _check_margin(margin)
     return math.ceil(math.log(1 - level) / math.log1p(-margin))
+
+
+def _check_margin(margin: float) -> None:
+    if not 0 < margin < 1:
+        raise ValueError(f"margin is {margin}; it must lie in (0, 1)")
 
 
 def at_least_p_values(differences: BoundedMean, threshold: float) -> Floats:
@@ -236,6 +242,8 @@ def at_least_p_values(differences: BoundedMean, threshold: float) -> Floats:
     differences
         The differences of the prompts that have both tiers.
     threshold
-        A difference of proportions.
+        A difference of proportions in (-1, 1).
     """
+    if not -1 < threshold < 1:
+        raise ValueError(f"threshold is {threshold}; it must lie in (-1, 1)")
     return differences.ends(TEST_WEIGHT, TEST_FADING).p_above(threshold)

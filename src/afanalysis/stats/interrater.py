@@ -45,7 +45,8 @@ def confusion(
     names = np.arange(a.size) if prompts is None else np.asarray(prompts)
     _, prompt = np.unique(names, return_inverse=True)
     tables = np.zeros((int(prompt.max()) + 1, len(categories), len(categories)), dtype=np.int64)
-    np.add.at(tables, (prompt, [place[x] for x in a], [place[x] for x in b]), 1)
+    rows, columns = (np.array([place[verdict] for verdict in verdicts]) for verdicts in (a, b))
+    np.add.at(tables, (prompt, rows, columns), 1)
     return tables, categories
 
 
@@ -78,20 +79,20 @@ def gwet_ac1(table: ArrayLike) -> Floats:
 
 def _shares(table: ArrayLike) -> Floats:
     counts = np.asarray(table, dtype=float)
-    found: Floats = counts / counts.sum((-2, -1), keepdims=True)
-    return found
+    shares: Floats = counts / counts.sum((-2, -1), keepdims=True)
+    return shares
 
 
 def _beyond(agreed: Floats, chance: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         # where chance alone gives full agreement there is nothing to explain: full agreement
-        found: Floats = np.where(chance < 1, (agreed - chance) / (1 - chance), 1.0)
-    return found
+        beyond: Floats = np.where(chance < 1, (agreed - chance) / (1 - chance), 1.0)
+    return beyond
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of two sets of verdicts; `low` and `high` ends are of the same level."""
+    """Agreement of two sets of verdicts; all intervals are of the same level."""
 
     n: int
     prompts: int
@@ -123,8 +124,9 @@ def agreement(tables: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Agree
     Notes
     -----
     The intervals are equal-tailed quantiles over the Bayesian bootstrap of prompts, to which one
-    pseudo-prompt is added whose verdicts lie in all cells alike, drawn out to the estimate where it lies
-    at an end. Unlike the large-sample standard error they have width at full agreement.
+    pseudo-prompt is added whose verdicts are spread evenly over all cells; an interval that would not
+    hold the estimate is extended to it. Unlike the large-sample standard error they have width at full
+    agreement.
 
     References
     ----------
@@ -144,8 +146,10 @@ def agreement(tables: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Agree
     size = whole.sum() / len(counts)
     pseudo = np.full((1, *whole.shape), size / whole.size)
     rng = np.random.default_rng(seed)
-    weights = rng.dirichlet(np.ones(len(counts) + 1), size=DRAWS)
-    drawn = np.einsum("dp,pij->dij", weights, np.concatenate([counts, pseudo]))
+    # prompts with the same table are interchangeable: their weights add up to one gamma variable
+    cells, frequency = np.unique(counts, axis=0, return_counts=True)
+    weights = rng.dirichlet([*frequency, 1], size=DRAWS)
+    drawn = np.tensordot(weights, np.concatenate([cells, pseudo]), 1)
     tails = [(1 - level) / 2, (1 + level) / 2]
     values: list[float] = []
     for statistic in (_agreed, cohen_kappa, gwet_ac1):

@@ -76,10 +76,12 @@ class Verified:
         Of the two verdicts (negative, positive), the mean over prompts of their share.
     true
         Of the two verdicts, the share that is truly positive; 0.5 where there is no label.
-    variance
-        Of `true`: as the labels show it, clustered in prompts, and what they do not show.
+    variance, hidden
+        Of `true`: the variance that the labels show, clustered in prompts, and what they do not show.
     count
         Of the two verdicts, the number of labels.
+    pull
+        Shape (2, prompts): what each prompt's labels add to `true`.
     """
 
     n: Floats
@@ -101,6 +103,11 @@ class Verified:
             Judged answers and positive verdicts by prompt, shape (prompts,).
         labels
             Those of this tier.
+
+        Raises
+        ------
+        ValueError
+            A label is of a prompt without any judged answer.
         """
         n, s = np.asarray(n, dtype=float), np.asarray(s, dtype=float)
         present = n > 0
@@ -108,9 +115,11 @@ class Verified:
         prompts = present.sum()
         share = np.array([(present - positive).sum(), positive.sum()]) / prompts
         # where prompts weigh alike, an answer counts by one over its prompt's number of answers
-        a = labels.weight / np.maximum(n[labels.prompt], 1)
-        true, variance, hidden, count = np.full(2, 0.5), np.zeros(2), np.zeros(2), np.zeros(2, dtype=int)
-        pull = np.zeros((2, n.size))
+        a = labels.weight / n[labels.prompt]
+        if not present[labels.prompt].all():
+            raise ValueError("a label is of a prompt without any judged answer")
+        true, variance, count = np.full(2, 0.5), np.zeros(2), np.zeros(2, dtype=int)
+        hidden, pull = np.full(2, 0.25), np.zeros((2, n.size))
         for verdict in (0, 1):
             mine = labels.verdict == bool(verdict)
             count[verdict] = mine.sum()
@@ -128,6 +137,11 @@ class Verified:
         return cls(n, s, share, true, variance, hidden, count, pull)
 
     @property
+    def positive(self) -> Floats:
+        """By prompt the share of positive verdicts; 0 where a prompt has no answers."""
+        return np.divide(self.s, self.n, out=np.zeros(self.n.shape), where=self.n > 0)
+
+    @property
     def labels(self) -> int:
         """How many labels there are."""
         return int(self.count.sum())
@@ -143,31 +157,37 @@ class Verified:
     def influence(self) -> tuple[Floats, float]:
         """What each prompt adds to the true rate, and the variance that its labels do not show."""
         present = self.n > 0
-        positive = np.divide(self.s, self.n, out=np.zeros(self.n.shape), where=present)
-        value = self.true[1] * positive + self.true[0] * (present - positive)
-        prompts = present.sum()
-        value = value + prompts * (self.share[:, None] * self.pull).sum(0)
+        value = self.true[1] * self.positive + self.true[0] * (present - self.positive)
+        value = value + present.sum() * (self.share[:, None] * self.pull).sum(0)
         return value, float((self.share**2 * self.hidden).sum())
 
     def error(self) -> tuple[Floats, Floats]:
-        """Sensitivity and specificity, and their variances.
+        """Sensitivity and specificity, and their variances; see `error_of`."""
+        return error_of(self)
 
-        References
-        ----------
-        Begg & Greenes (1983), Biometrics 39:207.
-        """
-        caught, missed = self.share[1] * self.true[1], self.share[0] * self.true[0]
-        false, right = self.share[1] - caught, self.share[0] - missed
-        spread = self.variance + self.hidden
-        positives, negatives = caught + missed, false + right
-        values, variances = np.full(2, np.nan), np.full(2, np.nan)
-        if positives > 0:
-            slopes = np.array([caught * self.share[0], missed * self.share[1]]) / positives**2
-            values[0], variances[0] = caught / positives, (slopes**2 * spread).sum()
-        if negatives > 0:
-            slopes = np.array([false * self.share[0], right * self.share[1]]) / negatives**2
-            values[1], variances[1] = right / negatives, (slopes**2 * spread).sum()
-        return values, variances
+
+def error_of(*tiers: Verified) -> tuple[Floats, Floats]:
+    """Sensitivity and specificity of a judge over tiers together, and their variances.
+
+    References
+    ----------
+    Begg & Greenes (1983), Biometrics 39:207.
+    """
+    share, true, spread = (
+        np.array(rows)
+        for rows in zip(*((t.share, t.true, t.variance + t.hidden) for t in tiers), strict=True)
+    )
+    positive, negative = share * true, share * (1 - true)  # by tier and verdict, the truly so
+    values, variances = np.full(2, np.nan), np.full(2, np.nan)
+    # sensitivity: of the truly positive, those with a positive verdict (1); specificity likewise (0)
+    for place, (cells, right) in enumerate(((positive, 1), (negative, 0))):
+        total = cells.sum()
+        if total > 0:
+            rightly, wrongly = cells[:, right].sum(), cells[:, 1 - right].sum()
+            slopes = share / total**2
+            slopes = slopes * np.where(np.arange(2) == right, wrongly, rightly)
+            values[place], variances[place] = rightly / total, (slopes**2 * spread).sum()
+    return values, variances
 
 
 @dataclass(frozen=True)
@@ -206,7 +226,7 @@ def corrected_by_own_labels(free: Verified, paid: Verified, level: float = 0.95)
     """
     check_level(level)
     (value_free, hidden_free), (value_paid, hidden_paid) = free.influence(), paid.influence()
-    return _pair(free, paid, value_free, value_paid, hidden_free, hidden_paid, level)
+    return _pair(free, paid, [value_free, value_paid], [hidden_free, hidden_paid], level)
 
 
 def corrected_by_shared_labels(
@@ -237,65 +257,55 @@ def corrected_by_shared_labels(
     Rogan & Gladen (1978), American J. Epidemiology 107:71.
     """
     check_level(level)
-    errors = [judge_free.error(), judge_paid.error()]
-    if alike:
-        errors = [_pooled(errors)] * 2
-    values, extras = [], []
+    errors = (
+        [error_of(judge_free, judge_paid)] * 2 if alike else [judge_free.error(), judge_paid.error()]
+    )
+    values: list[Floats] = []
+    extras: list[float] = []
     for tier, (error, variance) in zip((free, paid), errors, strict=True):
         youden = error.sum() - 1
         present = tier.n > 0
-        positive = np.divide(tier.s, tier.n, out=np.zeros(tier.n.shape), where=present)
         if not youden > 0:
             values.append(np.where(present, 0.5, 0.0))
             extras.append(1.0)
             continue
-        value = np.where(present, (positive + error[1] - 1) / youden, 0)
+        value = np.where(present, (tier.positive + error[1] - 1) / youden, 0)
         true = float(np.clip(value.sum() / present.sum(), 0, 1))
         spread = variance + SHARED_SPREAD**2
         values.append(value)
         extras.append(float((true**2 * spread[0] + (1 - true) ** 2 * spread[1]) / youden**2))
     if not alike:
-        return _pair(free, paid, *values, *extras, level)
+        return _pair(free, paid, values, extras, level)
     error, variance = errors[0]
-    youden = max(error.sum() - 1, 1e-9)
-    gap = (free.s.sum() / free.n.sum() - paid.s.sum() / paid.n.sum()) / youden
-    shared = float(min((gap / youden) ** 2 * (variance.sum() + 2 * SHARED_SPREAD**2), 1.0))
-    return _pair(free, paid, *values, *extras, level, of_gap=shared)
-
-
-def _pooled(errors: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
-    """Sensitivity and specificity of both tiers together, weighted by their precision."""
-    values = np.array([value for value, _ in errors])
-    weights = 1 / np.array([variance for _, variance in errors])
-    known = np.isfinite(values) & np.isfinite(weights)
-    weights = np.where(known, weights, 0)
-    total = weights.sum(0)
-    return (weights * np.where(known, values, 0)).sum(0) / total, 1 / total
+    youden, shared = error.sum() - 1, 1.0
+    if youden > 0:
+        both = (free.n > 0) & (paid.n > 0)
+        gap = float((values[0] - values[1])[both].mean()) if both.any() else 0.0
+        shared = min((gap / youden) ** 2 * float(variance.sum() + 2 * SHARED_SPREAD**2), 1.0)
+    return _pair(free, paid, values, extras, level, of_gap=shared)
 
 
 def _pair(
     free: Verified,
     paid: Verified,
-    value_free: Floats,
-    value_paid: Floats,
-    hidden_free: float,
-    hidden_paid: float,
+    values: list[Floats],
+    extras: list[float],
     level: float,
     of_gap: float | None = None,
 ) -> CorrectedPair:
+    """The intervals, from what prompts add to each tier's rate and the variance that is added to it."""
     has_free, has_paid = free.n > 0, paid.n > 0
     both = has_free & has_paid
-    raw_free, raw_paid = (
-        np.divide(tier.s, tier.n, out=np.zeros(tier.n.shape), where=tier.n > 0) for tier in (free, paid)
-    )
-    extra = hidden_free + hidden_paid if of_gap is None else of_gap
-    difference = value_free - value_paid
+    extra = sum(extras) if of_gap is None else of_gap
+    difference = values[0] - values[1]
+    if not both.any():
+        raise ValueError("no prompt has judged answers in both tiers; a corrected gap needs one")
     return CorrectedPair(
-        free=_estimate(BoundedMean.of(value_free, 0, 1, has_free, extra=hidden_free), level),
-        paid=_estimate(BoundedMean.of(value_paid, 0, 1, has_paid, extra=hidden_paid), level),
+        free=_estimate(BoundedMean.of(values[0], 0, 1, has_free, extra=extras[0]), level),
+        paid=_estimate(BoundedMean.of(values[1], 0, 1, has_paid, extra=extras[1]), level),
         gap=_estimate(BoundedMean.of(difference, -1, 1, both, extra=extra), level),
         shift=_estimate(
-            BoundedMean.of(raw_free - raw_paid - difference, -1, 1, both, extra=extra), level
+            BoundedMean.of(free.positive - paid.positive - difference, -1, 1, both, extra=extra), level
         ),
     )
 

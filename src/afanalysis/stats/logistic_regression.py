@@ -1,8 +1,9 @@
 """Logistic regression on counts whose inference holds with few active prompts and with none at all.
 
-Estimates are Firth's, which are finite whatever is separated. P-values and intervals do not rest on
-standard errors but on flipping the signs of the prompts' scores: under the hypothesis a prompt's
-contribution is as likely to point the other way.
+Estimates are Firth's, which are finite whatever is separated. Intervals and p-values do not rest on
+standard errors but on the prompts' scores: at the true value of a coefficient they have mean 0, which is
+tested as the mean of any bounded values is. Where every prompt has as many answers, the p-value of the
+tier is that of the compliance gap.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.hypothesis_tests import sign_flip
 from afanalysis.stats.proportions import Floats, check_level
 
 # Prompts that show both outcomes; with fewer, flipping signs does not keep its error.
 FEW_ACTIVE = 6
 _FARTHEST = 12.0  # log-odds beyond which an end counts as infinite
-_STEPS = 18
+_STEPS = 30
+
+# Of a coefficient's value: by prompt the score, and the least and the largest score of any prompt.
+Scores = Callable[[float], tuple[Floats, float, float]]
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,14 @@ class Regression:
     Attributes
     ----------
     estimate
-        Firth's.
+        Firth's; for columns with strata, conditional on these.
     low, high
-        The interval by inverting the test; missing where `separated`.
+        The interval; infinite where the data put no bound on a coefficient.
     p_value
-        Missing, as the interval is, where there are fewer than `FEW_ACTIVE` active prompts; and for the
-        column of ones.
+        Belongs to the interval. Both are missing for the column of ones.
+    p_sign_flip
+        Of another hypothesis: that scores are as likely with the other sign. For columns without strata
+        it is missing where there are fewer than `FEW_ACTIVE` active prompts.
     separated
         +1 or -1 where the data put no bound on a coefficient from above or below, else 0.
     active
@@ -46,6 +53,7 @@ class Regression:
     low: Floats
     high: Floats
     p_value: Floats
+    p_sign_flip: Floats
     separated: np.ndarray
     active: int
     prompts: int
@@ -61,7 +69,7 @@ def logistic(
     level: float = 0.95,
     seed: int = 0,
 ) -> Regression:
-    """Fit log-odds of success on a design, with tests that flip signs by prompt.
+    """Fit log-odds of success on a design, with tests from the scores of prompts.
 
     Parameters
     ----------
@@ -73,59 +81,73 @@ def logistic(
         The prompt of each row.
     strata
         For columns of 0 and 1 that are compared within prompts, such as the tier: by column number the
-        stratum of each row, shape (rows,); rows with a negative stratum do not count. Their test is
-        conditional on the strata, which has more power.
+        stratum of each row, shape (rows,); rows with a negative stratum do not count. A stratum belongs
+        to one prompt. Estimate and tests are then conditional on the successes of each stratum, which
+        has more power and does not dilute the odds ratio of a prompt.
     level
         Confidence level in (0, 1).
     seed
-        Of the flips, where there are too many to enumerate.
+        Of the sign flips, where there are too many to enumerate.
 
     Raises
     ------
     ValueError
-        The columns of the design are linearly dependent.
+        The columns of the design are linearly dependent, or counts are impossible.
 
     References
     ----------
-    Estimate: Firth (1993), Biometrika 80:27; Heinze & Schemper (2002), Statistics in Medicine 21:2409.
-    Flipping effective scores: Hemerik, Goeman & Finos (2020), JRSS B 82:841. The conditional score is
-    that of Mantel & Haenszel (1959), J. National Cancer Institute 22:719.
+    Estimates: Firth (1993), Biometrika 80:27; Heinze & Schemper (2002), Statistics in Medicine 21:2409;
+    conditional, Heinze & Puhr (2010), Statistics in Medicine 29:770. Flipping effective scores: Hemerik,
+    Goeman & Finos (2020), JRSS B 82:841. The conditional score is that of Mantel & Haenszel (1959), J.
+    National Cancer Institute 22:719.
+
+    Examples
+    --------
+    Twenty prompts, five answers in each tier; ten comply in the free tier only, and mostly:
+
+    >>> import numpy as np
+    >>> prompts, tier = np.tile(np.arange(20), 2), np.repeat([1.0, 0.0], 20)
+    >>> s = np.where((tier == 1) & (prompts < 10), 4, 0)
+    >>> design = np.column_stack([np.ones(40), tier])
+    >>> fit = logistic(np.full(40, 5), s, design, prompts, strata={1: prompts})
+    >>> round(float(fit.low[1]), 1), float(fit.high[1]), bool(fit.p_value[1] < 0.01)
+    (1.8, inf, True)
     """
     check_level(level)
     n, s = np.asarray(n, dtype=float), np.asarray(s, dtype=float)
+    if not ((s >= 0) & (s <= n + 1e-9) & np.isfinite(n)).all():
+        raise ValueError("successes must lie between 0 and the number of answers of each row")
     x = np.asarray(design, dtype=float)
     names, prompt = np.unique(np.asarray(prompts), return_inverse=True)
     columns = x.shape[1]
-    if np.linalg.matrix_rank(x) < columns:
+    if np.linalg.matrix_rank(x[n > 0]) < columns:
         raise ValueError("the terms of the regression are linearly dependent; leave one out")
-    successes = np.bincount(prompt, s, names.size)
-    active = int(((successes > 0) & (successes < np.bincount(prompt, n, names.size))).sum())
+    successes = _sums(prompt, s)
+    active = int(((successes > 0) & (successes < _sums(prompt, n))).sum())
     estimate = firth(n, s, x)
-    separated = separation(n, s, x)
-    low, high, p_value = (np.full(columns, np.nan) for _ in range(3))
+    low, high, p_value, p_sign_flip = (np.full(columns, np.nan) for _ in range(4))
     for column in range(1, columns):
         if strata and column in strata:
-            scores = _conditional(n, s, x[:, column], np.asarray(strata[column]), prompt)
-        elif active >= FEW_ACTIVE:
-            scores = _effective(n, s, x, column, prompt)
+            table = _Strata.of(n, s, x[:, column], np.asarray(strata[column]), prompt)
+            estimate[column] = table.estimate()
+            scores: Scores = table.scores
         else:
-            continue
-
-        def p_at(value: float, scores: Callable[[float], Floats] = scores) -> float:
-            return sign_flip(scores(value), seed=seed)
-
-        p_value[column] = p_at(0.0)
-        if not separated[column]:
-            low[column] = _end(p_at, estimate[column], -1, 1 - level)
-            high[column] = _end(p_at, estimate[column], 1, 1 - level)
-    return Regression(estimate, low, high, p_value, separated, active, names.size)
+            scores = _effective(n, s, x, column, prompt)
+        ends = _bounded(scores(0.0)).ends()
+        p_value[column] = min(2 * float(min(ends.p_above(0.0), ends.p_below(0.0))), 1.0)
+        if (strata and column in strata) or active >= FEW_ACTIVE:
+            p_sign_flip[column] = sign_flip(scores(0.0)[0], seed=seed)
+        low[column], high[column] = (
+            _end(scores, estimate[column], side, (1 - level) / 2) for side in (-1, 1)
+        )
+    return Regression(estimate, low, high, p_value, p_sign_flip, separation(n, s, x), active, names.size)
 
 
 def firth(n: Floats, s: Floats, x: Floats, offset: ArrayLike = 0.0) -> Floats:
     """Firth's penalised estimate of a logistic regression on counts, shape (columns,)."""
-    beta = np.zeros(x.shape[1])
+    beta, shift = np.zeros(x.shape[1]), np.asarray(offset, dtype=float)
     for _ in range(100):
-        mu = special.expit(x @ beta + offset)
+        mu = special.expit(x @ beta + shift)
         weight = n * mu * (1 - mu)
         inverse = np.linalg.pinv((x * weight[:, None]).T @ x)
         leverage = weight * np.einsum("ij,jk,ik->i", x, inverse, x)
@@ -136,80 +158,133 @@ def firth(n: Floats, s: Floats, x: Floats, offset: ArrayLike = 0.0) -> Floats:
     return beta
 
 
-def _effective(
-    n: Floats, s: Floats, x: Floats, column: int, prompt: np.ndarray
-) -> Callable[[float], Floats]:
-    """By prompt the effective score of a coefficient, as a function of its value."""
+def _effective(n: Floats, s: Floats, x: Floats, column: int, prompt: np.ndarray) -> Scores:
+    """The effective scores of a coefficient: what is left once the other coefficients are fitted."""
     others = np.delete(x, column, axis=1)
 
-    def scores(value: float) -> Floats:
+    def scores(value: float) -> tuple[Floats, float, float]:
         offset = value * x[:, column]
         mu = special.expit(others @ firth(n, s, others, offset) + offset)
-        weight = n * mu * (1 - mu)
-        within = (others * weight[:, None]).T
+        within = (others * (n * mu * (1 - mu))[:, None]).T
         shared = np.linalg.pinv(within @ others) @ (within @ x[:, column])
-        return np.bincount(prompt, (s - n * mu) * (x[:, column] - others @ shared))
+        slope = x[:, column] - others @ shared
+        # the score if no answer of a row had succeeded, and if all had
+        none, every = -n * mu * slope, n * (1 - mu) * slope
+        return (
+            _sums(prompt, (s - n * mu) * slope),
+            float(_sums(prompt, np.minimum(none, every)).min()),
+            float(_sums(prompt, np.maximum(none, every)).max()),
+        )
 
     return scores
 
 
-def _conditional(
-    n: Floats, s: Floats, x: Floats, strata: np.ndarray, prompt: np.ndarray
-) -> Callable[[float], Floats]:
-    """By prompt the score of a column of 0 and 1 given the successes of each stratum."""
-    counts = strata >= 0
-    names, stratum = np.unique(strata[counts], return_inverse=True)
-    one = x[counts] > 0.5
-    table = {
-        key: np.bincount(stratum[mask], values[counts][mask], names.size)
-        for key, mask, values in (
-            ("n1", one, n),
-            ("n0", ~one, n),
-            ("s1", one, s),
-            ("s0", ~one, s),
+@dataclass(frozen=True)
+class _Strata:
+    """Answers (n) and successes (s) under a column's 1 and 0 by stratum, and each stratum's prompt."""
+
+    n1: Floats
+    n0: Floats
+    s1: Floats
+    s0: Floats
+    prompt: np.ndarray
+    prompts: int
+
+    @classmethod
+    def of(cls, n: Floats, s: Floats, x: Floats, strata: np.ndarray, prompt: np.ndarray) -> _Strata:
+        counts = strata >= 0
+        names, stratum = np.unique(strata[counts], return_inverse=True)
+        is_one = x[counts] > 0.5
+        owner = np.zeros(names.size, dtype=int)
+        owner[stratum] = prompt[counts]
+
+        def totals(values: Floats, rows: np.ndarray) -> Floats:
+            return _sums(stratum[rows], values[counts][rows], names.size)
+
+        return cls(
+            n1=totals(n, is_one),
+            n0=totals(n, ~is_one),
+            s1=totals(s, is_one),
+            s0=totals(s, ~is_one),
+            prompt=owner,
+            prompts=int(prompt.max()) + 1,
         )
-    }
-    owner = np.zeros(names.size, dtype=int)
-    owner[stratum] = prompt[counts]
 
-    def scores(value: float) -> Floats:
-        expected = _expected(table["n1"], table["n0"], table["s1"] + table["s0"], value)
-        return np.bincount(owner, table["s1"] - expected, prompt.max() + 1)
-
-    return scores
-
-
-def _expected(n1: Floats, n0: Floats, successes: Floats, log_odds: float) -> Floats:
-    """The mean of Fisher's noncentral hypergeometric distribution; fractions of answers are allowed."""
-    if log_odds == 0:
-        total = n1 + n0
-        return np.divide(successes * n1, total, out=np.zeros(n1.shape), where=total > 0)
-    most = int(max(n1.max(initial=0), 0))
-    k = np.arange(most + 1)[None, :]
-    a, b, m = (array[:, None] for array in (n1, n0, successes))
-    possible = (k <= a) & (k <= m) & (m - k <= b)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        log = (
-            -special.gammaln(k + 1)
-            - special.gammaln(a - k + 1)
-            - special.gammaln(m - k + 1)
-            - special.gammaln(b - m + k + 1)
-            + k * log_odds
+    def scores(self, value: float) -> tuple[Floats, float, float]:
+        """By prompt the score given the successes of its strata."""
+        expected = self._moments(self.s1 + self.s0, value)[0]
+        # no stratum has a lower score than one with n0 successes, none of them under 1; and the reverse
+        least, largest = -self._moments(self.n0, value)[0], self.n1 - self._moments(self.n1, value)[0]
+        return (
+            self._by_prompt(self.s1 - expected),
+            float(self._by_prompt(least).min()),
+            float(self._by_prompt(largest).max()),
         )
-    log = np.where(possible, log, -np.inf)
-    weight = np.exp(log - np.max(np.where(possible, log, -1e300), axis=1, keepdims=True))
-    weight = np.where(possible, weight, 0)
-    return (weight * k).sum(1) / np.maximum(weight.sum(1), 1e-300)
+
+    def estimate(self) -> float:
+        """Firth's conditional estimate; 0 where no stratum shows both outcomes."""
+        low, high = -_FARTHEST, _FARTHEST
+        for _ in range(50):
+            middle = (low + high) / 2
+            expected, variance, third = self._moments(self.s1 + self.s0, middle)
+            information = variance.sum()
+            if information <= 0:
+                return 0.0
+            score = (self.s1 - expected).sum() + third.sum() / information / 2
+            low, high = (middle, high) if score > 0 else (low, middle)
+        return (low + high) / 2
+
+    def _by_prompt(self, values: Floats) -> Floats:
+        return _sums(self.prompt, values, self.prompts)
+
+    def _moments(self, successes: Floats, log_odds: float) -> tuple[Floats, Floats, Floats]:
+        """Mean, variance and third moment of Fisher's noncentral hypergeometric distribution.
+
+        Fractions of successes are allowed.
+        """
+        k = np.arange(int(self.n1.max(initial=0)) + 1)[None, :]
+        a, b, m = (array[:, None] for array in (self.n1, self.n0, successes))
+        possible = (k <= a + 1e-9) & (k <= m + 1e-9) & (m - k <= b + 1e-9)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            log = k * log_odds - (
+                special.gammaln(k + 1)
+                + special.gammaln(a - k + 1)
+                + special.gammaln(m - k + 1)
+                + special.gammaln(b - m + k + 1)
+            )
+        log = np.where(possible, log, -np.inf)
+        weight = np.exp(log - np.max(np.where(possible, log, -1e300), axis=1, keepdims=True))
+        weight = np.where(possible, weight, 0)
+        weight /= np.maximum(weight.sum(1, keepdims=True), 1e-300)
+        mean = (weight * k).sum(1)
+        distance = k - mean[:, None]
+        return mean, (weight * distance**2).sum(1), (weight * distance**3).sum(1)
 
 
-def _end(p_at: Callable[[float], float], estimate: float, sign: int, alpha: float) -> float:
+def _sums(places: np.ndarray, values: Floats, size: int = 0) -> Floats:
+    """The sum of the values at each place."""
+    return np.bincount(places, values, size).astype(float)
+
+
+def _bounded(scores: tuple[Floats, float, float]) -> BoundedMean:
+    values, least, largest = scores
+    return BoundedMean.of(np.clip(values, least, largest), min(least, -1e-12), max(largest, 1e-12))
+
+
+def _end(scores: Scores, estimate: float, side: int, tail: float) -> float:
     """Where the test begins to reject on one side of the estimate; infinite where it never does."""
-    inside, outside = float(estimate), sign * _FARTHEST
-    if sign * (outside - inside) <= 0 or p_at(outside) > alpha:
-        return sign * np.inf
+
+    def p_value(value: float) -> float:
+        ends = _bounded(scores(value)).ends()
+        # far above the truth scores are negative, far below it positive
+        return float(ends.p_below(0.0) if side > 0 else ends.p_above(0.0))
+
+    inside, outside = float(estimate), side * _FARTHEST
+    if p_value(outside) > tail:
+        return side * np.inf
     for _ in range(_STEPS):
         middle = (inside + outside) / 2
-        inside, outside = (inside, middle) if p_at(middle) <= alpha else (middle, outside)
+        inside, outside = (inside, middle) if p_value(middle) <= tail else (middle, outside)
     return (inside + outside) / 2
 
 
@@ -221,10 +296,9 @@ def separation(n: Floats, s: Floats, design: Floats) -> np.ndarray:
     """
     from scipy.optimize import linprog
 
-    rows = np.unique(
-        np.column_stack([np.where(s >= n, 1, np.where(s <= 0, -1, 0)), design]),
-        axis=0,
-    )
+    answered = n > 0
+    outcome = np.where(s >= n, 1, np.where(s <= 0, -1, 0))
+    rows = np.unique(np.column_stack([outcome, design])[answered], axis=0)
     sign, x = rows[:, 0], rows[:, 1:]
     # a design row with both outcomes somewhere is mixed, whatever prompt they came from
     _, place = np.unique(x, axis=0, return_inverse=True)

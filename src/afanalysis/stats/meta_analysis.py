@@ -34,9 +34,24 @@ def mean_over_conditions(
     BoundedMean
         Over prompts: the value of a prompt is what it adds to the mean. Conditions without any event
         take part.
+
+    Raises
+    ------
+    ValueError
+        There is no condition, or one has no prompt, or a difference lies outside -1 to 1.
+
+    Examples
+    --------
+    >>> pooled = mean_over_conditions([[1, 0, 0, 0.2], [0.4, 0, 0, 0]])
+    >>> round(float(pooled.mean), 2)
+    0.2
     """
     table = np.asarray(differences, dtype=float)
     has = np.ones(table.shape, dtype=bool) if present is None else np.asarray(present, dtype=bool)
+    if table.ndim != 2 or not has.any(-1).all():
+        raise ValueError("a mean over conditions needs at least one prompt with both tiers in each")
+    if (has & ~(np.abs(table) <= 1)).any():
+        raise ValueError("differences of rates must be finite and lie in -1 to 1")
     anywhere = has.any(0)
     # what a prompt adds, scaled so that the mean over prompts is the mean over conditions
     scale = anywhere.sum() / (len(table) * has.sum(1, keepdims=True))
@@ -93,7 +108,7 @@ def random_effects(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> 
     Raises
     ------
     ValueError
-        There are fewer than two estimates, or one is not finite.
+        There are fewer than two estimates, one is not finite, or a standard error is negative.
 
     References
     ----------
@@ -110,8 +125,8 @@ def random_effects(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> 
     y, s = np.asarray(estimates, dtype=float), np.asarray(se, dtype=float)
     if y.size < 2 or y.shape != s.shape:
         raise ValueError("a mean over conditions needs at least 2 estimates, each with a standard error")
-    if not (s >= 0).all() or not np.isfinite(y).all():
-        raise ValueError("every estimate must be finite and no standard error below 0")
+    if not ((s >= 0) & np.isfinite(s) & np.isfinite(y)).all():
+        raise ValueError("every estimate and standard error must be finite, no standard error below 0")
     count = y.size
     spread, within = float(y.var(ddof=1)), float((s**2).mean())
     variance = max(spread, within)

@@ -29,6 +29,11 @@ def rate_bounds(
     weighting
         `prompts` or `answers`, as in `rate_intervals.clustered`.
 
+    Raises
+    ------
+    ValueError
+        A count is impossible, or there is no answer at all, known or missing.
+
     Examples
     --------
     >>> low, high = rate_bounds([4, 5], [1, 0], [1, 0])
@@ -52,15 +57,19 @@ def gap_bounds(
     free, paid
         `n`, `s` and `missing` of each tier, as in `rate_bounds`, the same prompts in the same places.
         Where prompts weigh alike, those count that have answers, known or missing, in both tiers.
+
+    Examples
+    --------
+    >>> low, high = gap_bounds(([4, 5], [2, 0], [1, 0]), ([5, 5], [0, 1], [0, 0]))
+    >>> round(float(low), 2), round(float(high), 2)
+    (0.1, 0.2)
     """
+    counts = [[np.asarray(x, dtype=float) for x in tier] for tier in (free, paid)]
     if weighting == "prompts":
-        both = [np.asarray(tier[0], float) + np.asarray(tier[2], float) > 0 for tier in (free, paid)]
-        shared = both[0] & both[1]
-        free, paid = (
-            tuple(np.where(shared, np.asarray(x, float), 0) for x in tier) for tier in (free, paid)
-        )
+        shared = np.logical_and(*((n + missing > 0) for n, _, missing in counts))
+        counts = [[np.where(shared, x, 0) for x in tier] for tier in counts]
     (free_low, free_high), (paid_low, paid_high) = (
-        rate_bounds(*tier, weighting) for tier in (free, paid)
+        rate_bounds(n, s, missing, weighting) for n, s, missing in counts
     )
     return free_low - paid_high, free_high - paid_low
 
@@ -68,7 +77,11 @@ def gap_bounds(
 def _shares(n: ArrayLike, s: ArrayLike, missing: ArrayLike, weighting: str) -> tuple[Floats, Floats]:
     check_weighting(weighting)
     known, successes, lost = (np.asarray(x, dtype=float) for x in (n, s, missing))
+    if not ((successes >= 0) & (successes <= known + 1e-9) & (lost >= 0)).all():
+        raise ValueError("successes must lie between 0 and the known answers, missing ones not below 0")
     total = known + lost
+    if (total.sum(-1) == 0).any():
+        raise ValueError("no answers, known or missing; bounds need at least one")
     zero = np.zeros(total.shape)
     low = np.divide(successes, total, out=zero.copy(), where=total > 0)
     return low, np.divide(successes + lost, total, out=zero, where=total > 0)
@@ -77,4 +90,4 @@ def _shares(n: ArrayLike, s: ArrayLike, missing: ArrayLike, weighting: str) -> t
 def _weights(n: ArrayLike, missing: ArrayLike, weighting: str) -> Floats:
     total = np.asarray(n, dtype=float) + np.asarray(missing, dtype=float)
     weight = total if weighting == "answers" else (total > 0).astype(float)
-    return weight / np.maximum(weight.sum(-1, keepdims=True), 1e-300)
+    return weight / weight.sum(-1, keepdims=True)

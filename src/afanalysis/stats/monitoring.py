@@ -34,12 +34,13 @@ def confidence_sequence(
     Returns
     -------
     lower, upper
-        Shape (prompts,): the running intersection of the sets so far.
+        Shape (prompts,): the running intersection of the sets so far, rounded outwards by a 1000th of
+        the range.
 
     Raises
     ------
     ValueError
-        A value lies outside the bounds.
+        A value is not finite or lies outside the bounds, or the level outside (0, 1).
 
     References
     ----------
@@ -63,6 +64,7 @@ def confidence_sequence(
     threshold = np.log(1 / (1 - level))
     step = 1 / _GRID
     lower, upper = np.empty(y.size), np.empty(y.size)
+    ends = (0.0, 1.0)
     alive = np.ones(grid.size, dtype=bool)
     with np.errstate(divide="ignore"):
         most_up, most_down = _CAP / grid, _CAP / (1 - grid)
@@ -71,12 +73,11 @@ def confidence_sequence(
         down += np.log1p(-np.minimum(bet, most_down) * (value - grid))
         alive &= np.logaddexp(up, down) - np.log(2) < threshold
         held = np.flatnonzero(alive)
-        first, last = (held[0], held[-1]) if held.size else _closest(y[: number + 1])
-        lower[number] = max(grid[first] - step, 0)
-        upper[number] = min(grid[last] + step, 1)
-    return low + (high - low) * np.maximum.accumulate(lower), low + (high - low) * np.minimum.accumulate(
-        upper
-    )
+        if held.size:
+            ends = max(grid[held[0]] - step, 0), min(grid[held[-1]] + step, 1)
+        # where every point is ruled out, which has a chance below 1 - level, the last ends stay
+        lower[number], upper[number] = ends
+    return low + (high - low) * lower, low + (high - low) * upper
 
 
 def _bets(y: Floats, alpha: float) -> Floats:
@@ -86,9 +87,3 @@ def _bets(y: Floats, alpha: float) -> Floats:
     variances = (0.25 + np.cumsum((y - means) ** 2)) / (count + 1)
     before = np.concatenate([[0.25], variances[:-1]])
     return np.sqrt(2 * np.log(2 / alpha) / (before * count * np.log1p(count)))
-
-
-def _closest(y: Floats) -> tuple[int, int]:
-    """Where every point is ruled out, which has a chance below 1 - level: the point next to the mean."""
-    place = round(float(y.mean()) * _GRID)
-    return place, place

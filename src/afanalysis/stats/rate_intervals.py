@@ -239,6 +239,7 @@ def rate(
     method = method or default_method(weighting)
     if method == "bootstrap":
         cells = bootstrap_cells(n, s, weighting)
+        cells = cells[cells[:, 1] > 0]  # prompts without answers are absent
         result = bootstrap(cells, proportion(0, 1), level=level, resamples=resamples, seed=seed)
         low, high = result.low, result.high
     else:

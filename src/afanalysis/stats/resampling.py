@@ -2,11 +2,10 @@
 
 Prompts with the same counts are interchangeable. A resample of all prompts is therefore one draw from a
 multinomial over the few distinct cells of counts, and costs the same for a hundred prompts as for a
-million. The hierarchical bootstrap (prompts, then their samples) adds one binomial a cell.
+million.
 
 A statistic is a function of column totals: of an array of shape (resamples, columns) it makes one of
-shape (resamples,). Ratios, differences and logarithms of totals cover rates, gaps, ratios, odds ratios,
-shares and differences of gaps.
+shape (resamples,). Ratios and differences of totals cover rates, gaps and shares.
 
 Where every prompt has the same number of samples, a rate or a gap is a mean of per-prompt values on a
 lattice. Its bootstrap distribution over all possible resamples is then computed outright, as the n-fold
@@ -16,7 +15,7 @@ Monte Carlo error, in about a millisecond.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +27,6 @@ from afanalysis.stats.proportions import Floats, check_level
 Function = Callable[[np.ndarray], np.ndarray]
 
 KINDS: tuple[str, ...] = ("percentile", "bca", "bootstrap-t")
-
-SCHEMES: tuple[str, ...] = ("cluster", "hierarchical")
 
 _BLOCK = 2**21  # numbers held at once
 
@@ -50,10 +47,10 @@ class Rates:
 
     def __call__(self, totals: np.ndarray) -> np.ndarray:
         """The statistic of each row of totals."""
-        found = np.zeros(totals.shape[:-1], dtype=totals.dtype)
+        value = np.zeros(totals.shape[:-1], dtype=totals.dtype)
         for sign, s, n in self.terms:
-            found = found + sign * (totals[..., s] / totals[..., n])
-        return found
+            value = value + sign * (totals[..., s] / totals[..., n])
+        return value
 
 
 def proportion(s: int, n: int) -> Rates:
@@ -64,24 +61,6 @@ def proportion(s: int, n: int) -> Rates:
 def difference(s_a: int, n_a: int, s_b: int, n_b: int) -> Rates:
     """The statistic rate a minus rate b, by column: the compliance gap."""
     return Rates(((1, s_a, n_a), (-1, s_b, n_b)))
-
-
-def ratio(s_a: int, n_a: int, s_b: int, n_b: int) -> Function:
-    """The statistic rate a over rate b, by column."""
-    return lambda t: (t[..., s_a] / t[..., n_a]) / (t[..., s_b] / t[..., n_b])
-
-
-def odds_ratio(s_a: int, n_a: int, s_b: int, n_b: int) -> Function:
-    """The statistic odds a over odds b, by column."""
-    return lambda t: (
-        (t[..., s_a] / (t[..., n_a] - t[..., s_a])) / (t[..., s_b] / (t[..., n_b] - t[..., s_b]))
-    )
-
-
-def difference_of_differences(first: Sequence[int], second: Sequence[int]) -> Rates:
-    """The statistic gap one minus gap two, each by its four columns as in `difference`."""
-    minus = tuple((-sign, s, n) for sign, s, n in difference(*second).terms)
-    return Rates(difference(*first).terms + minus)
 
 
 @dataclass(frozen=True)
@@ -103,7 +82,6 @@ class Bootstrap:
     high: float
     se: float
     kind: str
-    scheme: str
     resamples: int
     undefined: float
 
@@ -114,8 +92,6 @@ def bootstrap(
     *,
     level: float = 0.95,
     kind: str = "percentile",
-    scheme: str = "cluster",
-    pairs: Sequence[tuple[int, int]] | None = None,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Bootstrap:
@@ -124,44 +100,36 @@ def bootstrap(
     Parameters
     ----------
     counts
-        Shape (prompts, columns): whatever counts the statistic needs, one row a prompt.
+        Shape (prompts, columns): whatever counts the statistic needs, one row per prompt.
     statistic
         A function from column totals, shape (resamples, columns), to values, shape (resamples,). For
         `bootstrap-t` it must be made of arithmetic and analytic functions, for it is differentiated
         by a complex step.
     kind
         `percentile`, `bca` (bias-corrected and accelerated) or `bootstrap-t`.
-    scheme
-        `cluster` draws prompts; `hierarchical` draws prompts, then samples within each.
-    pairs
-        For `hierarchical`: the (successes, samples) columns; by default (0, 1), (2, 3), …
     resamples, seed
         The number of resamples, and the seed that makes them reproducible.
 
     Raises
     ------
     ValueError
-        There are fewer than two prompts, an unknown kind or scheme, or the statistic has no value on
-        the data.
+        There are fewer than two prompts, the kind is unknown, or the statistic has no value on the data.
 
     References
     ----------
     Efron (1987), JASA 82:171, for BCa; Efron & Tibshirani (1993), An Introduction to the Bootstrap,
-    chapters 12-14; Davison & Hinkley (1997), chapter 3.8, for hierarchical data; Squire & Trapp
-    (1998), SIAM Review 40:110, for the complex step.
+    chapters 12-14; Squire & Trapp (1998), SIAM Review 40:110, for the complex step.
 
     Examples
     --------
     >>> cells = [[1, 5, 0, 5], [3, 5, 1, 5], [0, 5, 0, 5], [2, 5, 2, 5]]
-    >>> found = bootstrap(cells, difference(0, 1, 2, 3), resamples=2000)
-    >>> round(found.estimate, 2), found.low <= found.estimate <= found.high
+    >>> gap = bootstrap(cells, difference(0, 1, 2, 3), resamples=2000)
+    >>> round(gap.estimate, 2), gap.low <= gap.estimate <= gap.high
     (0.15, True)
     """
     check_level(level)
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; use one of: {', '.join(KINDS)}")
-    if scheme not in SCHEMES:
-        raise ValueError(f"scheme is {scheme!r}; use one of: {', '.join(SCHEMES)}")
     table = np.asarray(counts, dtype=float)
     if table.ndim != 2 or table.shape[0] < 2:
         raise ValueError("counts must have shape (prompts, columns) with at least 2 prompts")
@@ -173,7 +141,7 @@ def bootstrap(
         raise ValueError("the statistic has no value on these counts (a total is 0)")
     prompts = int(weights.sum())
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
-    if scheme == "cluster" and kind != "bootstrap-t" and isinstance(statistic, Rates):
+    if kind != "bootstrap-t" and isinstance(statistic, Rates):
         lattice = _on_lattice(cells, statistic)
         if lattice is not None:
             outright = _Convolution(*lattice, weights, prompts)
@@ -181,7 +149,7 @@ def bootstrap(
                 below = outright.below(estimate)
                 tails = _bca_tails(below, cells, weights, statistic, tails)
             low, high = outright.quantile(tails)
-            return Bootstrap(estimate, low, high, outright.se, kind, scheme, 0, 0.0)
+            return Bootstrap(estimate, low, high, outright.se, kind, 0, 0.0)
     rng = np.random.default_rng(seed)
     studentised = kind == "bootstrap-t"
     values, errors = [], []
@@ -190,8 +158,6 @@ def bootstrap(
         size = min(block, resamples - start)
         drawn = rng.multinomial(prompts, weights / prompts, size=size).astype(float)
         totals = drawn @ cells
-        if scheme == "hierarchical":
-            totals = _within(rng, drawn, cells, totals, pairs)
         with np.errstate(divide="ignore", invalid="ignore"):
             values.append(statistic(totals))
             if studentised:
@@ -220,7 +186,6 @@ def bootstrap(
         high=float(high),
         se=float(value.std(ddof=1)),
         kind=kind,
-        scheme=scheme,
         resamples=resamples,
         undefined=float(1 - known.mean()),
     )
@@ -243,27 +208,11 @@ def distinct(table: np.ndarray) -> tuple[Floats, Floats]:
             for column, span in zip(whole.T, spans, strict=True):
                 code = code * span + column
             frequency = np.bincount(code)
-            found = np.flatnonzero(frequency)
-            cells = np.column_stack(np.unravel_index(found, tuple(spans))).astype(float)
-            return cells, frequency[found].astype(float)
+            present = np.flatnonzero(frequency)
+            cells = np.column_stack(np.unravel_index(present, tuple(spans))).astype(float)
+            return cells, frequency[present].astype(float)
     cells, weights = np.unique(table, axis=0, return_counts=True)
     return cells, weights.astype(float)
-
-
-def _within(
-    rng: np.random.Generator,
-    drawn: Floats,
-    cells: Floats,
-    totals: Floats,
-    pairs: Sequence[tuple[int, int]] | None,
-) -> Floats:
-    """Draw the samples within the drawn prompts: one binomial for all prompts of a cell."""
-    totals = totals.copy()
-    for s, n in pairs or [(at, at + 1) for at in range(0, cells.shape[1] - 1, 2)]:
-        chance = np.divide(cells[:, s], cells[:, n], out=np.zeros(len(cells)), where=cells[:, n] > 0)
-        trials = np.rint(drawn * cells[:, n]).astype(np.int64)
-        totals[:, s] = rng.binomial(trials, np.clip(chance, 0, 1)).sum(1)
-    return totals
 
 
 def _gradient(statistic: Function, totals: Floats) -> Floats:
@@ -303,8 +252,8 @@ def _bca_tails(
     spread = (weight @ centred**2) ** 1.5
     acceleration = (weight @ centred**3) / (6 * spread) if spread > 0 else 0.0
     z = special.ndtri(tails)
-    found: Floats = special.ndtr(z0 + (z0 + z) / (1 - acceleration * (z0 + z)))
-    return found
+    adjusted: Floats = special.ndtr(z0 + (z0 + z) / (1 - acceleration * (z0 + z)))
+    return adjusted
 
 
 def _on_lattice(cells: Floats, statistic: Rates) -> tuple[np.ndarray, float] | None:
@@ -343,11 +292,11 @@ class _Convolution:
 
     def quantile(self, tails: Floats) -> tuple[float, float]:
         # a tail that a value's cumulated mass reaches but for rounding is reached
-        at = np.searchsorted(self.cumulative, tails - 1e-12)
-        low, high = self.values[np.minimum(at, self.values.size - 1)]
+        place = np.searchsorted(self.cumulative, tails - 1e-12)
+        low, high = self.values[np.minimum(place, self.values.size - 1)]
         return float(low), float(high)
 
     def below(self, estimate: float) -> float:
         """The mass below the estimate, with half of that at it."""
-        at = int(np.argmin(np.abs(self.values - estimate)))
-        return float(self.cumulative[at] - self.density[at] / 2)
+        place = int(np.argmin(np.abs(self.values - estimate)))
+        return float(self.cumulative[place] - self.density[place] / 2)
