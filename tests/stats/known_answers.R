@@ -24,4 +24,20 @@ print(coef(geeglm(resp ~ age * smoke, id = id, data = ohio, family = binomial, c
 cat("== an unweighted mean over conditions and its prediction interval: base R\n")
 y <- c(.14, .02, .31, .08, .00, .22)
 print(t.test(y)$conf.int)
-fit <- lm(y ~ 1); print(predict(fit, interval = "prediction")[1, ])
+fit <- lm(y ~ 1); print(predict(fit, data.frame(1), interval = "prediction"))
+
+cat("== the same rate and gap where every answer weighs alike: survey, prompts as clusters\n")
+print(svymean(~y, svydesign(~prompt, weights = ~1, data = subset(answers, tier == "free"))))
+print(summary(svyglm(y ~ tier, svydesign(~prompt, weights = ~1, data = answers)))$coefficients["tierpaid", 1:2])
+
+cat("== intervals on the effective sample size: survey\n")
+ten <- data.frame(prompt = rep(1:40, each = 10),
+                  y = unlist(lapply(rep(c(0, 2, 7, 10), 10), function(s) rep(1:0, c(s, 10 - s)))))
+design <- svydesign(~prompt, weights = ~1, data = ten)
+print(svymean(~y, design, deff = "replace"))
+for (method in c("logit", "beta", "mean")) print(attr(svyciprop(~y, design, method = method), "ci"))
+
+cat("== adjusted p-values, and the exact McNemar test: base R\n")
+print(p.adjust(c(.001, .02, .03, .04, .5), "holm"))
+print(p.adjust(c(.001, .02, .03, .04, .5), "BH"))
+print(binom.test(2, 14)$p.value)

@@ -62,6 +62,40 @@ def test_the_p_value_agrees_with_the_interval():
     assert 0 < excludes.sum() < 40
 
 
+def test_differences_of_differences_are_tested_exactly_in_spite_of_rounding():
+    """0.6 - 0.4 is not 0.2 in floating point, but no prompt differs there."""
+    first, second = [[0.6 - 0.4, 1, 1, 1, 1, 1]], [[0.2, 0, 0, 0, 0, 0]]
+    assert first[0][0] != second[0][0]
+    assert contrasts(gaps(first), gaps(second)).p_sign_flip[0] == pytest.approx(0.0625, abs=1e-12)
+
+
+def test_stacks_of_different_shapes_are_refused_in_words():
+    with pytest.raises(ValueError, match="two stacks of the same shape"):
+        contrasts(gaps([0.1, 0.2]), gaps([0.1, 0.2, 0.3]))
+
+
+@pytest.mark.parametrize("shared", [1.0, 0.5, 0.0])
+def test_it_covers_whatever_share_of_prompts_two_conditions_have_in_common(shared):
+    """30 % of prompts at .7 against .5 in the free tier, and 10 % at .3 in the paid one of both."""
+    rng = np.random.default_rng(7)
+    common = int(50 * shared)
+    places = 100 - common
+    hard = rng.random((800, places)) < 0.3
+    paid = np.where(rng.random(hard.shape) < 0.1, 0.3, 0)
+    index = np.arange(places)
+    samples = [
+        BoundedMean.of(
+            (rng.binomial(5, rate * hard) - rng.binomial(5, paid)) / 5,
+            -1,
+            1,
+            np.broadcast_to(present, hard.shape),
+        )
+        for rate, present in ((0.7, index < 50), (0.5, index >= 50 - common))
+    ]
+    result = contrasts(*samples)
+    assert np.mean((result.low <= 0.06) & (result.high >= 0.06)) >= 0.93
+
+
 def test_the_sign_flip_tests_that_the_two_are_alike_for_every_prompt():
     result = contrasts(gaps([[1, 1, 1, 1, 1, 0]]), gaps([[0, 0, 0, 0, 0, 0]]))
     assert result.p_sign_flip[0] == pytest.approx(0.0625)

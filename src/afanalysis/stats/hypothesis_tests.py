@@ -210,7 +210,8 @@ def equivalence_p_values(differences: BoundedMean, margin: float) -> Floats:
     """The larger of two one-sided p-values against gaps beyond a margin, for a stack of studies."""
     _check_margin(margin)
     ends = differences.ends(TEST_WEIGHT, TEST_FADING)
-    return np.maximum(ends.p_above(-margin), ends.p_below(margin))
+    p_values = np.maximum(ends.p_above(-margin), ends.p_below(margin))
+    return np.maximum(p_values, (1 - margin) ** differences.n)  # see `fewest_prompts`
 
 
 def fewest_prompts(margin: float, level: float = 0.95) -> int:
