@@ -149,16 +149,16 @@ def test_a_gap_above_a_threshold_is_found():
     assert (at_least_p_values(x, 0.5) > 0.5).all()
 
 
-@pytest.mark.parametrize("prompts", [20, 50, 100])
+@pytest.mark.parametrize("prompts", [20, 50])
 def test_a_skewed_null_misleads_sign_flips_but_not_the_p_value_of_the_gap(prompts):
-    """Mean 0: 5 % of prompts at +.8, 20 % at -.2. What sign flips reject is that no prompt has an effect,
-    which is true here."""
+    """Mean 0: 3 % of prompts at +.97, all others at -.03. What sign flips reject, that no prompt has an
+    effect, is wrong indeed."""
     rng = np.random.default_rng(prompts)
-    kind = rng.random((400, prompts))
-    free, paid = np.where(kind < 0.05, 0.8, 0), np.where(kind > 0.8, 0.2, 0)
+    active = rng.random((300, prompts)) < 0.03
+    free, paid = np.where(active, 0.97, 0), np.where(active, 0, 0.03)
     x = (rng.binomial(20, free) - rng.binomial(20, paid)) / 20
     assert (BoundedMean.of(x, -1, 1).p_value() <= 0.05).mean() <= 0.06 + 0.02
-    assert np.mean([sign_flip(row, lattice=20) <= 0.05 for row in x]) > 0.1
+    assert np.mean([sign_flip(row, lattice=20) <= 0.05 for row in x]) > 0.15
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,9 @@ GAP = b.difference(0, 1, 2, 3)
 def enumerated(table, statistic):
     """The statistic on every resample of a tiny table."""
     rows = np.asarray(table, dtype=float)
-    totals = [rows[list(at)].sum(0) for at in itertools.product(range(len(rows)), repeat=len(rows))]
+    totals = [
+        rows[list(places)].sum(0) for places in itertools.product(range(len(rows)), repeat=len(rows))
+    ]
     with np.errstate(all="ignore"):
         return statistic(np.array(totals))
 
@@ -39,20 +41,20 @@ def test_a_tiny_case_is_what_enumeration_gives_exactly():
     table = [[1, 2, 0, 2], [2, 2, 0, 2], [0, 2, 1, 2], [1, 2, 1, 2], [2, 2, 1, 2]]
     values = np.sort(enumerated(table, GAP))
     for level in (0.5, 0.8, 0.95):
-        found = b.bootstrap(table, GAP, level=level)
+        result = b.bootstrap(table, GAP, level=level)
         tails = ((1 - level) / 2, (1 + level) / 2)
         low, high = np.quantile(values, tails, method="inverted_cdf")
-        assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
-        assert found.se == pytest.approx(values.std(), rel=1e-9)
+        assert (result.low, result.high) == pytest.approx((low, high), abs=1e-9)
+        assert result.se == pytest.approx(values.std(), rel=1e-9)
 
 
 def test_a_tiny_unbalanced_case_is_what_enumeration_gives_nearly():
     table = [[1, 2, 0, 1], [2, 3, 0, 2], [0, 1, 1, 2], [1, 2, 1, 3], [2, 2, 0, 2]]
     values = enumerated(table, GAP)
-    found = b.bootstrap(table, GAP, resamples=200_000)
+    result = b.bootstrap(table, GAP, resamples=200_000)
     low, high = np.quantile(values, (0.025, 0.975))
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.01)
-    assert found.se == pytest.approx(values.std(), rel=0.01)
+    assert (result.low, result.high) == pytest.approx((low, high), abs=0.01)
+    assert result.se == pytest.approx(values.std(), rel=0.01)
 
 
 @pytest.mark.parametrize(("kind", "method"), [("percentile", "percentile"), ("bca", "BCa")])
@@ -93,10 +95,10 @@ def test_the_convolution_holds_at_a_hundred_thousand_prompts():
     rng = np.random.default_rng(0)
     s = rng.binomial(10, rng.beta(0.3, 2, 100_000))
     table = np.column_stack([s, np.full(s.size, 10)])
-    found = b.bootstrap(table, b.proportion(0, 1))
+    result = b.bootstrap(table, b.proportion(0, 1))
     se = (s / 10).std() / s.size**0.5
     mean = s.mean() / 10
-    assert (found.low, found.high) == pytest.approx((mean - 1.96 * se, mean + 1.96 * se), abs=se / 20)
+    assert (result.low, result.high) == pytest.approx((mean - 1.96 * se, mean + 1.96 * se), abs=se / 20)
 
 
 def test_bootstrap_t_is_that_of_whole_resampling(unbalanced):
@@ -120,34 +122,17 @@ def test_bootstrap_t_is_that_of_whole_resampling(unbalanced):
     assert (ours.low, ours.high) == pytest.approx((value - upper * se, value - lower * se), abs=0.008)
 
 
-def test_the_hierarchical_scheme_is_that_of_a_two_stage_loop(unbalanced):
-    rng = np.random.default_rng(7)
-    rows = unbalanced.astype(int)
-    values = []
-    for _ in range(4000):
-        x = rows[rng.integers(0, len(rows), len(rows))]
-        sf = rng.binomial(x[:, 1], x[:, 0] / x[:, 1])
-        sp = rng.binomial(x[:, 3], x[:, 2] / x[:, 3])
-        values.append(sf.sum() / x[:, 1].sum() - sp.sum() / x[:, 3].sum())
-    found = b.bootstrap(unbalanced, GAP, scheme="hierarchical", resamples=40_000)
-    assert found.se == pytest.approx(np.std(values), rel=0.04)
-    assert (found.low, found.high) == pytest.approx(
-        tuple(np.quantile(values, [0.025, 0.975])), abs=0.006
-    )
+def ratio(totals):
+    """A statistic that is no sum of rates: the free tier's rate over the paid tier's."""
+    return (totals[..., 0] / totals[..., 1]) / (totals[..., 2] / totals[..., 3])
 
 
 def test_any_statistic_of_the_totals_will_do(balanced):
-    four = np.column_stack([balanced, balanced[::-1]])
-    for statistic in (
-        b.ratio(0, 1, 2, 3),
-        b.odds_ratio(0, 1, 2, 3),
-        b.proportion(2, 0),  # a share of successes
-        b.difference_of_differences((0, 1, 2, 3), (4, 5, 6, 7)),
-    ):
+    for statistic in (ratio, b.proportion(2, 0)):  # a ratio, and a share of successes
         for kind in b.KINDS:
-            found = b.bootstrap(four, statistic, kind=kind, resamples=500)
-            assert found.low < found.high, kind
-            assert np.isfinite([found.low, found.high, found.se]).all()
+            result = b.bootstrap(balanced, statistic, kind=kind, resamples=500)
+            assert result.low < result.high, kind
+            assert np.isfinite([result.low, result.high, result.se]).all()
 
 
 def test_a_seed_makes_it_reproducible(unbalanced):
@@ -158,8 +143,8 @@ def test_a_seed_makes_it_reproducible(unbalanced):
 
 def test_resamples_without_a_value_are_counted():
     table = [[1, 1, 0, 1], [0, 1, 0, 1], [1, 1, 1, 1], [0, 1, 0, 1]]
-    found = b.bootstrap(table, b.ratio(0, 1, 2, 3), resamples=4000)
-    assert found.undefined == pytest.approx((3 / 4) ** 4, abs=0.03)  # no paid success drawn
+    result = b.bootstrap(table, ratio, resamples=4000)
+    assert result.undefined == pytest.approx((3 / 4) ** 4, abs=0.03)  # no paid success drawn
 
 
 @pytest.mark.parametrize(
@@ -169,7 +154,6 @@ def test_resamples_without_a_value_are_counted():
         ([1, 2, 3], {}, "shape"),
         ([[0, 0, 1, 2], [0, 0, 1, 2]], {}, "a total is 0"),
         ([[1, 2, 1, 2]] * 2, {"kind": "basic"}, "kind is 'basic'; use one of"),
-        ([[1, 2, 1, 2]] * 2, {"scheme": "rows"}, "scheme is 'rows'; use one of"),
         ([[1, 2, 1, 2]] * 2, {"level": 1.0}, "level is 1.0"),
     ],
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.hypothesis_tests import inverted_p_values, sign_flip
@@ -80,28 +81,16 @@ def contrasts(
     if first.values.ndim != 2 or first.values.shape != second.values.shape:
         raise ValueError("contrasts are of two stacks of the same shape (pairs, prompts)")
     both = first.present & second.present
-    e_first, e_second = (
-        np.where(sample.present, sample.values - sample.mean[..., None], 0) for sample in (first, second)
-    )
-    covariance = np.where(both, e_first * e_second, 0).sum(-1) / (first.n * second.n)
-    spread = np.sqrt(first.variance * second.variance)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        correlation = np.clip(np.nan_to_num(covariance / spread), -1, 1)
-    ends = [sample.ends() for sample in (first, second)]
-
-    def interval(levels: Floats) -> tuple[Floats, Floats]:
-        (low_a, high_a), (low_b, high_b) = (end.interval(levels) for end in ends)
-        a, b = (first.mean, low_a, high_a), (second.mean, low_b, high_b)
-        return square_and_add(a, b, correlation)
-
+    correlation = _correlation(first, second)
     difference = first.mean - second.mean
-    low, high = interval(np.full(difference.shape, level))
+    low, high = contrast_interval(first, second, np.full(difference.shape, level))
+    shared_variance = correlation * np.sqrt(first.variance * second.variance)
     return Contrasts(
         difference=difference,
         low=low,
         high=high,
-        se=np.sqrt(np.maximum(first.variance + second.variance - 2 * correlation * spread, 0)),
-        p_value=inverted_p_values(interval, difference),
+        se=np.sqrt(np.maximum(first.variance + second.variance - 2 * shared_variance, 0)),
+        p_value=inverted_p_values(lambda levels: contrast_interval(first, second, levels), difference),
         p_sign_flip=np.array(
             [
                 sign_flip((first.values[row] - second.values[row])[both[row]], seed=seed)
@@ -113,3 +102,25 @@ def contrasts(
         correlation=correlation,
         shared=both.sum(-1).astype(float),
     )
+
+
+def contrast_interval(
+    first: BoundedMean, second: BoundedMean, level: ArrayLike = 0.95
+) -> tuple[Floats, Floats]:
+    """The intervals of `contrasts` alone, at one level or at one per pair."""
+    (low_a, high_a), (low_b, high_b) = (sample.ends().interval(level) for sample in (first, second))
+    return square_and_add(
+        (first.mean, low_a, high_a), (second.mean, low_b, high_b), _correlation(first, second)
+    )
+
+
+def _correlation(first: BoundedMean, second: BoundedMean) -> Floats:
+    """The correlation of two means, which their common prompts make."""
+    e_first, e_second = (
+        np.where(sample.present, sample.values - sample.mean[..., None], 0) for sample in (first, second)
+    )
+    both = first.present & second.present
+    covariance = np.where(both, e_first * e_second, 0).sum(-1) / (first.n * second.n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlation = covariance / np.sqrt(first.variance * second.variance)
+    return np.clip(np.nan_to_num(correlation), -1, 1)

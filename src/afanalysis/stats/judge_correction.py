@@ -111,13 +111,13 @@ class Verified:
         """
         n, s = np.asarray(n, dtype=float), np.asarray(s, dtype=float)
         present = n > 0
+        if not present[labels.prompt].all():
+            raise ValueError("a label is of a prompt without any judged answer")
         positive = np.divide(s, n, out=np.zeros(n.shape), where=present)
         prompts = present.sum()
         share = np.array([(present - positive).sum(), positive.sum()]) / prompts
         # where prompts weigh alike, an answer counts by one over its prompt's number of answers
         a = labels.weight / n[labels.prompt]
-        if not present[labels.prompt].all():
-            raise ValueError("a label is of a prompt without any judged answer")
         true, variance, count = np.full(2, 0.5), np.zeros(2), np.zeros(2, dtype=int)
         hidden, pull = np.full(2, 0.25), np.zeros((2, n.size))
         for verdict in (0, 1):

@@ -22,7 +22,7 @@ from afanalysis.stats.proportions import Floats, check_level
 # Prompts that show both outcomes; with fewer, flipping signs does not keep its error.
 FEW_ACTIVE = 6
 _FARTHEST = 12.0  # log-odds beyond which an end counts as infinite
-_STEPS = 30
+_STEPS = 25
 
 # Of a coefficient's value: by prompt the score, and the least and the largest score of any prompt.
 Scores = Callable[[float], tuple[Floats, float, float]]
@@ -180,15 +180,55 @@ def _effective(n: Floats, s: Floats, x: Floats, column: int, prompt: np.ndarray)
 
 
 @dataclass(frozen=True)
+class _Hypergeometric:
+    """Successes under 1 by stratum, given all of its successes: Fisher's noncentral distribution.
+
+    `log_chances` is by distinct table and number of successes, without the log-odds; `table` is that of
+    each stratum. Fractions of successes are allowed.
+    """
+
+    log_chances: Floats
+    table: np.ndarray
+
+    @classmethod
+    def of(cls, n1: Floats, n0: Floats, successes: Floats) -> _Hypergeometric:
+        tables, table = np.unique(np.stack([n1, n0, successes], axis=1), axis=0, return_inverse=True)
+        a, b, m = tables.T[:, :, None]
+        k = np.arange(int(n1.max(initial=0)) + 1)
+        possible = (k <= a + 1e-9) & (k <= m + 1e-9) & (m - k <= b + 1e-9)
+        log = -sum(
+            special.gammaln(np.where(possible, count, 0) + 1)
+            for count in (np.broadcast_to(k, possible.shape), a - k, m - k, b - m + k)
+        )
+        return cls(np.where(possible, log, -np.inf), table.ravel())
+
+    def moments(self, log_odds: float) -> tuple[Floats, Floats, Floats]:
+        """By stratum the mean, the variance and the third central moment."""
+        k = np.arange(self.log_chances.shape[1])
+        log = self.log_chances + k * log_odds
+        chances = np.exp(log - log.max(1, keepdims=True))
+        chances /= chances.sum(1, keepdims=True)
+        mean = (chances * k).sum(1)
+        distance = k - mean[:, None]
+        central = ((chances * distance**power).sum(1)[self.table] for power in (2, 3))
+        return mean[self.table], *central
+
+    def mean(self, log_odds: float) -> Floats:
+        """By stratum the mean."""
+        return self.moments(log_odds)[0]
+
+
+@dataclass(frozen=True)
 class _Strata:
-    """Answers (n) and successes (s) under a column's 1 and 0 by stratum, and each stratum's prompt."""
+    """By stratum the answers and successes under a column's 1, and the prompt."""
 
     n1: Floats
-    n0: Floats
     s1: Floats
-    s0: Floats
     prompt: np.ndarray
     prompts: int
+    given: _Hypergeometric  # the successes there are
+    lowest: _Hypergeometric  # n0 successes
+    highest: _Hypergeometric  # n1 successes
 
     @classmethod
     def of(cls, n: Floats, s: Floats, x: Floats, strata: np.ndarray, prompt: np.ndarray) -> _Strata:
@@ -197,26 +237,20 @@ class _Strata:
         is_one = x[counts] > 0.5
         owner = np.zeros(names.size, dtype=int)
         owner[stratum] = prompt[counts]
-
-        def totals(values: Floats, rows: np.ndarray) -> Floats:
-            return _sums(stratum[rows], values[counts][rows], names.size)
-
-        return cls(
-            n1=totals(n, is_one),
-            n0=totals(n, ~is_one),
-            s1=totals(s, is_one),
-            s0=totals(s, ~is_one),
-            prompt=owner,
-            prompts=int(prompt.max()) + 1,
+        n1, s1, n0, s0 = (
+            _sums(stratum[rows], values[counts][rows], names.size)
+            for rows in (is_one, ~is_one)
+            for values in (n, s)
         )
+        given, lowest, highest = (_Hypergeometric.of(n1, n0, total) for total in (s1 + s0, n0, n1))
+        return cls(n1, s1, owner, int(prompt.max()) + 1, given, lowest, highest)
 
     def scores(self, value: float) -> tuple[Floats, float, float]:
         """By prompt the score given the successes of its strata."""
-        expected = self._moments(self.s1 + self.s0, value)[0]
         # no stratum has a lower score than one with n0 successes, none of them under 1; and the reverse
-        least, largest = -self._moments(self.n0, value)[0], self.n1 - self._moments(self.n1, value)[0]
+        least, largest = -self.lowest.mean(value), self.n1 - self.highest.mean(value)
         return (
-            self._by_prompt(self.s1 - expected),
+            self._by_prompt(self.s1 - self.given.mean(value)),
             float(self._by_prompt(least).min()),
             float(self._by_prompt(largest).max()),
         )
@@ -224,41 +258,18 @@ class _Strata:
     def estimate(self) -> float:
         """Firth's conditional estimate; 0 where no stratum shows both outcomes."""
         low, high = -_FARTHEST, _FARTHEST
-        for _ in range(50):
+        for _ in range(_STEPS):
             middle = (low + high) / 2
-            expected, variance, third = self._moments(self.s1 + self.s0, middle)
+            mean, variance, third = self.given.moments(middle)
             information = variance.sum()
-            if information <= 0:
+            if information < 1e-9:
                 return 0.0
-            score = (self.s1 - expected).sum() + third.sum() / information / 2
+            score = (self.s1 - mean).sum() + third.sum() / information / 2
             low, high = (middle, high) if score > 0 else (low, middle)
         return (low + high) / 2
 
     def _by_prompt(self, values: Floats) -> Floats:
         return _sums(self.prompt, values, self.prompts)
-
-    def _moments(self, successes: Floats, log_odds: float) -> tuple[Floats, Floats, Floats]:
-        """Mean, variance and third moment of Fisher's noncentral hypergeometric distribution.
-
-        Fractions of successes are allowed.
-        """
-        k = np.arange(int(self.n1.max(initial=0)) + 1)[None, :]
-        a, b, m = (array[:, None] for array in (self.n1, self.n0, successes))
-        possible = (k <= a + 1e-9) & (k <= m + 1e-9) & (m - k <= b + 1e-9)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            log = k * log_odds - (
-                special.gammaln(k + 1)
-                + special.gammaln(a - k + 1)
-                + special.gammaln(m - k + 1)
-                + special.gammaln(b - m + k + 1)
-            )
-        log = np.where(possible, log, -np.inf)
-        weight = np.exp(log - np.max(np.where(possible, log, -1e300), axis=1, keepdims=True))
-        weight = np.where(possible, weight, 0)
-        weight /= np.maximum(weight.sum(1, keepdims=True), 1e-300)
-        mean = (weight * k).sum(1)
-        distance = k - mean[:, None]
-        return mean, (weight * distance**2).sum(1), (weight * distance**3).sum(1)
 
 
 def _sums(places: np.ndarray, values: Floats, size: int = 0) -> Floats:
