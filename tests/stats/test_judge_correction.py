@@ -58,10 +58,26 @@ def test_correcting_the_own_condition_is_the_mix_of_the_labelled_shares():
 
 
 def test_sensitivity_and_specificity_give_the_same_rate_where_the_condition_is_the_group():
-    own = corrected_by_own_labels(checked(), checked(0.1))
-    shared = corrected_by_shared_labels(checked(), checked(0.1), checked(), checked(0.1))
+    own = corrected_by_own_labels(checked(), checked())
+    shared = corrected_by_shared_labels(checked(), checked(), checked(), checked())
     assert shared.free.value == pytest.approx(own.free.value)
     assert shared.gap.value == pytest.approx(own.gap.value)
+
+
+def test_a_tier_without_positive_labels_leans_on_the_other_tiers_sensitivity():
+    """Nothing complies in the paid tier: its sensitivity is unknown, but not its rate."""
+    nothing = checked(0.08, yes=(0, 20), no=(0, 60))
+    pair = corrected_by_shared_labels(checked(0.25), nothing, checked(0.25), nothing)
+    assert pair.paid.value == pytest.approx(0, abs=1e-3)
+    assert pair.gap.value == pytest.approx(pair.free.value, abs=1e-3)
+    assert 0 < pair.gap.low < pair.gap.high < 0.5
+
+
+def test_a_tier_with_labels_of_its_own_hardly_leans_on_the_other():
+    good, bad = checked(0.25, no=(0, 60)), checked(0.25, yes=(20, 40), no=(0, 60))
+    alone = corrected_by_shared_labels(bad, bad, bad, bad)
+    beside = corrected_by_shared_labels(bad, bad, bad, good)
+    assert beside.free.value == pytest.approx(alone.free.value, abs=0.03)
 
 
 def test_another_condition_is_corrected_by_rogan_and_gladen():

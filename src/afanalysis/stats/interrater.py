@@ -123,15 +123,15 @@ def agreement(tables: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Agree
 
     Notes
     -----
-    The intervals are equal-tailed quantiles over the Bayesian bootstrap of prompts, to which one
-    pseudo-prompt is added whose verdicts are spread evenly over all cells; an interval that would not
-    hold the estimate is extended to it. Unlike the large-sample standard error they have width at full
-    agreement.
+    The ends are equal-tailed quantiles over the Bayesian bootstrap of prompts, to which a pseudo-prompt is
+    added: for the lower ends one whose verdicts all differ, for the upper ends one whose verdicts all
+    agree, spread evenly over the categories. An interval that would not hold the estimate is extended to
+    it. Unlike the large-sample standard error they have width at full agreement.
 
     References
     ----------
-    The Bayesian bootstrap: Rubin (1981), Annals of Statistics 9:130. What one pseudo-observation does:
-    Berger, Bernardo & Sun (2015), Bayesian Analysis 10:189, section 3.2.
+    The Bayesian bootstrap: Rubin (1981), Annals of Statistics 9:130. A pseudo-observation at the far end
+    for each end: Learned-Miller & Thomas (2020), arXiv:2009.01190, as for `bounded_means`.
     """
     check_level(level)
     counts = np.asarray(tables, dtype=float)
@@ -144,17 +144,19 @@ def agreement(tables: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Agree
     counts = counts[counts.sum((1, 2)) > 0]
     whole = counts.sum(0)
     size = whole.sum() / len(counts)
-    pseudo = np.full((1, *whole.shape), size / whole.size)
+    same = np.eye(len(whole))
+    pseudo = [size * part / part.sum() for part in (1 - same, same)]
     rng = np.random.default_rng(seed)
     # prompts with the same table are interchangeable: their weights add up to one gamma variable
     cells, frequency = np.unique(counts, axis=0, return_counts=True)
     weights = rng.dirichlet([*frequency, 1], size=DRAWS)
-    drawn = np.tensordot(weights, np.concatenate([cells, pseudo]), 1)
-    tails = [(1 - level) / 2, (1 + level) / 2]
+    lower, upper = (np.tensordot(weights, np.concatenate([cells, part[None]]), 1) for part in pseudo)
+    tail = (1 - level) / 2
     values: list[float] = []
     for statistic in (_agreed, cohen_kappa, gwet_ac1):
         estimate = float(statistic(whole))
-        low, high = np.quantile(statistic(drawn), tails)
+        low = np.quantile(statistic(lower), tail)
+        high = np.quantile(statistic(upper), 1 - tail)
         values += [estimate, min(float(low), estimate), max(float(high), estimate)]
     return Agreement(int(whole.sum()), len(counts), *values)
 

@@ -24,6 +24,8 @@ from afanalysis.stats.rate_intervals import critical_value
 
 # The standard deviation by which the judge's error may differ between conditions that share labels.
 SHARED_SPREAD = 0.05
+# The same between tiers: a tier with few labels of one kind leans on the other tier's.
+TIER_SPREAD = 0.1
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,8 @@ def corrected_by_shared_labels(
     free, paid
         The verdicts of the condition; their labels are not used.
     judge_free, judge_paid
-        The verdicts and labels of all conditions together.
+        The verdicts and labels of all conditions together. A tier with few truly positive (or negative)
+        labels leans on the other tier's sensitivity (or specificity).
     level
         Confidence level in (0, 1).
     alike
@@ -257,9 +260,10 @@ def corrected_by_shared_labels(
     Rogan & Gladen (1978), American J. Epidemiology 107:71.
     """
     check_level(level)
-    errors = (
-        [error_of(judge_free, judge_paid)] * 2 if alike else [judge_free.error(), judge_paid.error()]
-    )
+    of_free, of_paid = judge_free.error(), judge_paid.error()
+    errors = [_leaning(of_free, of_paid), _leaning(of_paid, of_free)]
+    if alike:
+        errors = [error_of(judge_free, judge_paid)] * 2
     values: list[Floats] = []
     extras: list[float] = []
     for tier, (error, variance) in zip((free, paid), errors, strict=True):
@@ -283,6 +287,17 @@ def corrected_by_shared_labels(
         gap = float((values[0] - values[1])[both].mean()) if both.any() else 0.0
         shared = min((gap / youden) ** 2 * float(variance.sum() + 2 * SHARED_SPREAD**2), 1.0)
     return _pair(free, paid, values, extras, level, of_gap=shared)
+
+
+def _leaning(own: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """A tier's sensitivity and specificity, weighted by precision with the other tier's."""
+    values = np.array([own[0], other[0]])
+    known = np.isfinite(values)
+    variances = np.array([own[1], other[1] + TIER_SPREAD**2])
+    weights = np.where(known, 1 / np.maximum(np.where(known, variances, 1), 1e-6), 0)
+    total = weights.sum(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (weights * np.where(known, values, 0)).sum(0) / total, 1 / total
 
 
 def _pair(
