@@ -123,7 +123,7 @@ def agreement(tables: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Agree
 
     Notes
     -----
-    The ends are equal-tailed quantiles over the Bayesian bootstrap of prompts, to which a pseudo-prompt is
+    The ends are equal-tailed quantiles of the Bayesian bootstrap of prompts, to which a pseudo-prompt is
     added: for the lower ends one whose verdicts all differ, for the upper ends one whose verdicts all
     agree, spread evenly over the categories. An interval that would not hold the estimate is extended to
     it. Unlike the large-sample standard error they have width at full agreement.

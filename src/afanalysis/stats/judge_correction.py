@@ -22,10 +22,11 @@ from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.proportions import Floats, check_level, wilson
 from afanalysis.stats.rate_intervals import critical_value
 
-# The standard deviation by which the judge's error may differ between conditions that share labels.
+# The standard deviation by which the judge's error may differ between conditions that share labels, in
+# both tiers alike.
 SHARED_SPREAD = 0.05
 # The same between tiers: a tier with few labels of one kind leans on the other tier's.
-TIER_SPREAD = 0.1
+TIER_SPREAD = 0.2
 
 
 @dataclass(frozen=True)
@@ -264,29 +265,30 @@ def corrected_by_shared_labels(
     errors = [_leaning(of_free, of_paid), _leaning(of_paid, of_free)]
     if alike:
         errors = [error_of(judge_free, judge_paid)] * 2
-    values: list[Floats] = []
-    extras: list[float] = []
-    for tier, (error, variance) in zip((free, paid), errors, strict=True):
-        youden = error.sum() - 1
-        present = tier.n > 0
-        if not youden > 0:
-            values.append(np.where(present, 0.5, 0.0))
-            extras.append(1.0)
-            continue
-        value = np.where(present, (tier.positive + error[1] - 1) / youden, 0)
-        true = float(np.clip(value.sum() / present.sum(), 0, 1))
-        spread = variance + SHARED_SPREAD**2
-        values.append(value)
-        extras.append(float((true**2 * spread[0] + (1 - true) ** 2 * spread[1]) / youden**2))
-    if not alike:
-        return _pair(free, paid, values, extras, level)
-    error, variance = errors[0]
-    youden, shared = error.sum() - 1, 1.0
+    (value_free, var_free, more_free), (value_paid, var_paid, more_paid) = (
+        _rogan_gladen(tier, *error) for tier, error in zip((free, paid), errors, strict=True)
+    )
+    extra = [var_free + more_free, var_paid + more_paid]
+    youden = min(error.sum() - 1 for error, _ in errors)
+    of_gap = 1.0
     if youden > 0:
         both = (free.n > 0) & (paid.n > 0)
-        gap = float((values[0] - values[1])[both].mean()) if both.any() else 0.0
-        shared = min((gap / youden) ** 2 * float(variance.sum() + 2 * SHARED_SPREAD**2), 1.0)
-    return _pair(free, paid, values, extras, level, of_gap=shared)
+        slope = float((value_free - value_paid)[both].sum()) / max(both.sum(), 1) / youden
+        of_labels = float(errors[0][1].sum()) * slope**2 if alike else var_free + var_paid
+        of_gap = min(of_labels + 2 * SHARED_SPREAD**2 * slope**2, 1.0)
+    return _pair(free, paid, [value_free, value_paid], extra, level, of_gap=of_gap)
+
+
+def _rogan_gladen(tier: Verified, error: Floats, variance: Floats) -> tuple[Floats, float, float]:
+    """What prompts add to the true rate; its variance by the labels, and by the condition itself."""
+    youden = error.sum() - 1
+    present = tier.n > 0
+    if not youden > 0:  # a judge no better than chance: anything is possible
+        return np.where(present, 0.5, 0.0), 1.0, 0.0
+    value = np.where(present, (tier.positive + error[1] - 1) / youden, 0)
+    true = float(np.clip(value.sum() / present.sum(), 0, 1))
+    slopes = np.array([true, 1 - true]) ** 2 / youden**2
+    return value, float(slopes @ variance), float(slopes.sum()) * SHARED_SPREAD**2
 
 
 def _leaning(own: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
