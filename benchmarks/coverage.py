@@ -104,25 +104,26 @@ class Cell:
         return row | {"method": method, "repeats": repeats} | values
 
 
-def scipy_interval(values: np.ndarray, present: np.ndarray, seed: int) -> Ends:
+def scipy_interval(values: np.ndarray, present: np.ndarray) -> Ends:
     """The percentile bootstrap over the prompts of each study."""
-    lows, highs = [], []
-    for row, has in zip(values[:SCIPY_REPEATS], present[:SCIPY_REPEATS], strict=True):
-        sample = row[has]
-        if np.ptp(sample) == 0:  # scipy refuses; a percentile bootstrap would have no width
-            lows.append(sample[0])
-            highs.append(sample[0])
-            continue
+    values, present = values[:SCIPY_REPEATS], present[:SCIPY_REPEATS]
+    # studies with the same number of prompts at once
+    counts = present.sum(-1)
+    low, high = np.empty(len(values)), np.empty(len(values))
+    for count in np.unique(counts):
+        rows = counts == count
+        sample = values[rows][present[rows]].reshape(-1, count)
         interval = stats.bootstrap(
             (sample,),
             np.mean,
             n_resamples=999,
+            axis=-1,
             method="percentile",
-            rng=np.random.default_rng(seed),
+            batch=32,
+            rng=np.random.default_rng(0),
         ).confidence_interval
-        lows.append(interval.low)
-        highs.append(interval.high)
-    return np.array(lows), np.array(highs)
+        low[rows], high[rows] = interval.low, interval.high
+    return low, high
 
 
 # Rates
@@ -142,7 +143,7 @@ def rate_cell(cell: Cell, repeats: int) -> Iterator[Row]:
     yield cell.interval("Inspect", truth, *rate_intervals.interval(by_answers, method="cluster-t"))
     half = 1.96 * np.sqrt(by_answers.rate * (1 - by_answers.rate) / by_answers.n)
     yield cell.interval("paper", truth, by_answers.rate - half, by_answers.rate + half)
-    yield cell.interval("scipy", truth, *scipy_interval(alike.shares.values, n > 0, cell.prompts))
+    yield cell.interval("scipy", truth, *scipy_interval(alike.shares.values, n > 0))
 
 
 # Gaps
@@ -167,7 +168,7 @@ def gap_cell(cell: Cell, repeats: int) -> Iterator[Row]:
     for name, method in named.items():
         yield cell.interval(name, truth, *gap_intervals.gap_interval(by_answers, method=method))
     x = alike.differences
-    yield cell.interval("scipy", truth, *scipy_interval(x.values, x.present, cell.prompts))
+    yield cell.interval("scipy", truth, *scipy_interval(x.values, x.present))
 
 
 # Tests where their hypothesis is true
@@ -380,7 +381,7 @@ def corrected_cell(cell: Cell, repeats: int) -> Iterator[Row]:
     population, judge = cell.settings
     rng = cell.rng()
     ends: dict[str, list[tuple[float, float]]] = {"own labels": [], "uncorrected": []}
-    for _ in range(min(repeats, 2000)):
+    for _ in range(repeats):
         rates = tuple(tier[0] for tier in population.draw(rng, (1, cell.prompts)))
         tiers = [Verified.of(*tier) for tier in judged_study(rng, cell, rates, judge, 200)]
         gap = corrected_by_own_labels(*tiers).gap
@@ -399,7 +400,7 @@ def shared_labels_cell(cell: Cell, repeats: int) -> Iterator[Row]:
     if differs:
         judges = list(zip((0.75, 0.82, 0.88, 0.95), (0.97, 0.94, 0.91, 0.88), strict=True))
     ends: dict[str, list[tuple[float, float]]] = {"shared labels": [], "shared labels, alike": []}
-    for _ in range(min(repeats, 500)):
+    for _ in range(min(repeats, 2000)):
         tiers: list[list[tuple]] = [[], []]
         for judge in judges:
             rates = tuple(tier[0] for tier in population.draw(rng, (1, cell.prompts)))
@@ -462,7 +463,7 @@ def pooled_cell(cell: Cell, repeats: int) -> Iterator[Row]:
     truths = np.array([population.gap for population in populations])
     of_all = float(truths.mean())
     held: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ends}
-    for _ in range(min(repeats, 2000)):
+    for _ in range(repeats):
         # these very conditions are a sample of all conditions
         kind = rng.integers(0, kinds, conditions)
         differences = np.empty((conditions, cell.prompts))
@@ -503,7 +504,7 @@ def agreement_cell(cell: Cell, repeats: int) -> Iterator[Row]:
         "AC1": float(gwet_ac1(cells)),
     }
     ends: dict[str, list[tuple[float, float]]] = {name: [] for name in truths}
-    for seed in range(min(repeats, 500)):
+    for seed in range(min(repeats, 1000)):
         shares = np.tile(cells.ravel(), (cell.prompts, 1))
         if strength:
             shares = rng.dirichlet(cells.ravel() * strength, cell.prompts)
@@ -522,7 +523,7 @@ def agreement_cell(cell: Cell, repeats: int) -> Iterator[Row]:
 def monitoring_cell(cell: Cell, repeats: int) -> Iterator[Row]:
     """A look after each prompt; coverage is that of all looks at once."""
     population: Population = cell.settings[0]
-    data = draw_gap(cell, min(repeats, 1000))
+    data = draw_gap(cell, min(repeats, 2000))
     differences = data[1] / data[0] - data[3] / data[2]
     ends, missed, peeked = [], [], []
     for x in differences:
@@ -950,8 +951,8 @@ def main() -> None:
         for count, result in enumerate(done, start=1):
             rows += result
             if count % 100 == 0 or count == len(todo):
+                write_rows(rows)
                 print(f"{count} of {len(todo)} cells", flush=True)
-    write_rows(rows)
     rows = read_rows()
     path = DOCS / "statistics.md"
     begin, end = "<!-- coverage: made by benchmarks/coverage.py -->", "<!-- end of coverage -->"

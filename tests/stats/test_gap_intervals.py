@@ -94,11 +94,11 @@ def active_prompts(rng, prompts, share=0.3):
     return nf, rng.binomial(nf, chance), np_, rng.binomial(np_, chance / 2)
 
 
-@pytest.mark.parametrize("weighting", ["prompts", "answers"])
-@pytest.mark.parametrize("method", CLOSED)
+@pytest.mark.parametrize(
+    ("method", "weighting"),
+    [*((method, "prompts") for method in CLOSED), *((method, "answers") for method in CLOSED[1:])],
+)
 def test_an_interval_excludes_zero_exactly_where_its_p_value_says_so(method, weighting):
-    if (method, weighting) == ("bounded", "answers"):
-        pytest.skip("of means over prompts")
     rng = np.random.default_rng(3)
     decided = 0
     for _ in range(40):
