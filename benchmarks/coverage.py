@@ -688,6 +688,7 @@ TITLES = {
     "monitoring": "Monitoring",
 }
 WORST = 10
+INFORMATIVE = ("more where higher", "fewer where higher")
 
 
 def key(row: Row) -> tuple:
@@ -723,6 +724,7 @@ def worst_cells(rows: list[Row], of: str) -> list[str]:
 
 def summary(rows: list[Row], of: str) -> list[str]:
     """By number of prompts and method the lowest and the mean coverage."""
+    informative = any(row["sizes"] in INFORMATIVE for row in rows if row["of"] == of)
     lines = []
     mine = [row for row in rows if row["of"] == of and row["coverage"] != ""]
     for prompts, method in itertools.product(
@@ -731,36 +733,34 @@ def summary(rows: list[Row], of: str) -> list[str]:
         part = [row for row in mine if row["prompts"] == prompts and row["method"] == method]
         if part:
             coverage = [row["coverage"] for row in part]
+            unrelated = [row["coverage"] for row in part if row["sizes"] not in INFORMATIVE]
             name = f"**{method}**" if method in OURS[of] else method
             few = sum(value < 0.93 for value in coverage)
             width = np.mean([row["width"] for row in part])
-            lines.append(
-                [
-                    prompts,
-                    name,
-                    len(part),
-                    f"{min(coverage):.3f}",
-                    f"{np.mean(coverage):.3f}",
-                    few,
-                    f"{width:.3f}",
-                ]
-            )
+            line = [prompts, name, len(part), f"{min(coverage):.3f}", f"{np.mean(coverage):.3f}", few]
+            line.append(f"{width:.3f}")
+            lines.append([*line, f"{min(unrelated):.3f}"] if informative else line)
     header = ["prompts", "method", "cells", "lowest", "mean", "cells below .93", "mean width"]
+    if informative:
+        header.append("lowest, other sizes")
     return table(header, lines)
 
 
-def relative_width(rows: list[Row], of: str, prompts: int) -> tuple[float, int]:
-    """Mean width over that of the cluster-robust t, in the cells where that one covers."""
+def relative_width(rows: list[Row], of: str, prompts: int) -> tuple[float, float, int]:
+    """Mean width over that of the cluster-robust t where it covers, mean ratio, number of cells."""
     t = {key(row): row for row in rows if row["of"] == of and row["method"] == "cluster-t"}
-    ratios = [
-        row["width"] / t[key(row)]["width"]
+    widths = [
+        (row["width"], t[key(row)]["width"])
         for row in rows
         if row["of"] == of
         and row["method"] == "bounded"
         and row["prompts"] == prompts
         and t[key(row)]["coverage"] >= 0.93
     ]
-    return (float(np.mean(ratios)), len(ratios)) if ratios else (float("nan"), 0)
+    if not widths:
+        return float("nan"), float("nan"), 0
+    ours, theirs = np.array(widths).T
+    return float(ours.mean() / theirs.mean()), float((ours / theirs).mean()), len(widths)
 
 
 @dataclass(frozen=True)
@@ -881,7 +881,9 @@ def page(rows: list[Row]) -> str:
         f"At most {repeats:,} repeats per cell, so a coverage of .95 has a standard error of "
         f"{np.sqrt(0.95 * 0.05 / repeats):.4f}; the lowest of hundreds of cells lies about "
         f"{2.5 * np.sqrt(0.95 * 0.05 / repeats):.3f} too low by chance alone. `scipy` has "
-        f"{SCIPY_REPEATS} repeats per cell.",
+        f"{SCIPY_REPEATS} repeats per cell. Where numbers of answers go with the propensity (`more "
+        "where higher`, `fewer where higher`), the mean over answers is another quantity than the mean "
+        "over prompts, which counts as the truth here.",
         "",
         "### Aims",
         "",
@@ -891,15 +893,15 @@ def page(rows: list[Row]) -> str:
     for (of, title), (prompts, most) in itertools.product(
         (("rate", "rates"), ("gap", "gaps")), ((50, 1.3), (100, 1.15))
     ):
-        ratio, count = relative_width(rows, of, prompts)
+        ratio, of_cells, count = relative_width(rows, of, prompts)
         lines.append(
             [
-                f"{title}: at {prompts} prompts width at most {most} times that of the cluster-robust "
-                "t, mean of the cells where that one covers ≥ .93",
+                f"{title}: at {prompts} prompts mean width at most {most} times that of the "
+                "cluster-robust t in the cells where that one covers ≥ .93",
                 "met" if ratio <= most else "not met" if count else "not run",
                 count,
                 f"{ratio:.2f}",
-                "",
+                f"mean of the cells' ratios {of_cells:.2f}",
             ]
         )
     text += table(header, lines)

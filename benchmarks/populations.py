@@ -7,7 +7,7 @@ which nothing was chosen.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -18,8 +18,8 @@ Draw = Callable[[np.random.Generator, tuple[int, int]], tuple[np.ndarray, np.nda
 _Z = np.linspace(-8, 8, 8001)
 _CORRELATION = 0.5  # of the normal scores of a prompt's two tiers
 
-FEW_CARRY = "few prompts carry the gap; many studies see one or none of them"
-SKEWED = "mean 0, one long tail: studies that miss it look like a gap against it"
+FEW_CARRY = "few prompts carry the mean; many studies see one of them or none"
+SKEWED = "mean 0 with one long tail: studies that miss it look like a gap against it"
 CEILING = "nearly all prompts comply: the few that do not carry the variance"
 REGULAR = "beta-distributed prompts"
 
@@ -131,7 +131,7 @@ GAPS = [
 # Of these the free tier is one rate.
 RATES = [
     *(
-        beta_binomial(0.0, rate, icc)
+        replace(beta_binomial(0.0, rate, icc), name=f"beta {rate:g}, ICC {icc:g}")
         for rate in (0.005, 0.03, 0.12, 0.4, 0.97)
         for icc in (0.1, 0.3, 0.6, 0.9)
     ),
@@ -140,7 +140,11 @@ RATES = [
     mixture("6 % at .8", [(0.06, 0.8, 0)]),
     mixture("3 % at .9", [(0.03, 0.9, 0)]),
     mixture("90 % at .97", [(0.9, 0.97, 0), (0.1, 0.9, 0)], CEILING),
-    *(logit_normal(mean, -9, sd) for mean in (-5, -2, 0) for sd in (1, 2, 4)),
+    *(
+        replace(logit_normal(mean, -9, sd), name=f"logit-normal {mean:g}, sd {sd:g}")
+        for mean in (-5, -2, 0)
+        for sd in (1, 2, 4)
+    ),
     mixture("20 % at .3, 10 % at 1", [(0.2, 0.3, 0), (0.1, 1, 0)], family="held out"),
     mixture("8 % at 1", [(0.08, 1, 0)], family="held out"),
     mixture("2 % at 1", [(0.02, 1, 0)], family="held out"),
