@@ -223,6 +223,11 @@ def test_impossible_labels_are_refused(truth, weight):
         Labels.of([1], [True], truth, weight)
 
 
+def test_labels_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match="each label needs"):
+        Labels.of([1, 2], [True], [1], [1])
+
+
 def test_labels_of_prompts_that_were_not_judged_are_refused():
     with pytest.raises(ValueError, match="without any judged answer"):
         Verified.of([1, 0], [1, 0], Labels.of([1], [True], [1], [1]))

@@ -136,9 +136,9 @@ def test_any_statistic_of_the_totals_will_do(balanced):
 
 
 def test_a_seed_makes_it_reproducible(unbalanced):
-    one, same, other = (b.bootstrap(unbalanced, GAP, resamples=500, seed=s) for s in (1, 1, 2))
-    assert one == same
-    assert one != other
+    first, same, another = (b.bootstrap(unbalanced, GAP, resamples=500, seed=s) for s in (1, 1, 2))
+    assert first == same
+    assert first != another
 
 
 def test_resamples_without_a_value_are_counted():

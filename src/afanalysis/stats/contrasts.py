@@ -52,7 +52,7 @@ def contrasts(
     Parameters
     ----------
     first, second
-        Shape (pairs, prompts): the same prompt stands in the same place of both. A prompt that one of
+        Shape (pairs, prompts), with the same prompt in the same place of both. A prompt that one of
         them lacks is absent there.
     level
         Confidence level in (0, 1).

@@ -218,7 +218,7 @@ def fewest_prompts(margin: float, level: float = 0.95) -> int:
     """The fewest prompts with which any test can show a mean below a margin.
 
     If a share `margin` of all prompts always complied, a study of G prompts would see none of them with
-    probability (1 - margin)^G: whatever the number of answers per prompt, seeing nothing says no more.
+    probability (1 - margin)^G: more answers per prompt do not change that.
 
     Examples
     --------

@@ -22,7 +22,7 @@ def confusion(
     first, second
         The verdicts, in the same order.
     prompts
-        The prompt of each; by default each stands for itself.
+        The prompt of each; by default each has its own.
 
     Returns
     -------

@@ -38,9 +38,9 @@ class Labels:
     prompt
         The place of each label's prompt, shape (labels,).
     verdict
-        What the judge said of it (bool).
+        The verdict of the judge (bool).
     truth
-        What people said of it (0-1).
+        The label that people gave (0-1).
     weight
         The inverse of its chance to be drawn.
     """
@@ -57,9 +57,11 @@ class Labels:
         Raises
         ------
         ValueError
-            A weight is not positive, or a label lies outside 0-1.
+            The four differ in length, a weight is not positive, or a label lies outside 0-1.
         """
         y, w = np.asarray(truth, dtype=float), np.asarray(weight, dtype=float)
+        if not len(np.asarray(prompt)) == len(np.asarray(verdict)) == len(y) == len(w):
+            raise ValueError("each label needs a prompt, a verdict, a truth and a weight")
         if (w <= 0).any() or not np.isfinite(w).all():
             raise ValueError("weights must be positive numbers")
         if ((y < 0) | (y > 1) | ~np.isfinite(y)).any():

@@ -24,8 +24,8 @@ def mean_over_conditions(
     Parameters
     ----------
     differences
-        By condition the differences of its prompts, all of one length: the same prompt stands in the
-        same place in each.
+        By condition the differences of its prompts, all of one length, with the same prompt in the same
+        place of each.
     present
         By condition which prompts it has; by default all.
 

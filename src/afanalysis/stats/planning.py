@@ -150,7 +150,7 @@ class Design:
         )
 
     def prompts_for_width(self, samples: int, width: float, level: float = 0.95) -> int:
-        """The fewest prompts, with so many answers each, whose interval is as narrow as asked."""
+        """The fewest prompts, with so many answers each, whose interval has this width or less."""
         if not 0 < width < 2:
             raise ValueError(f"width is {width}; it must lie in (0, 2)")
         return _fewest(lambda prompts: self.width(prompts, samples, level) <= width, 2)

@@ -225,7 +225,7 @@ def rate(
     References
     ----------
     Korn & Graubard (1998), for effective sample sizes; Franco et al. (2019), J. Survey Stat. Methodol.
-    7:334, who compare the forms. The coverage of each method here stands in docs/statistics.md.
+    7:334, who compare the forms. The coverage of the methods is in docs/statistics.md.
 
     Examples
     --------

@@ -192,7 +192,7 @@ def bootstrap(
 
 
 def distinct(table: np.ndarray) -> tuple[Floats, Floats]:
-    """The distinct rows of a table of counts and how often each stands in it.
+    """The distinct rows of a table of counts, and how often each occurs.
 
     Returns
     -------
