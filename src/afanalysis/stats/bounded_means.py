@@ -9,8 +9,8 @@ moments. Two such ends are computed, both of which cover, and the narrower one i
 - *fading*: the pseudo-prompt weighs less, the more prompts carry the variance, and the quantile is
   calibrated by Student's t;
 - *Gaffke*: the pseudo-prompt weighs 1, and the quantile is that of the nominal level. The exact
-  distribution would give Gaffke's bound, which for 0/1 values is Clopper and Pearson's; here one with the
-  same three moments takes its place.
+  distribution would give Gaffke's bound, which for 0/1 values is Clopper and Pearson's; here one with
+  the same three moments takes its place.
 
 References
 ----------
