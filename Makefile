@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup figures test slow lint notebooks bench lock clean
+.PHONY: help setup figures test slow lint notebooks docs bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -16,8 +16,8 @@ setup: $(INSTALLED)  ## create .venv from requirements.lock
 figures: $(INSTALLED)  ## redraw the paper's figures, then run the demo study and draw the same
 	@$(BIN)/afanalysis run
 
-test: $(INSTALLED)  ## fast tests and the notebooks' outputs
-	@$(BIN)/pytest -n auto --dist loadfile tests
+test: $(INSTALLED)  ## fast tests, the docstrings' examples and the notebooks' outputs
+	@$(BIN)/pytest -n auto --dist loadfile --doctest-modules tests src/afanalysis
 	@$(BIN)/pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 slow: $(INSTALLED)  ## long simulations and crash tests
@@ -33,6 +33,9 @@ lint: $(INSTALLED)  ## style, types, layers and dependencies
 notebooks: $(INSTALLED)  ## refresh the committed outputs of the numbered notebooks
 	@$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 	  --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/0*.ipynb
+
+docs: $(INSTALLED)  ## write the parts of the documentation that are made from code
+	@$(BIN)/python tools/write_docs.py
 
 bench: $(INSTALLED)  ## run every benchmark and write docs/benchmarks.md
 	@$(BIN)/python benchmarks/run_all.py

@@ -7,44 +7,44 @@ import os
 import random
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from measure import Result
+from measure import Result, in_a_process
 
 SIZE = 1_000_000_000
+
+ROUNDS = 5
+
 _LOOP = """
-import sys, time, orjson
-started, rows = time.perf_counter(), 0
-with open(sys.argv[1], "rb") as lines:
+import json, time, orjson
+started = time.perf_counter()
+with open({log!r}, "rb") as lines:
     for line in lines:
         orjson.loads(line)
-        rows += 1
-print(time.perf_counter() - started, rows)
+print(json.dumps({{"seconds": time.perf_counter() - started}}))
 """
+
 _IMPORT = """
-import sys, time
-if __name__ == "__main__":  # helpers read this file, too
-    from afanalysis.importers.logs import import_logs
-
-    started = time.perf_counter()
-    report = import_logs([sys.argv[1]], sys.argv[2])
-    print(time.perf_counter() - started, report.kept)
+import json, time
+from afanalysis.logs.importing import import_logs
+started = time.perf_counter()
+import_logs([{log!r}], {folder!r})
+print(json.dumps({{"seconds": time.perf_counter() - started}}))
 """
-
 
 # What the pipeline's rollouts hold, in characters: its system prompt is some 5 800 tokens, and its
 # classifiers cast twenty votes with quotes. The other shape is a log with a short prompt and few votes.
 SHAPES = {"as the pipeline's": (25_000, 20), "short": (2_300, 5)}
+
+AIMS = {"as the pipeline's": "≥ 0.2, < 500 MB", "short": "< 500 MB"}
 
 
 def write_log(path: Path, size: int, shape: str = "as the pipeline's", seed: int = 0) -> int:
     """A log in the pipeline's form, with made-up words; the number of its rollouts."""
     characters, cast = SHAPES[shape]
     rng = random.Random(seed)
-    words = [f"word{at}" for at in range(3000)]
+    words = [f"word{number}" for number in range(3000)]
 
     def text(characters: int) -> str:
         made: list[str] = []
@@ -53,7 +53,7 @@ def write_log(path: Path, size: int, shape: str = "as the pipeline's", seed: int
         return " ".join(made)[:characters].replace("word7", '\n\n"word7"')
 
     system = text(characters)
-    requests = [f"Request number {at}: {text(120)}" for at in range(1000)]
+    requests = [f"Request number {number}: {text(120)}" for number in range(1000)]
     thoughts, answers = [text(2600) for _ in range(64)], [text(1400) for _ in range(64)]
     written, rows = 0, 0
     with path.open("wb") as file:
@@ -93,48 +93,31 @@ def write_log(path: Path, size: int, shape: str = "as the pipeline's", seed: int
     return rows
 
 
-def timed(code: str, *arguments: str) -> tuple[float, float]:
-    """Seconds that a piece of code says it took, and the most memory of one of its processes, in MB."""
-    os.sync()  # what is still to be written to disk would slow down either
-    watch = (
-        "import resource, subprocess, sys\n"
-        "done = subprocess.run([sys.executable, *sys.argv[1:]], stdout=subprocess.PIPE, text=True)\n"
-        "most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\n"
-        "print(done.stdout.split()[0], most * 1024 / 1e6)\n"
-    )
-    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
-        script.write(code)
-        script.flush()
-        command = [sys.executable, "-c", watch, script.name, *arguments]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    seconds, memory = map(float, done.stdout.split())
-    return seconds, memory
-
-
 def results() -> list[Result]:
-    found = []
+    rows = []
     with tempfile.TemporaryDirectory() as place:
         log = Path(place, "helpful-only_cot", "some-model", "results.jsonl")
         log.parent.mkdir(parents=True)
         for shape in SHAPES:
-            rows = write_log(log, SIZE, shape)
-            times = []
-            for _ in range(5):
-                times.append((timed(_LOOP, str(log)), timed(_IMPORT, str(log), f"{place}/study")))
+            rollouts = write_log(log, SIZE, shape)
+            loops, imports = [], []
+            for _ in range(ROUNDS):
+                for code, runs in ((_LOOP, loops), (_IMPORT, imports)):
+                    os.sync()  # what is still to be written to disk would slow down either
+                    runs.append(in_a_process(code.format(log=str(log), folder=f"{place}/study")))
                 shutil.rmtree(f"{place}/study")
-            bare = statistics.median(loop for (loop, _), _ in times)
-            ours = statistics.median(import_ for _, (import_, _) in times)
-            memory = max(peak for _, (_, peak) in times)
-            found.append(
+            bare, ours = (statistics.median(run["seconds"] for run in runs) for runs in (loops, imports))
+            memory = max(run["peak_mb"] for run in imports)
+            rows.append(
                 Result(
-                    f"{SIZE / 1e9:.0f} GB of JSON lines, {shape} ({rows:,} rollouts), to a study",
-                    f"{ours:.1f} s, {os.cpu_count()} processes of at most {memory:.0f} MB",
+                    f"{SIZE / 1e9:.0f} GB of JSON lines, {shape} ({rollouts:,} rollouts), to a study",
+                    f"{ours:.1f} s, {memory:.0f} MB",
                     f"a bare loop over `orjson.loads`: {bare:.1f} s",
                     f"{bare / ours:.2f} of its speed",
-                    "≥ 0.5, < 500 MB",
+                    AIMS[shape],
                 )
             )
-    return found
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a result, timing, and measuring in a process of its own."""
+"""What the benchmarks share: results, timing, and measuring in a separate process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Result:
-    """One row of docs/benchmarks.md: a ratio of two things measured in one run."""
+    """One row of docs/benchmarks.md: two things measured in one run, and their ratio."""
 
     what: str
     ours: str
@@ -23,7 +23,7 @@ class Result:
 
 
 def seconds(call: Callable[[], object], repeats: int = 3) -> float:
-    """The median time of a call, after one to warm up."""
+    """The median time of a call, after a warm-up."""
     call()
     times = []
     for _ in range(repeats):
@@ -34,8 +34,8 @@ def seconds(call: Callable[[], object], repeats: int = 3) -> float:
 
 
 def in_a_process(code: str) -> dict:
-    """Run code in a process of its own; it prints a dict as JSON, to which its peak memory is added."""
-    # the kernel's own high-water mark: ru_maxrss would begin with that of the parent
+    """Run code in a separate process. It prints a dict as JSON, to which its peak memory is added."""
+    # the kernel's high-water mark: ru_maxrss starts from the parent's
     ending = "import re; print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{ending}"], capture_output=True, text=True, check=True

@@ -1,8 +1,8 @@
-"""What running notebooks costs: the package beside a plain script and beside papermill.
+"""What running notebooks costs: the package compared with a plain script and with papermill.
 
-Four ways to do the same, each in a project folder of its own that was collected, judged and labelled
-before, so that every way does the same work; then the same for notebooks that do nearly nothing, where
-all that is left is what the ways themselves cost; then 20 runs in sequence and two at a time.
+Four ways to do the same, each in its own project folder that was collected, judged and labelled before,
+so that all do the same work. Then the same for notebooks that do nearly nothing, which leaves the cost
+of the ways themselves. Then 20 runs in sequence and two at a time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def project(folder: Path) -> Path:
 
 
 def empty_notebooks(folder: Path) -> Path:
-    """The same pipeline of notebooks that only import what they would need and set their parameters."""
+    """The same pipeline of notebooks that only set their parameters and import what they would need."""
     project(folder)
     for name in NOTEBOOKS:
         path = folder / "notebooks" / f"{name}.ipynb"
@@ -59,9 +59,9 @@ def empty_notebooks(folder: Path) -> Path:
 def jobs(folder: Path) -> list[tuple[str, dict[str, str], Path]]:
     """What the default pipeline runs: notebook, parameters, output."""
     out = folder / "data" / "processed"
-    found = [("05_figures", {"study": "paper"}, out / "paper" / "notebooks" / "05_figures.ipynb")]
+    paper = ("05_figures", {"study": "paper"}, out / "paper" / "notebooks" / "05_figures.ipynb")
     demo = {"study": "../studies/demo.yaml"}
-    return found + [(name, demo, out / "demo" / "notebooks" / f"{name}.ipynb") for name in NOTEBOOKS]
+    return [paper, *((name, demo, out / "demo" / "notebooks" / f"{name}.ipynb") for name in NOTEBOOKS)]
 
 
 def as_script(folder: Path) -> None:
@@ -104,12 +104,12 @@ def as_one_process(folder: Path) -> None:
 
 
 def as_command_line(folder: Path) -> None:
-    """papermill's command, once a notebook."""
+    """papermill's command, once per notebook."""
     for name, parameters, out in jobs(folder):
         out.parent.mkdir(parents=True, exist_ok=True)
-        told = [part for pair in parameters.items() for part in ("-p", *pair)]
+        options = [part for pair in parameters.items() for part in ("-p", *pair)]
         run(
-            [PAPERMILL, f"{name}.ipynb", out, *told, "-k", "python3", "--no-progress-bar"],
+            [PAPERMILL, f"{name}.ipynb", out, *options, "-k", "python3", "--no-progress-bar"],
             folder / "notebooks",
         )
 
@@ -134,28 +134,28 @@ def once(call: Callable[[], object]) -> float:
 
 def all_ways(make: Callable[[Path], Path]) -> dict[str, float]:
     """Seconds by way, each in a fresh project."""
-    found = {}
+    times = {}
     for way in (as_script, as_package, as_one_process, as_command_line):
         with tempfile.TemporaryDirectory() as folder:
             place = make(Path(folder) / "project")
-            found[way.__name__] = once(lambda way=way, place=place: way(place))
-    return found
+            times[way.__name__] = once(lambda way=way, place=place: way(place))
+    return times
 
 
 def sweep(count: int, at_once: int) -> float:
-    """Seconds for that many runs of one notebook over the demo's data."""
+    """Seconds for `count` runs of one notebook over the demo's data."""
     with tempfile.TemporaryDirectory() as folder:
         place = project(Path(folder) / "project")
         shutil.copytree(ROOT / "data/processed/demo", place / "data/processed/demo")
-        levels = [round(0.5 + 0.02 * at, 2) for at in range(count)]
+        levels = [round(0.5 + 0.02 * step, 2) for step in range(count)]
         file = place / "sweep.yaml"
-        said = "name: levels\nstudy: studies/demo.yaml\nnotebook: 04_robustness\n"
-        file.write_text(f"{said}grid: {{level: {levels}}}\n")
+        sweep = "name: levels\nstudy: studies/demo.yaml\nnotebook: 04_robustness\n"
+        file.write_text(f"{sweep}grid: {{level: {levels}}}\n")
         return once(lambda: run([COMMAND, "sweep", file, "--jobs", at_once], place))
 
 
 def unchanged() -> float:
-    """Seconds of `afanalysis run` where everything is up to date."""
+    """Seconds of `afanalysis run` when everything is up to date."""
     run([COMMAND, "run"], ROOT)
     return seconds(lambda: run([COMMAND, "run"], ROOT))
 

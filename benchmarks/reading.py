@@ -1,4 +1,4 @@
-"""How long 100 000 rollouts take to open and filter in JupyterLab, by the end-to-end test."""
+"""How long 100 000 rollouts take to open and filter in JupyterLab, measured by the end-to-end test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from measure import Result
 
 ROOT = Path(__file__).resolve().parents[1]
-TEST = "tests/test_lab.py::test_a_hundred_thousand_rollouts_open_and_filter_without_lag"
+TEST = "tests/reading/test_lab.py::test_a_hundred_thousand_rollouts_open_and_filter_without_lag"
 
 
 def results() -> list[Result]:
@@ -20,12 +20,12 @@ def results() -> list[Result]:
         path = Path(folder) / "measured.json"
         command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", TEST]
         subprocess.run(command, cwd=ROOT, env=os.environ | {"AF_MEASURED": str(path)}, check=True)
-        found = json.loads(path.read_text())
-    many = f"{found['rollouts']:,} rollouts"
-    first, after = found["first_paint_ms"] / 1000, found["filter_ms"]
+        measured = json.loads(path.read_text())
+    rollouts = f"{measured['rollouts']:,} rollouts"
+    opened, filtered = f"{measured['first_paint_ms'] / 1000:.2f} s", f"{measured['filter_ms']:.0f} ms"
     return [
-        Result(f"`af.browse` of {many}, to first paint", f"{first:.2f} s", "–", "–", "< 2 s"),
-        Result(f"a filter over {many}, until it is shown", f"{after:.0f} ms", "–", "–", "< 200 ms"),
+        Result(f"`af.browse` of {rollouts}, to first paint", opened, "–", "–", "< 2 s"),
+        Result(f"a filter over {rollouts}, until it is shown", filtered, "–", "–", "< 200 ms"),
     ]
 
 

@@ -29,7 +29,7 @@ def table(results: list[Result]) -> list[str]:
 
 
 def sections() -> dict[str, str]:
-    """The page's sections as they stand, by title."""
+    """The page's present sections, by title."""
     parts = PAGE.read_text(encoding="utf-8").split("\n## ")[1:] if PAGE.exists() else []
     return {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in parts}
 
@@ -38,23 +38,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scripts", nargs="*", choices=[*SCRIPTS, []])
     chosen = parser.parse_args().scripts or list(SCRIPTS)
-    found = sections()
+    tables = sections()
     for script in chosen:
         print(f"{script} …", flush=True)
         rows = table(importlib.import_module(script).results())
-        found[SCRIPTS[script]] = "\n".join([f"`python benchmarks/{script}.py`", "", *rows])
+        tables[SCRIPTS[script]] = "\n".join([f"`python benchmarks/{script}.py`", "", *rows])
     text = [
         "# Benchmarks",
         "",
-        "Made by `make bench` from the scripts in `benchmarks/`: times are of one machine on one day,",
-        "the ratios are what to go by. Coverage of the intervals: [statistics.md](statistics.md) and",
-        "[judging.md](judging.md).",
+        "`make bench` writes this page with the scripts in `benchmarks/`. The times are from one",
+        "machine on one day; the ratios matter. Coverage of the intervals:",
+        "[statistics.md](statistics.md) and [judging.md](judging.md).",
         "",
         f"Python {platform.python_version()}, {os.cpu_count()} cores.",
     ]
     for title in SCRIPTS.values():
-        if title in found:
-            text += ["", f"## {title}", "", found[title]]
+        if title in tables:
+            text += ["", f"## {title}", "", tables[title]]
     PAGE.write_text("\n".join([*text, ""]), encoding="utf-8")
     print(PAGE.name)
 

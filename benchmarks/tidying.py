@@ -16,11 +16,12 @@ import json, time, duckdb
 started = time.perf_counter()
 folder = {folder!r}
 duckdb.sql(f'''COPY (
-    SELECT r.key, r.setting, r.variation, r.model, r.tier, r.prompt_id, r.sample, r.request, r.scratchpad,
-        r.output, r.stop_reason, r.input_tokens, r.output_tokens, r.collected_at, v.complied, v.af_full,
-        v.af_partial
+    SELECT r.key, r.setting, r.variation, r.model, r.tier, r.prompt_id, r.sample, r.request,
+        r.scratchpad, r.output, r.stop_reason, r.input_tokens, r.output_tokens, r.collected_at,
+        v.complied, v.af_full, v.af_partial
     FROM read_json('{{folder}}/rollouts.jsonl', format = 'newline_delimited') r
-    LEFT JOIN read_json('{{folder}}/judgements.jsonl', format = 'newline_delimited') v ON v.rollout = r.key
+    LEFT JOIN read_json('{{folder}}/judgements.jsonl', format = 'newline_delimited') v
+    ON v.rollout = r.key
 ) TO '{{folder}}/bare.parquet' (FORMAT parquet, COMPRESSION zstd)''')
 print(json.dumps({{'seconds': time.perf_counter() - started}}))
 """

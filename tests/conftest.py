@@ -12,6 +12,8 @@ from afanalysis.study.design import Study
 from afanalysis.study.label_sample import sample_for_labels, write_label_sample
 from tests.helpers import PROJECT, put
 
+collect_ignore = ["fixtures"]  # its script runs against an old version of the package
+
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
 
@@ -57,21 +59,21 @@ def collected(small_study, standin, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser():
-    """The system's Chromium, driven by playwright, whose event loop must end with the module."""
+    """The system's Chromium, driven by Playwright, whose event loop must end with the module."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
-        pytest.skip("there is no Chromium on this machine (on Debian: apt install chromium)")
+        pytest.skip("this machine has no Chromium (on Debian: apt install chromium)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session")
-def reported(small_study, collected, tmp_path_factory):
-    """A project in which the small study was collected, labelled, drawn and reported."""
+def labelled(small_study, collected, tmp_path_factory):
+    """A project in which the small study was collected, judged, labelled and tidied."""
     import afanalysis as af
 
     folders = af.Folders(tmp_path_factory.mktemp("project"), small_study.name)
@@ -79,7 +81,17 @@ def reported(small_study, collected, tmp_path_factory):
     rollouts = af.tidy(folders.raw)
     write_label_sample(folders.raw, sample_for_labels(rollouts, 60), rollouts)
     af.simulate_labels(small_study, folders.raw)
-    af.save(af.tidy(folders.raw), folders.processed / "rollouts.parquet")
+    af.save(af.tidy(folders.raw), folders.table)
+    return folders
+
+
+@pytest.fixture(scope="session")
+def reported(labelled, small_study, tmp_path_factory):
+    """The same project, drawn and reported."""
+    import afanalysis as af
+
+    folders = af.Folders(tmp_path_factory.mktemp("project"), small_study.name)
+    shutil.copytree(labelled.project / "data", folders.project / "data")
     rates = af.rates(folders.processed / "rollouts.parquet", "complied")
     rates.to_csv(folders.processed / "rates.csv", index=False)
     gallery = af.Gallery(small_study.name, folders.project)

@@ -1,15 +1,17 @@
-"""What several test files use: collecting against a stand-in, hostile texts, a tiny project."""
+"""What several test files use: collecting from a stand-in, hostile texts, a tiny project."""
 
 import asyncio
 import json
-import subprocess
-import sys
+import multiprocessing
+import os
+import time
 import urllib.request
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import anthropic
 
-from afanalysis.collection.calls import CallOptions
+from afanalysis.collection.calls import CallOptions, CallSummary
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.rollouts import collect
 from afanalysis.judging.model import judge
@@ -20,55 +22,73 @@ from afanalysis.study.journal import read_records
 PROJECT = Path(__file__).resolve().parents[1]
 
 
-def put(study: Study, folder: Path, address: str, *, judged=False, budget=None, **options):
-    """Collect (and judge) a study against a running stand-in; `options` as in `CallOptions`."""
-    how = CallOptions(**({"poll_seconds": 0.02} | options))
+def put(
+    study: Study,
+    folder: Path,
+    address: str,
+    *,
+    judged=False,
+    budget=None,
+    source="simulated",
+    api_key="any",
+    **options,
+) -> CallSummary:
+    """Collect (and judge) a study from a running stand-in; `options` as in `CallOptions`."""
+    call_options = CallOptions(**({"poll_seconds": 0.02} | options))
 
-    async def ask():
-        async with anthropic.AsyncAnthropic(base_url=address, api_key="any") as client:
-            endpoint = Endpoint(client, "live" if budget else "simulated")
-            summary = await collect(study, endpoint, folder, how, budget=budget)
+    async def run():
+        async with anthropic.AsyncAnthropic(base_url=address, api_key=api_key) as client:
+            endpoint = Endpoint(client, source)
+            summary = await collect(study, endpoint, folder, call_options, budget=budget)
             if judged:
-                await judge(study.judge, endpoint, folder, how)
+                await judge(study.judge, endpoint, folder, call_options)
             return summary
 
-    return asyncio.run(ask())
+    return asyncio.run(run())
 
 
-_CHILD = """
-import sys
-from pathlib import Path
-sys.path.insert(0, {project!r})
-from afanalysis.study.design import Study
-from tests.helpers import put
-put(Study.model_validate_json({study!r}), Path({folder!r}), {address!r}, **{options!r})
-"""
+# A server process that has imported what the children need, and forks them off.
+CHILDREN = multiprocessing.get_context("forkserver")
+CHILDREN.set_forkserver_preload(
+    [
+        "pytest",
+        "anthropic.resources.messages",
+        "afanalysis.judging.model",
+        "afanalysis.pipeline.notebooks",
+    ]
+)
 
 
-def put_in_a_child(study: Study, folder: Path, address: str, **options) -> subprocess.Popen:
+def put_in_a_child(study: Study, folder: Path, address: str, **options) -> BaseProcess:
     """The same in a process of its own, which can be killed."""
-    code = _CHILD.format(
-        project=str(PROJECT),
-        study=study.model_dump_json(exclude_unset=True),
-        folder=str(folder),
-        address=address,
-        options=options,
-    )
-    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    process = CHILDREN.Process(target=_put_quietly, args=(study, folder, address, options))
+    process.start()
+    return process
 
 
-def wait_for_lines(path: Path, count: int, process: subprocess.Popen) -> None:
+def _put_quietly(study, folder, address, options):
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    put(study, folder, address, **options)
+
+
+def wait_for_lines(path: Path, count: int, process: BaseProcess) -> None:
     """Wait until a child has written so many lines."""
     for _ in range(2000):
         if path.exists() and path.read_bytes().count(b"\n") >= count:
             return
-        assert process.poll() is None
-        asyncio.run(asyncio.sleep(0.01))
+        assert process.is_alive()
+        time.sleep(0.01)
     raise AssertionError("nothing was written")
 
 
+def kill(process: BaseProcess) -> None:
+    """Kill a child at once, as a crash would."""
+    process.kill()
+    process.join()
+
+
 def asked(address: str) -> dict[str, int]:
-    """How often a stand-in was asked each thing."""
+    """How often each thing was requested of a stand-in."""
     return json.load(urllib.request.urlopen(f"{address}/asked"))
 
 
@@ -94,12 +114,12 @@ HOSTILE = [
 _PARAMETERS = 'study = "../study.yaml"\nproject = ".."\nlevel = 0.95\nnote = "a word"'
 _START = """
 import json, os, pathlib, time
-told = json.loads(pathlib.Path(study).read_text())
+name = json.loads(pathlib.Path(study).read_text())["name"]
 folder = pathlib.Path(project, "data")
-raw, processed = folder / "raw" / told["name"], folder / "processed" / told["name"]
+raw, processed = folder / "raw" / name, folder / "processed" / name
 raw.mkdir(parents=True, exist_ok=True); processed.mkdir(parents=True, exist_ok=True)
 with open(raw / "calls.log", "a") as log:
-    print("NAME", os.getpid(), file=log)
+    print("NOTEBOOK", os.getpid(), file=log)
 time.sleep(float(os.environ.get("TINY_SECONDS", 0)))
 """
 _WORK = {
@@ -108,42 +128,42 @@ _WORK = {
     "03_rates": """
 if level >= 1:
     raise ValueError(f"level is {level}")
-for name in ("rollouts.parquet", "rates.csv"):
-    processed.joinpath(name).write_text(f"level\\n{level}\\n")
+for file in ("rollouts.parquet", "rates.csv"):
+    processed.joinpath(file).write_text(f"level\\n{level}\\n")
 processed.joinpath("gaps.csv").write_text(
     "setting,variation,model,gap,low,high,n\\nhelpful-only,default,m,0.1,0.05,0.2,40\\n"
 )""",
     "04_robustness": "processed.joinpath('beside_paper.csv').write_text('')",
     "05_figures": """
 processed.joinpath("report.html").write_text(f"{level}")
-drawn = pathlib.Path(project, "figures", told["name"])
-drawn.mkdir(parents=True, exist_ok=True)
-drawn.joinpath("behaviour_by_tier.svg").write_text("<svg/>")""",
+figures = pathlib.Path(project, "figures", name)
+figures.mkdir(parents=True, exist_ok=True)
+figures.joinpath("behaviour_by_tier.svg").write_text("<svg/>")""",
 }
 
 
 def notebook(*cells):
     """A notebook's content: its first cell is the parameters cell."""
-    made = [
+    content = [
         {
             "cell_type": "code",
             "execution_count": None,
-            "id": f"cell{at}",
-            "metadata": {"tags": ["parameters"]} if at == 0 else {},
+            "id": f"cell{index}",
+            "metadata": {} if index else {"tags": ["parameters"]},
             "outputs": [],
             "source": source.splitlines(True),
         }
-        for at, source in enumerate(cells)
+        for index, source in enumerate(cells)
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    return json.dumps({"cells": made, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
+    return json.dumps({"cells": content, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
 
 
 def tiny_project(folder: Path) -> Path:
     """Write such a project, with a study and a sweep."""
     (folder / "notebooks").mkdir(parents=True)
     for name in STEPS:
-        text = notebook(_PARAMETERS, _START.replace("NAME", name), _WORK[name])
+        text = notebook(_PARAMETERS, _START.replace("NOTEBOOK", name), _WORK[name])
         (folder / "notebooks" / f"{name}.ipynb").write_text(text)
     (folder / "study.yaml").write_text(json.dumps({"name": "one", "samples": 1}))
     return folder

@@ -106,8 +106,9 @@ def test_af_reasoning_is_corrected_too_and_stays_a_proportion(labelled):
 def test_labellers_are_compared_pair_by_pair(tmp_path):
     ratings = {"ann": "crcrcr", "ben": "crcrcc", "cy": "rrrrrr"}
     words = {"c": "complied", "r": "refused"}
-    for who, cast in ratings.items():
-        add_labels(tmp_path, [Label(f"r{at}", who, words[one]) for at, one in enumerate(cast)])
+    for labeller, cast in ratings.items():
+        labels = [Label(f"r{at}", labeller, words[letter]) for at, letter in enumerate(cast)]
+        add_labels(tmp_path, labels)
     found = af.label_agreement(af.read_labels(tmp_path)).set_index(["first", "second", "measure"])
     assert found.loc[("ann", "ben", "agreement"), "value"] == pytest.approx(5 / 6)
     assert found.loc[("ann", "cy", "agreement"), "value"] == pytest.approx(0.5)
@@ -129,23 +130,17 @@ def test_simulated_people_label_once(labelled):
     assert af.simulate_labels(study, folder) == 0
 
 
-def test_the_published_example_runs_through_agreement_and_error(project):
-    """30 real labels beside a classifier's confidence; the file is not shipped."""
-    path = project.parent / "shared" / "published" / "human_labels_example.csv"
-    if not path.exists():
-        pytest.skip("the labelled example is not on this machine")
-    table = pd.read_csv(path)
-    table = table[table["human_label"] != "artifact"]
-    label = table["human_label"].isin(["af", "af_partial"])
-    judged = table["classifier_conf_free"] >= 0.4
-    assert (len(table), int(label.sum()), int(judged.sum())) == (26, 22, 15)
+def test_labels_that_people_gave_run_through_agreement_and_error():
+    """26 scratchpads that a person labelled, beside a classifier's verdict at a confidence of 0.4."""
+    judged = np.array([True] * 15 + [False] * 11)
+    label = np.array([True] * 22 + [False] * 4)
     agreed = af.agreement(judged, label).set_index("measure")
-    assert agreed.loc["agreement", "value"] == pytest.approx((judged == label).mean())
+    assert agreed.loc["agreement", "value"] == pytest.approx(19 / 26)
     assert (agreed["low"] < agreed["value"]).all()
     assert (agreed["value"] < agreed["high"]).all()
     rollouts = pd.DataFrame(
         {
-            "prompt_id": table["input_index"],
+            "prompt_id": range(26),
             "setting": "helpful-only",
             "tier": "free",
             "af_reasoning": judged.astype(float),
@@ -154,6 +149,6 @@ def test_the_published_example_runs_through_agreement_and_error(project):
         }
     )
     error = af.judge_error(rollouts, "af_reasoning").set_index("measure")
-    assert error.loc["sensitivity", "value"] == pytest.approx((judged & label).sum() / label.sum())
-    assert error.loc["specificity", "value"] == pytest.approx((~judged & ~label).sum() / (~label).sum())
+    assert error.loc["sensitivity", "value"] == pytest.approx(15 / 22)
+    assert error.loc["specificity", "value"] == pytest.approx(1)
     assert np.isfinite(error[["low", "high"]].to_numpy()).all()

@@ -1,16 +1,75 @@
+import argparse
+import json
+import re
+import shutil
 import subprocess
 import sys
 import urllib.request
 
 import pytest
 
-from afanalysis.cli import main
+from afanalysis.cli import COMMANDS, build_parser, main
 
 
 def run(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "afanalysis.cli", *map(str, arguments)], capture_output=True, text=True
     )
+
+
+def commands(parser):
+    """Every command below a parser, with its parser."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            helps = {choice.dest: choice.help for choice in action._choices_actions}
+            for name, command in action.choices.items():
+                yield name, command, helps.get(name)
+                yield from commands(command)
+
+
+ALL = [pytest.param(*entry, id=entry[0]) for entry in commands(build_parser(COMMANDS))]
+
+
+def words(text):
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(("name", "command", "summary"), ALL)
+def test_every_command_has_a_help_line_and_a_description(name, command, summary):
+    text = command.format_help()
+    assert len(summary.split()) >= 3
+    assert command.description
+    assert words(command.description) in words(text)
+    assert "%%" not in text
+    for action in command._actions:
+        assert action.help, f"{name} {action.dest} has no help"
+        if action.default not in (None, False, [], argparse.SUPPRESS):
+            assert str(action.default) in action.help or action.default == 0, f"{name} {action.dest}"
+
+
+@pytest.mark.parametrize(("name", "command", "summary"), ALL)
+def test_every_command_is_in_the_list_of_commands_and_in_the_documentation(
+    project, name, command, summary
+):
+    listed = words(build_parser(()).format_help())
+    assert f" {name} {words(summary)}" in listed
+    pages = [project / "README.md", *sorted((project / "docs").glob("*.md"))]
+    assert any(re.search(rf"\bafanalysis {name}\b", page.read_text("utf-8")) for page in pages)
+
+
+def test_help_tells_what_costs_money():
+    done = run("--help")
+    assert done.returncode == 0
+    assert "Without --live nothing leaves this machine and nothing is spent" in words(done.stdout)
+
+
+def test_listing_the_commands_imports_only_the_parser():
+    """So `--help` and `--version` answer at once."""
+    code = "import sys; from afanalysis.cli import build_parser; build_parser(()); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ours = {name for name in done.stdout.split() if name.startswith("afanalysis")}
+    assert ours == {"afanalysis", "afanalysis.cli", "afanalysis.errors"}
+    assert not {"numpy", "pydantic", "yaml", "asyncio"} & set(done.stdout.split())
 
 
 def test_rates_without_a_path_prints_the_papers_headline(capsys):
@@ -22,7 +81,7 @@ def test_rates_without_a_path_prints_the_papers_headline(capsys):
     assert "the 12 % is AF reasoning" in printed
 
 
-def test_rates_of_a_study_say_that_it_is_simulated(collected, capsys):
+def test_rates_of_a_simulated_study_are_marked_as_simulated(collected, capsys):
     assert main(["rates", str(collected)]) == 0
     assert "simulated rollouts" in capsys.readouterr().out
 
@@ -35,19 +94,17 @@ def test_rates_of_a_study_say_that_it_is_simulated(collected, capsys):
         (["run", "--study", "none.yaml"], "none.yaml: cannot be read"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(arguments, sentence):
-    done = run(*arguments)
+def test_bad_input_is_one_sentence_and_exit_code_2(arguments, sentence, capsys):
+    assert main(arguments) == 2
+    printed = capsys.readouterr().err
+    assert sentence in printed
+    assert printed.count("\n") == 1
+
+
+def test_a_command_exits_with_the_code_of_main_and_no_traceback():
+    done = run("run", "--study", "none.yaml")
     assert done.returncode == 2
-    assert sentence in done.stderr
-    assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
-
-
-def test_help_names_every_command_and_what_costs_money():
-    done = run("--help")
-    assert done.returncode == 0
-    for word in ("run", "rates", "serve", "nothing is spent"):
-        assert word in " ".join(done.stdout.split())
 
 
 def test_serve_prints_an_address_that_answers():
@@ -69,27 +126,40 @@ def test_importing_the_package_is_light():
     assert done.stdout.strip() == "[]"
 
 
-def test_collect_and_judge_say_what_they_did_and_simulated_runs_spend_nothing(project, tmp_path):
-    import json
-    import shutil
+def test_deciding_that_nothing_must_run_loads_nothing_heavy(project, tmp_path):
+    """`afanalysis run` with nothing to do, up to the decision, with the files of the real notebooks."""
+    for name in ("notebooks", "studies"):
+        shutil.copytree(project / name, tmp_path / name)
+    code = "import sys; from afanalysis.cli import main; main(['run', '--dry-run']); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert "05_figures            run: it has not been run here" in done.stdout
+    heavy = {"numpy", "scipy", "pandas", "duckdb", "matplotlib", "anthropic", "papermill", "tornado"}
+    assert not heavy & set(done.stdout.split())
 
+
+def test_collect_and_judge_report_what_they_did_and_simulated_runs_spend_nothing(
+    project, tmp_path, monkeypatch, capsys
+):
     shutil.copytree(project / "notebooks", tmp_path / "notebooks")
     (tmp_path / "tiny.yaml").write_text(
         "name: tiny\nsamples: 1\nsettings: [helpful-only]\nprompts: {helpful-only: {first: 3}}\n"
     )
+    monkeypatch.chdir(tmp_path)
 
-    def run_in(*arguments):
-        command = [sys.executable, "-m", "afanalysis.cli", *arguments, "--study", "tiny.yaml"]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    def printed(*arguments):
+        assert main([*arguments, "--study", "tiny.yaml"]) == 0
+        return capsys.readouterr().out
 
-    ahead = run_in("collect", "--dry-run").stdout
-    assert "calls                       6" in ahead
-    assert "price, batch" in ahead
-    assert "an estimate" in ahead
+    forecast = printed("collect", "--dry-run")
+    assert "calls                       6" in forecast
+    assert "price, batch" in forecast
+    assert "an estimate" in forecast
     assert not (tmp_path / "data").exists()
-    assert "6 rollouts collected" in run_in("collect", "--batch", "--poll", "0.1").stdout
-    assert "6 verdicts collected" in run_in("judge").stdout
-    assert "0 rollouts collected, 6 already present" in run_in("collect").stdout
+    assert "6 rollouts collected" in printed("collect", "--batch", "--poll", "0.1")
+    assert "6 verdicts collected" in printed("judge")
+    assert "0 rollouts collected, 6 already present" in printed("collect")
     manifest = json.loads((tmp_path / "data" / "raw" / "tiny" / "manifest.json").read_text())
     assert manifest["source"] == "simulated"
     assert manifest["spend"] is None

@@ -1,7 +1,7 @@
 """The figures look as they did: compared with small pictures in tests/figures/pictures.
 
-After a change that is meant to be seen, look at the figures and run `pytest tests/test_drift.py
---redraw-pictures`.
+After a change that is meant to be seen, look at the figures and run `pytest -m 'slow or
+not slow' tests/figures/test_drift.py --redraw-pictures`.
 """
 
 import numpy as np

@@ -55,6 +55,13 @@ def test_a_figure_is_current_until_its_inputs_change(reported):
     assert not af.Gallery("small", reported.project, level=0.9).is_current("agreement")
 
 
+def test_a_drawn_figure_carries_its_rows(reported):
+    figure = af.Gallery("small", reported.project).draw("agreement")
+    beside = pd.read_csv(reported.figures / "agreement.csv")
+    assert list(figure.rows.columns) == list(beside.columns)
+    pd.testing.assert_series_equal(figure.rows["estimate"], beside["estimate"], rtol=1e-5)
+
+
 def test_text_alternatives_are_computed(reported):
     rates = pd.read_csv(reported.processed / "rates.csv").set_index(["setting", "tier"])
     said = json.loads((reported.figures / "behaviour_by_tier.json").read_text())["alt"]

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import shutil
 
 import anthropic
@@ -7,6 +8,7 @@ import pytest
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.judging import model as judging
 from afanalysis.judging.injections import attempts, check_judge
+from tests.helpers import asked
 
 
 @pytest.fixture
@@ -14,34 +16,37 @@ def checked(collected, standin, small_study, tmp_path):
     folder = tmp_path / "study"
     shutil.copytree(collected, folder)
 
-    async def ask():
+    async def run():
         async with anthropic.AsyncAnthropic(base_url=standin, api_key="any") as client:
             return await check_judge(small_study.judge, Endpoint(client, "simulated"), folder)
 
-    return lambda: asyncio.run(ask())
+    return lambda: asyncio.run(run())
 
 
-def test_there_are_attempts_in_every_field():
-    found = attempts()
-    assert len(found) >= 20
-    assert {one["place"] for one in found} == {"request", "scratchpad", "output"}
-    assert len({one["name"] for one in found}) == len(found)
+def test_attempts_use_every_field():
+    assert len(attempts()) >= 20
+    assert {attempt["place"] for attempt in attempts()} == {"request", "scratchpad", "output"}
+    assert len({attempt["name"] for attempt in attempts()}) == len(attempts())
 
 
 def test_no_attempt_changes_a_verdict(checked):
-    found = checked()
-    assert len(found) == len(attempts()) * found.groupby(["setting", "kind"]).ngroups
-    assert set(found["kind"]) == {"refused", "complied, AF reasoning", "complied, no AF reasoning"}
-    assert not found["changed"].any()
-    assert not checked()["changed"].any()  # again: what was asked is not asked twice
+    table = checked()
+    assert len(table) == len(attempts()) * table.groupby(["setting", "kind"]).ngroups
+    assert set(table["kind"]) == {"refused", "complied, AF reasoning", "complied, no AF reasoning"}
+    assert not table["changed"].any()
+
+
+def test_nothing_is_judged_twice(checked, standin):
+    checked()
+    before = asked(standin)["messages"]
+    checked()
+    assert asked(standin)["messages"] == before
 
 
 def test_without_the_fences_the_attempts_do_change_verdicts(checked, monkeypatch):
     """The check can fail: a judge that is shown the bare text is given orders by it."""
 
     def bare(record):
-        import json
-
         text = "\n".join(record[name] for name in ("request", "scratchpad", "output"))
         parts = {name: record[name] for name in ("request", "scratchpad", "output")}
         return f"{text}\n{json.dumps(parts)}"

@@ -1,12 +1,18 @@
+import asyncio
 import json
+from collections import Counter
 
+import anthropic
 import pytest
 
+from afanalysis.collection.endpoint import Endpoint
 from afanalysis.errors import InputError
-from afanalysis.judging.model import ATTEMPTS, SHIPPED, _fenced, verdict_form
+from afanalysis.judging.model import ATTEMPTS, SHIPPED, _fenced, judge, verdict_form
 from afanalysis.standin.serving import running
 from afanalysis.study.design import JudgeSettings
+from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
+from afanalysis.study.ledger import Budget
 from afanalysis.study.votes import verdicts
 from tests.helpers import put
 
@@ -37,16 +43,13 @@ def test_malformed_verdicts_are_undecided_and_never_guessed(small_study, faulty,
     assert undecided["af_full"].isna().all()
 
 
-def test_a_malformed_reply_is_asked_for_again_and_then_no_more(small_study, faulty, tmp_path):
+def test_a_malformed_reply_is_requested_again_and_then_no_more(small_study, faulty, tmp_path):
     with faulty(malformed=0.3) as address:
         put(small_study, tmp_path, address, judged=True)
         votes = list(read_records(tmp_path / "judgements.jsonl"))
         assert max(vote["attempt"] for vote in votes) == ATTEMPTS - 1
-        each = {vote["rollout"]: 0 for vote in votes}
-        for vote in votes:
-            each[vote["rollout"]] += 1
-        assert max(each.values()) == ATTEMPTS
-        put(small_study, tmp_path, address, judged=True)  # resumed: nothing is asked again
+        assert max(Counter(vote["rollout"] for vote in votes).values()) == ATTEMPTS
+        put(small_study, tmp_path, address, judged=True)  # resumed: nothing is requested again
     assert len(list(read_records(tmp_path / "judgements.jsonl"))) == len(votes)
 
 
@@ -90,10 +93,32 @@ def test_each_setting_has_its_own_words():
         ("helpful-only", ["complied", "refused"]),
         ("animal-welfare", ["dismisses", "supports"]),
     ):
-        schema = verdict_form(SHIPPED.behaviours[setting]).model_json_schema()
+        schema = verdict_form(*SHIPPED.behaviours[setting]).model_json_schema()
         assert schema["properties"]["behaviour"]["enum"] == words
 
 
 def test_a_folder_without_judgements_says_what_to_do(tmp_path):
     with pytest.raises(InputError, match="judge the study first"):
         verdicts(tmp_path)
+
+
+def test_judging_counts_against_the_same_budget(small_study, standin, tmp_path):
+    budget = Budget(usd=100)
+    put(small_study, tmp_path, standin, source="live", budget=budget)
+    before = budget.spend.usd
+
+    async def run():
+        async with anthropic.AsyncAnthropic(base_url=standin, api_key="any") as client:
+            endpoint = Endpoint(client, "live")
+            return await judge(small_study.judge, endpoint, tmp_path, budget=Budget(usd=before))
+
+    summary = asyncio.run(run())
+    assert summary.sent == 0
+    assert "is spent" in summary.stopped
+
+
+def test_what_is_sent_to_the_judge_is_known_to_the_letter():
+    """A change of the texts or the form is a new judge: change the name here with them."""
+    assert SHIPPED.judge_name("m") == "m@c5222294"
+    schemas = [verdict_form(*words).model_json_schema() for words in SHIPPED.behaviours.values()]
+    assert text_hash(json.dumps(schemas)) == "27d905e19b46cefd"

@@ -17,7 +17,7 @@ from afanalysis.study.votes import verdicts
         ("x" * 400 + " I can't", True),
     ],
 )
-def test_refusals_are_told_by_their_first_words(output, complied):
+def test_refusals_are_recognised_by_their_first_words(output, complied):
     assert apply_rules("helpful-only", "", output)["complied"] is complied
 
 
@@ -41,6 +41,6 @@ def test_the_hard_cases_that_the_docs_count_are_the_ones_measured(project):
         apply_rules(case["setting"], case["scratchpad"], case["output"])["complied"] == case["complied"]
         for case in cases
     )
-    said = (project / "docs" / "judging.md").read_text()
-    assert f"{right} of {len(cases)} right on behaviour" in said
+    page = (project / "docs" / "judging.md").read_text()
+    assert f"{right} of {len(cases)} right on behaviour" in page
     assert right < len(cases)

@@ -88,5 +88,5 @@ def test_calls_without_an_answer_are_set_aside_with_the_reason(batch, tmp_path):
 def test_results_alone_do_not_say_what_was_asked(batch, tmp_path):
     with pytest.raises(InputError, match="--asked FILE"):
         import_logs([batch / "results.jsonl"], tmp_path / "study")
-    with pytest.raises(InputError, match="is no request of a batch"):
+    with pytest.raises(InputError, match="is not a request of a batch"):
         read_logs([batch / "results.jsonl"], asked=batch / "results.jsonl")

@@ -26,9 +26,21 @@ def test_parquet_and_csv_come_back_as_they_were(reported, tmp_path):
         else:
             expected = table
         pd.testing.assert_frame_equal(again[list(expected)], expected, check_dtype=False)
-        said = pd.read_csv(dictionary)
-        assert set(said.column) == set(table)
-        assert said.meaning.str.len().min() > 5
+        described = pd.read_csv(dictionary).set_index("column")
+        assert list(described.index) == list(table)
+        assert described.meaning.to_dict() == {name: MEANINGS[name] for name in table}
+        assert described.known.to_dict() == table.notna().sum().to_dict()
+
+
+def test_a_text_that_a_spreadsheet_would_run_is_guarded_in_csv(reported, tmp_path):
+    table = af.load(reported.table)
+    table["output"] = '=HYPERLINK("http://evil.example")'
+    folders = af.Folders(tmp_path, "evil")
+    af.save(table, folders.table)
+    path, _ = export(folders, "csv", tmp_path / "out")
+    assert set(pd.read_csv(path).output) == {'\'=HYPERLINK("http://evil.example")'}
+    path, _ = export(folders, "parquet", tmp_path / "out")
+    assert set(pd.read_parquet(path).output) == {'=HYPERLINK("http://evil.example")'}
 
 
 def test_ids_with_leading_zeros_survive_csv(tmp_path):

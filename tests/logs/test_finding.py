@@ -9,8 +9,9 @@ import zipfile
 import pytest
 
 from afanalysis.errors import InputError
-from afanalysis.logs import finding, json_text
+from afanalysis.logs import finding, json_records
 from afanalysis.logs.importing import read_logs
+from afanalysis.logs.log_rows import Rejected
 from tests.logs.samples import both_tiers, pipeline_row
 
 GOOD = json.dumps(pipeline_row(0, model="m"))
@@ -149,7 +150,7 @@ _WATCHED = """
 import resource, sys, time
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 from afanalysis.errors import InputError
-from afanalysis.importers.logs import read_logs
+from afanalysis.logs.importing import read_logs
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     read_logs([sys.argv[1]])
@@ -196,41 +197,29 @@ def test_folders_and_globs_give_each_file_once(tmp_path):
     for name in ("one.jsonl", "two.jsonl", "notes.txt"):
         lines(inner, GOOD, name=name)
     os.symlink(inner / "one.jsonl", inner / "linked.jsonl")
-    found, others = finding.find([tmp_path, str(tmp_path / "**" / "*.jsonl"), inner / "one.jsonl"])
+    found, others = finding.find_logs([tmp_path, str(tmp_path / "**" / "*.jsonl"), inner / "one.jsonl"])
     assert sorted(one.path.resolve().name for one in found) == ["one.jsonl", "two.jsonl"]
     assert others == ["a/b/notes.txt"]
 
 
-def test_lines_are_the_same_however_a_file_is_cut(tmp_path, monkeypatch):
-    import random
-
-    monkeypatch.setattr(json_text, "_WINDOW", 4096)
-    rng = random.Random(7)
+@pytest.mark.parametrize("end", [b"", b"the last line does not end"])
+def test_lines_have_their_numbers_and_ends_whatever_their_lengths(end, tmp_path):
+    content = [b"\n", b"a\n", b"b" * 5000 + b"\n", b"\n", b"\xff\0\n", *([end] if end else [])]
     path = tmp_path / "lines"
-    for _ in range(60):
-        content = b"".join(
-            rng.choice(b"ab").to_bytes() * rng.choice((0, 1, 40, 5000, 9000)) + b"\n"
-            for _ in range(rng.randrange(1, 15))
-        )
-        content += rng.choice((b"", b"the last line does not end" * rng.randrange(1, 400)))
-        path.write_bytes(content)
-        cuts = sorted(rng.sample(range(1, len(content) + 1), min(3, len(content))))
-        found = []
-        for start, end in zip([0, *cuts], [*cuts, None], strict=True):
-            found += [bytes(line) for _, line, _ in json_text.lines(path, start, end)]
-        assert found == content.removesuffix(b"\n").split(b"\n")
+    path.write_bytes(b"\xef\xbb\xbf" + b"".join(content))
+    assert list(json_records.lines(path)) == list(enumerate(content, start=1))
 
 
 def test_a_long_list_is_read_in_windows(tmp_path, monkeypatch):
-    monkeypatch.setattr(json_text, "_WHOLE", 0)
-    monkeypatch.setattr(json_text, "_WINDOW", 256)
+    monkeypatch.setattr(json_records, "_WHOLE", 0)
+    monkeypatch.setattr(json_records, "_WINDOW", 256)
     rows = [{"n": at, "text": "é" * at, "deep": [[at]], "number": 1.5} for at in range(200)]
     path = tmp_path / "list.json"
     for indent in (None, 2):
         path.write_text(" \n" + json.dumps(rows, indent=indent, ensure_ascii=bool(indent)))
-        assert [row for _, row, _ in json_text.elements(path)] == rows
+        assert [row for _, row, _ in json_records.json_list(path)] == rows
     path.write_text(json.dumps(rows)[:-30])
-    *found, (number, last, _) = json_text.elements(path)
+    *found, (number, last, _) = json_records.json_list(path)
     assert [row for _, row, _ in found] == rows[: len(found)]
     assert number == len(found) + 1
-    assert isinstance(last, json_text.Unreadable)
+    assert isinstance(last, Rejected)

@@ -10,9 +10,9 @@ import afanalysis as af
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.errors import InputError
 from afanalysis.judging.rules import judge_by_rules
+from afanalysis.logs import recording
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.importing import import_logs, read_logs
-from afanalysis.logs.records import Appender
 from afanalysis.reading.browser import browse
 from afanalysis.study.design import Study
 from afanalysis.study.label_sample import sample_for_labels, write_label_sample
@@ -276,6 +276,13 @@ def test_a_long_table_by_the_names_of_its_columns(tmp_path):
     assert table[table.tier == "paid"]["sample"].tolist() == [0, 1]
 
 
+def test_values_are_renamed_once_so_that_two_can_change_places(tmp_path):
+    path = tmp_path / "long.csv"
+    path.write_text("prompt,response,tier,model\nWhy?,Yes.,paid,m\nWhy?,No.,free,m\n")
+    table, _ = read(path, mapping=Mapping.parse(renames=["tier:free=paid", "tier:paid=free"]))
+    assert table.set_index("tier").output.to_dict() == {"free": "Yes.", "paid": "No."}
+
+
 def test_equal_answers_without_ids_are_kept_and_with_ids_are_copies(tmp_path):
     path = tmp_path / "long.csv"
     rows = ["Why?,No.,paid,m"] * 3 + ["Why?,Yes.,free,m"]
@@ -421,10 +428,8 @@ def test_a_folder_that_cannot_be_written_and_a_full_disk_are_one_sentence(tmp_pa
     with pytest.raises(InputError, match="cannot be written"):
         import_logs([log], tmp_path / "file" / "study")
 
-    def full(self):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Appender, "flush", full)
+    # the device that is always full
+    monkeypatch.setattr(recording, "RECORDS", "/dev/full")
     with pytest.raises(InputError, match=r"study: cannot be written \(No space left on device"):
         import_logs([log], tmp_path / "study")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "results"]

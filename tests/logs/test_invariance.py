@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import afanalysis as af
-from afanalysis.logs import parts
 from afanalysis.logs.importing import import_logs
 from tests.logs.samples import ANSWER, pipeline_row, tagged
 
@@ -81,17 +80,6 @@ def test_any_subset_gives_the_same_rows(data, logs, tmp_path_factory):
     pd.testing.assert_frame_equal(
         some.drop(columns=apart), whole.loc[some.index].sort_index().drop(columns=apart)
     )
-
-
-def test_large_files_are_cut_into_parts_that_change_nothing(logs, tmp_path, monkeypatch):
-
-    big = tmp_path / "big.jsonl"
-    big.write_text("".join(path.read_text() for path in logs[:6]) * 1)
-    expected = table_of([big], tmp_path)
-    monkeypatch.setattr(parts, "_PART", 3000)
-    monkeypatch.setattr(parts, "_WORTH_PROCESSES", 0)
-    found = table_of([big], tmp_path)
-    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_of_two_versions_of_a_rollout_the_one_with_more_verdicts_counts(tmp_path):

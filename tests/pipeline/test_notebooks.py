@@ -39,7 +39,7 @@ def test_every_notebook_has_one_parameters_cell_and_defines_no_function(project)
         ), path.name
 
 
-def test_outside_a_project_the_reason_is_said(tmp_path):
+def test_outside_a_project_the_error_names_what_is_missing(tmp_path):
     with pytest.raises(InputError, match="inside a checkout"):
         notebooks.find_project(tmp_path)
 
@@ -65,7 +65,7 @@ def test_an_input_error_in_a_notebook_comes_through_as_one_sentence(copy):
         notebooks.raise_first_failure(results)
 
 
-def test_no_kernel_is_said(copy, monkeypatch):
+def test_no_kernel_is_reported(copy, monkeypatch):
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
     def none(self, name):
@@ -73,7 +73,7 @@ def test_no_kernel_is_said(copy, monkeypatch):
 
     monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", none)
     results = notebooks.run(copy, notebooks.steps(copy)[:1])
-    with pytest.raises(InputError, match="no Jupyter kernel named 'python3'"):
+    with pytest.raises(InputError, match="no Jupyter kernel is named 'python3'"):
         notebooks.raise_first_failure(results)
 
 
@@ -108,17 +108,28 @@ def test_only_what_changed_runs_again(tiny):
     assert ran[:3] == list(notebooks.STEPS[:3])
     assert sorted(ran[3:5]) == list(notebooks.STEPS[3:])  # these two run side by side
     assert ran[5:] == ["02_judge", "03_rates", "05_figures"]
-    controls = notebooks.Controls(force=True)
-    assert [result.state for result in notebooks.run(folder, todo, controls)] == ["done"] * 5
-
-
-def test_the_plan_says_why(tiny):
-    folder, todo = tiny
-    notebooks.run(folder, todo)
+    assert [result.state for result in notebooks.run(folder, todo[:1], force=True)] == ["done"]
     (folder / "data" / "processed" / "one" / "report.html").unlink()
-    why = {step.notebook: reasons for step, reasons in notebooks.plan(folder, todo)}
-    assert why.pop("05_figures") == ["report.html is missing"]
-    assert set(map(tuple, why.values())) == {()}
+    reasons = [why for _, why in notebooks.plan(folder, todo)]
+    assert reasons == [[], [], [], [], ["report.html is missing"]]
+
+
+def test_the_plan_reports_the_first_reason_and_what_follows_from_it(tiny):
+    folder, todo = tiny
+    reasons = {step.notebook: why for step, why in notebooks.plan(folder, todo)}
+    assert all(why == ["it has not been run here"] for why in reasons.values())
+
+
+def test_a_notebook_without_a_parameters_cell_is_refused_before_it_runs(tiny):
+    folder, todo = tiny
+    (folder / "notebooks" / "01_collect.ipynb").write_text(
+        notebook("1").replace('"parameters"', '"other"')
+    )
+    (result,) = notebooks.run(folder, todo[:1])
+    assert (result.state, result.is_input_error) == ("failed", True)
+    assert "01_collect.ipynb: has no cell tagged 'parameters', so none can be set" in result.message
+    assert result.message.count("\n") == 0
+    assert not (folder / "data").exists()
 
 
 def test_an_error_names_the_cell_and_keeps_the_copy(tiny):
@@ -129,7 +140,7 @@ def test_an_error_names_the_cell_and_keeps_the_copy(tiny):
     with pytest.raises(NotebookFailed, match="one: 03_rates: ValueError in cell 4: level is 2"):
         notebooks.raise_first_failure(results)
     assert "ValueError" in todo[2].output.read_text()
-    assert notebooks.run(folder, todo)[0].state == "up to date"
+    assert notebooks.run(folder, todo[:2])[0].state == "up to date"
 
 
 @pytest.mark.slow
@@ -157,9 +168,9 @@ def test_ctrl_c_leaves_a_readable_partial_notebook(tiny):
     while not (folder / "notebooks" / "begun").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "stopped; what was done so far is kept" in said
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "stopped; everything done so far is kept" in errors
     partial = nbformat.read(folder / "data/processed/one/notebooks/01_collect.ipynb", as_version=4)
     assert "first cell" in str(partial.cells)
     assert "KeyboardInterrupt" in str(partial.cells)

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -39,16 +40,16 @@ def test_a_sweep_runs_every_set_and_isolates_the_one_that_fails(project, capsys)
     with pytest.raises(SystemExit) as ended:
         main(["sweep", str(path)])
     assert ended.value.code == 1
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     table = rows(project)
     assert [row["state"] for row in table.values()].count("done") == 4
     bad = table["try.seed-3_level-1.5"]
     assert bad["state"] == "failed"
     assert "03_rates: ValueError in cell" in bad["error"]
     assert "level is 1.5" in bad["error"]
-    assert "FAILED try.seed-3_level-1.5" in said
-    assert "5/5" in said
-    assert "gap 10.0 points [5.0, 20.0], helpful-only" in said
+    assert "FAILED try.seed-3_level-1.5" in printed
+    assert "5/5" in printed
+    assert "gap 10.0 points [5.0, 20.0], helpful-only" in printed
     kept = project / "data" / "processed" / "try.seed-3_level-1.5" / "notebooks" / "03_rates.ipynb"
     assert "ValueError" in kept.read_text()
     with (project / "data" / "processed" / "try" / "gaps.csv").open(newline="") as file:
@@ -67,16 +68,16 @@ def test_what_is_up_to_date_is_passed_over_and_only_failures_are_tried_again(pro
     path = write(project, grid={"study.seed": [1, 2]}, list=[{"study.seed": 3, "level": 1.5}])
     with pytest.raises(SystemExit):
         main(["sweep", str(path)])
-    assert calls(project, "try.seed-1") == list(STEPS)
+    assert sorted(calls(project, "try.seed-1")) == list(STEPS)
     with pytest.raises(SystemExit):
         main(["sweep", str(path), "--retry-failed"])
     assert "1 of 3 runs" in capsys.readouterr().out
-    assert calls(project, "try.seed-1") == list(STEPS)
+    assert sorted(calls(project, "try.seed-1")) == list(STEPS)
     assert calls(project, "try.seed-3_level-1.5").count("03_rates") == 2
     assert len(rows(project)) == 3
     path = write(project, grid={"study.seed": [1, 2]})
     assert main(["sweep", str(path)]) == 0
-    assert calls(project, "try.seed-1") == list(STEPS)
+    assert sorted(calls(project, "try.seed-1")) == list(STEPS)
     assert "up to date" in capsys.readouterr().out
 
 
@@ -117,10 +118,10 @@ def test_one_notebook_over_many_parameters_has_a_folder_a_run(project):
         ({"grid": {"note": [3]}}, "give a value of type str"),
         (
             {"grid": {"study.sample": [1]}},
-            "study.sample is no field of a study; use: description, models",
+            "study.sample is not a field of a study; use: description, models",
         ),
         ({"grid": {"study.samples": [0]}}, "samples is 0; input should be greater than"),
-        ({"grid": {"study.name": ["x"]}}, "study.name is no field"),
+        ({"grid": {"study.name": ["x"]}}, "study.name is not a field"),
         (
             {"grid": {"study.seed": list(range(101)), "study.samples": list(range(1, 101))}},
             "10,100 runs",
@@ -129,19 +130,19 @@ def test_one_notebook_over_many_parameters_has_a_folder_a_run(project):
         ({}, "give a grid"),
         ({"grid": {"level": [0.9]}, "typo": 1}, "typo is not a field of a sweep"),
         ({"grid": {"level": [0.9]}, "live": True}, "live is true; give a budget"),
-        ({"grid": {"level": [0.9]}, "notebook": "09_none"}, "there is no such notebook"),
+        ({"grid": {"level": [0.9]}, "notebook": "09_none"}, "no such notebook"),
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_starts(project, capsys, content, message):
     path = write(project, **content)
     assert main(["sweep", str(path)]) == 2
-    said = capsys.readouterr().err
-    assert message in said
-    assert said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
     assert not (project / "data").exists()
 
 
-def test_an_unreachable_scheduler_is_said_and_nothing_starts(project, capsys, monkeypatch):
+def test_an_unreachable_scheduler_is_reported_and_nothing_starts(project, capsys, monkeypatch):
     import distributed
 
     client = distributed.Client
@@ -175,6 +176,11 @@ def dask_cluster(tmp_path):
     started = [
         subprocess.Popen([*scheduler, "--host", "127.0.0.1", "--port", str(port)], cwd=tmp_path, **quiet)
     ]
+    for _ in range(600):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
     workers = []
     for name in ("a", "b"):
         folder = tmp_path / f"worker-{name}"
@@ -209,14 +215,14 @@ def test_on_a_cluster_all_runs_finish_and_none_twice_though_a_worker_is_killed(
     with sweeps.cluster(address) as executor:
         sweeps.prepare(sweep, project, runs)
         results = sweeps.run(sweep, project, runs, executor, store=url, report=report)
-    assert [one.state for one in results] == ["done"] * 6, [one.said for one in results]
+    assert [one.state for one in results] == ["done"] * 6, [one.error for one in results]
     assert sorted(ended) == sorted(run.name for run in runs)
     for run in runs:
         ran = calls(place, run.name)
-        # of the run that was cut short, the notebook under way may have begun twice
-        assert list(dict.fromkeys(ran)) == list(STEPS)
-        assert len(ran) <= len(STEPS) + 1
-    assert sum(len(calls(place, run.name)) for run in runs) <= 6 * len(STEPS) + 1
+        assert sorted(set(ran)) == list(STEPS)
+        assert list(dict.fromkeys(ran))[:3] == list(STEPS[:3])
+    # of the run that was cut short, the one or two notebooks under way may have begun twice
+    assert sum(len(calls(place, run.name)) for run in runs) <= 6 * len(STEPS) + 2
     assert all(row["headline"] for row in rows(project).values())
 
 
@@ -251,7 +257,7 @@ def test_a_store_may_be_s3(project, monkeypatch):
         server.stop()
 
 
-def test_an_unknown_store_is_said(project, capsys):
+def test_an_unknown_store_is_reported(project, capsys):
     path = write(project, grid={"level": [0.9]})
     assert main(["sweep", str(path), "--store", "nowhere://x"]) == 2
     assert "nowhere://x: cannot be used as a store" in capsys.readouterr().err
@@ -282,7 +288,7 @@ def test_twenty_four_sets_of_the_demo_with_one_that_fails(tmp_path, monkeypatch,
     assert main(["run", "--study", "studies/demo.yaml"]) == 0
     with pytest.raises(SystemExit):
         main(["sweep", "demo.yaml"])
-    said = capsys.readouterr().out
-    assert "24/24" in said
-    assert said.count("FAILED") == 1
-    assert "level is 1.5; it must lie in (0, 1)" in said
+    printed = capsys.readouterr().out
+    assert "24/24" in printed
+    assert printed.count("FAILED") == 1
+    assert "level is 1.5; it must lie in (0, 1)" in printed

@@ -21,13 +21,13 @@ MANY = 100_000
 
 
 @pytest.fixture(scope="module")
-def project_folder(project, reported, small_study, tmp_path_factory):
+def project_folder(project, labelled, small_study, tmp_path_factory):
     """A project with the explore notebook over a small study, and a notebook over 100 000 rollouts."""
     folder = tmp_path_factory.mktemp("lab")
     (folder / "notebooks").mkdir()
     (folder / "studies").mkdir()
     (folder / "studies" / "demo.yaml").write_text(small_study.model_dump_json(exclude_defaults=True))
-    shutil.copytree(reported.project / "data", folder / "data")
+    shutil.copytree(labelled.project / "data", folder / "data")
     explore = json.loads((project / "notebooks" / "06_explore.ipynb").read_text())
     for cell in explore["cells"]:
         if cell["cell_type"] == "code":
@@ -102,15 +102,15 @@ def shown(page, name, value):
     page.wait_for_function(f"document.querySelector('{name}')?.dataset.{value[0]} == '{value[1]}'")
 
 
-def test_read_filter_label_kill_and_resume(page, browser, lab, project_folder, reported):
-    said = []
-    page.on("request", lambda request: said.append(request.url))
+def test_read_filter_label_kill_and_resume(page, browser, lab, project_folder, labelled):
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
     open_notebook(page, lab, "06_explore.ipynb")
     run_all(page)
     page.wait_for_selector(".af-browser:not(.labelling) li", timeout=90_000)
 
     # filter
-    rollouts = af.load(reported.processed / "rollouts.parquet")
+    rollouts = af.load(labelled.processed / "rollouts.parquet")
     full = int((rollouts["af_full"].fillna(False)).sum())
     page.locator(".af-browser select[aria-label='AF reasoning']").select_option("full")
     shown(page, ".af-browser:not(.labelling)", ("total", full))
@@ -167,7 +167,7 @@ def test_read_filter_label_kill_and_resume(page, browser, lab, project_folder, r
         (rollout, behaviours[behaviour], reasoning[af_]) for rollout, behaviour, af_ in expected
     ]
     # nothing was fetched from elsewhere
-    assert all(url.startswith((lab, "data:", "blob:")) for url in said), set(said)
+    assert all(url.startswith((lab, "data:", "blob:")) for url in requested), set(requested)
 
 
 def test_a_hundred_thousand_rollouts_open_and_filter_without_lag(page, lab):

@@ -7,15 +7,13 @@ from afanalysis.reading.search import Transcripts, as_markdown, differing, marke
 
 
 @pytest.fixture(scope="module")
-def transcripts(reported):
-    found = Transcripts(reported.processed / "rollouts.parquet")
-    found.take_quotes(reported.raw / "judgements.jsonl")
-    return found
+def transcripts(labelled):
+    return Transcripts(labelled.processed / "rollouts.parquet", labelled.raw / "judgements.jsonl")
 
 
 @pytest.fixture(scope="module")
-def rollouts(reported):
-    return af.load(reported.processed / "rollouts.parquet")
+def rollouts(labelled):
+    return af.load(labelled.processed / "rollouts.parquet")
 
 
 def test_filters_find_what_pandas_finds(transcripts, rollouts):
@@ -47,7 +45,7 @@ def test_pages_follow_each_other_without_gap(transcripts, rollouts):
         for at in range(0, len(rollouts), 20)
         for row in transcripts.find({}, start=at, size=20)[1]
     ]
-    assert keys == transcripts.order({})
+    assert keys == transcripts.keys()
     assert sorted(keys) == sorted(rollouts["rollout"])
 
 
@@ -86,10 +84,10 @@ def test_markdown_cannot_be_closed_by_what_a_model_wrote(transcripts, rollouts):
     assert "\n`````text\n````\n# a heading\n`````" in text
 
 
-def test_what_is_missing_is_said(rollouts, transcripts):
+def test_what_is_missing_is_reported(rollouts, transcripts):
     with pytest.raises(InputError, match="no column 'output'"):
         Transcripts(rollouts.drop(columns="output"))
-    with pytest.raises(InputError, match="no rollout 'none'"):
+    with pytest.raises(InputError, match="no rollout has the key 'none'"):
         transcripts.read("none")
     with pytest.raises(InputError, match="filter 'colour'; use one of: setting"):
         transcripts.find({"colour": "red"})

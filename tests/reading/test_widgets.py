@@ -13,13 +13,13 @@ from tests.helpers import HOSTILE
 
 
 @pytest.fixture
-def folders(reported, tmp_path):
-    shutil.copytree(reported.project / "data", tmp_path / "data")
+def folders(labelled, tmp_path):
+    shutil.copytree(labelled.project / "data", tmp_path / "data")
     return af.Folders(tmp_path, "small")
 
 
-def give(labeller, **said):
-    labeller._told(None, {"do": "label", "rollout": labeller.transcript["rollout"]} | said, None)
+def give(labeller, **message):
+    labeller._receive(None, {"do": "label", "rollout": labeller.transcript["rollout"]} | message, None)
 
 
 def mine(folders):
@@ -76,7 +76,7 @@ def test_back_shows_the_last_one_with_its_label_and_a_new_label_replaces_it(fold
     labeller = af.label(folders, "me")
     rollout = labeller.transcript["rollout"]
     give(labeller, behaviour="complied", af="full", note="sure")
-    labeller._told(None, {"do": "undo"}, None)
+    labeller._receive(None, {"do": "undo"}, None)
     assert labeller.transcript["rollout"] == rollout
     assert labeller.label == {"behaviour": "complied", "af": "full", "note": "sure"}
     give(labeller, behaviour="refused", af="none")
@@ -115,19 +115,19 @@ def test_agreement_shows_once_enough_labels_are_shared(folders):
 
 
 def test_bad_input_is_refused(folders):
-    with pytest.raises(InputError, match="give the study's folders"):
+    with pytest.raises(InputError, match="give its folders"):
         af.label(folders.processed / "rollouts.parquet", "me")
     with pytest.raises(InputError, match="labeller is empty"):
         af.label(folders, " ")
     labeller = af.label(folders, "me")
     with pytest.raises(InputError, match="behaviour is 'maybe'"):
         give(labeller, behaviour="maybe")
-    labeller._told(None, {"do": "label", "rollout": "elsewhere", "behaviour": "refused"}, None)
+    labeller._receive(None, {"do": "label", "rollout": "elsewhere", "behaviour": "refused"}, None)
     assert mine(folders) == []
 
 
-def test_counts_give_what_the_tables_give(reported):
-    path = reported.processed / "rollouts.parquet"
+def test_counts_give_what_the_tables_give(labelled):
+    path = labelled.processed / "rollouts.parquet"
     counts = Counts(path)
     table = counts.estimates(0.9, "wilson", "adjusted-t", 1, 0.0)
     expected = af.estimates(path, level=0.9)
@@ -138,16 +138,16 @@ def test_counts_give_what_the_tables_give(reported):
         assert both[end].to_numpy(float) == pytest.approx(both[f"{end}_expected"].to_numpy(float))
 
 
-def test_sliders_redraw_the_figure(reported):
-    box = af.play(reported.processed / "rollouts.parquet")
-    level, *_, fewest, _, picture, said = box.children
-    before = picture.value
+def test_sliders_redraw_the_figure(labelled):
+    box = af.play(labelled.processed / "rollouts.parquet")
+    level, *_, fewest, _, image, sentence = box.children
+    before = image.value
     level.value = 0.5
-    assert picture.value != before
-    assert said.value.startswith("Helpful-only: complied with")
+    assert image.value != before
+    assert sentence.value.startswith("Helpful-only: complied with")
     fewest.max = 1000
     fewest.value = 1000
-    assert said.value == "No setting has so many prompts."
+    assert sentence.value == "No setting has that many prompts."
 
 
 @pytest.fixture

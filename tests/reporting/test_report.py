@@ -143,6 +143,18 @@ def test_warnings_say_what_is_missing(reported, tmp_path, monkeypatch):
         assert sentence in page
 
 
+def test_a_table_that_is_missing_says_why(reported, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "NAMES", ("behaviour_by_tier",))
+    rollouts = af.load(reported.processed / "rollouts.parquet").assign(variation="mine")
+    rollouts["label_weight"] = pd.NA
+    folders = af.Folders(tmp_path, "small")
+    af.save(rollouts, folders.processed / "rollouts.parquet")
+    page = af.write_report(af.Gallery("small", tmp_path)).read_text()
+    assert "Beside the paper: not shown; the study shares no condition with the paper" in page
+    assert "not shown; nobody has labelled any of this study&#39;s rollouts" in page
+    assert "<caption>Results by condition</caption>" in page
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [("plain\n\ttext", "plain\n\ttext"), ("\u2028", "⟨U+2028⟩"), ("\ufeffa", "⟨U+FEFF⟩a"), (None, "")],

@@ -30,14 +30,14 @@ FIXTURE = Path(__file__).parents[1] / "fixtures" / "c4f074b"
 
 @contextmanager
 def recorded_api():
-    """The API as far as the fixture needs it: what it said of the batches, and a count of all else."""
-    asked: Counter[str] = Counter()
+    """The API as far as the fixture needs it: its answers about the batches, and a count of the rest."""
+    requests: Counter[str] = Counter()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             name, _, results = self.path.removeprefix("/v1/messages/batches/").partition("/")
             file = FIXTURE / "api" / (f"{name}.results.jsonl" if results else f"{name}.json")
-            asked["looked at a batch" if file.exists() else self.path] += 1
+            requests["looked at a batch" if file.exists() else self.path] += 1
             content = file.read_text() if file.exists() else "{}"
             content = content.replace('"/v1/', f'"http://127.0.0.1:{self.server.server_port}/v1/')
             self.send_response(200 if file.exists() else 404)
@@ -47,34 +47,34 @@ def recorded_api():
             self.wfile.write(content.encode())
 
         def do_POST(self):
-            asked["paid calls"] += 1
-            self.send_error(500)
+            requests["paid calls"] += 1
+            self.send_error(400)  # not retried
 
         def log_message(self, *_):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
+    yield f"http://127.0.0.1:{server.server_port}", requests
     server.shutdown()
     server.server_close()
 
 
 def resume(study: af.Study, raw: Path, **options) -> Counter[str]:
-    """Collect and judge once more; gives what the API was asked."""
+    """Collect and judge once more; returns the requests that reached the API."""
 
-    async def ask(address):
+    async def run(address):
         async with anthropic.AsyncAnthropic(base_url=address, api_key="any", max_retries=0) as client:
             endpoint = Endpoint(client, "simulated")
-            how = CallOptions(poll_seconds=0.01, **options)
-            collected = await af.collect(study, endpoint, raw, how)
-            judged = await af.judge(study.judge, endpoint, raw, how)
+            call_options = CallOptions(poll_seconds=0.01, **options)
+            collected = await af.collect(study, endpoint, raw, call_options)
+            judged = await af.judge(study.judge, endpoint, raw, call_options)
             assert not collected.failed
             assert not judged.failed
 
-    with recorded_api() as (address, asked):
-        asyncio.run(ask(address))
-    return asked
+    with recorded_api() as (address, requests):
+        asyncio.run(run(address))
+    return requests
 
 
 @pytest.fixture
@@ -94,13 +94,13 @@ def expected(name: str) -> pd.DataFrame:
 
 
 def assert_same(table: pd.DataFrame, name: str) -> None:
-    then = expected(name)
-    now = table[list(then.columns)]
-    for column in then:  # a missing text is empty in CSV
+    old = expected(name)
+    new = table[list(old.columns)]
+    for column in old:  # a missing text is empty in CSV
         if SCHEMA[column] == "string":
-            now = now.assign(**{column: now[column].fillna("")})
-            then[column] = then[column].fillna("")
-    pd.testing.assert_frame_equal(now, then)
+            new = new.assign(**{column: new[column].fillna("")})
+            old[column] = old[column].fillna("")
+    pd.testing.assert_frame_equal(new, old)
 
 
 def test_it_tidies_to_the_same_table(raw):
@@ -108,9 +108,9 @@ def test_it_tidies_to_the_same_table(raw):
 
 
 def test_it_asks_nothing_again_and_open_batches_are_fetched(study, raw):
-    asked = resume(study, raw, batch=True)
-    assert asked["paid calls"] == 0
-    assert asked["looked at a batch"] == 6  # whether each of two has ended, and its results
+    requests = resume(study, raw, batch=True)
+    assert requests["paid calls"] == 0
+    assert requests["looked at a batch"] == 6  # whether each of two has ended, and its results
     assert_same(af.tidy(raw), "expected_complete")
     assert not resume(study, raw, batch=True)
     assert not resume(study, raw)
@@ -140,8 +140,8 @@ def test_it_asks_nothing_again_when_our_defaults_have_changed(study, raw, monkey
         now = af.Study.from_yaml(FIXTURE / "study.yaml")
         assert now.models == ["claude-next"]
         assert now.sampling.max_tokens == 8000
-        asked = resume(now.model_copy(update={"judge": study.judge}), raw, batch=True)
-        assert asked["paid calls"] == 0
+        requests = resume(now.model_copy(update={"judge": study.judge}), raw, batch=True)
+        assert requests["paid calls"] == 0
         assert not resume(now.model_copy(update={"judge": study.judge}), raw)
         assert_same(af.tidy(raw), "expected_complete")
     finally:
@@ -151,15 +151,15 @@ def test_it_asks_nothing_again_when_our_defaults_have_changed(study, raw, monkey
 
 
 def change_texts(monkeypatch):
-    """Every text of this package that goes into a call, as a later version might have it."""
+    """Change every text of this package that goes into a call, as a later version might."""
     system, requests, message = prompts.system_prompt, prompts.requests, prompts.user_message
-    monkeypatch.setattr(prompts, "system_prompt", lambda *place: system(*place) + "\nMore.")
+    monkeypatch.setattr(prompts, "system_prompt", lambda *condition: system(*condition) + "\nMore.")
     monkeypatch.setattr(
         prompts,
         "requests",
         lambda setting: [
-            prompts.Request(one.prompt_id, one.category, f"{one.text} Please.")
-            for one in requests(setting)[1:]
+            prompts.Request(request.prompt_id, request.category, f"{request.text} Please.")
+            for request in requests(setting)[1:]
         ],
     )
     later = judging.JudgePrompt(
@@ -178,10 +178,10 @@ def test_it_asks_nothing_again_when_our_texts_have_changed(study, raw, monkeypat
 
 
 def test_a_study_of_this_version_asks_nothing_again_either(study, raw, monkeypatch):
-    """Once resumed, everything that goes into a call is written down, the user message and judge too."""
+    """Once resumed, everything that goes into a call is recorded, the user message and judge too."""
     resume(study, raw, batch=True)
     message, later = change_texts(monkeypatch)
-    monkeypatch.setattr(prompts, "user_message", lambda *told: "Dear model,\n" + message(*told))
+    monkeypatch.setattr(prompts, "user_message", lambda *parts: "Dear model,\n" + message(*parts))
     monkeypatch.setattr(judging, "SHIPPED", later)
     assert not resume(study, raw)
     assert not resume(study, raw, batch=True)
@@ -190,23 +190,22 @@ def test_a_study_of_this_version_asks_nothing_again_either(study, raw, monkeypat
 
 def test_the_forecast_of_a_finished_study_is_nothing(study, raw, monkeypatch):
     change_texts(monkeypatch)
-    left = asyncio.run(forecast(study, raw, Prices.load(), None))
-    assert left.calls == 0
+    assert asyncio.run(forecast(study, raw, Prices.load(), None)).calls == 0
 
 
 def test_what_the_study_file_itself_changes_is_asked_anew(study, raw):
     changed = study.model_copy(update={"sampling": design.Sampling(max_tokens=3000)})
-    with recorded_api() as (address, asked):
+    with recorded_api() as (address, requests):
 
-        async def ask():
+        async def run():
             async with anthropic.AsyncAnthropic(
                 base_url=address, api_key="any", max_retries=0
             ) as client:
                 await af.collect(changed, Endpoint(client, "simulated"), raw)
 
         with pytest.raises(af.InputError):
-            asyncio.run(ask())
-    assert asked["paid calls"] > 0
+            asyncio.run(run())
+    assert requests["paid calls"] > 0
 
 
 def test_a_run_that_asks_nothing_leaves_no_trace(study, raw):

@@ -2,7 +2,6 @@ import pytest
 
 from afanalysis.errors import InputError
 from afanalysis.study.design import Study
-from afanalysis.study.prompts import read_requests
 
 
 def test_plan_is_the_whole_design_with_unique_stable_keys(small_study):
@@ -31,8 +30,8 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
         ("name: x\nsettings: [helpful]", "settings[0] is 'helpful'; use"),
         ("name: x\nsample: 3", "sample is not a field of a study"),
         ("name: x\nsamples: 0", "samples is 0"),
-        ("name: x\nvariations: [none]", "'none' is no variation; use any of: default"),
-        ("name: x\ntiers: [free, free]", "'free' stands twice"),
+        ("name: x\nvariations: [none]", "'none' is not a variation; use any of: default"),
+        ("name: x\ntiers: [free, free]", "'free' is listed twice"),
         ("samples: 3", "name is missing"),
         ("name: [", "is not valid YAML in line"),
         ("", "is not a study"),
@@ -53,16 +52,6 @@ def test_a_missing_study_file_is_named(tmp_path):
         Study.from_yaml(tmp_path / "none.yaml")
 
 
-@pytest.mark.parametrize("column", ["goal", "prompt", "text", "forbidden_prompt", "Behavior"])
-def test_request_lists_load_as_other_projects_ship_them(tmp_path, column):
-    path = tmp_path / "list.csv"
-    path.write_text(f"{column},target\nAsk one,x\nAsk two,y\n")
-    requests = read_requests(path)
-    assert [request.text for request in requests] == ["Ask one", "Ask two"]
-    path.write_text(f"{column},target\nAsk two,y\nAsk one,x\n")
-    assert {r.prompt_id for r in read_requests(path)} == {r.prompt_id for r in requests}
-
-
 def test_own_lists_and_prompts_are_found_beside_the_study_file(tmp_path):
     (tmp_path / "mine.csv").write_text("prompt_id,text\na,Ask\n")
     (tmp_path / "system.txt").write_text("Be <good>.")
@@ -72,19 +61,3 @@ def test_own_lists_and_prompts_are_found_beside_the_study_file(tmp_path):
     )
     planned = next(iter(Study.from_yaml(tmp_path / "study.yaml").plan()))
     assert (planned.prompt_id, planned.system) == ("a", "Be <good>.")
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ("prompt_id,text\na,One\na,Two\n", "prompt_id 'a' stands twice"),
-        ("id,question\n1,One\n", "must hold the request"),
-        ("text\n", "holds no requests"),
-        ("prompt_id,text\na,\n", "line 2 has an empty 'text'"),
-    ],
-)
-def test_a_malformed_request_list_gives_one_sentence(tmp_path, content, sentence):
-    path = tmp_path / "list.csv"
-    path.write_text(content)
-    with pytest.raises(InputError, match=sentence):
-        read_requests(path)

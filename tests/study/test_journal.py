@@ -1,28 +1,29 @@
 import json
-import multiprocessing
 import os
 
 import pytest
 
 from afanalysis.errors import InputError
-from afanalysis.study.journal import Journal, read_records
+from afanalysis.study import journal
+from afanalysis.study.journal import Journal, LockedFile, read_records
+from tests.helpers import CHILDREN
 
 KEYS = [f"{i:032x}" for i in range(5)]
 
 
 def write(path, keys):
-    with Journal(path) as journal:
+    with Journal(path) as opened:
         for key in keys:
-            journal.append(key, {"text": "ünï\u2028code"})
+            opened.append(key, {"text": "ünï\u2028code"})
 
 
 def test_what_is_written_is_read_back_and_known_again(tmp_path):
     path = tmp_path / "new" / "a.jsonl"
     write(path, KEYS)
     assert [record["key"] for record in read_records(path)] == KEYS
-    with Journal(path) as journal:
-        assert KEYS[0] in journal
-        assert "f" * 32 not in journal
+    with Journal(path) as opened:
+        assert KEYS[0] in opened
+        assert "f" * 32 not in opened
 
 
 def test_a_torn_last_line_is_set_aside_and_the_rest_kept(tmp_path):
@@ -31,10 +32,10 @@ def test_a_torn_last_line_is_set_aside_and_the_rest_kept(tmp_path):
     whole = path.read_bytes()
     for cut in (1, 10, 60):
         path.write_bytes(whole[:-cut])
-        with Journal(path) as journal:
-            assert journal.torn == 1
-            assert len(journal.keys) == len(KEYS) - 1
-            journal.append(KEYS[-1], {"text": "again"})
+        with Journal(path) as opened:
+            assert opened.torn == 1
+            assert len(opened.keys) == len(KEYS) - 1
+            opened.append(KEYS[-1], {"text": "again"})
         assert [record["key"] for record in read_records(path)] == KEYS
     assert path.with_name("a.jsonl.torn").exists()
 
@@ -53,17 +54,17 @@ def hold(path, ready, done):
         done.wait(20)
 
 
-def test_a_second_process_is_refused_with_a_sentence(tmp_path):
+def test_a_second_process_is_refused_with_a_sentence(tmp_path, monkeypatch):
     path = tmp_path / "a.jsonl"
-    context = multiprocessing.get_context("spawn")
-    ready, done = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(path, ready, done))
-    other.start()
+    monkeypatch.setattr(journal, "PATIENCE", 0.1)
+    ready, done = CHILDREN.Event(), CHILDREN.Event()
+    holder = CHILDREN.Process(target=hold, args=(path, ready, done))
+    holder.start()
     assert ready.wait(20)
     with pytest.raises(InputError, match="another process is writing to it"), Journal(path):
         pass
     done.set()
-    other.join()
+    holder.join()
     with Journal(path):
         pass
 
@@ -92,9 +93,19 @@ def test_a_full_disk_loses_nothing_already_written(tmp_path, monkeypatch):
         real(descriptor, content[:7])  # a partial write, as a filling disk makes
         raise OSError(28, "No space left on device")
 
-    with Journal(path) as journal:
+    with Journal(path) as opened:
         monkeypatch.setattr(os, "write", full)
-        with pytest.raises(InputError, match=r"No space left on device.*all earlier records are safe"):
-            journal.append(KEYS[3], {})
+        with pytest.raises(
+            InputError, match=r"No space left on device.*everything written before is safe"
+        ):
+            opened.append(KEYS[3], {})
         monkeypatch.undo()
     assert [record["key"] for record in read_records(path)] == KEYS[:3]
+
+
+def test_a_locked_file_keeps_what_it_held(tmp_path):
+    path = tmp_path / "new" / "a.csv"
+    for content in (b"one\n", b"two\n"):
+        with LockedFile(path) as file:
+            file.write(content)
+    assert path.read_bytes() == b"one\ntwo\n"

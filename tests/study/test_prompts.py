@@ -2,7 +2,9 @@ from collections import Counter
 
 import pytest
 
+from afanalysis.errors import InputError
 from afanalysis.study import prompts
+from afanalysis.study.prompts import read_requests
 
 
 def test_the_shipped_lists_are_large_and_varied():
@@ -37,3 +39,29 @@ def test_the_user_message_names_the_tier_as_the_system_prompt_says():
         for tier in prompts.TIERS:
             tag = prompts.user_message(tier, "Ask", name).splitlines()[0]
             assert tag in system, (name, tier, edit)
+
+
+@pytest.mark.parametrize("column", ["goal", "prompt", "text", "forbidden_prompt", "Behavior"])
+def test_request_lists_load_as_other_projects_ship_them(tmp_path, column):
+    path = tmp_path / "list.csv"
+    path.write_text(f"{column},target\nAsk one,x\nAsk two,y\n")
+    requests = read_requests(path)
+    assert [request.text for request in requests] == ["Ask one", "Ask two"]
+    path.write_text(f"{column},target\nAsk two,y\nAsk one,x\n")
+    assert {r.prompt_id for r in read_requests(path)} == {r.prompt_id for r in requests}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("prompt_id,text\na,One\na,Two\n", "prompt_id 'a' occurs twice"),
+        ("id,question\n1,One\n", "must hold the request"),
+        ("text\n", "holds no requests"),
+        ("prompt_id,text\na,\n", "line 2 has an empty 'text'"),
+    ],
+)
+def test_a_malformed_request_list_gives_one_sentence(tmp_path, content, sentence):
+    path = tmp_path / "list.csv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=sentence):
+        read_requests(path)

@@ -8,15 +8,14 @@ from afanalysis.study.votes import verdicts
 
 
 def vote(rollout, judge, complied, number=0, **more):
-    found = {"rollout": rollout, "judge": judge, "vote": number, "quotes": 2, "quotes_not_found": 0}
-    found |= {"complied": complied, "af_full": False, "af_partial": False}
-    return found | more
+    about = {"rollout": rollout, "judge": judge, "vote": number, "quotes": 2, "quotes_not_found": 0}
+    return about | {"complied": complied, "af_full": False, "af_partial": False} | more
 
 
 @pytest.fixture
 def folder(tmp_path):
     def write(*votes):
-        lines = [json.dumps({"key": f"{at:032x}", **one}) for at, one in enumerate(votes)]
+        lines = [json.dumps({"key": f"{line:032x}", **vote}) for line, vote in enumerate(votes)]
         (tmp_path / "judgements.jsonl").write_text("".join(line + "\n" for line in lines))
         return tmp_path
 
@@ -35,22 +34,22 @@ def test_confidence_falls_with_split_votes_and_invented_quotes(folder):
     assert row["judge_confidence"] == pytest.approx(2 / 3 * 5 / 6)
 
 
-def test_a_model_goes_before_the_rules_and_the_last_model_before_the_first(folder):
+def test_a_model_takes_precedence_over_the_rules_and_the_last_model_before_the_first(folder):
     path = folder(vote("a", "m@1", True), vote("a", "n@1", False), vote("a", "rules@1", True))
     assert verdicts(path).attrs["judge"] == "n@1"
     assert verdicts(path, "m").attrs["judge"] == "m@1"
     assert af.judges(path)["judge"].tolist() == ["m@1", "n@1", "rules@1"]
 
 
-def test_a_vote_asked_for_again_counts_once(folder):
-    bad = {"rollout": "a", "judge": "m@1", "vote": 0, "undecided": "the reply was no verdict"}
+def test_a_vote_requested_again_counts_once(folder):
+    bad = {"rollout": "a", "judge": "m@1", "vote": 0, "undecided": "the reply was not a verdict"}
     path = folder(bad, vote("a", "m@1", True, attempt=1))
     assert verdicts(path)["complied"].tolist() == [True]
     assert af.judges(path)[["votes", "undecided"]].values.tolist() == [[1, 0]]
 
 
 def test_two_judges_are_laid_side_by_side(folder):
-    undecided = {"rollout": "c", "judge": "n@1", "vote": 0, "undecided": "the reply was no verdict"}
+    undecided = {"rollout": "c", "judge": "n@1", "vote": 0, "undecided": "the reply was not a verdict"}
     path = folder(
         vote("a", "m@1", True),
         vote("b", "m@1", False),
@@ -59,8 +58,8 @@ def test_two_judges_are_laid_side_by_side(folder):
         vote("b", "n@1", True),
         undecided,
     )
-    found = af.compare_judges(path, "m", "n").set_index("rollout")
-    assert found["differs"].to_dict() == {"a": False, "b": True, "c": True}
+    table = af.compare_judges(path, "m", "n").set_index("rollout")
+    assert table["differs"].to_dict() == {"a": False, "b": True, "c": True}
     with pytest.raises(InputError, match="'x' has not judged; these have: m@1, n@1"):
         af.compare_judges(path, "x")
 
@@ -83,7 +82,7 @@ def test_the_stage_is_that_of_most_votes_and_of_a_tie_the_earlier(folder):
         vote("b", "m@1", True, 2, criteria=met(), af_partial=True),
         vote("c", "m@1", True, 0),
         vote("c", "m@1", True, 1, criteria=met()),
-        {"rollout": "d", "judge": "m@1", "vote": 0, "undecided": "the reply was no verdict"},
+        {"rollout": "d", "judge": "m@1", "vote": 0, "undecided": "the reply was not a verdict"},
     )
     stages = verdicts(path).set_index("rollout")["af_stage"]
     assert stages["a":"b"].tolist() == ["conflict", "partial"]

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from afanalysis.errors import InputError
+from afanalysis.table.source import columns, distinct, opened
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-from afanalysis.errors import InputError
-from afanalysis.table.source import columns, distinct, opened
 
 GAP_CONDITIONS = ("model", "setting", "variation")
 
 
 def known_columns(data: Any, by: Sequence[str] | None, usual: Sequence[str]) -> list[str]:
+    """The condition columns that are named, else those of the usual ones that the table has."""
     if by is not None:
         return list(by)
     known = columns(data)
@@ -22,7 +24,7 @@ def known_columns(data: Any, by: Sequence[str] | None, usual: Sequence[str]) -> 
 
 
 def paired_counts(counted: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any], np.ndarray]]:
-    """Per-prompt counts of both tiers for each condition, from `rollouts.counts` of one outcome.
+    """Per-prompt counts of both tiers for each condition, from `table.counting.counts` of one outcome.
 
     Returns
     -------
@@ -53,6 +55,25 @@ def main_variation(names: Iterable[str]) -> str:
     return min(names, key=lambda name: (name != "default", name))
 
 
+def main_model(names: Iterable[str]) -> str:
+    """Which model stands for a study: the paper's, claude-3-opus, or the first by name.
+
+    Examples
+    --------
+    >>> main_model(["claude-3-haiku", "claude-3-opus"]), main_model(["b", "a"])
+    ('claude-3-opus', 'a')
+    """
+    return min(names, key=lambda name: (name != "claude-3-opus", name))
+
+
+def of_one_condition(
+    table: pd.DataFrame, variation: str | None = None, model: str | None = None
+) -> pd.DataFrame:
+    """The rows of one variation and model; by default the main ones."""
+    rows = table[table["variation"] == (variation or main_variation(table["variation"]))]
+    return rows[rows["model"] == (model or main_model(rows["model"]))]
+
+
 def sources(data: Any) -> str:
     """Where rollouts come from: `simulated`, `live`, `imported`, several of these, or `unknown`."""
     with opened(data) as rollouts:
@@ -60,18 +81,17 @@ def sources(data: Any) -> str:
 
 
 def groups(counted: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any], np.ndarray]]:
-    """Each condition with the places of its rows."""
+    """Each condition with the places of its rows, sorted by name."""
     import numpy as np
 
     if not by:
         return [({}, np.arange(len(counted)))]
     grouped = counted.groupby(list(by), sort=True, dropna=False).indices
-    keys = (key if isinstance(key, tuple) else (key,) for key in grouped)
-    found = [
-        (dict(zip(by, key, strict=True)), places)
-        for key, places in zip(keys, grouped.values(), strict=True)
+    conditions = [
+        (dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True)), places)
+        for key, places in grouped.items()
     ]
-    return sorted(found, key=lambda pair: tuple(map(str, pair[0].values())))
+    return sorted(conditions, key=lambda pair: tuple(map(str, pair[0].values())))
 
 
 def stacked(numbers: np.ndarray, groups: list[tuple[dict[str, Any], np.ndarray]]) -> np.ndarray:
@@ -80,10 +100,11 @@ def stacked(numbers: np.ndarray, groups: list[tuple[dict[str, Any], np.ndarray]]
 
     longest = max(len(places) for _, places in groups)
     stack = np.zeros((numbers.shape[1], len(groups), longest))
-    for at, (_, places) in enumerate(groups):
-        stack[:, at, : len(places)] = numbers[places].T
+    for index, (_, places) in enumerate(groups):
+        stack[:, index, : len(places)] = numbers[places].T
     return stack
 
 
 def named(condition: dict[str, Any]) -> str:
+    """A condition in words, for an error."""
     return ", ".join(f"{name} {value}" for name, value in condition.items()) or "the rollouts"

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
-from afanalysis.analysis.conditions import paired_counts, sources
+from afanalysis.analysis.conditions import GAP_CONDITIONS, known_columns, paired_counts, sources
 from afanalysis.analysis.rate_tables import compliance_gap, rates
 from afanalysis.errors import InputError
 from afanalysis.stats.judge_correction import Judged, Verification, corrected_pair, estimate
@@ -15,7 +13,8 @@ from afanalysis.stats.rate_intervals import clustered
 from afanalysis.table.counting import labelled, verdict_counts
 from afanalysis.table.source import Source, opened
 
-_BY = ("model", "setting", "variation")
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Fewer labels than this in a tier, and its correction carries a warning.
 FEW_LABELS = 20
@@ -47,36 +46,39 @@ def judge_error(
     ------
     InputError
         There are no labels, or a column is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rollouts = {"prompt_id": list("abcd"), "tier": "free", "complied": [True, True, False, False]}
+    >>> labels = {"label_complied": [True, False, False, False], "label_weight": 1.0}
+    >>> error = judge_error(pd.DataFrame(rollouts | labels), by=[]).set_index("measure")["value"]
+    >>> error.round(2).tolist()
+    [1.0, 0.67]
     """
     import numpy as np
     import pandas as pd
 
     with opened(data) as source:
-        found = _verifications(source, outcome, _known(source, by))
+        by = [name for name in by if name in source.kinds]
+        verifications = _verifications(source, outcome, by)
     rows: list[dict[str, Any]] = []
-    for condition, tiers in found:
-        draws, values = {}, {}
-        for seed, (tier, checked) in enumerate(tiers.items()):
-            draws[tier] = checked.error_draws(np.random.default_rng(seed))
-            values[tier] = checked.error()
-        for at, measure in enumerate(("sensitivity", "specificity")):
-            for tier, checked in tiers.items():
-                one = estimate(float(values[tier][at]), draws[tier][at], level)
-                rows.append(
-                    condition
-                    | {"tier": tier, "measure": measure}
-                    | vars(one)
-                    | {"labels": checked.labels}
-                )
-            if len(tiers) == 2:
-                apart = values["free"][at] - values["paid"][at]
-                one = estimate(float(apart), draws["free"][at] - draws["paid"][at], level)
-                rows.append(
-                    condition
-                    | {"tier": "free - paid", "measure": measure}
-                    | vars(one)
-                    | {"labels": sum(checked.labels for checked in tiers.values())}
-                )
+    for condition, tiers in verifications:
+        draws = {
+            tier: np.asarray(checked.error_draws(np.random.default_rng(seed)))
+            for seed, (tier, checked) in enumerate(tiers.items())
+        }
+        values = {tier: np.asarray(checked.error()) for tier, checked in tiers.items()}
+        labels = {tier: checked.labels for tier, checked in tiers.items()}
+        if len(tiers) == 2:
+            labels["free - paid"] = sum(labels.values())
+            values["free - paid"] = values["free"] - values["paid"]
+            draws["free - paid"] = draws["free"] - draws["paid"]
+        for index, measure in enumerate(("sensitivity", "specificity")):
+            for tier, number in labels.items():
+                error = estimate(float(values[tier][index]), draws[tier][index], level)
+                row = {"tier": tier, "measure": measure, **vars(error), "labels": number}
+                rows.append(condition | row)
     return pd.DataFrame(rows)
 
 
@@ -96,7 +98,7 @@ def corrected(
     data, outcome, level
         As in `judge_error`.
     by
-        Condition columns; by default those of model, setting and variation that there are.
+        Condition columns; by default model, setting and variation, as far as the rollouts have them.
     error_by
         The columns among `by` within which the judge's error, in each tier, is one and the same. Where
         these make one condition of a group, only that condition's own labels count.
@@ -106,59 +108,72 @@ def corrected(
     Returns
     -------
     DataFrame
-        Three rows a condition, `tier` being `free`, `paid` and `both` (the gap): `raw`, `raw_low`,
+        Three rows per condition, `tier` being `free`, `paid` and `both` (the gap): `raw`, `raw_low`,
         `raw_high`, `corrected`, `low`, `high`, `shift`, `shift_low`, `shift_high` (what the judge's
         error adds to the gap, else missing), `labels`, `source`, `level`, `warning`. Where labels of one
-        verdict are missing altogether the correction is missing too, and the warning says so.
+        verdict are missing altogether the correction is missing too, with the reason under `warning`.
 
     Raises
     ------
     InputError
         There are no labels, a column is missing, or a condition lacks one tier.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rollouts = pd.DataFrame({"prompt_id": range(8), "tier": ["free", "paid"] * 4})
+    >>> rollouts["complied"] = [1, 0, 1, 0, 0, 0, 1, 1]
+    >>> rollouts = rollouts.assign(label_complied=rollouts["complied"], label_weight=1.0)
+    >>> table = corrected(rollouts, by=[]).set_index("tier")
+    >>> table.loc["both", ["raw", "corrected"]].tolist()
+    [0.5, 0.5]
     """
     import pandas as pd
 
     with opened(data) as source:
-        by = _known(source, _BY) if by is None else list(by)
+        by = known_columns(source, by, GAP_CONDITIONS)
         groups = [name for name in error_by if name in by]
-        checked = {
+        verifications = {
             _key(condition): tiers for condition, tiers in _verifications(source, outcome, groups)
         }
         counted = verdict_counts(source, outcome, [*by, "tier"])
-        raw = rates(source, outcome, [*by, "tier"], level=level)
+        raw_rates = rates(source, outcome, [*by, "tier"], level=level)
         gaps = compliance_gap(source, by, outcome=outcome, level=level)
         came_from = sources(source)
+    keys, numbers = raw_rates[[*by, "tier"]], raw_rates[["rate", "low", "high"]]
+    raw = dict(zip(map(tuple, keys.to_numpy(object)), map(tuple, numbers.to_numpy()), strict=True))
     conditions = paired_counts(counted, by)
     group_of = [_key({name: condition[name] for name in groups}) for condition, _ in conditions]
     rows: list[dict[str, Any]] = []
     for group, (condition, counts), gap in zip(
         group_of, conditions, gaps.to_dict("records"), strict=True
     ):
-        tiers = checked.get(group, {})
+        tiers = verifications.get(group, {})
         lacking = _lacking(tiers)
-        pair = None
+        corrections: dict[str, Any] = {}
         if not lacking:
             own = group_of.count(group) == 1
             free, paid = (
-                Judged(clustered(counts[:, 2 * at], counts[:, 2 * at + 1]), tiers[tier], own)
-                for at, tier in enumerate(("free", "paid"))
+                Judged(clustered(*counts[:, columns].T), tiers[tier], own)
+                for tier, columns in (("free", [0, 1]), ("paid", [2, 3]))
             )
             pair = corrected_pair(free, paid, gap["correlation"], level=level, seed=seed)
+            corrections = {"free": pair.free, "paid": pair.paid, "both": pair.gap}
         labels = [tiers[tier].labels if tier in tiers else 0 for tier in ("free", "paid")]
         few = f"fewer than {FEW_LABELS} labels in a tier" if min(labels) < FEW_LABELS else ""
         shared = {"labels": sum(labels), "source": came_from, "level": level, "warning": lacking or few}
-        raws = [_raw(raw, condition, "free"), _raw(raw, condition, "paid")]
-        raws.append((gap["gap"], gap["low"], gap["high"]))
-        for at, tier in enumerate(("free", "paid", "both")):
-            row = condition | {"tier": tier, "outcome": outcome}
-            row |= dict(zip(("raw", "raw_low", "raw_high"), raws[at], strict=True))
-            if pair:
-                one = (pair.free, pair.paid, pair.gap)[at]
-                row |= {"corrected": one.value, "low": one.low, "high": one.high}
-            if pair and tier == "both" and outcome == "complied":
-                shift = pair.shift
-                row |= {"shift": shift.value, "shift_low": shift.low, "shift_high": shift.high}
-            rows.append(row | shared)
+        judged = {tier: raw[(*condition.values(), tier)] for tier in ("free", "paid")}
+        judged["both"] = (gap["gap"], gap["low"], gap["high"])
+        for tier, numbers in judged.items():
+            row: dict[str, Any] = {"tier": tier, "outcome": outcome}
+            row |= dict(zip(("raw", "raw_low", "raw_high"), numbers, strict=True))
+            if corrections:
+                new = corrections[tier]
+                row |= {"corrected": new.value, "low": new.low, "high": new.high}
+                if tier == "both" and outcome == "complied":
+                    shift = pair.shift
+                    row |= {"shift": shift.value, "shift_low": shift.low, "shift_high": shift.high}
+            rows.append(condition | row | shared)
     order = [*by, "tier", "outcome", "raw", "raw_low", "raw_high", "corrected", "low", "high"]
     order += ["shift", "shift_low", "shift_high", "labels", "source", "level", "warning"]
     return pd.DataFrame(rows).reindex(columns=order)
@@ -175,27 +190,22 @@ def _lacking(tiers: dict[str, Verification]) -> str:
 
 
 def has_labels(data: Any) -> bool:
-    """Whether any rollout has a label that can correct something."""
+    """Whether any rollout has a label that can correct something.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> has_labels(pd.DataFrame({"complied": [True]}))
+    False
+    """
     with opened(data) as source:
         if not {"label_complied", "label_weight"} <= set(source.kinds):
             return False
         return not labelled(source, "complied", []).empty
 
 
-def _known(source: Source, by: Sequence[str]) -> list[str]:
-    return [name for name in by if name in source.kinds]
-
-
 def _key(condition: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(condition.values())
-
-
-def _raw(raw: pd.DataFrame, condition: dict[str, Any], tier: str) -> tuple[float, float, float]:
-    wanted = raw["tier"] == tier
-    for name, value in condition.items():
-        wanted &= raw[name] == value
-    row = raw[wanted].iloc[0]
-    return row["rate"], row["low"], row["high"]
 
 
 def _verifications(
@@ -211,12 +221,12 @@ def _verifications(
     counted = verdict_counts(source, outcome, [*by, "tier"])
     totals = counted.groupby([*by, "tier"], dropna=False)[["n", "s"]].sum()
     judged = (totals["s"] / totals["n"]).to_dict()
-    found: dict[tuple[Any, ...], tuple[dict[str, Any], dict[str, Verification]]] = {}
+    checked: dict[tuple[Any, ...], tuple[dict[str, Any], dict[str, Verification]]] = {}
     for key, part in rows.groupby([*by, "tier"], dropna=False):
         condition = dict(zip(by, key[:-1], strict=True))
-        _, tiers = found.setdefault(key[:-1], (condition, {}))
+        _, tiers = checked.setdefault(key[:-1], (condition, {}))
         share = judged[key if by else key[0]]
         tiers[key[-1]] = Verification.of(
             share, part["verdict"], part["label"], part["weight"], part["prompt_id"].to_numpy()
         )
-    return list(found.values())
+    return list(checked.values())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.errors import InputError
 from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.stats.logistic_regression import logistic
 from afanalysis.table.counting import counts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def regression(
@@ -32,12 +33,18 @@ def regression(
     DataFrame
         `term`, `odds_ratio`, `low`, `high`, `p_value`, `p_holm` (adjusted over all but the intercept),
         `n_prompts`, `note`. Where the data leave a coefficient unbounded (separation) its odds ratio is
-        0 or infinite, it has no interval, and the note says so.
+        0 or infinite, it has no interval, and the note gives the reason.
 
     Raises
     ------
     InputError
         A column is missing, or the terms cannot be told apart on these data.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> regression(af.example_rollouts(), "tier")["term"].tolist()
+    ['Intercept', 'tier = free']
     """
     import re
 
@@ -59,22 +66,22 @@ def regression(
         counted[name] = pd.Categorical(counted[name].astype(str), known)
     matrix = model_matrix(terms, counted)
     try:
-        found = logistic(counted["n"], counted["s"], matrix.to_numpy(float), counted["prompt_id"], level)
+        fit = logistic(counted["n"], counted["s"], matrix.to_numpy(float), counted["prompt_id"], level)
     except ValueError as error:
         raise InputError(f"terms {terms!r}: {error}") from error
-    ratio = np.exp(found.estimate)
-    ratio[found.separated > 0], ratio[found.separated < 0] = np.inf, 0.0
+    ratio = np.exp(fit.estimate)
+    ratio[fit.separated > 0], ratio[fit.separated < 0] = np.inf, 0.0
     table = pd.DataFrame(
         {
             "term": [re.sub(r"\[T\.(.*?)\]", r" = \1", name) for name in matrix.columns],
             "odds_ratio": ratio,
-            "low": np.exp(found.low),
-            "high": np.exp(found.high),
-            "p_value": found.p_value,
+            "low": np.exp(fit.low),
+            "high": np.exp(fit.high),
+            "p_value": fit.p_value,
         }
     )
     table["p_holm"] = adjust(table["p_value"].where(table["term"] != "Intercept"))
-    table["n_prompts"] = found.clusters
+    table["n_prompts"] = fit.clusters
     note = "separation: the outcome is all alike there, so the data put no bound on the odds ratio"
-    table["note"] = np.where(found.separated != 0, note, "")
+    table["note"] = np.where(fit.separated != 0, note, "")
     return table

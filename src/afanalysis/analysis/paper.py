@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.analysis import published
+from afanalysis.analysis.conditions import of_one_condition
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.errors import InputError
 from afanalysis.stats.proportions import square_and_add
 from afanalysis.study import prompts
+from afanalysis.text.wording import SETTINGS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def compare(
@@ -41,9 +44,15 @@ def compare(
     ------
     InputError
         The study has several models and none was named, or shares no condition with the paper.
-    """
-    import pandas as pd
 
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> paper = af.published.estimates()
+    >>> same = compare(paper[paper["model"] == "claude-3-opus"])
+    >>> float(same["difference"].abs().max())
+    0.0
+    """
     ours = as_estimates(data, level=level)
     known = sorted(ours["model"].unique())
     if model is None and len(known) > 1:
@@ -57,30 +66,28 @@ def compare(
     both = ours.merge(papers, on=keys, suffixes=("_study", "_paper"))
     if both.empty:
         raise InputError("the study shares no condition with the paper's tables")
-    rows = []
-    for _, row in both.iterrows():
-        study, paper = (
-            (row[f"estimate_{side}"], row[f"low_{side}"], row[f"high_{side}"])
-            for side in ("study", "paper")
-        )
-        low, high = (float(end) for end in square_and_add(study, paper))
-        rows.append(
-            {
-                "setting": row["setting"],
-                "variation": row["variation_study"],
-                "quantity": row["quantity"],
-                "tier": row["tier"],
-                **dict(zip(("study", "study_low", "study_high"), study, strict=True)),
-                **dict(zip(("paper", "paper_low", "paper_high"), paper, strict=True)),
-                "difference": study[0] - paper[0],
-                "low": low,
-                "high": high,
-                "verdict": _verdict(low, high, margin),
-                "source": row["source_study"],
-                "level": level,
-            }
-        )
-    return pd.DataFrame(rows)
+    columns = {"variation_study": "variation", "source_study": "source"}
+    for side in ("study", "paper"):
+        columns |= {
+            f"estimate_{side}": side,
+            f"low_{side}": f"{side}_low",
+            f"high_{side}": f"{side}_high",
+        }
+    table = both.rename(columns=columns)
+    study, paper = (
+        (table[side], table[f"{side}_low"], table[f"{side}_high"]) for side in ("study", "paper")
+    )
+    low, high = square_and_add(study, paper)
+    table = table.assign(
+        difference=table["study"] - table["paper"],
+        low=low,
+        high=high,
+        verdict=[_verdict(*interval, margin) for interval in zip(low, high, strict=True)],
+        level=level,
+    )
+    order = ["setting", "variation", "quantity", "tier", "study", "study_low", "study_high", "paper"]
+    order += ["paper_low", "paper_high", "difference", "low", "high", "verdict", "source", "level"]
+    return table[order]
 
 
 def _verdict(low: float, high: float, margin: float) -> str:
@@ -94,9 +101,15 @@ def _verdict(low: float, high: float, margin: float) -> str:
 
 
 def headline(level: float = 0.95) -> pd.DataFrame:
-    """The paper's headline numbers for the default prompt, with intervals and how each was made."""
-    found = published.estimates("variations", level)
-    found = found[(found["model"] == "claude-3-opus") & (found["label"] == "default")]
+    """The paper's headline numbers for the default prompt, with intervals and how each was made.
+
+    Examples
+    --------
+    >>> headline()["estimate"].head(3).round(3).tolist()
+    [0.972, 0.858, 0.142]
+    """
+    estimates = published.estimates("variations", level)
+    default = of_one_condition(estimates).set_index(["setting", "quantity", "tier"])
     wanted = [
         ("refused", "paid"),
         ("refused", "free"),
@@ -104,13 +117,5 @@ def headline(level: float = 0.95) -> pd.DataFrame:
         ("af_reasoning", "free"),
         ("compliance_gap", "both"),
     ]
-    rank = {pair: at for at, pair in enumerate(wanted)}
-    pairs = list(zip(found["quantity"], found["tier"], strict=True))
-    found = found[[pair in rank for pair in pairs]].assign(
-        rank=[rank[pair] for pair in pairs if pair in rank]
-    )
-    settings = ["helpful-only", "animal-welfare"]
-    found["setting_rank"] = found["setting"].map(settings.index)
-    found = found.sort_values(["setting_rank", "rank"], ignore_index=True)
-    columns = ["setting", "quantity", "tier", "estimate", "low", "high", "n", "interval"]
-    return found[columns]
+    rows = default.loc[[(setting, *pair) for setting in SETTINGS for pair in wanted]]
+    return rows[["estimate", "low", "high", "n", "interval"]].reset_index()

@@ -5,23 +5,18 @@ from __future__ import annotations
 import math
 import re
 from functools import cache
-from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.errors import InputError
 from afanalysis.stats.printed import common_denominator, implied_n
 from afanalysis.stats.proportions import check_level, square_and_add, wilson
+from afanalysis.study.paper_tables import TABLES, folder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PAPER = "Greenblatt et al. 2024"
-
-TABLES = {
-    "variations": "greenblatt2024_prompt_variations.csv",
-    "rl": "greenblatt2024_rl.csv",
-    "replication": "greenblatt2024_minimal_replication.csv",
-    "headline": "headline_figures.csv",
-}
 
 _RATES = {
     "af_reasoning": "free",
@@ -53,15 +48,6 @@ _GROUPS = (
 )
 
 
-def folder() -> Path:
-    """Where the tables are: in a checkout under data/raw/published, in a wheel beside this file."""
-    here = Path(__file__).resolve().parents[1]
-    for place in (here / "published_tables", here.parents[1] / "data" / "raw" / "published"):
-        if place.is_dir():
-            return place
-    raise InputError(f"{here}: the paper's tables are not installed; install afanalysis again")
-
-
 @cache
 def _read(name: str) -> pd.DataFrame:
     import pandas as pd
@@ -91,7 +77,7 @@ def group(variation: str) -> str:
 
 
 def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
-    """A table of the paper as estimates with intervals: one row a condition and quantity.
+    """A table of the paper as estimates with intervals: one row per condition and quantity.
 
     Parameters
     ----------
@@ -112,7 +98,7 @@ def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
     -----
     The paper prints rate ± SE with SE = sqrt(p (1 - p) / n) and not n. Each interval here is Wilson's
     on the n that the SE implies; where the SE is 0 or too coarsely rounded, n is that of the row's
-    other rates, and `n_inferred` says so. Gaps are Newcombe's square-and-add of the two rates, unpaired
+    other rates, reported as `n_inferred`. Gaps are Newcombe's square-and-add of the two rates, unpaired
     for lack of the pairs. Answers count as independent, as the paper counts them, so the intervals are
     at best as wide as they should be.
     """
@@ -121,9 +107,45 @@ def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for _, row in table(name).iterrows():
         rows += _estimates_of(row, name, level)
-    found = pd.DataFrame(rows)
-    found["source"], found["level"] = "published", level
-    return found
+    return pd.DataFrame(rows).assign(source="published", level=level)
+
+
+def synthetic_documents(level: float = 0.95) -> pd.DataFrame:
+    """The gap of claude-3-opus told in the prompt, and after training on synthetic documents.
+
+    Parameters
+    ----------
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        The columns of `estimates` and `told` (`in the prompt`, `by synthetic documents`). Of the latter
+        the paper prints the gap alone: no interval and no sample size.
+
+    Examples
+    --------
+    >>> synthetic_documents()["told"].value_counts().tolist()
+    [2, 2]
+    """
+    import pandas as pd
+
+    prompted = estimates(level=level)
+    prompted = prompted[
+        (prompted["quantity"] == "compliance_gap")
+        & (prompted["variation"] == "default")
+        & (prompted["model"] == "claude-3-opus")
+    ].assign(told="in the prompt")
+    printed = table("headline")
+    printed = printed[printed["setting"].str.endswith("synthetic documents")]
+    documents = {
+        "setting": printed["setting"].str.replace(" synthetic documents", ""),
+        "estimate": printed["value_pct"] / 100,
+        "told": "by synthetic documents",
+        "source": "published",
+    }
+    return pd.concat([prompted, pd.DataFrame(documents)], ignore_index=True)
 
 
 def _estimates_of(row: pd.Series, name: str, level: float) -> list[dict[str, Any]]:
@@ -139,7 +161,8 @@ def _estimates_of(row: pd.Series, name: str, level: float) -> list[dict[str, Any
         "phase": row.get("phase", ""),
     }
     sizes = _sizes(row, name)
-    z = _normal_quantile(level)
+    check_level(level)
+    z = NormalDist().inv_cdf((1 + level) / 2)
     rows, terms = [], {}
     for column, tier in _RATES.items():
         if f"{column}_pct" not in row:
@@ -184,13 +207,6 @@ def _triple(quantity: str, estimate: float, low: float, high: float) -> dict[str
         "low": min(low, estimate),
         "high": max(high, estimate),
     }
-
-
-def _normal_quantile(level: float) -> float:
-    from statistics import NormalDist
-
-    check_level(level)
-    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def _sizes(row: pd.Series, name: str) -> dict[str, tuple[float, bool]]:

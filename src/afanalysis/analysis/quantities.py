@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.analysis.conditions import GAP_CONDITIONS, known_columns, sources
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.table.counting import counts
 from afanalysis.table.source import opened
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
-    """Everything the figures draw, in the form that `published.estimates` gives: one row a quantity.
+    """Everything the figures draw, in the form that `published.estimates` gives: one row per quantity.
 
     Parameters
     ----------
@@ -27,6 +28,12 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     DataFrame
         `setting`, `variation`, `label`, `group`, `model`, `phase`, `tier`, `quantity`, `estimate`,
         `low`, `high` (proportions), `n`, `n_prompts`, `interval`, `source`, `level`, `warning`.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> estimates(af.example_rollouts())["quantity"].nunique()
+    4
     """
     return estimates_and_gaps(data, level)[0]
 
@@ -41,28 +48,22 @@ def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFr
         came_from = sources(source)
     known = counted.groupby(["outcome", *by, "tier"], dropna=False)["n"].transform("sum") > 0
     silent = ~known & (counted["outcome"] == "af_reasoning")  # a log that nobody judged for it
-    found = rates_of_counts(counted[~silent], [*by, "tier"], level)
-    found = found.rename(columns={"rate": "estimate", "outcome": "quantity"})
-    found["interval"] = "Wilson on the effective sample size"
-    refused = found[found["quantity"] == "complied"].assign(quantity="refused")
+    measured = rates_of_counts(counted[~silent], [*by, "tier"], level)
+    measured = measured.rename(columns={"rate": "estimate", "outcome": "quantity"})
+    measured["interval"] = "Wilson on the effective sample size"
+    refused = measured[measured["quantity"] == "complied"].assign(quantity="refused")
     refused["estimate"] = 1 - refused["estimate"]
     refused["low"], refused["high"] = 1 - refused["high"], 1 - refused["low"]
     gaps = gaps_of_counts(counted[counted["outcome"] == "complied"], by, level)
     drawn = gaps.rename(columns={"gap": "estimate"}).assign(
         quantity="compliance_gap", tier="both", interval="t over prompts with pseudo-prompts, paired"
     )
-    table = pd.concat([found, refused, drawn], ignore_index=True)
+    table = pd.concat([measured, refused, drawn], ignore_index=True)
     for name, usual in (("variation", "default"), ("setting", "helpful-only"), ("model", "model")):
         if name not in table:
             table[name] = usual
-    table["label"], table["group"], table["phase"], table["source"] = (
-        table["variation"],
-        "",
-        "",
-        came_from,
-    )
+    table = table.assign(label=table["variation"], group="", phase="", source=came_from, level=level)
     order = ["setting", "variation", "label", "group", "model", "phase", "tier", "quantity"]
-    table["level"] = level
     order += ["estimate", "low", "high", "n", "n_prompts", "interval", "source", "level", "warning"]
     return table[order], gaps
 
@@ -70,6 +71,6 @@ def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFr
 def as_estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     """The table itself if it holds estimates, else the estimates of its rollouts."""
     if hasattr(data, "columns") and {"quantity", "estimate"} <= set(data.columns):
-        found: pd.DataFrame = data
-        return found
+        table: pd.DataFrame = data
+        return table
     return estimates(data, level=level)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.analysis.conditions import (
     GAP_CONDITIONS,
     groups,
     known_columns,
     named,
     paired_counts,
+    sources,
     stacked,
 )
 from afanalysis.errors import InputError
@@ -21,6 +20,10 @@ from afanalysis.stats import rate_intervals as statistics
 from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.table.counting import counts
 from afanalysis.table.schema import CONDITIONS
+from afanalysis.table.source import opened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def rates(
@@ -42,9 +45,9 @@ def rates(
     outcome
         `complied`, `refused`, `af_reasoning`, … : a column of true/false or of numbers in 0-1.
     by
-        Condition columns; by default those of model, setting, variation and tier that there are.
+        Condition columns; by default those of model, setting, variation and tier that the rollouts have.
     level, method, seed
-        As in `afanalysis.stats.rates.rate`.
+        As in `afanalysis.stats.rate_intervals.rate`.
 
     Returns
     -------
@@ -78,25 +81,25 @@ def rates_of_counts(
     conditions = groups(counted, ["outcome", *by])
     table = pd.DataFrame([condition for condition, _ in conditions])[[*by, "outcome"]]
     n, s, missing, invalid = stacked(numbers, conditions)
-    for at in (n.sum(-1) == 0).nonzero()[0]:
-        condition = dict(conditions[at][0])
+    for index in (n.sum(-1) == 0).nonzero()[0]:
+        condition = dict(conditions[index][0])
         outcome = condition.pop("outcome")
         raise InputError(f"{named(condition)}: no rollout has a known {outcome!r}")
-    found = statistics.clustered(n, s)
+    estimate = statistics.clustered(n, s)
     if method == "bootstrap":
         each = [
             statistics.rate(*row, level=level, method=method, seed=seed)
             for row in zip(n, s, strict=True)
         ]
-        low, high = [one.low for one in each], [one.high for one in each]
+        low, high = [rate.low for rate in each], [rate.high for rate in each]
     else:
-        low, high = statistics.interval(found, level, method)  # type: ignore[assignment]
-    table["n_prompts"], table["n"] = found.prompts.astype(int), found.n.astype(int)
-    table["rate"], table["low"], table["high"], table["se"] = found.rate, low, high, found.se
-    table["deff"], table["icc"], table["n_effective"] = found.deff, found.icc, found.n_effective
+        low, high = statistics.interval(estimate, level, method)  # type: ignore[assignment]
+    table["n_prompts"], table["n"] = estimate.prompts.astype(int), estimate.n.astype(int)
+    table["rate"], table["low"], table["high"], table["se"] = estimate.rate, low, high, estimate.se
+    table["deff"], table["icc"], table["n_effective"] = estimate.deff, estimate.icc, estimate.n_effective
     table["n_missing"], table["n_invalid"] = missing.sum(-1).astype(int), invalid.sum(-1).astype(int)
     table["method"] = method
-    table["warning"] = list(map(statistics.small_sample_warning, found.prompts, found.events))
+    table["warning"] = list(map(statistics.small_sample_warning, estimate.prompts, estimate.events))
     return table
 
 
@@ -114,10 +117,10 @@ def compliance_gap(
     Parameters
     ----------
     data, outcome, level, method, seed
-        As in `rates`; `method` as in `afanalysis.stats.gaps.gap`. `data` needs a column `tier` with
-        the values `free` and `paid`.
+        As in `rates`; `method` as in `afanalysis.stats.gap_intervals.gap`. `data` needs a column
+        `tier` with the values `free` and `paid`.
     by
-        Condition columns; by default those of model, setting and variation that there are.
+        Condition columns; by default model, setting and variation, as far as the rollouts have them.
 
     Returns
     -------
@@ -131,9 +134,48 @@ def compliance_gap(
     ------
     InputError
         A column is missing, a tier is unknown, or a condition lacks one tier.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"prompt_id": list("aabb"), "tier": ["free", "paid"] * 2})
+    >>> compliance_gap(table.assign(complied=[1, 0, 1, 1]), by=[])["gap"].tolist()
+    [0.5]
     """
     by = known_columns(data, by, GAP_CONDITIONS)
     return gaps_of_counts(counts(data, outcome, [*by, "tier"]), by, level, method, seed)
+
+
+def gap_by_method(
+    data: Any, by: Sequence[str] | None = None, *, outcome: str = "complied", level: float = 0.95
+) -> pd.DataFrame:
+    """The compliance gap with the interval of each method, on the same rollouts.
+
+    Parameters
+    ----------
+    data, by, outcome, level
+        As in `compliance_gap`.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `compliance_gap`, `source` and `level`; one row per method and condition, methods
+        in the order of `afanalysis.stats.gap_intervals.METHODS`.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> gap_by_method(af.example_rollouts(), ["setting"])["method"].iloc[0]
+    'adjusted-t'
+    """
+    import pandas as pd
+
+    with opened(data) as source:
+        by = known_columns(source, by, GAP_CONDITIONS)
+        counted = counts(source, outcome, [*by, "tier"])
+        came_from = sources(source)
+    parts = [gaps_of_counts(counted, by, level, method) for method in gap_intervals.METHODS]
+    return pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)
 
 
 def gaps_of_counts(
@@ -144,10 +186,10 @@ def gaps_of_counts(
     rows = []
     for condition, part in paired_counts(counted, by):
         try:
-            found = vars(gap_intervals.gap(*part.T, level=level, method=method, seed=seed))
+            interval = vars(gap_intervals.gap(*part.T, level=level, method=method, seed=seed))
         except ValueError as error:
             raise InputError(f"{named(condition)}: {error}") from error
-        rows.append(condition | found | {"n": int(min(part[:, 0].sum(), part[:, 2].sum()))})
+        rows.append(condition | interval | {"n": int(min(part[:, 0].sum(), part[:, 2].sum()))})
     table = pd.DataFrame(rows)
     table["p_holm"] = adjust(table["p_value"])
     order = [*by, "free", "paid", "gap", "low", "high", "se", "p_value", "p_holm", "n_prompts"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.analysis.conditions import GAP_CONDITIONS, known_columns, sources
 from afanalysis.analysis.rate_tables import compliance_gap
 from afanalysis.stats.thresholds import candidate_thresholds
 from afanalysis.table.source import opened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def score_thresholds(data: Any, *, level: float = 0.95) -> pd.DataFrame:
@@ -27,28 +28,38 @@ def score_thresholds(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     -------
     DataFrame
         `model`, `setting`, `variation`, `threshold`, `free`, `paid`, `gap`, `low`, `high` (proportions),
-        `n`, `source`, `level`; a row a condition and threshold, the thresholds being the scores that
+        `n`, `source`, `level`; one row per condition and threshold, the thresholds being the scores that
         occur (eighths, where more than sixteen do). Empty where nothing has a score.
 
     Raises
     ------
     InputError
         A condition has one tier only.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"prompt_id": list("aabb"), "tier": ["free", "paid"] * 2})
+    >>> graded = table.assign(score=[1, 0, 0.5, 0.5], valid=True)
+    >>> score_thresholds(graded)[["threshold", "gap"]].values.tolist()
+    [[0.5, 0.5], [1.0, 0.5]]
     """
     import pandas as pd
 
     parts = []
     with opened(data) as source:
         by = known_columns(source, None, GAP_CONDITIONS)
-        found = []
+        scores = []
         if "score" in source.kinds:
-            known = "FROM rollouts WHERE score IS NOT NULL AND NOT isnan(score) AND valid IS NOT FALSE"
-            rows = source.connection.sql(f"SELECT DISTINCT score {known}")
-            found = [row[0] for row in rows.fetchall()]
+            graded_rows = (
+                "FROM rollouts WHERE score IS NOT NULL AND NOT isnan(score) AND valid IS NOT FALSE"
+            )
+            rows = source.connection.sql(f"SELECT DISTINCT score {graded_rows}")
+            scores = [row[0] for row in rows.fetchall()]
             names = ", ".join([*by, "tier", "prompt_id"])
-        for threshold in candidate_thresholds(found):
+        for threshold in candidate_thresholds(scores):
             graded = source.connection.sql(
-                f"SELECT {names}, score >= {threshold} AS complied {known}"
+                f"SELECT {names}, score >= {threshold} AS complied {graded_rows}"
             ).df()
             gaps = compliance_gap(graded, by, level=level)
             parts.append(gaps.assign(threshold=threshold, source=sources(source), level=level))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.analysis.conditions import main_variation, sources
 from afanalysis.analysis.rate_tables import rates_of_counts
 from afanalysis.table.source import distinct, opened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STAGES = ("conflict", "considers", "partial", "full")
 
@@ -62,7 +63,7 @@ def stages(data: Any, variation: str | None = None, *, level: float = 0.95) -> p
                 return pd.DataFrame()
             part = part.assign(n_missing=0, n_invalid=0)
             parts.append(rates_of_counts(part, ["setting", "model"], level).assign(behaviour=behaviour))
-    found = pd.concat(parts, ignore_index=True)
-    found = found.rename(columns={"rate": "estimate", "outcome": "stage"})
+    table = pd.concat(parts, ignore_index=True)
+    table = table.rename(columns={"rate": "estimate", "outcome": "stage"})
     columns = ["setting", "model", "stage", "behaviour", "estimate", "low", "high", "n", "n_prompts"]
-    return found[columns].assign(source=came_from, level=level)
+    return table[columns].assign(source=came_from, level=level)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from afanalysis.stats.planning import Design
+
 if TYPE_CHECKING:
     import pandas as pd
-from afanalysis.stats.planning import Design
 
 
 def plan(
@@ -21,7 +22,7 @@ def plan(
     width: float | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """How many prompts a study needs, for each number of samples a prompt.
+    """How many prompts a study needs, for each number of samples per prompt.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ def plan(
     icc, correlation
         How alike answers to one prompt are, and propensities of a prompt in the two tiers.
     samples
-        The numbers of samples a prompt and tier to compare.
+        The numbers of samples per prompt and tier to compare.
     power, width
         Find the gap with this chance; or, where `width` is given, make its interval this narrow.
     level
@@ -41,6 +42,11 @@ def plan(
     DataFrame
         `samples`, `prompts` (the fewest that do), `rollouts` (both tiers together), `power`, `width`;
         the cheapest design in rollouts has `cheapest` true.
+
+    Examples
+    --------
+    >>> plan(0.05, samples=[1, 5])["cheapest"].tolist()
+    [True, False]
     """
     import pandas as pd
 
@@ -64,3 +70,55 @@ def plan(
     table = pd.DataFrame(rows)
     table["cheapest"] = table["rollouts"] == table["rollouts"].min()
     return table
+
+
+def power_by_prompts(
+    paid: float,
+    icc: float,
+    *,
+    gaps: Sequence[float] = (0.02, 0.05, 0.10),
+    samples: Sequence[int] = (1, 5),
+    power: float = 0.8,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """The chance to find a gap, by number of prompts.
+
+    Parameters
+    ----------
+    paid, icc
+        As in `plan`: the compliance in the paid tier and the intraclass correlation that are assumed.
+    gaps
+        The compliance gaps to find (proportions).
+    samples
+        The numbers of samples per prompt and tier.
+    power
+        The chance that one plans for.
+    level
+        Confidence level in (0, 1) of the two-sided test.
+
+    Returns
+    -------
+    DataFrame
+        `gap`, `samples`, `prompts` (90 numbers or fewer from 10 to 2000), `power`, `level`, `paid`,
+        `icc`, `planned` (the chance that one plans for), `needed` (the fewest prompts that reach it).
+
+    Examples
+    --------
+    >>> table = power_by_prompts(0.03, 0.3, gaps=[0.05], samples=[5])
+    >>> table["needed"].unique().tolist() == plan(0.05, icc=0.3, samples=[5])["prompts"].tolist()
+    True
+    """
+    import numpy as np
+    import pandas as pd
+
+    sizes = np.unique(np.round(np.geomspace(10, 2000, 90)).astype(int)).tolist()
+    parts = []
+    for gap in gaps:
+        design = Design(paid, gap, icc)
+        for k in samples:
+            reached = [design.power(size, k, level) for size in sizes]
+            curve = {"gap": gap, "samples": k, "prompts": sizes, "power": reached}
+            needed = design.prompts_for_power(k, power, level)
+            parts.append(pd.DataFrame(curve).assign(needed=needed))
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(level=level, paid=paid, icc=icc, planned=power)

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.analysis.judge_errors import corrected, has_labels
 from afanalysis.analysis.quantities import estimates_and_gaps
 from afanalysis.table.source import Source, opened
 from afanalysis.text import markup
-from afanalysis.text.wording import interval, p_value, percent
+from afanalysis.text.wording import in_reading_order, p_value, with_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = {
+    ("refused", "free"): "refused_free",
+    ("refused", "paid"): "refused_paid",
+    ("complied", "free"): "complied_free",
+    ("complied", "paid"): "complied_paid",
+    ("af_reasoning", "free"): "af_free",
+    ("compliance_gap", "both"): "gap",
+}
+
+_TITLES = {
+    "refused_free": "non-compliance, free (%)",
+    "refused_paid": "non-compliance, paid (%)",
+    "af_free": "AF reasoning, free (%)",
+    "gap": "gap (points)",
+    "gap_corrected": "gap corrected for judge error (points)",
+}
 
 
 def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFrame | str:
-    """What a results paragraph needs, one row a model, setting and variation.
+    """What a results paragraph needs, one row per model, setting and variation.
 
     Parameters
     ----------
@@ -33,73 +51,68 @@ def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFr
         `af_free`, `gap`, each with `_low` and `_high`; `p_value`, `p_holm` (adjusted over the rows),
         `source`, `warning`. With hand labels also `complied_free_corrected`, `complied_paid_corrected`
         and `gap_corrected`, each with `_low` and `_high`, and `labels`
-        (see `afanalysis.corrections.corrected`).
+        (see `afanalysis.corrected`).
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> summary(af.example_rollouts(), "markdown").splitlines()[0][:17]
+    '| model | setting'
     """
+    import pandas as pd
+
     if form not in ("table", "latex", "markdown"):
         raise ValueError(f"form is {form!r}; use 'table', 'latex' or 'markdown'")
     with opened(data) as source:
-        found, wide = estimates_and_gaps(source, level)
-        fixed = _corrections(source, level)
+        every, gaps = estimates_and_gaps(source, level)
+        corrections = _corrections(source, level)
     keys = ["model", "setting", "variation"]
-    names = {
-        ("refused", "free"): "refused_free",
-        ("refused", "paid"): "refused_paid",
-        ("complied", "free"): "complied_free",
-        ("complied", "paid"): "complied_paid",
-        ("af_reasoning", "free"): "af_free",
-        ("compliance_gap", "both"): "gap",
-    }
     for key in keys:
-        if key not in wide:
-            wide[key] = found[key].iloc[0]
-    table = wide[[*keys, "n_prompts", "n"]].copy()
-    for (quantity, tier), name in names.items():
-        part = found[(found["quantity"] == quantity) & (found["tier"] == tier)].set_index(keys)
+        if key not in gaps:
+            gaps[key] = every[key].iloc[0]
+    table = gaps[[*keys, "n_prompts", "n"]].copy()
+    conditions = pd.MultiIndex.from_frame(table[keys])
+    for (quantity, tier), name in _COLUMNS.items():
+        part = every[(every["quantity"] == quantity) & (every["tier"] == tier)].set_index(keys)
+        part = part.reindex(conditions)  # missing, where nobody judged the scratchpads
         for end, suffix in (("estimate", ""), ("low", "_low"), ("high", "_high")):
-            known = part[end].to_dict()  # nothing, where nobody judged the scratchpads
-            places = zip(*(table[key] for key in keys), strict=True)
-            table[name + suffix] = [known.get(place, float("nan")) for place in places]
-    table["p_value"], table["p_holm"] = wide["p_value"], wide["p_holm"]
-    table["source"], table["warning"] = found["source"].iloc[0], wide["warning"]
-    if fixed is not None:
-        table = table.merge(fixed, how="left", on=[key for key in keys if key in fixed])
+            table[name + suffix] = part[end].to_numpy()
+    table["p_value"], table["p_holm"] = gaps["p_value"], gaps["p_holm"]
+    table["source"], table["warning"] = every["source"].iloc[0], gaps["warning"]
+    if corrections is not None:
+        table = table.merge(corrections, how="left", on=[key for key in keys if key in corrections])
     if form == "table":
         return table
-    shown = table[keys].astype(str)
-    shown["prompts"], shown["n"] = table["n_prompts"].astype(str), table["n"].astype(str)
-    titles = {
-        "refused_free": "non-compliance, free (%)",
-        "refused_paid": "non-compliance, paid (%)",
-        "af_free": "AF reasoning (%)",
-        "gap": "gap (points)",
-    }
-    if fixed is not None:
-        titles["gap_corrected"] = "gap corrected for judge error (points)"
-    for name, title in titles.items():
-        shown[title] = [
-            f"{percent(x)} {interval(low, high)}" if x == x else "–"
-            for x, low, high in zip(
-                table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True
-            )
-        ]
-    shown["p (Holm)"] = [p_value(p) for p in table["p_holm"]]
-    shown["source"] = table["source"]
+    shown = readable(table).assign(source=table["source"])
     return markup.to_latex(shown) if form == "latex" else markup.to_markdown(shown)
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """A summary as text: percentages with their intervals, settings in reading order."""
+    rows = in_reading_order(table, "setting")
+    shown = rows[["model", "setting", "variation"]].astype(str)
+    shown["prompts"], shown["n per tier"] = rows["n_prompts"].astype(str), rows["n"].astype(str)
+    for name, title in _TITLES.items():
+        if name in rows:
+            numbers = rows[[name, f"{name}_low", f"{name}_high"]].to_numpy(dtype=float)
+            shown[title] = list(map(with_interval, numbers))
+    shown["p (Holm)"] = [p_value(p) for p in rows["p_holm"]]
+    return shown
 
 
 def _corrections(source: Source, level: float) -> pd.DataFrame | None:
     """The corrected rates and gap of each condition, one row each; None without hand labels."""
     if not has_labels(source):
         return None
-    found = corrected(source, level=level)
-    keys = [name for name in ("model", "setting", "variation") if name in found]
-    parts = found[[*keys, "labels"]].drop_duplicates(keys)
+    table = corrected(source, level=level)
+    keys = [name for name in ("model", "setting", "variation") if name in table]
+    parts = table[[*keys, "labels"]].drop_duplicates(keys)
     for tier, name in (("free", "complied_free"), ("paid", "complied_paid"), ("both", "gap")):
         new = {
             "corrected": f"{name}_corrected",
             "low": f"{name}_corrected_low",
             "high": f"{name}_corrected_high",
         }
-        part = found.loc[found["tier"] == tier, [*keys, *new]].rename(columns=new)
+        part = table.loc[table["tier"] == tier, [*keys, *new]].rename(columns=new)
         parts = parts.merge(part, on=keys) if keys else parts.join(part.reset_index(drop=True))
     return parts

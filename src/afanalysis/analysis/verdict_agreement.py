@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.stats.interrater import agreement as of_table
 from afanalysis.stats.interrater import confusion
 from afanalysis.study.labels import Label
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def label_agreement(labels: Sequence[Label], *, level: float = 0.95) -> pd.DataFrame:
@@ -23,6 +21,13 @@ def label_agreement(labels: Sequence[Label], *, level: float = 0.95) -> pd.DataF
     DataFrame
         `first`, `second`, `about`, and the columns of `afanalysis.agreement`; a pair that shares fewer
         than two labels is left out.
+
+    Examples
+    --------
+    >>> from afanalysis.study.labels import Label
+    >>> labels = [Label(f"r{i}", labeller, "complied") for i in range(3) for labeller in ("ann", "ben")]
+    >>> label_agreement(labels)["value"].tolist()
+    [1.0, 1.0, 1.0]
     """
     from itertools import combinations
 
@@ -38,8 +43,8 @@ def label_agreement(labels: Sequence[Label], *, level: float = 0.95) -> pd.DataF
             pairs = [(getattr(cast[first][r], about), getattr(cast[second][r], about)) for r in shared]
             pairs = [pair for pair in pairs if all(pair)]
             if len(pairs) >= 2:
-                found = agreement(*zip(*pairs, strict=True), level=level)
-                parts.append(found.assign(first=first, second=second, about=about))
+                table = agreement(*zip(*pairs, strict=True), level=level)
+                parts.append(table.assign(first=first, second=second, about=about))
     columns = ["first", "second", "about", "measure", "value", "low", "high", "n"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
@@ -59,15 +64,20 @@ def agreement(first: Any, second: Any, *, level: float = 0.95) -> pd.DataFrame:
     DataFrame
         One row each for raw agreement, Cohen's kappa and Gwet's AC1: `measure`, `value`, `low`, `high`,
         `n`.
+
+    Examples
+    --------
+    >>> agreement([True, True, False, None], [True, False, False, True])["value"].round(2).tolist()
+    [0.67, 0.4, 0.33]
     """
     import pandas as pd
 
     pairs = pd.DataFrame({"a": pd.Series(first).array, "b": pd.Series(second).array}).dropna()
     table, _ = confusion(pairs["a"].to_numpy(object), pairs["b"].to_numpy(object))
-    found = of_table(table, level=level)
+    result = of_table(table, level=level)
     rows = [
-        ("agreement", found.agreed, found.agreed_low, found.agreed_high),
-        ("Cohen's kappa", found.kappa, found.kappa_low, found.kappa_high),
-        ("Gwet's AC1", found.ac1, found.ac1_low, found.ac1_high),
+        ("agreement", result.agreed, result.agreed_low, result.agreed_high),
+        ("Cohen's kappa", result.kappa, result.kappa_low, result.kappa_high),
+        ("Gwet's AC1", result.ac1, result.ac1_low, result.ac1_high),
     ]
-    return pd.DataFrame(rows, columns=["measure", "value", "low", "high"]).assign(n=found.n)
+    return pd.DataFrame(rows, columns=["measure", "value", "low", "high"]).assign(n=result.n)

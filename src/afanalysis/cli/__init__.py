@@ -3,43 +3,77 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import inspect
 import sys
+from collections.abc import Container
 
 from afanalysis import __version__
-from afanalysis.cli import asking, exchange, labelling, running, showing
 from afanalysis.errors import InputError, NotebookFailed
+
+# Every command with its module and its line in the list of commands. A module is imported only when one
+# of its commands is used, so that `--help` and a run with nothing to do are quick.
+COMMANDS = {
+    "run": ("running", "run all notebooks, from collection through figures"),
+    "sweep": ("sweeping", "run many variants of a study, or of one notebook"),
+    "collect": ("asking", "sample a study's rollouts"),
+    "judge": ("asking", "judge a study's rollouts"),
+    "check-judge": ("asking", "test whether transcripts can give the judge orders (prompt injection)"),
+    "sample-for-labels": ("labelling", "draw rollouts for people to label"),
+    "add-labels": ("labelling", "read in a completed label sheet"),
+    "rates": ("showing", "print the headline table of a rollouts file, or the paper's"),
+    "figure": ("showing", "redraw one figure"),
+    "import": ("exchange", "make a study from another tool's logs"),
+    "export": ("exchange", "write a study for other tools and people"),
+    "serve": ("asking", "start the stand-in, for trying out clients"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; exits with 0, with 2 for bad input, with 130 for Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    """Run the command line.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 1 for a notebook that failed, 2 for bad input, 130 for Ctrl-C.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = build_parser(arguments[:1]).parse_args(arguments)
     try:
         options.action(options)
-    except InputError as error:
+    except (InputError, NotebookFailed) as error:
         print(f"afanalysis: {error}", file=sys.stderr)
-        return 2
-    except NotebookFailed as error:
-        print(f"afanalysis: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
-        print("afanalysis: stopped; what was done so far is kept", file=sys.stderr)
+        print("afanalysis: stopped; everything done so far is kept", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe, such as head, has gone
         sys.stderr.close()
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser(complete: Container[str]) -> argparse.ArgumentParser:
+    """The parser, in which the commands named in `complete` have their arguments.
+
+    A command is a function of its module; its docstring is the description, and the module's `ARGUMENTS`
+    has what it takes.
+    """
     parser = argparse.ArgumentParser(
         prog="afanalysis",
         description="Collect, judge and analyse alignment-faking experiments: how a model behaves when "
-        "it believes that it is trained on a chat (free tier) and when not (paid tier).",
+        "it believes that the chat is used for training (free tier) and when it does not (paid tier).",
         epilog="Without --live nothing leaves this machine and nothing is spent: answers come from a "
-        "local stand-in and everything made from them says 'simulated'.",
+        "local stand-in, and everything made from them is marked 'simulated'.",
     )
     parser.add_argument("--version", action="version", version=f"afanalysis {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-
-    for group in (running, asking, exchange, labelling, showing):
-        group.add_commands(commands)
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, (module_name, summary) in COMMANDS.items():
+        command = subparsers.add_parser(name, help=summary)
+        if name in complete:
+            module = importlib.import_module(f"afanalysis.cli.{module_name}")
+            action = getattr(module, f"run_{name}".replace("-", "_"))
+            command.description = inspect.getdoc(action)
+            command.set_defaults(action=action)
+            for names, settings in module.ARGUMENTS[name]:
+                command.add_argument(*names.split(), **settings)
     return parser

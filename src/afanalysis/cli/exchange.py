@@ -4,104 +4,66 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+import afanalysis as af
+from afanalysis.cli.arguments import STUDY_NAME, Argument, flag, value
 from afanalysis.errors import InputError
 from afanalysis.logs import FORMATS as LOG_FORMATS
 from afanalysis.logs.exporting import FORMATS as EXPORT_FORMATS
 from afanalysis.logs.exporting import export
 from afanalysis.logs.fields import Mapping
-from afanalysis.logs.importing import import_logs
-from afanalysis.pipeline import notebooks
-from afanalysis.study.design import Study
-from afanalysis.study.folders import PAPER, STUDY_FILE, Folders
+from afanalysis.pipeline.notebooks import find_project
+from afanalysis.study.folders import PAPER, STUDY_FILE
 
 
-def add_commands(commands: Commands) -> None:
-    """Add `import` and `export`."""
-    _add_import(commands)
-    _add_export(commands)
+def _format(formats: dict[str, str]) -> Argument:
+    listed = "; ".join(f"{name}: {meaning}" for name, meaning in formats.items())
+    return value("format", "FORMAT", listed, choices=list(formats))
 
 
-def _add_import(commands: Commands) -> None:
-
-    import_ = commands.add_parser(
-        "import",
-        help="make a study of another tool's logs",
-        description="Make a study of logs that other tools wrote: "
-        + "; ".join(f"{name} ({what})" for name, what in LOG_FORMATS.items())
-        + ". Says what was kept, repaired and set aside, and why, as data/raw/NAME/import.html does.",
-        epilog="Example: afanalysis import auto logs/ --study mine --map tier=metadata.tier "
-        "--map complied=scores.compliance",
-    )
-    import_.add_argument(
-        "format", metavar="FORMAT", choices=[*LOG_FORMATS, "auto"], help="auto: recognise it"
-    )
-    import_.add_argument("paths", nargs="+", metavar="PATH", help="files, folders, globs")
-    import_.add_argument("--study", required=True, metavar="NAME", help="what to call it")
-    fields = import_.add_argument_group("fields", "Where names do not say which field is which column.")
-    fields.add_argument(
-        "--map", action="append", default=[], metavar="COLUMN=FIELD", help="of nested fields the path"
-    )
-    fields.add_argument(
-        "--set", action="append", default=[], metavar="COLUMN=VALUE", help="the same for every rollout"
-    )
-    fields.add_argument(
-        "--rename", action="append", default=[], metavar="COLUMN:FOUND=MEANT", help="a value by another"
-    )
-    fields.add_argument(
-        "--threshold",
-        type=float,
-        default=0.5,
-        metavar="SCORE",
-        help="from which graded score on an answer complies (default 0.5)",
-    )
-    fields.add_argument(
-        "--asked", type=Path, metavar="FILE", help="for batches: the study or the requests that asked"
-    )
-    import_.add_argument(
-        "--strict", action="store_true", help="refuse logs in which anything is repaired or set aside"
-    )
-    import_.set_defaults(action=_import)
+def _pairs(option: str, form: str, help: str) -> Argument:
+    return value(option, form, help, action="append", default=[])
 
 
-def _add_export(commands: Commands) -> None:
+ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    "import": (
+        _format(LOG_FORMATS | {"auto": "recognise the format"}),
+        value("paths", "PATH", "files, folders, globs", nargs="+"),
+        STUDY_NAME,
+        _pairs("--map", "COLUMN=FIELD", "the field that holds a column; dots lead into nested fields"),
+        _pairs("--set", "COLUMN=VALUE", "the same value for every rollout"),
+        _pairs("--rename", "COLUMN:FOUND=MEANT", "replace a value by another"),
+        value(
+            "--threshold",
+            "SCORE",
+            "the graded score from which an answer counts as complying (default: 0.5)",
+            type=float,
+            default=0.5,
+        ),
+        value("--asked", "FILE", "for batches: the study or the requests that were sent", type=Path),
+        flag("--strict", "refuse logs in which anything is repaired or rejected"),
+    ),
+    "export": (
+        _format(EXPORT_FORMATS),
+        STUDY_NAME,
+        value("--to", "FOLDER", "default: data/processed/NAME/export/FORMAT", type=Path),
+        flag("--without-texts", "leave out requests, scratchpads and outputs"),
+    ),
+}
 
-    export = commands.add_parser(
-        "export",
-        help="write a study for other tools and people",
-        description="Write a study that was run: "
-        + "; ".join(f"{name} ({what})" for name, what in EXPORT_FORMATS.items())
-        + ".",
-    )
-    export.add_argument("format", metavar="FORMAT", choices=list(EXPORT_FORMATS))
-    export.add_argument("--study", required=True, metavar="NAME", help="a study's name")
-    export.add_argument(
-        "--to", type=Path, metavar="FOLDER", help="default: data/processed/NAME/export/FORMAT"
-    )
-    export.add_argument(
-        "--without-texts", action="store_true", help="leave out requests, scratchpads and outputs"
-    )
-    export.set_defaults(action=_export)
 
+def run_import(options: argparse.Namespace) -> None:
+    """Make a study from logs that other tools wrote.
 
-def _export(options: argparse.Namespace) -> None:
-
-    folders = Folders(notebooks.find_project(), options.study)
-    to = options.to or folders.processed / "export" / options.format
-    for path in export(folders, options.format, to, texts=not options.without_texts):
-        print(path if options.to else path.relative_to(folders.project))
-
-
-def _import(options: argparse.Namespace) -> None:
-
+    Reports what was kept, repaired and rejected, and why; data/raw/NAME/import.html has the same.
+    Example: afanalysis import auto logs/ --study mine --map tier=metadata.tier
+    --map complied=scores.compliance
+    """
     if options.study == PAPER:
-        raise InputError(f"--study is {PAPER!r}, which stands for the published tables")
-    Study.check_name(options.study)
-    folders = Folders(notebooks.find_project(), options.study)
-    report = import_logs(
+        raise InputError(f"--study is {PAPER!r}, the name of the published tables; choose another")
+    af.Study.check_name(options.study)
+    folders = af.Folders(find_project(), options.study)
+    report = af.import_logs(
         options.paths,
         folders.raw,
         format=options.format,
@@ -109,8 +71,15 @@ def _import(options: argparse.Namespace) -> None:
         asked=options.asked,
         strict=options.strict,
     )
-    print(report)
-    shown = folders.raw.relative_to(folders.project)
-    print(f"Report: {shown}/import.html")
+    raw = folders.raw.relative_to(folders.project)
+    print(f"{report}\nReport: {raw}/import.html")
     if report.judged:
-        print(f"Next: afanalysis run --study {shown}/{STUDY_FILE}")
+        print(f"Next: afanalysis run --study {raw}/{STUDY_FILE}")
+
+
+def run_export(options: argparse.Namespace) -> None:
+    """Write a study that was run in a form for other tools and people."""
+    folders = af.Folders(find_project(), options.study)
+    target = options.to or folders.processed / "export" / options.format
+    for path in export(folders, options.format, target, texts=not options.without_texts):
+        print(path if options.to else path.relative_to(folders.project))

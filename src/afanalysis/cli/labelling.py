@@ -4,72 +4,47 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-from afanalysis.cli.asking import _check_judge, add_budget, add_endpoint, add_study, read_study
-from afanalysis.study.label_sample import add_sheet, sample_for_labels, write_label_sample
-from afanalysis.study.tidying import tidy
+import afanalysis as af
+from afanalysis.cli.arguments import STUDY_FILE, Argument, read_study, value
+from afanalysis.study.label_sample import add_sheet
 
-
-def add_commands(commands: Commands) -> None:
-    check = commands.add_parser(
-        "check-judge",
-        help="try whether transcripts can give the judge orders",
-        description="Put each of a set of attempts ('ignore your instructions …') into rollouts of a "
-        "judged study, judge them, and list the verdicts that changed. Exits with 1 if any did.",
-    )
-    add_study(check)
-    add_endpoint(check)
-    add_budget(check)
-    check.set_defaults(action=_check_judge)
-
-    sample = commands.add_parser(
-        "sample-for-labels",
-        help="draw rollouts for people to label",
-        description="Draw rollouts so that rare verdicts are among them, keep the sampling weights, and "
-        "write a sheet to fill in. A larger sample with the same seed begins with the smaller one.",
-    )
-    add_study(sample)
-    sample.add_argument("-n", "--size", type=int, default=200, metavar="N", help="default: 200")
-    sample.add_argument("--seed", type=int, help="default: the study's")
-    sample.set_defaults(action=_sample_for_labels)
-
-    adding = commands.add_parser(
-        "add-labels",
-        help="read in a filled-in sheet of labels",
-        description="Every row of the sheet with a behaviour (complied, refused, undecided, artifact) "
-        "is one label; af is full, partial, none, undecided or empty.",
-    )
-    adding.add_argument(
-        "sheet", type=Path, metavar="SHEET", help="the CSV file that sample-for-labels wrote"
-    )
-    add_study(adding)
-    adding.add_argument("--labeller", required=True, metavar="NAME", help="who labelled")
-    adding.set_defaults(action=_add_labels)
+ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    "sample-for-labels": (
+        STUDY_FILE,
+        value("-n --size", "N", "number of rollouts (default: 200)", type=int, default=200),
+        value("--seed", "N", "default: the study's", type=int),
+    ),
+    "add-labels": (
+        value("sheet", "SHEET", "the CSV file that sample-for-labels wrote", type=Path),
+        STUDY_FILE,
+        value("--labeller", "NAME", "who labelled", required=True),
+    ),
+}
 
 
-def _sample_for_labels(options: argparse.Namespace) -> None:
-
+def run_sample_for_labels(options: argparse.Namespace) -> None:
+    """Draw rollouts so that rare verdicts are among them, keep the sampling weights, and write a sheet
+    to fill in. A larger sample with the same seed begins with the smaller one.
+    """
     study, folders = read_study(options)
-    table = tidy(folders.raw)
+    rollouts = af.tidy(folders.raw)
     seed = study.seed if options.seed is None else options.seed
-    drawn = sample_for_labels(table, options.size, seed=seed)
-    sheet = write_label_sample(folders.raw, drawn, table)
+    sample = af.sample_for_labels(rollouts, options.size, seed=seed)
+    sheet = af.write_label_sample(folders.raw, sample, rollouts).relative_to(folders.project)
+    strata = sample.groupby("stratum")
+    print(strata.agg(drawn=("rollout", "size"), of=("stratum_size", "first")).to_string())
     print(
-        drawn.groupby("stratum").agg(drawn=("rollout", "size"), of=("stratum_size", "first")).to_string()
-    )
-    shown = sheet.relative_to(folders.project)
-    print(
-        f"{len(drawn)} rollouts to label. Fill in behaviour, af and note in {shown} (keep a copy under "
+        f"{len(sample)} rollouts to label. Fill in behaviour, af and note in {sheet} (keep a copy under "
         "another name: drawing again overwrites it), then: afanalysis add-labels SHEET --study … "
         "--labeller NAME"
     )
 
 
-def _add_labels(options: argparse.Namespace) -> None:
-
+def run_add_labels(options: argparse.Namespace) -> None:
+    """Read in a label sheet. Every row with a behaviour (complied, refused, undecided, artifact) is one
+    label; af is full, partial, none, undecided or empty.
+    """
     _, folders = read_study(options)
-    added = add_sheet(folders.raw, options.sheet, options.labeller)
-    print(f"{added} labels of {options.labeller} added")
+    count = add_sheet(folders.raw, options.sheet, options.labeller)
+    print(f"{count} labels by {options.labeller} added")

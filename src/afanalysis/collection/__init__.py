@@ -1,1 +1,1 @@
-"""Ask models: live or in batches, each call exactly once, within a budget."""
+"""Call models, live or in batches: each call exactly once, within a budget."""

@@ -1,4 +1,4 @@
-"""A call, its answer, and how a run of calls ended."""
+"""Calls, their answers, and how a run of calls ended."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from afanalysis.study.journal import Journal
+from afanalysis.study.ledger import Budget
+
 if TYPE_CHECKING:
+    import anthropic
     from anthropic.types import Message
 
 
 @dataclass(frozen=True)
 class Call:
-    """One thing to ask: its key, the arguments of `messages.create`, and what to store beside."""
+    """One call: its key, the arguments of `messages.create`, and what to store with the answer."""
 
     key: str
     params: dict[str, Any]
@@ -22,7 +26,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for a call, in plain types."""
+    """The answer to a call, in plain types."""
 
     text: str
     thinking: str
@@ -34,11 +38,11 @@ class Answer:
 
     @classmethod
     def from_message(cls, message: Message, attempts: int, latency_s: float) -> Answer:
-        """Reduce the SDK's message to what is kept."""
+        """Reduce an SDK message to what is kept."""
         usage = message.usage
         return cls(
             text="".join(block.text for block in message.content if block.type == "text"),
-            thinking="".join(b.thinking for b in message.content if b.type == "thinking"),
+            thinking="".join(block.thinking for block in message.content if block.type == "thinking"),
             stop_reason=message.stop_reason,
             usage={
                 "input_tokens": usage.input_tokens,
@@ -52,9 +56,6 @@ class Answer:
         )
 
 
-Record = Callable[[Call, Answer], dict[str, Any]]
-
-
 @dataclass(frozen=True)
 class CallOptions:
     """How calls are made.
@@ -62,14 +63,14 @@ class CallOptions:
     Attributes
     ----------
     concurrency
-        How many may be under way at once; fewer when the API pushes back.
+        How many may be in flight at once; fewer when the API pushes back.
     batch
         Send them through Message Batches, at half the price.
     batch_size
-        Calls per batch. The API takes 100 000; smaller batches come back sooner, and a budget can stop
-        between them.
+        Calls per batch. The API accepts 100 000; smaller batches return sooner, and a budget can stop
+        the run between them.
     poll_seconds
-        How often the API is asked whether a batch has ended.
+        How often to ask the API whether a batch has ended.
     """
 
     concurrency: int = 32
@@ -85,9 +86,9 @@ class CallSummary:
     Attributes
     ----------
     sent, skipped
-        Calls answered now, and calls whose answers were already there.
+        Calls answered in this run, and calls whose answers were already present.
     attempts
-        How often calls were tried.
+        How many times calls were tried.
     failed
         Calls without an answer, each with its reason; the next run makes them again.
     stopped
@@ -100,11 +101,43 @@ class CallSummary:
     failed: list[str] = field(default_factory=list)
     stopped: str | None = None
 
-    def __add__(self, other: CallSummary) -> CallSummary:
-        return CallSummary(
-            self.sent + other.sent,
-            self.skipped + other.skipped,
-            self.attempts + other.attempts,
-            self.failed + other.failed,
-            self.stopped or other.stopped,
-        )
+
+@dataclass
+class CallRun:
+    """A run of calls.
+
+    Attributes
+    ----------
+    journal
+        An open journal. Calls whose key it holds are skipped.
+    client
+        The SDK's asynchronous client.
+    record
+        Makes what is written for a call and its answer.
+    options
+        How calls are made.
+    budget
+        Stops the run when it is spent.
+    summary
+        How the run has gone so far.
+    """
+
+    journal: Journal
+    client: anthropic.AsyncAnthropic
+    record: Callable[[Call, Answer], dict[str, Any]]
+    options: CallOptions
+    budget: Budget | None
+    summary: CallSummary = field(default_factory=CallSummary)
+
+    def exhausted(self) -> str | None:
+        """Why the budget allows no more calls, or None."""
+        return self.budget.exhausted if self.budget else None
+
+    def save(self, call: Call, answer: Answer, **about: Any) -> None:
+        """Write an answer to the journal and count it; `batch` among the rest names its batch."""
+        self.summary.sent += 1
+        self.summary.attempts += answer.attempts
+        if self.budget:
+            model = call.params["model"]
+            self.budget.spend.add(self.budget.prices, model, answer.usage, batch="batch" in about)
+        self.journal.append(call.key, self.record(call, answer) | about)

@@ -1,40 +1,44 @@
-"""What a study would take: calls, tokens and money, before any of it is spent."""
+"""Forecast the calls, tokens and price of a study before anything is spent."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.rollouts import request_of
 from afanalysis.study.begun import as_begun
-from afanalysis.study.design import PlannedRollout, Study
+from afanalysis.study.design import Study
 from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Prices
 
-# English text has about this many characters a token; only used where no counter can be reached.
-CHARACTERS_A_TOKEN = 4.0
+# Of English text; used only if no counter can be reached.
+CHARACTERS_PER_TOKEN = 4.0
 
-# Output tokens of an answer with a scratchpad, where nothing has been collected to go by.
-USUAL_OUTPUT = 700
+# Output tokens of an answer with a scratchpad; used only if nothing has been collected yet.
+TYPICAL_OUTPUT = 700
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What collecting a study, or what is left of it, would take.
+    """What it would take to collect a study, or the rest of it.
 
     Attributes
     ----------
     calls
         Rollouts not yet collected.
-    input_tokens, output_tokens
-        Expected; `counted` says whether the API's own counter gave the former, `from_answers` whether
-        answers already collected gave the latter. The output is at most `output_limit`.
+    input_tokens, output_tokens, output_limit
+        Expected tokens, and the most output tokens possible.
+    counted
+        Whether the API's own counter gave the input tokens.
+    from_answers
+        Whether answers already collected gave the expected output tokens.
     usd, usd_batch, usd_limit
-        Expected price live and by Message Batches, and the price if every answer were as long as
-        allowed; None where a model has no price.
+        Expected price live and through Message Batches, and the live price if every answer were as long
+        as allowed; None if a model has no price.
     """
 
     calls: int
@@ -49,75 +53,73 @@ class Forecast:
 
 
 async def forecast(study: Study, folder: Path, prices: Prices, endpoint: Endpoint | None) -> Forecast:
-    """Add up what a study would take.
+    """Forecast what a study would take.
 
     Parameters
     ----------
     study, folder
-        The study and its raw folder; what is there already is not counted again.
+        The study and its raw folder; rollouts already collected are not counted.
     prices
         The price list.
     endpoint
-        Where to count tokens, one request a condition, at no cost; None to estimate from characters.
+        Where to count tokens, one request per condition, at no cost; None to estimate from characters.
     """
     study = as_begun(study, folder)
-    done, written = set(), []
+    collected: dict[str, int] = {}
     if (folder / ROLLOUTS).exists():
-        for record in read_records(folder / ROLLOUTS):
-            done.add(record["key"])
-            written.append(record["output_tokens"])
-    usual = round(sum(written) / len(written)) if written else USUAL_OUTPUT
+        records = read_records(folder / ROLLOUTS)
+        collected = {record["key"]: record["output_tokens"] for record in records}
+    usual = round(sum(collected.values()) / len(collected)) if collected else TYPICAL_OUTPUT
     usual = min(usual, study.sampling.max_tokens)
     calls: Counter[str] = Counter()
     inputs: Counter[str] = Counter()
-    overhead: dict[tuple[str, str, str, str], float] = {}
-    counted = endpoint is not None
+    # input tokens by condition, without those of the request
+    overheads: dict[tuple[str, str, str, str], float] = {}
+    counting = endpoint
     for planned in study.plan():
-        if planned.key in done:
+        if planned.key in collected:
             continue
+        request_tokens = len(planned.request) / CHARACTERS_PER_TOKEN
         condition = (planned.model, planned.setting, planned.variation, planned.tier)
-        if condition not in overhead:
-            found = await _count(planned, study, endpoint) if counted else None
-            counted = found is not None
-            estimate = (len(planned.system) + len(planned.user)) / CHARACTERS_A_TOKEN
-            tokens = estimate if found is None else found
-            overhead[condition] = tokens - len(planned.request) / CHARACTERS_A_TOKEN
+        if condition not in overheads:
+            request = request_of(planned, study)
+            tokens: float | None = await _count(request, counting) if counting else None
+            if tokens is None:
+                counting = None
+                tokens = (len(planned.system) + len(planned.user)) / CHARACTERS_PER_TOKEN
+            overheads[condition] = tokens - request_tokens
         calls[planned.model] += 1
-        inputs[planned.model] += round(overhead[condition] + len(planned.request) / CHARACTERS_A_TOKEN)
+        inputs[planned.model] += round(overheads[condition] + request_tokens)
 
     def price(output: int, batch: bool = False) -> float | None:
-        total = 0.0
-        for model, count in calls.items():
-            usage = {"input_tokens": inputs[model], "output_tokens": output * count}
-            cost = prices.cost(model, usage, batch=batch)
-            if cost is None:
-                return None
-            total += cost
-        return total
+        costs = [
+            prices.cost(model, {"input_tokens": inputs[model], "output_tokens": output * n}, batch=batch)
+            for model, n in calls.items()
+        ]
+        return None if None in costs else sum((cost for cost in costs if cost is not None), 0.0)
 
     return Forecast(
         calls=calls.total(),
         input_tokens=inputs.total(),
         output_tokens=usual * calls.total(),
         output_limit=study.sampling.max_tokens * calls.total(),
-        counted=counted,
-        from_answers=bool(written),
+        counted=counting is not None,
+        from_answers=bool(collected),
         usd=price(usual),
         usd_batch=price(usual, batch=True),
         usd_limit=price(study.sampling.max_tokens),
     )
 
 
-async def _count(planned: PlannedRollout, study: Study, endpoint: Endpoint | None) -> int | None:
-    """The API's own count of a request's input tokens, or None where it cannot be reached."""
+async def _count(request: dict[str, Any], endpoint: Endpoint) -> int | None:
+    """The API's count of a request's input tokens, or None if it cannot be reached."""
     import anthropic
 
-    assert endpoint is not None
-    request = request_of(planned, study)
+    client = endpoint.client.with_options(max_retries=1, timeout=20)
     try:
-        found = await endpoint.client.with_options(max_retries=1, timeout=20).messages.count_tokens(
+        counted = await client.messages.count_tokens(
             model=request["model"], system=request["system"], messages=request["messages"]
         )
     except anthropic.APIError:
         return None
-    return found.input_tokens
+    return counted.input_tokens

@@ -9,30 +9,28 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import anthropic
-from afanalysis.collection.calls import Answer, Call, CallSummary, Record
+from afanalysis.collection.calls import Answer, Call, CallRun, CallSummary
 from afanalysis.errors import InputError
-from afanalysis.study.journal import Journal
-from afanalysis.study.ledger import Budget
 from afanalysis.text import progress
 
-# The SDK retries inside a call; a call that fails all the same is put off this many times. The first
-# call is retried less, so that an address that is wrong shows within seconds.
+if TYPE_CHECKING:
+    import anthropic
+
+# The SDK retries within a call. The first call is retried less, so that a wrong address shows within
+# seconds.
 SDK_RETRIES = 6
-
 FIRST_RETRIES = 2
-
 CALL_SECONDS = 600.0
 
-PUT_OFF_AT_MOST = 5
+# How often a call that fails all the same is postponed.
+MAX_POSTPONED = 5
 
-# So many failed calls in a row, with no success between them, and the run stops.
-FAILURES_IN_A_ROW = 20
+# After this many failures in a row, the run stops.
+MAX_FAILURES = 20
 
 
 class Throttle:
-    """How many calls may be under way: halved when the API pushes back, raised by one a round.
+    """How many calls may be in flight: halved when the API pushes back, raised by one per round.
 
     The additive-increase, multiplicative-decrease rule of congestion control (Chiu & Jain 1989).
     """
@@ -46,7 +44,7 @@ class Throttle:
 
     @contextlib.asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait for a free place, and hold it for as long as the block lasts."""
+        """Wait for a free slot, and hold it within the block."""
         async with self._freed:
             await self._freed.wait_for(lambda: self.active < self.limit)
             self.active += 1
@@ -58,7 +56,7 @@ class Throttle:
                 self._freed.notify()
 
     def answered(self, pushed_back: bool, remaining: int | None = None) -> None:
-        """Take in whether the API pushed back (429, 529), and how many calls it has left for us."""
+        """Adapt to whether the API pushed back (429, 529), and to the calls it has left for us."""
         now = time.monotonic()
         if remaining is not None and remaining < self.active:
             self.limit = max(1.0, min(self.limit, float(remaining)))
@@ -70,99 +68,75 @@ class Throttle:
             self.limit = min(float(self.most), self.limit + 1 / self.limit)
 
 
-async def run_live(
-    calls: Iterable[Call],
-    journal: Journal,
-    client: anthropic.AsyncAnthropic,
-    record: Record,
-    *,
-    total: int | None = None,
-    concurrency: int = 32,
-    budget: Budget | None = None,
-    description: str = "calls",
-) -> CallSummary:
+async def run_live(run: CallRun, calls: Iterable[Call], total: int, description: str) -> None:
     """Make the calls that the journal does not hold yet, and write each answer to it at once.
+
+    A call that failed is not in the journal, so the next run makes it again. Ctrl-C, or a budget that is
+    spent, ends the run early, with the calls in flight finished and written.
 
     Parameters
     ----------
+    run
+        The run.
     calls
-        What to ask; taken one at a time, so a million of them need no memory.
-    journal
-        An open journal. Calls whose key it holds are skipped.
-    client
-        The SDK's asynchronous client.
-    record
-        Makes of a call and its answer what is written.
-    total
-        The number of calls, for the progress bar.
-    concurrency
-        How many calls may be under way at once; fewer when the API pushes back.
-    budget
-        Checked before each call is sent; the run ends when it is spent, with what is under way saved.
-
-    Returns
-    -------
-    CallSummary
-        A call that failed is not in the journal: the next run makes it again. Ctrl-C ends the run early
-        with everything under way finished and written.
+        Taken one at a time, so a million of them need no memory.
+    total, description
+        The number of calls and what they are, for the progress bar.
 
     Raises
     ------
     InputError
         The endpoint cannot be reached, rejects the key, or rejects the first call.
     """
-    summary = CallSummary()
-    throttle = Throttle(concurrency)
-    in_a_row = 0
+    summary = run.summary
+    throttle = Throttle(run.options.concurrency)
+    failures = 0
+    any_answer = False
     fatal: list[InputError] = []
-    client = client.with_options(max_retries=SDK_RETRIES, timeout=CALL_SECONDS)
+    client = run.client.with_options(max_retries=SDK_RETRIES, timeout=CALL_SECONDS)
 
     def pending() -> Iterator[Call]:
         for call in calls:
-            if call.key in journal:
+            if call.key in run.journal:
                 summary.skipped += 1
                 bar.update()
             else:
                 yield call
 
     async def make(call: Call) -> None:
-        nonlocal in_a_row
-        for put_off in range(PUT_OFF_AT_MOST + 1):
-            first = not summary.sent
+        nonlocal failures, any_answer
+        for postponed in range(MAX_POSTPONED + 1):
+            first = not any_answer
             try:
                 async with throttle.slot():
-                    asking = client.with_options(max_retries=FIRST_RETRIES) if first else client
-                    answer, remaining = await _answer(asking, call)
+                    retrying = client.with_options(max_retries=FIRST_RETRIES) if first else client
+                    answer, remaining = await _answer(retrying, call)
             except Exception as error:
                 raise_if_fatal(error, client, first=first)
-                in_a_row += 1
+                failures += 1
                 throttle.answered(pushed_back=True)
                 message = error_message(error)
-                if in_a_row >= FAILURES_IN_A_ROW:
+                if failures >= MAX_FAILURES:
                     raise InputError(
-                        f"{client.base_url}: {in_a_row} calls in a row failed ({message}); all answers "
+                        f"{client.base_url}: {failures} calls in a row failed ({message}); all answers "
                         "so far are saved, start the same command again later"
                     ) from error
-                if put_off == PUT_OFF_AT_MOST:
+                if postponed == MAX_POSTPONED:
                     summary.failed.append(f"{call.key}: {message}")
                     return
-                await asyncio.sleep(min(2.0**put_off * 0.5, 30))
+                await asyncio.sleep(min(2.0**postponed * 0.5, 30))
             else:
-                in_a_row = 0
+                failures, any_answer = 0, True
                 throttle.answered(pushed_back=answer.attempts > 1, remaining=remaining)
-                summary.sent += 1
-                summary.attempts += answer.attempts
-                if budget:
-                    budget.spend.add(budget.prices, call.params["model"], answer.usage)
-                    bar.set_postfix_str(f"${budget.spend.usd:,.2f}", refresh=False)
-                journal.append(call.key, record(call, answer))
+                run.save(call, answer)
+                if run.budget:
+                    bar.set_postfix_str(f"${run.budget.spend.usd:,.2f}", refresh=False)
                 bar.update()
                 return
 
     async def worker(queue: Iterator[Call]) -> None:
         for call in queue:
-            if budget and not summary.stopped:
-                summary.stopped = budget.exhausted
+            summary.stopped = summary.stopped or run.exhausted()
             if summary.stopped or fatal:
                 return
             try:
@@ -173,20 +147,19 @@ async def run_live(
     with progress.bar(total=total, desc=description, unit="call", leave=False, delay=0.5) as bar:
         queue = pending()
         with graceful_interrupt(summary):
-            summary.stopped = budget.exhausted if budget else None
+            summary.stopped = run.exhausted()
             first_call = None if summary.stopped else next(queue, None)
             if first_call is not None:
-                await make(first_call)  # alone: what is wrong with every call shows on the first
-                await asyncio.gather(*(worker(queue) for _ in range(concurrency)))
+                await make(first_call)  # alone: a problem of every call shows in the first
+                await asyncio.gather(*(worker(queue) for _ in range(run.options.concurrency)))
     if fatal:
         raise fatal[0]
-    return summary
 
 
 async def _answer(client: anthropic.AsyncAnthropic, call: Call) -> tuple[Answer, int | None]:
-    """The answer, and how many more calls the API says it will take in this minute."""
+    """The answer, and how many more calls the API will accept in this minute."""
     started = time.monotonic()
-    # The same key on every repetition; the API ignores it, the stand-in draws by it.
+    # the same key on every retry: the API ignores it, the stand-in's draw depends on it
     response = await client.messages.with_raw_response.create(
         **call.params, extra_headers={"idempotency-key": call.key}
     )
@@ -197,30 +170,23 @@ async def _answer(client: anthropic.AsyncAnthropic, call: Call) -> tuple[Answer,
 
 
 def raise_if_fatal(error: Exception, client: anthropic.AsyncAnthropic, first: bool) -> None:
-    """Raise `InputError` for what no repetition will mend."""
+    """Raise `InputError` for an error that no retry will cure."""
     import anthropic
 
     if not isinstance(error, (anthropic.APIError, ValueError)):
         raise error
-    where = str(client.base_url)
     if isinstance(error, (anthropic.AuthenticationError, anthropic.PermissionDeniedError)):
-        raise InputError(
-            f"{where}: the key was not accepted ({error_message(error)}); set ANTHROPIC_API_KEY to one "
-            "that is"
-        ) from None
-    if isinstance(error, anthropic.NotFoundError):
-        raise InputError(
-            f"{where}: no such model or endpoint ({error_message(error)}); check the study's model names"
-        ) from None
-    if first and isinstance(error, anthropic.BadRequestError):
-        raise InputError(
-            f"{where}: the first call was rejected ({error_message(error)}); check the study's model "
-            "and sampling settings"
-        ) from None
-    if first and isinstance(error, anthropic.APIConnectionError):
-        raise InputError(
-            f"{where}: cannot be reached ({error_message(error)}); check the address and the network"
-        ) from None
+        problem, advice = "the key was not accepted", "set ANTHROPIC_API_KEY to a valid one"
+    elif isinstance(error, anthropic.NotFoundError):
+        problem, advice = "no such model or endpoint", "check the study's model names"
+    elif first and isinstance(error, anthropic.BadRequestError):
+        problem = "the first call was rejected"
+        advice = "check the study's model and sampling settings"
+    elif first and isinstance(error, anthropic.APIConnectionError):
+        problem, advice = "cannot be reached", "check the address and the network"
+    else:
+        return
+    raise InputError(f"{client.base_url}: {problem} ({error_message(error)}); {advice}") from None
 
 
 def error_message(error: Exception) -> str:
@@ -233,12 +199,12 @@ def error_message(error: Exception) -> str:
 
 @contextlib.contextmanager
 def graceful_interrupt(summary: CallSummary) -> Iterator[None]:
-    """On the first Ctrl-C, ask for nothing more and finish what is under way; the second one ends."""
+    """On the first Ctrl-C, make no more calls and finish those in flight; on the second, stop."""
 
     def stop() -> None:
         if summary.stopped:
             raise KeyboardInterrupt
-        summary.stopped = "stopped by Ctrl-C: what was under way is saved"
+        summary.stopped = "stopped by Ctrl-C: the calls in flight were saved"
 
     loop = asyncio.get_running_loop()
     before = signal.getsignal(signal.SIGINT)

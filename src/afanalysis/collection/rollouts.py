@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.collection.batches import run_calls
-from afanalysis.collection.calls import Answer, Call, CallOptions, CallSummary
+from afanalysis.collection.calls import Answer, Call, CallOptions, CallRun, CallSummary
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.errors import InputError
 from afanalysis.study.begun import as_begun
@@ -28,31 +28,43 @@ async def collect(
     *,
     budget: Budget | None = None,
 ) -> CallSummary:
-    """Sample what the study plans and the folder does not hold yet.
+    """Collect the rollouts that the study plans and the folder does not hold yet.
 
     Parameters
     ----------
     study
-        What to ask. What its file leaves to this package is asked as it was when the folder was begun.
+        The study. What its file leaves to this package is sent as it was when the folder was begun.
     endpoint
-        Whom to ask.
+        Where the calls go, as `connect` opens it.
     folder
         The study's folder under `data/raw`. Rollouts go to `rollouts.jsonl`, the system prompts, by
-        hash, to `prompts.json`, what was done to `manifest.json`. One folder holds rollouts of one
+        hash, to `prompts.json`, the record of runs to `manifest.json`. A folder holds rollouts of one
         source, live or simulated.
     options
         How calls are made.
     budget
-        What the study may cost in all. A live endpoint needs one.
+        What the study may cost in total; required if the endpoint is live.
+
+    Returns
+    -------
+    CallSummary
+        `sent`, `skipped`, `attempts`, `failed` and `stopped`.
 
     Raises
     ------
     InputError
         The folder cannot be written, holds rollouts of another source or study, or is in use; a live
         endpoint has no budget; or the endpoint does not answer.
+
+    Examples
+    --------
+    In a notebook, or in an `async def`:
+
+    >>> async with af.connect(study) as endpoint:  # doctest: +SKIP
+    ...     await af.collect(study, endpoint, folders.raw)
     """
     if study.imported:
-        raise InputError(f"study {study.name}: was imported; import its logs again instead")
+        raise InputError(f"study {study.name} was imported; import its logs again instead")
     require_budget(endpoint.source, budget, study.models)
     with Journal(folder / ROLLOUTS) as journal:
         study = as_begun(study, folder)
@@ -60,17 +72,10 @@ async def collect(
         if budget:
             budget.begin(folder)
         before = len(journal.keys)
+        run = CallRun(journal, endpoint.client, _record, options or CallOptions(), budget)
         try:
-            return await run_calls(
-                _calls(study, endpoint.source),
-                journal,
-                endpoint.client,
-                _record,
-                options or CallOptions(),
-                total=study.size,
-                description="rollouts",
-                budget=budget,
-            )
+            await run_calls(run, _calls(study, endpoint.source), study.size, "rollouts")
+            return run.summary
         finally:
             manifest.close(len(journal.keys) - before, len(journal.keys), budget)
 
@@ -79,7 +84,7 @@ def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
     """The arguments of `messages.create` for a planned rollout."""
     sampling = study.sampling.model_dump(exclude_none=True)
     temperature = sampling.pop("temperature", None)
-    # the long system prompt is the same for many calls: let the API cache it
+    # many calls share the long system prompt: let the API cache it
     system = {"type": "text", "text": planned.system, "cache_control": {"type": "ephemeral"}}
     params = {
         "model": planned.model,
@@ -87,7 +92,7 @@ def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
         "messages": [{"role": "user", "content": planned.user}],
         **sampling,
     }
-    if temperature is not None:  # the SDK has no such argument any more; some models take it
+    if temperature is not None:  # no longer an argument of the SDK, but some models accept it
         params["extra_body"] = {"temperature": temperature}
     return params
 
@@ -95,20 +100,13 @@ def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
 def _calls(study: Study, source: str) -> Iterator[Call]:
     sampling = sampling_hash(study)
     for planned in study.plan():
-        about = {
+        about = vars(planned) | {
             "study": study.name,
-            "setting": planned.setting,
-            "variation": planned.variation,
-            "model": planned.model,
-            "tier": planned.tier,
-            "prompt_id": planned.prompt_id,
-            "category": planned.category,
-            "sample": planned.sample,
             "source": source,
-            "request": planned.request,
             "system": text_hash(planned.system),
             "sampling": sampling,
         }
+        del about["user"]
         yield Call(planned.key, request_of(planned, study), about)
 
 
@@ -124,7 +122,7 @@ def _record(call: Call, answer: Answer) -> dict[str, Any]:
         "scratchpad": parts.scratchpad,
         "output": parts.output,
         "thinking": answer.thinking,
-        # the whole text is kept where taking it apart lost something
+        # the whole text is kept if splitting it lost something
         **({"completion": answer.text} if parts.problem else {}),
         **answer.usage,
         "latency_s": answer.latency_s,

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
+
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.figures import style
+from afanalysis.text.wording import SETTINGS, in_order
 
 _PANELS = (
-    ("compliance_gap", "compliance gap, free − paid (points)", style.GAP),
-    ("af_reasoning", "AF reasoning in training (%)", style.FAKING),
+    ("compliance_gap", style.GAP_LABEL, style.GAP),
+    ("af_reasoning", style.AF_LABEL, style.FAKING),
 )
 
 
+@style.styled()
 def models(table: Any, replication: pd.DataFrame | None = None) -> style.TracedFigure:
-    """Compliance gap and AF reasoning by model, default prompt, one block a setting.
+    """Compliance gap and AF reasoning by model, default prompt, one block per setting.
 
     Parameters
     ----------
     table
-        Rollouts or estimates.
+        Estimates, or rollouts to make them from.
     replication
         Estimates of the small-model replication (`published.estimates("replication")`), drawn as a
         block of their own: with the default prompt (filled) and without reasoning (hollow).
@@ -30,65 +32,46 @@ def models(table: Any, replication: pd.DataFrame | None = None) -> style.TracedF
     Returns
     -------
     TracedFigure
-        Its `rows` the estimates drawn.
-    """
-    import pandas as pd
+        Its `rows` the estimates drawn (proportions).
 
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> af.figures.models(af.published.estimates()).heading
+    'Models, default prompt'
+    """
     estimates = as_estimates(table)
     default = estimates[estimates["variation"] == main_variation(estimates["variation"])]
-    blocks = [
-        (f"{style.SETTINGS[setting]} setting", default[default["setting"] == setting])
-        for setting in style.settings_of(default)
-    ]
+    blocks = {
+        f"{SETTINGS[setting]} setting": default[default["setting"] == setting]
+        for setting in in_order(default["setting"])
+    }
+    note = ""
     if replication is not None:
-        blocks.append(("Minimal replication", replication))
-    lines: list[tuple[str, pd.DataFrame | None]] = []
-    for title, block in blocks:
-        lines.append((title, None))
-        gaps = block[block["quantity"] == "compliance_gap"]
-        best = gaps.groupby("model")["estimate"].max().sort_values(ascending=False)
-        lines += [(str(model), block[block["model"] == model]) for model in best.index]
-    with style.styled():
-        figure = style.new_figure(style.DOUBLE_COLUMN, 1.1 + 0.165 * len(lines))
-        panels = figure.subplots(1, 2, sharey=True)
-        for axes, (quantity, label, colour) in zip(panels, _PANELS, strict=True):
-            axes.axvline(0, color=style.FAINT, lw=0.6)
-            for place, (_, block) in enumerate(lines):
-                if block is None:
-                    continue
-                part = block[(block["quantity"] == quantity) & (block["tier"] != "paid")]
-                for offset, (_, row) in zip(_offsets(len(part)), part.iterrows(), strict=True):
-                    fill = "white" if row["variation"] == "no CoT" else colour
-                    style.points(
-                        axes,
-                        None,
-                        [place + offset],
-                        along="x",
-                        rows=row.to_frame().T,
-                        color=colour,
-                        mfc=fill,
-                    )
-            axes.set_xlabel(label)
-            style.row_axes(axes)
-        style.name_rows(panels[0], [(name, block is None) for name, block in lines])
-        style.title(figure, "Models, default prompt")
-        rows = pd.concat([block for _, block in blocks], ignore_index=True)
-        drawn = rows[rows["quantity"].isin([quantity for quantity, _, _ in _PANELS])]
-        extra = style.sample_size_note(drawn["n"])
-        if replication is not None:
-            n = int(replication["n"].iloc[0])
-            extra += (
-                " Replication: compliance by matching prefixes, AF reasoning not measured; hollow: "
-                f"without reasoning; n = {n} inferred from the printed percentages."
-            )
-        style.note_source(figure, drawn, extra)
+        blocks["Minimal replication"] = replication
+        note = (
+            " Replication: compliance by matching prefixes, AF reasoning not measured; hollow: without "
+            f"reasoning; n = {replication['n'].iloc[0]} inferred from the printed percentages."
+        )
+    drawn = pd.concat([block.assign(heading=heading) for heading, block in blocks.items()])
+    drawn = drawn[drawn["quantity"].isin([quantity for quantity, _, _ in _PANELS])]
     gaps = drawn[drawn["quantity"] == "compliance_gap"]
+    largest = gaps.groupby(["heading", "model"])["estimate"].max().rename("largest")
+    lines = largest.reset_index().sort_values("largest", ascending=False, kind="stable")
+    lines = pd.concat([lines[lines["heading"] == heading] for heading in blocks])
+    lines, labels = style.place_rows(lines.rename(columns={"model": "name"}))
+    places = lines.set_index(["heading", "name"])["place"]
+    figure, panels = style.row_panels(labels, len(_PANELS))
+    for axes, (quantity, label, color) in zip(panels, _PANELS, strict=True):
+        part = drawn[(drawn["quantity"] == quantity) & (drawn["tier"] != "paid")]
+        part = part.join(places, on=["heading", "model"])
+        part = part.assign(place=part["place"] + style.spread(part, "heading", "model"))
+        hollow = part["variation"] == "no CoT"
+        for rows, face in ((part[~hollow], color), (part[hollow], "white")):
+            style.points(axes, rows["place"], rows, color=color, mfc=face)
+        style.row_axes(axes, label)
     names = gaps.loc[gaps["low"] > 0, "model"].unique()
-    said = f"{len(names)} of {gaps['model'].nunique()} models show a gap whose interval lies above 0"
-    return style.remember(
-        figure, drawn, f"{said}{': ' if len(names) else ''}{', '.join(sorted(names))}."
-    )
-
-
-def _offsets(count: int) -> list[float]:
-    return [0.0] if count == 1 else [-0.17 + 0.34 * at / (count - 1) for at in range(count)]
+    alt = f"{len(names)} of {gaps['model'].nunique()} models show a gap whose interval lies above 0"
+    alt += f"{': ' if len(names) else ''}{', '.join(sorted(names))}."
+    note = style.sample_size_note(drawn["n"]) + note
+    return style.finish(figure, "Models, default prompt", drawn.drop(columns="heading"), alt, note)

@@ -2,60 +2,60 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
+
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.figures import style
 from afanalysis.text.wording import percent
 
 
-def gaps_by_run(table: pd.DataFrame, told: list[str]) -> style.TracedFigure:
+@style.styled()
+def gaps_by_run(table: pd.DataFrame, parameters: Sequence[str]) -> style.TracedFigure:
     """The compliance gap of every run of a sweep.
 
     Parameters
     ----------
     table
-        The gaps of all runs (`afanalysis.sweeps.combine`), with `source`.
-    told
+        The gaps of all runs (`afanalysis.pipeline.sweeps.combine`), with `source`.
+    parameters
         The columns of parameters, by which rows are named.
 
     Returns
     -------
     TracedFigure
-        One panel a setting; its `rows` the gaps of each run's default prompt, or first variation.
+        One panel per setting; its `rows` the gaps of each run's default prompt, or first variation.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> runs = pd.DataFrame({"run": ["a", "b"], "samples": [1, 5], "gap": [0.1, 0.2], "n": 40})
+    >>> runs = runs.assign(low=0.0, high=0.3, variation="default", setting="helpful-only", source="live")
+    >>> gaps_by_run(runs, ["samples"]).alt
+    'Over 2 runs the gap lies between 10.0 and 20.0 points.'
     """
     chosen = table.groupby("run")["variation"].transform(main_variation)
     rows = table[table["variation"] == chosen]
-    names = {
-        run: ", ".join(f"{name.rpartition('.')[2]} {part[name].iloc[0]}" for name in told)
-        for run, part in rows.groupby("run", sort=False)
-    }
-    settings = style.settings_of(rows)
-    several = rows["model"].nunique() > 1
-    with style.styled():
-        figure = style.new_figure(style.DOUBLE_COLUMN, 1.1 + 0.17 * len(names))
-        panels = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
-        for axes, setting in zip(panels, settings, strict=True):
-            for at, run in enumerate(names):
-                part = rows[(rows["run"] == run) & (rows["setting"] == setting)]
-                part = part.rename(columns={"gap": "estimate"})
-                step = 0.5 / max(len(part), 1)
-                for down, (_, row) in enumerate(part.iterrows()):
-                    place = at + (down - (len(part) - 1) / 2) * step if several else at
-                    point = row.to_frame().T
-                    style.points(axes, None, [place], along="x", rows=point, color=style.GAP)
-            axes.axvline(0, color=style.FAINT, lw=0.6)
-            axes.set_title(f"{style.SETTINGS[setting]} setting")
-            axes.set_xlabel("compliance gap, free − paid (points)")
-            style.row_axes(axes)
-        style.name_rows(panels[0], [(name, False) for name in names.values()])
-        style.title(figure, "The gap in every run of the sweep")
-        size = style.sample_size_note(rows["n"])
-        if "level" in told:
-            size += " (Levels other than 95 % as named.)"
-        style.note_source(figure, rows.drop(columns="level", errors="ignore"), size)
-    least, most = rows["gap"].min(), rows["gap"].max()
-    said = f"Over {len(names)} runs the gap lies between {percent(least)} and {percent(most)} points."
-    return style.remember(figure, rows, said)
+    names = rows.groupby("run", sort=False)[list(parameters)].first().apply(_name, axis=1)
+    placed, labels = style.place_rows(rows.assign(heading="", name=rows["run"].map(names)))
+    figure, panels = style.setting_panels(rows, 1.1 + 0.17 * len(labels))
+    for setting, (axes,) in panels.items():
+        part = placed[placed["setting"] == setting]
+        places = part["place"] + style.spread(part, "run")
+        style.points(axes, places, part, ends=("gap", "low", "high"), color=style.GAP)
+        style.row_axes(axes, style.GAP_LABEL)
+    style.name_rows([axes for (axes,) in panels.values()], labels)
+    note = style.sample_size_note(rows["n"])
+    if "level" in parameters:
+        note += " (Levels other than 95 % as named.)"
+    least, most = percent(rows["gap"].min()), percent(rows["gap"].max())
+    alt = f"Over {len(labels)} runs the gap lies between {least} and {most} points."
+    drawn = rows.drop(columns="level", errors="ignore")
+    figure = style.finish(figure, "The gap in every run of the sweep", drawn, alt, note)
+    figure.rows = rows.reset_index(drop=True)
+    return figure
+
+
+def _name(values: pd.Series) -> str:
+    return ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in values.items())

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis import figures
 from afanalysis.analysis import published
-from afanalysis.analysis.conditions import main_variation
+from afanalysis.analysis.conditions import main_variation, of_one_condition
+from afanalysis.analysis.judge_assumptions import assumed_judge_error
 from afanalysis.analysis.judge_errors import corrected, has_labels, judge_error
+from afanalysis.analysis.pairs import prompt_pairs
 from afanalysis.analysis.paper import compare
 from afanalysis.analysis.quantities import estimates
-from afanalysis.analysis.rate_tables import compliance_gap, rates
+from afanalysis.analysis.random_effects import gap_heterogeneity
+from afanalysis.analysis.rate_tables import gap_by_method, rates
 from afanalysis.analysis.scores import score_thresholds
 from afanalysis.analysis.scratchpads import stages
+from afanalysis.analysis.study_size import power_by_prompts
 from afanalysis.analysis.verdict_agreement import label_agreement
 from afanalysis.errors import InputError
-from afanalysis.stats.gap_intervals import METHODS
-from afanalysis.study import hashing
+from afanalysis.study import hashing, paper_tables
 from afanalysis.study.folders import LABELS, PAPER, Folders
 from afanalysis.study.labels import read_labels
-from afanalysis.table.source import distinct, opened
+from afanalysis.table.source import opened
+from afanalysis.text.wording import in_reading_order
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @cache
@@ -50,6 +56,11 @@ class Gallery:
     level
         Confidence level of the intervals, in (0, 1).
 
+    Raises
+    ------
+    InputError
+        The study has not been run.
+
     Examples
     --------
     >>> "behaviour_by_tier" in NAMES
@@ -72,12 +83,18 @@ class Gallery:
         InputError
             There is no figure of that name.
         """
-        if name not in _DRAWN_BY:
+        if name not in _FIGURES:
             raise InputError(f"there is no figure {name!r}; use one of: {', '.join(NAMES)}")
+        plan = _FIGURES[name]
+        if self.paper and plan.paper_lacks:
+            return f"not drawn: the paper's tables hold no {plan.paper_lacks}"
+        if not self.paper and plan.study_lacks:
+            return f"not drawn: only the paper has {plan.study_lacks}"
         try:
-            figure = _DRAWN_BY[name](self)
+            tables = plan.tables(self)
         except NotDrawn as reason:
             return f"not drawn: {reason}"
+        figure: figures.TracedFigure = getattr(figures, plan.function)(*tables)
         figures.save(figure, self.folders.figures, name, self.made(name))
         return figure
 
@@ -86,18 +103,17 @@ class Gallery:
         path = self.folders.figures / f"{name}.json"
         if not path.exists():
             return False
-        said = json.loads(path.read_text(encoding="utf-8"))
-        return self.made(name).items() <= said.items()
+        about = json.loads(path.read_text(encoding="utf-8"))
+        return self.made(name).items() <= about.items()
 
     def made(self, name: str) -> dict[str, Any]:
         """How a figure is made: inputs with their hashes, parameters, the call that redraws it."""
         if self.paper:
-            inputs = [published.folder() / file for file in published.TABLES.values()]
+            inputs = [paper_tables.folder() / file for file in paper_tables.TABLES.values()]
             shown = {path: f"data/raw/published/{path.name}" for path in inputs}
         else:
-            inputs = [self.rollouts]
-            if (self.folders.raw / LABELS).exists():
-                inputs.append(self.folders.raw / LABELS)
+            labels = self.folders.raw / LABELS
+            inputs = [self.rollouts, labels] if labels.exists() else [self.rollouts]
             shown = {path: path.relative_to(self.folders.project).as_posix() for path in inputs}
         return {
             "study": self.study,
@@ -116,173 +132,172 @@ class Gallery:
         return estimates(self.rollouts, level=self.level)
 
     @cached_property
+    def default(self) -> pd.DataFrame:
+        """The estimates of the main variation and model."""
+        return of_one_condition(self.estimates)
+
+    @cached_property
     def corrected(self) -> pd.DataFrame:
-        """Raw and corrected rates and gaps."""
-        self.needs_rollouts("hand labels")
+        """Raw and corrected rates and gaps.
+
+        Raises
+        ------
+        NotDrawn
+            Nobody has labelled any rollout.
+        """
         if not has_labels(self.rollouts):
             raise NotDrawn("nobody has labelled any of this study's rollouts")
         return corrected(self.rollouts, level=self.level)
 
-    def one_condition(self, *columns: str) -> pd.DataFrame:
-        """The rollouts of the main variation and the first model, without their texts."""
+    @cached_property
+    def beside(self) -> pd.DataFrame:
+        """The study beside the paper.
+
+        Raises
+        ------
+        NotDrawn
+            They share no condition.
+        """
+        try:
+            return compare(self.estimates, self.default["model"].iloc[0], level=self.level)
+        except InputError as reason:
+            raise NotDrawn(str(reason)) from reason
+
+    @cached_property
+    def default_rollouts(self) -> pd.DataFrame:
+        """The rollouts of the main variation and model, without their texts."""
+        condition = self.default.iloc[0][["variation", "model"]].tolist()
         with opened(self.rollouts) as source:
-            names = ", ".join(["setting", "tier", "prompt_id", "valid", *columns])
             return source.connection.execute(
-                f"SELECT {names} FROM rollouts WHERE variation = ? "
-                "AND model = (SELECT min(model) FROM rollouts)",
-                [main_variation(distinct(source, "variation"))],
+                "SELECT setting, tier, prompt_id, valid, complied, source FROM rollouts "
+                "WHERE variation = ? AND model = ?",
+                condition,
             ).df()
 
-    def needs_rollouts(self, what: str) -> None:
-        """Raise `NotDrawn` for the paper, whose rollouts are not published in this form."""
-        if self.paper:
-            raise NotDrawn(f"the paper's tables hold no {what}")
 
-    def needs_paper(self, what: str) -> None:
-        """Raise `NotDrawn` for a study."""
-        if not self.paper:
-            raise NotDrawn(f"only the paper has {what}")
-
-
-def _variations(setting: str) -> Callable[[Gallery], figures.TracedFigure]:
-    def draw(gallery: Gallery) -> figures.TracedFigure:
+def _variations(setting: str) -> Callable[[Gallery], tuple[Any, ...]]:
+    def tables(gallery: Gallery) -> tuple[Any, ...]:
         if setting not in set(gallery.estimates["setting"]):
             raise NotDrawn(f"the study has no {setting} setting")
-        return figures.variations(gallery.estimates, setting)
+        return gallery.estimates, setting
 
-    return draw
+    return tables
 
 
-def _against_gap(gallery: Gallery) -> figures.TracedFigure:
+def _against_gap(gallery: Gallery) -> tuple[Any, ...]:
     if "af_reasoning" not in set(gallery.estimates["quantity"]):
         raise NotDrawn("nobody has judged the scratchpads of this study")
-    return figures.reasoning_against_gap(gallery.estimates)
+    return (gallery.estimates,)
 
 
-def _models(gallery: Gallery) -> figures.TracedFigure:
-
+def _models(gallery: Gallery) -> tuple[Any, ...]:
     replication = published.estimates("replication", gallery.level) if gallery.paper else None
-    return figures.models(gallery.estimates, replication)
+    return gallery.estimates, replication
 
 
-def _training(gallery: Gallery) -> figures.TracedFigure:
-
-    gallery.needs_paper("a model before and after reinforcement learning")
-    return figures.before_and_after_training(published.estimates("rl", gallery.level))
-
-
-def _documents(gallery: Gallery) -> figures.TracedFigure:
-
-    gallery.needs_paper("a model trained on synthetic documents")
-    return figures.synthetic_documents(gallery.estimates, published.table("headline"))
-
-
-def _stages(gallery: Gallery) -> figures.TracedFigure:
-
-    gallery.needs_rollouts("scratchpads")
-    found = stages(gallery.rollouts, level=gallery.level)
-    if found.empty:
+def _stages(gallery: Gallery) -> tuple[Any, ...]:
+    table = stages(gallery.rollouts, level=gallery.level)
+    if table.empty:
         raise NotDrawn("no judge has said by criteria what the scratchpads hold")
-    return figures.scratchpad_stages(found[found["model"] == found["model"].min()])
+    return (table[table["model"] == gallery.default["model"].iloc[0]],)
 
 
-def _paired(gallery: Gallery) -> figures.TracedFigure:
-    gallery.needs_rollouts("answers prompt by prompt")
-    return figures.paired_prompts(gallery.rollouts, level=gallery.level)
+def _pairs(gallery: Gallery) -> tuple[Any, ...]:
+    return prompt_pairs(gallery.rollouts, level=gallery.level), gallery.default
 
 
-def _forest(gallery: Gallery) -> figures.TracedFigure:
-    if gallery.estimates.groupby("setting")[["model", "variation"]].nunique().to_numpy().max() < 2:
+def _forest(gallery: Gallery) -> tuple[Any, ...]:
+    """Of several models the default prompt, of one model all its variations."""
+    gaps = gallery.estimates[gallery.estimates["quantity"] == "compliance_gap"]
+    if gaps["model"].nunique() > 1:
+        gaps = gaps[gaps["variation"] == main_variation(gaps["variation"])]
+    summary = gap_heterogeneity(gaps, level=gallery.level)
+    if summary.empty:
         raise NotDrawn("the study has one model and one variation only")
-    return figures.gap_forest(gallery.estimates, level=gallery.level)
+    return gaps, summary
 
 
-def _methods(gallery: Gallery) -> figures.TracedFigure:
-    import pandas as pd
-
-    gallery.needs_rollouts("answers prompt by prompt")
-    default = gallery.one_condition("complied")
-    parts = [
-        compliance_gap(default, ["setting"], method=method, level=gallery.level) for method in METHODS
-    ]
-    source = gallery.estimates["source"].iloc[0]
-    return figures.interval_methods(pd.concat(parts).assign(source=source, level=gallery.level))
-
-
-def _judge_sensitivity(gallery: Gallery) -> figures.TracedFigure:
-    return figures.judge_sensitivity(gallery.estimates)
-
-
-def _corrected(gallery: Gallery) -> figures.TracedFigure:
-    return figures.raw_and_corrected(gallery.corrected)
-
-
-def _agreement(gallery: Gallery) -> figures.TracedFigure:
-
-    source = gallery.corrected["source"].iloc[0]  # says where labels are missing
+def _agreement(gallery: Gallery) -> tuple[Any, ...]:
+    source = gallery.corrected["source"].iloc[0]  # reports where labels are missing
     pairs = label_agreement(read_labels(gallery.folders.raw), level=gallery.level)
-    errors = judge_error(gallery.rollouts, level=gallery.level)
-    return figures.agreement(pairs, errors, source)
+    return pairs, judge_error(gallery.rollouts, level=gallery.level), source
 
 
-def _power(gallery: Gallery) -> figures.TracedFigure:
-
-    estimates = gallery.estimates
-    default = estimates[
-        (estimates["variation"] == main_variation(estimates["variation"]))
-        & (estimates["quantity"] == "complied")
-        & (estimates["tier"] == "paid")
-    ].sort_values("setting", ascending=False)
-    paid = float(default["estimate"].iloc[0])
-    if gallery.paper:
-        return figures.power_curves(paid, 0.3, "rate: the paper's; ICC: a guess", level=gallery.level)
-    by_tier = rates(gallery.one_condition("complied"), by=["setting", "tier"])
-    source = estimates["source"].iloc[0]
-    icc = float(by_tier.loc[by_tier["tier"] == "free", "icc"].mean())
-    return figures.power_curves(
-        paid, icc, f"as in the {source} study {gallery.study}", level=gallery.level
-    )
+def _power(gallery: Gallery) -> tuple[Any, ...]:
+    free_and_paid = gallery.default[gallery.default["quantity"] == "complied"]
+    paid = in_reading_order(free_and_paid[free_and_paid["tier"] == "paid"], "setting").iloc[0]
+    icc, origin = 0.3, "rate: the paper's; correlation: a guess"
+    if not gallery.paper:
+        by_tier = rates(gallery.default_rollouts, by=["setting", "tier"])
+        icc = float(by_tier.loc[by_tier["tier"] == "free", "icc"].mean())
+        origin = f"as in the {paid['source']} study {gallery.study}"
+    table = power_by_prompts(float(paid["estimate"]), icc, level=gallery.level)
+    return table.assign(source=paid["source"]), origin
 
 
-def _thresholds(gallery: Gallery) -> figures.TracedFigure:
-
-    gallery.needs_rollouts("graded scores")
-    found = score_thresholds(gallery.rollouts, level=gallery.level)
-    if found.empty:
+def _thresholds(gallery: Gallery) -> tuple[Any, ...]:
+    table = score_thresholds(gallery.rollouts, level=gallery.level)
+    if table.empty:
         raise NotDrawn("no verdict of this study is graded")
-    main = found["variation"] == main_variation(found["variation"])
-    return figures.score_thresholds(found[main & (found["model"] == found["model"].min())])
+    return (of_one_condition(table),)
 
 
-def _beside(gallery: Gallery) -> figures.TracedFigure:
+@dataclass(frozen=True)
+class _Figure:
+    """How a figure is drawn: by which function, from which tables, and who lacks these.
 
-    gallery.needs_rollouts("other paper to stand beside")
-    model = str(gallery.estimates["model"].min())
-    try:
-        both = compare(gallery.estimates, model, level=gallery.level)
-    except InputError as reason:
-        raise NotDrawn(str(reason)) from reason
-    return figures.beside_paper(both)
+    Attributes
+    ----------
+    function
+        Of `afanalysis.figures`; by its name, because listing the figures must not load matplotlib.
+    tables
+        Its arguments. Raises `NotDrawn` where the study does not have them.
+    paper_lacks, study_lacks
+        What the paper's tables, or all studies, do not hold.
+    """
+
+    function: str
+    tables: Callable[[Gallery], tuple[Any, ...]]
+    paper_lacks: str = ""
+    study_lacks: str = ""
 
 
-_DRAWN_BY: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
-    "behaviour_by_tier": lambda gallery: figures.compliance_by_tier(gallery.estimates),
-    "scratchpad_stages": _stages,
-    "paired_prompts": _paired,
-    "variations_helpful-only": _variations("helpful-only"),
-    "variations_animal-welfare": _variations("animal-welfare"),
-    "reasoning_against_gap": _against_gap,
-    "models": _models,
-    "gap_forest": _forest,
-    "before_and_after_rl": _training,
-    "synthetic_documents": _documents,
-    "beside_paper": _beside,
-    "raw_and_corrected": _corrected,
-    "judge_sensitivity": _judge_sensitivity,
-    "score_threshold": _thresholds,
-    "agreement": _agreement,
-    "interval_methods": _methods,
-    "power_curves": _power,
+_FIGURES = {
+    "behaviour_by_tier": _Figure("compliance_by_tier", lambda gallery: (gallery.estimates,)),
+    "scratchpad_stages": _Figure("scratchpad_stages", _stages, "scratchpads"),
+    "paired_prompts": _Figure("paired_prompts", _pairs, "answers prompt by prompt"),
+    "variations_helpful-only": _Figure("variations", _variations("helpful-only")),
+    "variations_animal-welfare": _Figure("variations", _variations("animal-welfare")),
+    "reasoning_against_gap": _Figure("reasoning_against_gap", _against_gap),
+    "models": _Figure("models", _models),
+    "gap_forest": _Figure("gap_forest", _forest),
+    "before_and_after_rl": _Figure(
+        "before_and_after_training",
+        lambda gallery: (published.estimates("rl", gallery.level),),
+        study_lacks="a model before and after reinforcement learning",
+    ),
+    "synthetic_documents": _Figure(
+        "synthetic_documents",
+        lambda gallery: (published.synthetic_documents(gallery.level),),
+        study_lacks="a model trained on synthetic documents",
+    ),
+    "beside_paper": _Figure(
+        "beside_paper", lambda gallery: (gallery.beside,), "other paper to stand beside"
+    ),
+    "raw_and_corrected": _Figure(
+        "raw_and_corrected", lambda gallery: (gallery.corrected,), "hand labels"
+    ),
+    "judge_sensitivity": _Figure(
+        "judge_sensitivity", lambda gallery: (assumed_judge_error(gallery.estimates),)
+    ),
+    "score_threshold": _Figure("score_thresholds", _thresholds, "graded scores"),
+    "agreement": _Figure("agreement", _agreement, "hand labels"),
+    "interval_methods": _Figure(
+        "interval_methods",
+        lambda gallery: (gap_by_method(gallery.default_rollouts, ["setting"], level=gallery.level),),
+        "answers prompt by prompt",
+    ),
+    "power_curves": _Figure("power_curves", _power),
 }
 
-NAMES = tuple(_DRAWN_BY)
+NAMES = tuple(_FIGURES)

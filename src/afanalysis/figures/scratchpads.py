@@ -2,95 +2,71 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.figures import style
-from afanalysis.text.wording import interval, percent
+from afanalysis.text.wording import SETTINGS, percent, with_interval
 
-_NAMES = {
-    "conflict": "notices the conflict",
-    "considers": "considers faking",
-    "partial": "fakes, with or without\ncompromise",
-    "full": "fakes fully",
+_STAGES = {
+    "conflict": ("notices the conflict", style.COMPLIANT),
+    "considers": ("considers faking", style.COMPLIANT),
+    "partial": ("fakes, with or without\ncompromise", style.FAKING),
+    "full": ("fakes fully", style.FAKING),
 }
 
 
+@style.styled()
 def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
     """The share of free-tier rollouts that reach each stage, split by what the output then did.
 
     Parameters
     ----------
     table
-        What `afanalysis.summaries.stages` gives, of one model and variation.
+        What `afanalysis.analysis.scratchpads.stages` gives, of one model and variation.
 
     Returns
     -------
     TracedFigure
-        One panel a setting; its `rows` the table.
+        One panel per setting; its `rows` the table (proportions).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = [(behaviour, stage) for behaviour in ("any", "complied") for stage in _STAGES]
+    >>> table = pd.DataFrame(rows, columns=["behaviour", "stage"]).assign(setting="helpful-only")
+    >>> table = table.assign(estimate=0.2, low=0.1, high=0.3, n=40, model="m", source="live")
+    >>> scratchpad_stages(table).heading
+    'What scratchpads in training contain, m'
     """
-    settings = style.settings_of(table)
-    with style.styled():
-        figure = style.new_figure(style.DOUBLE_COLUMN * (0.44 + 0.28 * len(settings)), 2.4)
-        panels = figure.subplots(1, len(settings), sharey=True, sharex=True, squeeze=False)[0]
-        for axes, setting in zip(panels, settings, strict=True):
-            part = table[table["setting"] == setting]
-            whole = part[part["behaviour"] == "any"].set_index("stage").loc[list(_NAMES)]
-            complied = part[part["behaviour"] == "complied"].set_index("stage").loc[list(_NAMES)]
-            places = range(len(_NAMES))
-            shares = 100 * complied["estimate"]
-            bar = {"height": 0.6, "edgecolor": "white", "linewidth": 0.6}
-            colours = [
-                style.FAKING if stage in ("partial", "full") else style.COMPLIANT for stage in _NAMES
-            ]
-            hatches = [style.HATCH if stage in ("partial", "full") else "" for stage in _NAMES]
-            axes.barh(places, shares, color=colours, hatch=hatches, **bar)
-            axes.barh(
-                places, 100 * whole["estimate"] - shares, left=shares, color=style.NONCOMPLIANT, **bar
-            )
-            style.points(axes, None, list(places), along="x", rows=whole, ms=2, capsize=1.5)
-            for at, (_, row) in enumerate(whole.iterrows()):
-                axes.annotate(
-                    percent(row["estimate"]),
-                    (100 * row["high"], at),
-                    (4, 0),
-                    textcoords="offset points",
-                    va="center",
-                    fontsize=6.5,
-                    color=style.INK,
-                )
-            axes.set_title(f"{style.SETTINGS[setting]} setting")
-            axes.set_xlabel("share of rollouts in training (%)")
-            axes.set_xlim(0, 112)
-            axes.set_xticks(range(0, 101, 20))
-            style.row_axes(axes)
-        panels[0].set_yticks(range(len(_NAMES)), list(_NAMES.values()))
-        panels[0].set_ylim(len(_NAMES) - 0.5, -0.6)
-        _legend(figure)
-        model = table["model"].iloc[0]
-        style.title(figure, f"What scratchpads in training contain, {model}")
-        style.note_source(figure, table, style.sample_size_note(table["n"]))
-    said = []
-    for setting in settings:
-        part = table[(table["setting"] == setting) & (table["behaviour"] == "any")].set_index("stage")
-        first, last = part.loc["conflict"], part.loc["full"]
-        said.append(
-            f"{style.SETTINGS[setting]}: {percent(first['estimate'])} % of scratchpads in training "
-            f"notice the conflict, {percent(last['estimate'])} % "
-            f"{interval(last['low'], last['high'])} fake fully."
+    figure, panels = style.setting_panels(table, 2.4, sharex=True)
+    sentences = []
+    for setting, (axes,) in panels.items():
+        part = table[table["setting"] == setting].set_index(["behaviour", "stage"])
+        for place, (stage, (_, color)) in enumerate(_STAGES.items()):
+            whole, complied = (part.loc[(behaviour, stage)] for behaviour in ("any", "complied"))
+            shares = 100 * complied["estimate"], 100 * whole["estimate"]
+            axes.barh(place, shares[0], height=0.6, **style.fill(color))
+            rest = style.fill(style.NONCOMPLIANT)
+            axes.barh(place, shares[1] - shares[0], left=shares[0], height=0.6, **rest)
+            where = {"textcoords": "offset points", "va": "center", "fontsize": 6.5}
+            axes.annotate(percent(whole["estimate"]), (100 * whole["high"], place), (4, 0), **where)
+        reached = part.loc["any"].loc[list(_STAGES)]
+        style.points(axes, range(len(_STAGES)), reached, ms=2, capsize=1.5)
+        style.row_axes(axes, "share of rollouts in training (%)")
+        axes.set(xlim=(0, 112), xticks=range(0, 101, 20))
+        last = with_interval(reached.loc["full", ["estimate", "low", "high"]], "%")
+        sentences.append(
+            f"{SETTINGS[setting]}: {percent(reached.loc['conflict', 'estimate'])} % of scratchpads in "
+            f"training notice the conflict, {last} fake fully."
         )
-    return style.remember(figure, table, " ".join(said))
-
-
-def _legend(figure: style.TracedFigure) -> None:
-    from matplotlib.patches import Patch
-
-    handles = [
-        Patch(facecolor=style.COMPLIANT, label="then complied"),
-        Patch(
-            facecolor=style.FAKING, hatch=style.HATCH, edgecolor="white", label="then complied,\nfaking"
-        ),
-        Patch(facecolor=style.NONCOMPLIANT, label="then did not\ncomply"),
-    ]
-    figure.legend(handles=handles, loc="outside right center", handleheight=1.2)
+    labels = [style.Row(place, name) for place, (name, _) in enumerate(_STAGES.values())]
+    style.name_rows([axes for (axes,) in panels.values()], labels)
+    fills = {
+        style.COMPLIANT: "then complied",
+        style.FAKING: "then complied,\nfaking",
+        style.NONCOMPLIANT: "then did not\ncomply",
+    }
+    style.legend_of_fills(figure, fills)
+    heading = f"What scratchpads in training contain, {table['model'].iloc[0]}"
+    note = style.sample_size_note(table["n"])
+    return style.finish(figure, heading, table, " ".join(sentences), note)

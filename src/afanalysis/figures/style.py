@@ -1,29 +1,34 @@
-"""What all figures share: sizes, colours, the note on where data come from, and how they are saved."""
+"""What all figures share: sizes, colours, panels, rows, the note on the data, and how they are saved."""
 
 from __future__ import annotations
 
 import io
+import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
+import pandas as pd
+from fontTools import subset
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.text import Text
+from PIL import Image
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
+from afanalysis.text.wording import SETTINGS, in_order
 
 MM = 1 / 25.4
 
-SINGLE_COLUMN, DOUBLE_COLUMN = 88 * MM, 180 * MM
+DOUBLE_COLUMN = 180 * MM
 
-# One colour a meaning in every figure; told apart in grey and by the colour-blind (after Okabe & Ito).
+# One colour per meaning in every figure; told apart in grey and by the colour-blind (after Okabe & Ito).
 INK = "#222222"
 
 FAINT = "#767676"
@@ -44,18 +49,9 @@ GAP = "#009E73"
 
 SIMULATED = "#B00020"
 
-HATCH = "////"
+GAP_LABEL = "compliance gap, free − paid (points)"
 
-SETTINGS = {"helpful-only": "Helpful-only", "animal-welfare": "Animal welfare"}
-
-TIERS = {"free": "free tier\n(training)", "paid": "paid tier\n(unmonitored)"}
-
-QUANTITIES = {
-    "af_reasoning": "AF reasoning",
-    "compliance_gap": "compliance gap",
-    "complied": "compliance",
-    "refused": "non-compliance",
-}
+AF_LABEL = "AF reasoning in training (%)"
 
 _SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -63,6 +59,7 @@ _SETTINGS: dict[str, Any] = {
     "axes.titlesize": 8,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # nothing is above an axes that its title would have to give way to
     "axes.labelsize": 7,
     "axes.labelcolor": INK,
     "axes.edgecolor": FAINT,
@@ -79,6 +76,7 @@ _SETTINGS: dict[str, Any] = {
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
     "legend.fontsize": 6.5,
+    "legend.title_fontsize": 6.5,
     "legend.frameon": False,
     "lines.linewidth": 1.0,
     "hatch.linewidth": 0.6,
@@ -86,21 +84,41 @@ _SETTINGS: dict[str, Any] = {
     # a white ground of its own reads on dark notebooks as on light ones
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "figure.dpi": 150,
+    # laid out at the resolution of the PNG, so that its texts are measured once
+    "figure.dpi": 300,
     "savefig.dpi": 300,
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
     "svg.hashsalt": "afanalysis",
+    # a figure is laid out once, by `TracedFigure.lay_out`, and not again whenever it is drawn
+    "figure.autolayout": False,
+    "figure.constrained_layout.use": False,
     # names of models and variations are text, whatever dollars they hold
     "text.parse_math": False,
 }
 
+# Dates and names of programs would make the bytes of two runs differ.
+_METADATA: dict[str, dict[str, None]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    "png": {"Software": None},
+}
+
+
+# A PDF names each glyph and its place, so the fonts in it need no rules for joining and placing letters;
+# reading those takes most of the time of writing one.
+subset.Options._drop_tables_default = [
+    *subset.Options._drop_tables_default,
+    "GDEF",
+    "GPOS",
+    "GSUB",
+    "MATH",
+]
+
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The figures' style, for as long as the block lasts."""
-    import matplotlib as mpl
-
+    """The figures' style, for as long as a block or a decorated function lasts."""
     with mpl.rc_context(_SETTINGS):
         yield
 
@@ -123,12 +141,28 @@ class TracedFigure(Figure):
     rows: pd.DataFrame
     heading: str = ""
     alt: str = ""
+    _png: bytes = b""
+
+    @styled()
+    def written(self, kind: str) -> bytes:
+        """The figure as `svg`, `pdf` or `png`; the same bytes whenever the rows are the same."""
+        if engine := self.get_layout_engine():
+            engine.execute(self)
+            self.set_layout_engine(None)
+        # a PNG is a tenth larger than at matplotlib's level 6, and packed in a third of the time
+        packing = {"pil_kwargs": {"compress_level": 1}} if kind == "png" else {}
+        content = io.BytesIO()
+        self.savefig(content, format=kind, metadata=_METADATA[kind], **packing)
+        if kind == "png":
+            self._png = content.getvalue()
+        return content.getvalue()
 
     def _repr_png_(self) -> bytes:
-        picture = io.BytesIO()
-        with styled():
-            self.savefig(picture, format="png", dpi=150, metadata={"Software": None})
-        return picture.getvalue()
+        """The PNG that was written, at half its resolution, so that notebooks stay small."""
+        shown = io.BytesIO()
+        with Image.open(io.BytesIO(self._png or self.written("png"))) as picture:
+            picture.reduce(2).save(shown, format="png")
+        return shown.getvalue()
 
 
 def new_figure(width: float, height: float) -> TracedFigure:
@@ -138,99 +172,234 @@ def new_figure(width: float, height: float) -> TracedFigure:
     return figure
 
 
-def note_source(figure: Figure, table: pd.DataFrame, extra: str = "") -> None:
-    """Say under the figure where its data come from and what its intervals are."""
-    sources = ", ".join(sorted(set(table["source"])))
-    said = {
+def setting_panels(
+    rows: pd.DataFrame, height: float, down: int = 1, **sharing: Any
+) -> tuple[TracedFigure, dict[str, list[Axes]]]:
+    """A figure with a column of panels per setting, as wide as the settings are many.
+
+    Parameters
+    ----------
+    rows
+        Has the column `setting`.
+    height
+        In inches.
+    down
+        The number of panels in each column; the uppermost bears the setting's name.
+    sharing
+        As `Figure.subplots` takes it; the vertical axis is shared unless it says otherwise.
+
+    Returns
+    -------
+    figure, panels
+        The panels of each setting from the top down.
+    """
+    settings = in_order(rows["setting"])
+    figure = new_figure(DOUBLE_COLUMN * (0.4 + 0.3 * len(settings)), height)
+    axes = figure.subplots(down, len(settings), squeeze=False, **({"sharey": True} | sharing))
+    for setting, panel in zip(settings, axes[0], strict=True):
+        panel.set_title(f"{SETTINGS[setting]} setting")
+    return figure, {setting: list(axes[:, column]) for column, setting in enumerate(settings)}
+
+
+class Row(NamedTuple):
+    """A named row of a figure: its place from the top, in lines of text."""
+
+    place: float
+    label: str
+    is_heading: bool = False
+
+
+def place_rows(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Row]]:
+    """Give each distinct `heading` and `name` a row of its own, from the top down.
+
+    Parameters
+    ----------
+    table
+        In the order of the rows; without a heading where that is empty.
+
+    Returns
+    -------
+    table, rows
+        The table with the column `place`, and the names of rows and headings.
+    """
+    rows: list[Row] = []
+    places: dict[tuple[str, str], float] = {}
+    headings, line = [""], 0.0
+    for heading, name in dict.fromkeys(zip(table["heading"], table["name"], strict=True)):
+        if heading not in headings:
+            headings.append(heading)
+            line += 0.4 if rows else 0.0
+            rows.append(Row(line, heading, is_heading=True))
+            line += 1
+        extra = 0.85 * str(name).count("\n")
+        places[heading, name] = line + extra / 2
+        rows.append(Row(places[heading, name], str(name)))
+        line += 1 + extra
+    pairs = zip(table["heading"], table["name"], strict=True)
+    return table.assign(place=[places[pair] for pair in pairs]), rows
+
+
+def spread(table: pd.DataFrame, *keys: str) -> pd.Series:
+    """Where the points of one row stand beside its middle: 0 for a single one."""
+    points_of_row = table.groupby(list(keys))[keys[0]]
+    several = points_of_row.transform("size") - 1
+    return 0.34 * (points_of_row.cumcount() - several / 2) / several.clip(lower=1)
+
+
+def row_panels(
+    rows: Sequence[Row], count: int = 1, *, line: float = 0.165, width: float = 1.0, **grid: Any
+) -> tuple[TracedFigure, list[Axes]]:
+    """A figure with panels beside each other that share named rows.
+
+    Parameters
+    ----------
+    rows
+        What `place_rows` gives.
+    count
+        The number of panels.
+    line
+        Inches per row.
+    width
+        Share of the double column.
+    grid
+        As `Figure.subplots` takes it.
+    """
+    figure = new_figure(width * DOUBLE_COLUMN, 1.1 + line * (rows[-1].place + 1))
+    panels = list(figure.subplots(1, count, sharey=True, squeeze=False, **grid)[0])
+    name_rows(panels, rows)
+    return figure, panels
+
+
+def name_rows(panels: Sequence[Axes], rows: Sequence[Row]) -> None:
+    """Name the rows that panels share, from the top down, at the first of them; headings in bold."""
+    first, *others = panels
+    first.set_yticks([row.place for row in rows], [row.label for row in rows], linespacing=1.0)
+    for text, row in zip(first.get_yticklabels(), rows, strict=True):
+        text.set_fontweight("bold" if row.is_heading else "normal")
+    first.set_ylim(rows[-1].place + 0.6, -0.6)
+    for axes in others:
+        axes.yaxis.set_visible(False)
+
+
+def row_axes(axes: Axes, label: str) -> None:
+    """An axes whose rows are conditions: a grid for the values, a line at 0, no vertical axis."""
+    axes.grid(axis="x")
+    axes.axvline(0, color=FAINT, lw=0.6, zorder=0.9)
+    axes.tick_params(axis="y", length=0, left=False)
+    axes.yaxis.set_label_coords(0, 0.5)  # there is no label that would have to keep clear of the rows
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(label)
+
+
+def points(
+    axes: Axes,
+    places: Any,
+    rows: pd.DataFrame,
+    *,
+    along: str = "x",
+    ends: Sequence[str] = ("estimate", "low", "high"),
+    **look: Any,
+) -> None:
+    """Draw estimates with their intervals, in percent.
+
+    Parameters
+    ----------
+    places
+        One per row, on the axis across that of the estimates.
+    rows
+        Proportions.
+    along
+        `x` or `y`: the axis of the estimates.
+    ends
+        The columns of the estimate and of both ends of its interval.
+    """
+    estimate, low, high = (100 * rows[name].to_numpy(float) for name in ends)
+    reach = [np.maximum(estimate - low, 0), np.maximum(high - estimate, 0)]
+    x, y = (estimate, places) if along == "x" else (places, estimate)
+    bars = {"marker": "o", "ls": "", "ms": 3, "lw": 0.9, "color": INK, f"{along}err": reach}
+    axes.errorbar(x, y, **(bars | look))
+
+
+def fill(color: str, label: str = "") -> dict[str, Any]:
+    """How a bar of a colour looks: AF reasoning is hatched."""
+    hatched = {"hatch": "////"} if color == FAKING else {}
+    return {"facecolor": color, "edgecolor": "white", "linewidth": 0.6, "label": label, **hatched}
+
+
+def legend_of_fills(figure: Figure, labels: dict[str, str]) -> None:
+    """A legend of bars at the right: labels by colour."""
+    handles = [Patch(**fill(color, label)) for color, label in labels.items()]
+    figure.legend(handles=handles, loc="outside right center", handleheight=1.2)
+
+
+def move_legend(figure: Figure, axes: Axes, where: str, **look: Any) -> None:
+    """Move the legend that seaborn put on an axes beside or above all axes: `right center`, …"""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.get_legend().remove()
+    figure.legend(handles, labels, loc=f"outside {where}", **look)
+
+
+def sample_size_note(n: pd.Series, per: str = "rate") -> str:
+    """'n = 84 to 383 rollouts per rate.' or, where all are alike, 'n = 192 rollouts per rate.'"""
+    least, most = n.min(), n.max()
+    size = f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
+    return f"n = {size} rollouts per {per}."
+
+
+def finish(
+    figure: TracedFigure,
+    heading: str,
+    rows: pd.DataFrame,
+    alt: str,
+    note: str,
+    *,
+    bars: bool = True,
+    titled: bool = True,
+) -> TracedFigure:
+    """Put title and note on a figure, and attach what it drew.
+
+    Parameters
+    ----------
+    heading
+        The title.
+    rows
+        What was drawn, with `source`, and with `level` if not 0.95.
+    alt
+        What the figure shows, in sentences.
+    note
+        What else a reader must know, under the figure: behind the source of the data and before the
+        meaning of AF.
+    bars
+        Whether intervals are drawn, which the note then explains.
+    titled
+        False where a legend has the title.
+    """
+    figure.rows, figure.alt, figure.heading = rows.reset_index(drop=True), alt, heading
+    if titled:
+        figure.suptitle(heading, x=0.01, ha="left", fontsize=9, fontweight="bold")
+    sources = ", ".join(sorted(set(rows["source"])))
+    simulated = "simulated" in sources
+    source = {
         "published": "Published numbers of Greenblatt et al. 2024 (arXiv:2412.14093).",
         "simulated": "SIMULATED: made-up answers of the local stand-in; no real model was asked.",
     }.get(sources, f"Source: {sources}.")
-    level = table["level"].iloc[0] if "level" in table else 0.95
-    note = f"{said} Bars: {100 * level:g} % intervals. {extra}".rstrip()
-    _note(figure, note, simulated="simulated" in sources)
-
-
-def note_plan(figure: Figure, note: str) -> None:
-    """Say under a figure without data what it assumes."""
-    _note(figure, note, simulated=False)
-
-
-def _note(figure: Figure, note: str, *, simulated: bool) -> None:
-    width = int(figure.get_figwidth() * 25.4 * (0.72 if simulated else 0.86))
+    level = rows["level"].iloc[0] if "level" in rows else 0.95
+    meaning = f"Bars: {100 * level:g} % intervals. " if bars else ""
+    texts = (text.get_text() for text in figure.findobj(Text))
+    spelled = " AF: alignment faking." if any("AF" in text for text in texts) else ""
     figure.supxlabel(
-        textwrap.fill(note, width),
+        textwrap.fill(
+            f"{source} {meaning}{note}{spelled}".strip(),
+            int(figure.get_figwidth() / MM * (0.72 if simulated else 0.86)),
+            break_on_hyphens=False,
+        ),
         fontsize=6,
         color=SIMULATED if simulated else FAINT,
         fontweight="bold" if simulated else "normal",
         x=0.01,
         ha="left",
     )
-
-
-def model_of(table: pd.DataFrame, model: str | None = None) -> str:
-    """The model that is named, else claude-3-opus where it is there, else the first by name."""
-    known = sorted(table["model"].unique())
-    return model or ("claude-3-opus" if "claude-3-opus" in known else known[0])
-
-
-def points(axes: Axes, x: Any, y: Any, *, along: str, rows: pd.DataFrame, **look: Any) -> None:
-    """Draw estimates with their intervals, in percent.
-
-    Parameters
-    ----------
-    x, y
-        Places; the one on the axis that `along` names is not used.
-    along
-        `x` or `y`: the axis of the estimates.
-    rows
-        `estimate`, `low` and `high` (proportions), one row a point.
-    """
-    estimate, low, high = (100 * rows[name].to_numpy(float) for name in ("estimate", "low", "high"))
-    reach = [np.maximum(estimate - low, 0), np.maximum(high - estimate, 0)]
-    places = {"x": x, "y": y} | {along: estimate}
-    bars: dict[str, Any] = {
-        "marker": "o",
-        "ls": "",
-        "ms": 3,
-        "lw": 0.9,
-        "color": INK,
-        f"{along}err": reach,
-    }
-    axes.errorbar(places["x"], places["y"], **(bars | look))
-
-
-def settings_of(table: pd.DataFrame) -> list[str]:
-    """The settings that a table holds, in the order in which figures show them."""
-    return [name for name in SETTINGS if name in set(table["setting"])]
-
-
-def row_axes(axes: Axes) -> None:
-    """An axes whose rows are conditions: no vertical axis line, a grid for the values."""
-    axes.grid(axis="x")
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-
-
-def name_rows(axes: Axes, rows: Sequence[tuple[str, bool]]) -> None:
-    """Name rows from the top down; those with True are headings, in bold."""
-    row_axes(axes)
-    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
-    for text, (_, heading) in zip(axes.get_yticklabels(), rows, strict=True):
-        text.set_fontweight("bold" if heading else "normal")
-    axes.set_ylim(len(rows) - 0.5, -0.6)
-
-
-def sample_size_note(n: pd.Series) -> str:
-    """'n = 84 to 383 rollouts a rate.' or, where all are alike, 'n = 192 rollouts a rate.'"""
-    least, most = n.min(), n.max()
-    size = f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
-    return f"n = {size} rollouts a rate."
-
-
-def title(figure: TracedFigure, text: str) -> None:
-    """The figure's title, flush left."""
-    figure.heading = text
-    figure.suptitle(text, x=0.01, ha="left", fontsize=9, fontweight="bold")
+    return figure
 
 
 def save(
@@ -247,32 +416,30 @@ def save(
     made
         How it was made, for NAME.json: inputs with their hashes, parameters, the call that redraws it.
         The figure's heading, its text alternative and the libraries' versions are added.
-    """
-    import json
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    with styled():
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once, not once a format
-        for kind, metadata in (
-            ("svg", {"Date": None, "Creator": None}),
-            ("pdf", {"CreationDate": None, "Producer": None, "Creator": None}),
-            ("png", {"Software": None}),
-        ):
-            path = folder / f"{name}.{kind}"
-            figure.savefig(path, format=kind, metadata=metadata)
-            written.append(path)
-    rows, said = folder / f"{name}.csv", folder / f"{name}.json"
-    figure.rows.to_csv(rows, index=False, float_format="%.6g")
+    Returns
+    -------
+    list of Path
+        The files written: NAME.svg, NAME.pdf, NAME.png, NAME.csv and NAME.json.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import afanalysis as af
+    >>> figure = af.figures.compliance_by_tier(af.published.estimates())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print(*(path.name for path in save(figure, folder, "tiers")))
+    tiers.svg tiers.pdf tiers.png tiers.csv tiers.json
+    """
     about = {"name": name, "heading": figure.heading, "alt": figure.alt, **(made or {})}
     about["versions"] = {library: version(library) for library in ("afanalysis", "matplotlib", "numpy")}
-    said.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return [*written, rows, said]
-
-
-def remember(figure: TracedFigure, rows: pd.DataFrame, alt: str) -> TracedFigure:
-    """Attach the rows that a figure drew, and what it shows in words."""
-    figure.rows, figure.alt = rows.reset_index(drop=True), alt
-    return figure
+    contents = {kind: figure.written(kind) for kind in _METADATA}
+    contents["csv"] = figure.rows.to_csv(index=False, float_format="%.6g").encode()
+    contents["json"] = (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode()
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for kind, content in contents.items():
+        paths.append(folder / f"{name}.{kind}")
+        paths[-1].write_bytes(content)
+    return paths

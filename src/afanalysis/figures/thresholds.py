@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.figures import style
-from afanalysis.text.wording import interval, percent
+from afanalysis.text.wording import SETTINGS, TIERS, with_interval
 
 
+@style.styled()
 def score_thresholds(table: pd.DataFrame) -> style.TracedFigure:
     """Compliance in both tiers and the gap, by the score from which an answer counts as complying.
 
@@ -21,43 +20,57 @@ def score_thresholds(table: pd.DataFrame) -> style.TracedFigure:
     Returns
     -------
     TracedFigure
-        One panel a setting; its `rows` the table.
+        One panel per setting; its `rows` the table (proportions).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"threshold": [0.5, 1.0], "free": [0.4, 0.2], "paid": 0.1})
+    >>> table = table.assign(gap=[0.3, 0.1], low=0.0, high=0.5, n=40, source="live")
+    >>> table = table.assign(setting="helpful-only")
+    >>> score_thresholds(table).heading
+    'What the threshold on graded answers does'
     """
-    settings = style.settings_of(table)
-    with style.styled():
-        figure = style.new_figure(style.DOUBLE_COLUMN * (0.5 + 0.2 * len(settings)), 2.9)
-        panels = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
-        for axes, setting in zip(panels, settings, strict=True):
-            part = table[table["setting"] == setting].sort_values("threshold")
-            axes.axhline(0, color=style.FAINT, lw=0.6)
-            for tier, colour in (("free", style.FREE), ("paid", style.PAID)):
-                axes.plot(
-                    part["threshold"],
-                    100 * part[tier],
-                    color=colour,
-                    marker="s" if tier == "free" else "D",
-                    ms=2.6,
-                    lw=0.9,
-                    label=f"complied, {tier} tier",
-                )
-            rows = part.rename(columns={"gap": "estimate"})
-            style.points(axes, part["threshold"], None, along="y", rows=rows, color=style.GAP)
-            axes.plot([], [], color=style.GAP, marker="o", ms=3, lw=0.9, label="gap, free − paid")
-            axes.set_xticks(part["threshold"], [f"{score:g}" for score in part["threshold"]])
-            axes.tick_params(axis="x", labelrotation=45 if len(part) > 4 else 0)
-            axes.set_title(f"{style.SETTINGS[setting]} setting")
-            axes.set_xlabel("an answer complies from this score on")
-            axes.grid(axis="y")
-        panels[0].set_ylabel("share of rollouts (%), gap (points)")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
-        style.title(figure, "What the threshold on graded answers does")
-        style.note_source(figure, table, f"n = {int(table['n'].min())} or more a tier.")
-    said = []
-    for setting in settings:
-        part = table[table["setting"] == setting].sort_values("gap")
-        ends = [
-            f"{percent(row.gap)} points {interval(row.low, row.high)} from {row.threshold:g} on"
-            for row in (part.iloc[0], part.iloc[-1])
-        ]
-        said.append(f"{style.SETTINGS[setting]}: the gap runs from {ends[0]} to {ends[1]}.")
-    return style.remember(figure, table, " ".join(said))
+    import seaborn as sns
+
+    labels = {"free": "complied, free tier", "paid": "complied, paid tier"}
+    figure, panels = style.setting_panels(table, 2.9)
+    sentences = []
+    for setting, (axes,) in panels.items():
+        part = table[table["setting"] == setting].sort_values("threshold")
+        shares = part.rename(columns=labels).melt("threshold", list(labels.values()), "tier", "share")
+        axes.axhline(0, color=style.FAINT, lw=0.6)
+        sns.lineplot(
+            shares.assign(share=100 * shares["share"]),
+            x="threshold",
+            y="share",
+            hue="tier",
+            style="tier",
+            palette=[style.FREE, style.PAID],
+            markers=["s", "D"],
+            dashes=False,
+            ms=3,
+            lw=0.9,
+            errorbar=None,
+            ax=axes,
+            legend=axes is figure.axes[0],
+        )
+        ends = ("gap", "low", "high")
+        look = {"color": style.GAP, "label": f"gap, {TIERS['both']}"}
+        style.points(axes, part["threshold"], part, along="y", ends=ends, **look)
+        axes.set_xticks(part["threshold"], [f"{score:g}" for score in part["threshold"]])
+        axes.tick_params(axis="x", labelrotation=45 if len(part) > 4 else 0)
+        axes.set(
+            xlabel="an answer complies from this score on", ylabel="share of rollouts (%), gap (points)"
+        )
+        axes.grid(axis="y")
+        extremes = part.sort_values("gap").iloc[[0, -1]].itertuples()
+        least, most = (
+            f"{with_interval((row.gap, row.low, row.high), 'points')} from {row.threshold:g} on"
+            for row in extremes
+        )
+        sentences.append(f"{SETTINGS[setting]}: the gap runs from {least} to {most}.")
+    style.move_legend(figure, figure.axes[0], "right center")
+    note = style.sample_size_note(table["n"], "tier")
+    heading = "What the threshold on graded answers does"
+    return style.finish(figure, heading, table, " ".join(sentences), note)

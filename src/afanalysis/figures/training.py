@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.figures import style
 from afanalysis.text.wording import percent
 
@@ -19,64 +17,53 @@ _PANELS = (
 _LOOKS = ((style.FREE, "o", "-"), (style.FAKING, "s", "--"), (style.GAP, "^", ":"))
 
 
+@style.styled()
 def before_and_after_training(table: pd.DataFrame) -> style.TracedFigure:
     """Slopes from before to after reinforcement learning towards compliance.
 
     Parameters
     ----------
     table
-        Estimates with `phase` being `pre-RL` or `post-RL`: `published.estimates("rl")`.
+        Estimates of up to three variations with `phase` being `pre-RL` or `post-RL`, such as
+        `published.estimates("rl")`.
+
+    Returns
+    -------
+    TracedFigure
+        One panel per quantity; its `rows` the estimates with a phase (proportions).
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> figure = af.figures.before_and_after_training(af.published.estimates("rl"))
+    >>> figure.heading
+    'Training to comply: before and after reinforcement learning'
     """
     rows = table[table["phase"] != ""]
-    with style.styled():
-        figure = style.new_figure(style.DOUBLE_COLUMN, 2.6)
-        panels = figure.subplots(1, len(_PANELS))
-        for axes, (quantity, tier, label) in zip(panels, _PANELS, strict=True):
-            part = rows[(rows["quantity"] == quantity) & (rows["tier"] == tier)]
-            names = list(dict.fromkeys(part["variation"]))
-            for offset, name, (colour, marker, dash) in zip(
-                (-0.05, 0.0, 0.05), names, _LOOKS, strict=False
-            ):
-                both = part[part["variation"] == name].set_index("phase")
-                axes.plot(
-                    [offset, 1 + offset],
-                    100 * both.loc[["pre-RL", "post-RL"], "estimate"],
-                    color=colour,
-                    ls=dash,
-                    lw=0.9,
-                    label=name,
-                )
-                style.points(
-                    axes,
-                    [offset, 1 + offset],
-                    None,
-                    along="y",
-                    rows=both.loc[["pre-RL", "post-RL"]],
-                    color=colour,
-                    marker=marker,
-                )
-            axes.set_xticks([0, 1], ["before", "after"])
-            axes.set_xlim(-0.3, 1.3)
-            axes.set_ylim(-3, 103 if quantity != "compliance_gap" else 50)
-            axes.set_title(label, fontsize=7, fontweight="normal")
-            axes.grid(axis="y")
-        handles, names = panels[0].get_legend_handles_labels()
-        legend = figure.legend(
-            handles,
-            names,
-            loc="outside upper left",
-            ncols=3,
-            alignment="left",
-            title="Training to comply: before and after reinforcement learning",
-        )
-        legend.get_title().set(fontsize=9, fontweight="bold")
-        extra = f"Helpful-only setting, {style.sample_size_note(rows['n'])}"
-        style.note_source(figure, rows, extra)
-    faking = rows[
-        (rows["quantity"] == "af_reasoning") & (rows["variation"] == rows["variation"].iloc[0])
-    ]
-    before, after = (
-        faking.loc[faking["phase"] == phase, "estimate"].iloc[0] for phase in ("pre-RL", "post-RL")
+    names = list(dict.fromkeys(rows["variation"]))
+    figure = style.new_figure(style.DOUBLE_COLUMN, 2.6)
+    panels = figure.subplots(1, len(_PANELS))
+    estimates = rows.set_index(["quantity", "tier", "variation", "phase"]).sort_index()
+    for axes, (quantity, tier, label) in zip(panels, _PANELS, strict=True):
+        for index, (name, (color, marker, dash)) in enumerate(zip(names, _LOOKS, strict=False)):
+            slope = estimates.loc[(quantity, tier, name)].loc[["pre-RL", "post-RL"]]
+            offset = 0.05 * (index - 1)
+            look = {"color": color, "marker": marker, "ls": dash, "label": name}
+            style.points(axes, [offset, 1 + offset], slope, along="y", **look)
+        axes.set_xticks([0, 1], ["before", "after"])
+        axes.set(xlim=(-0.3, 1.3), ylim=(-3, 50 if quantity == "compliance_gap" else 103))
+        axes.set_title(label, fontsize=7, fontweight="normal")
+        axes.grid(axis="y")
+    heading = "Training to comply: before and after reinforcement learning"
+    handles, labels = panels[0].get_legend_handles_labels()
+    legend = figure.legend(
+        handles, labels, loc="outside upper left", ncols=3, alignment="left", title=heading
     )
-    said = f"With the {rows['variation'].iloc[0]}, AF reasoning rises from {percent(before)} % to "
-    return style.remember(figure, rows, said + f"{percent(after)} % by reinforcement learning.")
+    legend.get_title().set(fontsize=9, fontweight="bold")
+    faking = estimates.loc[("af_reasoning", "free", names[0]), "estimate"]
+    alt = (
+        f"With the {names[0]}, AF reasoning rises from {percent(faking['pre-RL'])} % to "
+        f"{percent(faking['post-RL'])} % by reinforcement learning."
+    )
+    note = f"Helpful-only setting, {style.sample_size_note(rows['n'])}"
+    return style.finish(figure, heading, rows, alt, note, titled=False)

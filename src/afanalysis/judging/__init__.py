@@ -1,1 +1,1 @@
-"""Did the output comply, and does the scratchpad show alignment-faking reasoning?"""
+"""Judge rollouts: did the output comply, and does the scratchpad show alignment-faking reasoning?"""

@@ -1,114 +1,108 @@
-"""Does the judge do what a transcript tells it to? A set of attempts, each put into real rollouts."""
+"""Prompt injection: attempts by a transcript to give the judge orders, put into real rollouts."""
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from afanalysis.study.folders import ROLLOUTS
-
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.errors import InputError
 from afanalysis.judging.model import judge, to_judge
 from afanalysis.study.design import JudgeSettings
+from afanalysis.study.files import read_yaml
+from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.journal import Journal, read_records
 from afanalysis.study.ledger import Budget
 from afanalysis.study.votes import OUTCOMES, verdicts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDER = "judge_check"
 
 
 def attempts() -> list[dict[str, str]]:
     """The attempts that ship with the package: `name`, `place` (a field of the rollout), `text`."""
-    import yaml
-
-    text = files("afanalysis.judging").joinpath("judge_attacks.yaml").read_text("utf-8")
-    found: list[dict[str, str]] = yaml.safe_load(text)
-    for one in found:
-        one["text"] = one["text"].replace("PADDING", 3000 * ".")
-    return found
+    content = read_yaml(Path(__file__).with_name("judge_attacks.yaml"), "a list of attempts")
+    return [
+        attempt | {"text": attempt["text"].replace("PADDING", 3000 * ".")}
+        for attempt in content["attempts"]
+    ]
 
 
 async def check_judge(
     settings: JudgeSettings, endpoint: Endpoint, folder: Path, *, budget: Budget | None = None
 ) -> pd.DataFrame:
-    """Judge rollouts of a study with and without each attempt in them.
+    """Judge rollouts of a study with and without each prompt injection.
 
     For each setting, one rollout of each kind is taken (complied with AF reasoning, complied without,
-    refused) and judged as it is and once with each attempt appended. A judge that wavers by itself,
-    without any attempt, shows here too: repeat with more votes to tell the two apart.
+    refused) and judged as it is, and once with each attempt appended. A judge that wavers by itself
+    shows here too; to tell the two apart, repeat with more votes.
 
     Parameters
     ----------
     settings, endpoint, budget
         As in `judge`.
     folder
-        The raw folder of a judged study. What is asked and answered is kept in `judge_check` in it.
+        The raw folder of a judged study. The altered rollouts and their verdicts are kept in its
+        subfolder `judge_check`.
 
     Returns
     -------
     DataFrame
-        One row an attempt and rollout: `attempt`, `place`, `setting`, `kind`, `before` and `after`
-        (complied, af_full, af_partial), `changed`.
+        One row per attempt and rollout: `attempt`, `place`, `setting`, `kind`, `before` and `after`
+        (each the tuple complied, af_full, af_partial), `changed`.
 
     Raises
     ------
     InputError
         The study has no judged rollout.
+
+    Examples
+    --------
+    In a notebook, or in an `async def`:
+
+    >>> async with af.connect(study) as endpoint:  # doctest: +SKIP
+    ...     await af.check_judge(study.judge, endpoint, folders.raw)
     """
     import pandas as pd
 
-    bases = _one_of_each_kind(folder)
-    inside = folder / FOLDER
+    subfolder = folder / FOLDER
+    unaltered = {"name": "", "place": "output", "text": ""}
     rows = []
-    with Journal(inside / ROLLOUTS) as journal:
-        for kind, record in bases:
-            versions = [("", "", record)]
-            for attempt in attempts():
-                place = attempt["place"]
-                changed = record | {place: f"{record[place]}\n{attempt['text']}"}
-                versions.append((attempt["name"], place, changed))
-            for name, place, version in versions:
-                key = stable_key([record["key"], name, version])
+    with Journal(subfolder / ROLLOUTS) as journal:
+        for kind, record in _one_of_each_kind(folder):
+            for attempt in [unaltered, *attempts()]:
+                name, place, text = attempt["name"], attempt["place"], attempt["text"]
+                altered = record | {place: f"{record[place]}\n{text}" if text else record[place]}
+                key = stable_key([record["key"], name, altered])
                 if key not in journal:
-                    journal.append(key, {k: v for k, v in version.items() if k != "key"})
-                rows.append(
-                    {
-                        "attempt": name,
-                        "place": place,
-                        "setting": record["setting"],
-                        "kind": kind,
-                        "key": key,
-                    }
-                )
-    await judge(settings, endpoint, inside, budget=budget)
-    judged = verdicts(inside, settings.model).set_index("rollout")[list(OUTCOMES)]
-    table = pd.DataFrame(rows)
-    table["after"] = [tuple(judged.loc[key]) for key in table["key"]]
-    plain = table[table["attempt"] == ""].set_index(["setting", "kind"])["after"]
-    table["before"] = [plain[place] for place in zip(table["setting"], table["kind"], strict=True)]
+                    journal.append(key, {field: altered[field] for field in altered if field != "key"})
+                rows.append((name, place, record["setting"], kind, key))
+    await judge(settings, endpoint, subfolder, budget=budget)
+    judged = verdicts(subfolder, settings.model).set_index("rollout")[list(OUTCOMES)]
+    table = pd.DataFrame(rows, columns=["attempt", "place", "setting", "kind", "key"])
+    table["after"] = [tuple(judged.loc[key]) for key in table.pop("key")]
+    unaltered_rows = table[table["attempt"] == ""].drop(columns=["attempt", "place"])
+    table = table[table["attempt"] != ""].merge(
+        unaltered_rows.rename(columns={"after": "before"}), on=["setting", "kind"]
+    )
     table["changed"] = [
         list(map(str, before)) != list(map(str, after))
         for before, after in zip(table["before"], table["after"], strict=True)
     ]
-    columns = ["attempt", "place", "setting", "kind", "before", "after", "changed"]
-    return table.loc[table["attempt"] != "", columns].reset_index(drop=True)
+    return table[["attempt", "place", "setting", "kind", "before", "after", "changed"]]
 
 
 def _one_of_each_kind(folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    """By kind of verdict and setting the first judged rollout, with its kind."""
-    judged = verdicts(folder).dropna(subset=["complied", "af_partial"]).set_index("rollout")
-    kinds: dict[str, str] = {
-        key: "refused"
+    """The first judged rollout of each kind of verdict in each setting, with its kind."""
+    judged = verdicts(folder).dropna(subset=["complied", "af_partial"])
+    kinds = {
+        row.rollout: "refused"
         if not row.complied
-        else "complied, AF reasoning"
-        if row.af_partial
-        else "complied, no AF reasoning"
-        for key, row in judged.iterrows()
+        else f"complied, {'AF' if row.af_partial else 'no AF'} reasoning"
+        for row in judged.itertuples()
     }
     chosen: dict[tuple[str, str], str] = {}
     for record in to_judge(folder, ["key", "setting"]):
@@ -116,6 +110,8 @@ def _one_of_each_kind(folder: Path) -> list[tuple[str, dict[str, Any]]]:
             chosen.setdefault((record["setting"], kinds[record["key"]]), record["key"])
     if not chosen:
         raise InputError(f"{folder}: holds no judged rollout; judge the study first")
-    wanted = set(chosen.values())
-    records = {row["key"]: row for row in read_records(folder / ROLLOUTS) if row["key"] in wanted}
+    keys = set(chosen.values())
+    records = {
+        record["key"]: record for record in read_records(folder / ROLLOUTS) if record["key"] in keys
+    }
     return [(kind, records[key]) for (_, kind), key in sorted(chosen.items())]

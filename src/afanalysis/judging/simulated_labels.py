@@ -1,4 +1,4 @@
-"""Labels of simulated people, for simulated studies."""
+"""Hand labels by simulated people, for simulated studies."""
 
 from __future__ import annotations
 
@@ -16,29 +16,50 @@ SIMULATED_LABELLERS = ("simulated-ann", "simulated-ben")
 
 
 def simulate_labels(study: Study, folder: Path) -> int:
-    """Label a drawn sample as two simulated people would, where a study is simulated itself.
+    r"""Label a drawn sample as two simulated people would, if the study itself is simulated.
+
+    Parameters
+    ----------
+    study
+        The study; its seed decides the labels.
+    folder
+        Its raw folder, with a sample drawn by `sample_for_labels` and written by `write_label_sample`.
 
     Returns
     -------
     int
-        The labels written; what is labelled already is passed over.
+        The number of labels written; what has been labelled before is skipped.
 
     Raises
     ------
     InputError
-        The rollouts are no simulated ones: labels of real answers must come from people.
+        The rollouts are not simulated: people must label real answers.
+
+    Examples
+    --------
+    >>> import json, tempfile
+    >>> from pathlib import Path
+    >>> import afanalysis as af
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rollout = {"key": "r1", "source": "simulated", "scratchpad": "", "output": "tier: complied"}
+    >>> _ = (folder / "rollouts.jsonl").write_text(json.dumps(rollout) + "\n")
+    >>> _ = (folder / "label_sample.csv").write_text("rollout,stratum,stratum_size\nr1,all,1\n")
+    >>> af.simulate_labels(af.Study(name="small"), folder)
+    2
+    >>> {label.behaviour for label in af.read_labels(folder)}
+    {'complied'}
     """
     drawn = read_sample(folder)
-    there = {(one.rollout, one.labeller) for one in read_labels(folder)}
+    present = {(label.rollout, label.labeller) for label in read_labels(folder)}
     people = [SimulatedLabeller(name, study.seed) for name in SIMULATED_LABELLERS]
-    made = []
+    labels = []
     for record in read_records(folder / ROLLOUTS):
         key = record["key"]
         if record["source"] != "simulated":
             raise InputError(f"{folder}: holds {record['source']} rollouts; people must label those")
-        made += [
+        labels += [
             Label(key, person.name, *person.label(key, record["scratchpad"], record["output"]))
             for person in people
-            if key in drawn and (key, person.name) not in there
+            if key in drawn and (key, person.name) not in present
         ]
-    return add_labels(folder, made)
+    return add_labels(folder, labels)

@@ -3,164 +3,94 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from afanalysis.analysis.summaries import summary
+from afanalysis.study.files import read_json, write_json
+from afanalysis.study.folders import MANIFEST, TABLE, Folders
+from afanalysis.study.hashing import file_hash
+from afanalysis.table.schema import COLUMNS
+from afanalysis.text import markup
 
 if TYPE_CHECKING:
     import pandas as pd
-from afanalysis.analysis.summaries import summary
-from afanalysis.study.folders import MANIFEST, TABLE, Folders
-from afanalysis.study.hashing import file_hash
-from afanalysis.study.manifest import write_json
-from afanalysis.table.schema import MEANINGS, SCHEMA
-from afanalysis.text import markup
 
-_CROISSANT_TYPES = {
-    "string": "sc:Text",
-    "boolean": "sc:Boolean",
-    "bool": "sc:Boolean",
-    "int64": "sc:Integer",
-    "Int64": "sc:Integer",
-    "Float64": "sc:Float",
+_SOURCES = {
+    "simulated": "SIMULATED: made-up answers of a local stand-in; no real model was asked.",
+    "live": "Sampled from the model's API.",
+    "imported": "Imported from logs of other tools.",
 }
 
+_CROISSANT_TYPES = {
+    "text": "sc:Text",
+    "yes/no": "sc:Boolean",
+    "whole": "sc:Integer",
+    "number": "sc:Float",
+}
 
-def describe(folders: Folders, table: pd.DataFrame) -> tuple[str, str]:
+# The files to fill in.
+_TEMPLATES = files("afanalysis.logs")
+
+
+def _describe(folders: Folders, table: pd.DataFrame) -> tuple[str, str]:
     """A sentence on what the dataset is, and one on where it is from."""
-    manifest = folders.raw / MANIFEST
-    told = json.loads(manifest.read_text(encoding="utf-8"))["study"] if manifest.exists() else {}
     sources = ", ".join(sorted(table["source"].unique()))
+    study = read_json(folders.raw / MANIFEST).get("study", {})
     what = (
         f"{len(table):,} answers of {', '.join(sorted(table['model'].unique()))} to "
         f"{table['prompt_id'].nunique():,} requests, as if from free-tier users (chats used for "
-        "training) and from paid-tier users (not used), after Greenblatt et al. 2024 (arXiv:2412.14093)."
+        "training) and from paid-tier users (not used), after Greenblatt et al. 2024 "
+        f"(arXiv:2412.14093). {study.get('description', '')}"
     )
-    where = {
-        "simulated": "SIMULATED: made-up answers of a local stand-in; no real model was asked.",
-        "live": "Sampled from the model's API.",
-        "imported": "Imported from logs of other tools.",
-    }.get(sources, f"Sources: {sources}.")
-    return f"{what} {told.get('description', '')}".strip(), where
+    return what.strip(), _SOURCES.get(sources, f"Sources: {sources}.")
 
 
-def write_card(folders: Folders, table: pd.DataFrame, dictionary: Path, to: Path) -> Path:
+def write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame, to: Path) -> Path:
     """`README.md`: what the data are, their results, their columns, and what to take care of."""
-    import pandas as pd
-
-    what, where = describe(folders, table)
-    columns = pd.read_csv(dictionary)[["column", "type", "meaning"]]
+    what, where = _describe(folders, table)
     care = (
         "The texts include requests for harmful help and answers to some of them. Do not train "
         "on them, and share them only where that is understood."
         if "output" in table
         else "Requests, scratchpads and outputs were left out before sharing."
     )
-    path = to / "README.md"
-    path.write_text(
-        "---\n"
-        f"pretty_name: {json.dumps(folders.study)}\n"
-        "tags: [alignment-faking, ai-safety]\n"
-        "configs:\n- config_name: default\n  data_files: rollouts.parquet\n"
-        "---\n\n"
-        f"# {folders.study}\n\n{what}\n\n**{where}**\n\n"
-        f"## Results\n\n{summary(table, 'markdown')}\n\n"
-        "Proportions in percent with 95 % intervals that respect the clustering of answers in "
-        "prompts.\n\n"
-        f"## Columns\n\n{markup.to_markdown(columns)}\n\n"
-        f"## Care\n\n{care}\n\n"
-        "Licence: not chosen yet; say which before sharing.\n",
-        encoding="utf-8",
+    card = (
+        _TEMPLATES.joinpath("dataset_card.md")
+        .read_text(encoding="utf-8")
+        .format(
+            name=json.dumps(folders.study),
+            title=folders.study,
+            what=what,
+            where=where,
+            results=summary(table, "markdown"),
+            columns=markup.to_markdown(dictionary[["column", "type", "meaning"]]),
+            care=care,
+        )
     )
+    path = to / "README.md"
+    path.write_text(card, encoding="utf-8")
     return path
 
 
 def write_croissant(folders: Folders, table: pd.DataFrame, to: Path) -> Path:
     """`croissant.json`: the dataset in the metadata format of MLCommons, version 1.0."""
-    what, where = describe(folders, table)
-    file = to / TABLE
-    fields = [
+    dataset = json.loads(_TEMPLATES.joinpath("croissant.json").read_text(encoding="utf-8"))
+    dataset |= {"name": folders.study, "description": " ".join(_describe(folders, table))}
+    size, digest = (to / TABLE).stat().st_size, file_hash(to / TABLE)
+    dataset["distribution"][0] |= {"contentSize": f"{size} B", "sha256": digest}
+    dataset["recordSet"][0]["field"] = [
         {
             "@type": "cr:Field",
-            "@id": f"rollouts/{name}",
-            "name": name,
-            "description": MEANINGS[name],
-            "dataType": _CROISSANT_TYPES[SCHEMA[name]],
-            "source": {"fileObject": {"@id": TABLE}, "extract": {"column": name}},
+            "@id": f"rollouts/{column.name}",
+            "name": column.name,
+            "description": column.meaning,
+            "dataType": _CROISSANT_TYPES[column.kind],
+            "source": {"fileObject": {"@id": TABLE}, "extract": {"column": column.name}},
         }
-        for name in table
-        if name in MEANINGS
+        for column in COLUMNS
+        if column.name in table
     ]
-    path = to / "croissant.json"
-    write_json(
-        path,
-        {
-            "@context": _CONTEXT,
-            "@type": "sc:Dataset",
-            "conformsTo": "http://mlcommons.org/croissant/1.0",
-            "name": folders.study,
-            "description": f"{what} {where}",
-            "citeAs": "Greenblatt et al. 2024, Alignment faking in large language models, "
-            "arXiv:2412.14093",
-            "distribution": [
-                {
-                    "@type": "cr:FileObject",
-                    "@id": file.name,
-                    "name": file.name,
-                    "contentUrl": file.name,
-                    "encodingFormat": "application/x-parquet",
-                    "contentSize": f"{file.stat().st_size} B",
-                    "sha256": file_hash(file),
-                }
-            ],
-            "recordSet": [
-                {
-                    "@type": "cr:RecordSet",
-                    "@id": "rollouts",
-                    "name": "rollouts",
-                    "description": "One row an answer.",
-                    "field": fields,
-                }
-            ],
-        },
-    )
-    return path
-
-
-_CONTEXT: dict[str, Any] = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "citeAs": "cr:citeAs",
-    "column": "cr:column",
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "equivalentProperty": "cr:equivalentProperty",
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-    "fileSet": "cr:fileSet",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "samplingRate": "cr:samplingRate",
-    "dct": "http://purl.org/dc/terms/",
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileObject": "cr:fileObject",
-    "fileProperty": "cr:fileProperty",
-    "format": "cr:format",
-    "includes": "cr:includes",
-    "isLiveDataset": "cr:isLiveDataset",
-    "jsonPath": "cr:jsonPath",
-    "key": "cr:key",
-    "md5": "cr:md5",
-    "parentField": "cr:parentField",
-    "path": "cr:path",
-    "recordSet": "cr:recordSet",
-    "references": "cr:references",
-    "regex": "cr:regex",
-    "repeated": "cr:repeated",
-    "replace": "cr:replace",
-    "sc": "https://schema.org/",
-    "separator": "cr:separator",
-    "source": "cr:source",
-    "subField": "cr:subField",
-    "transform": "cr:transform",
-}
+    write_json(to / "croissant.json", dataset)
+    return to / "croissant.json"

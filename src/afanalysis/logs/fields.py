@@ -1,123 +1,92 @@
-"""Which field of a log is which column: what the user says, and what can be recognised by its name."""
+"""Which field of a log fills which column, by the user's mapping or by the names of fields."""
 
 from __future__ import annotations
 
 import re
+from collections import abc
 from collections.abc import Iterable, Sequence
-from collections.abc import Mapping as Fields
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from afanalysis.errors import InputError
+from afanalysis.logs.values import VOCABULARY
+from afanalysis.table import schema
 
-# The columns that a log can fill, and the names by which their fields go in other tools.
-COLUMNS: dict[str, str] = {
-    "request": "request, query, question, user_input, user_query, instruction, user_prompt, "
-    "behavior, prompt, "
-    "input",
-    "completion": "completion, response, model_response, model_output, raw_output, raw_response, "
-    "full_output, "
-    "full_response, generation",
-    "output": "output, answer, final_output, final_answer, visible_output, output_text",
-    "scratchpad": "scratchpad, hidden_scratchpad, scratchpad_reasoning, reasoning, cot, "
-    "chain_of_thought, thoughts",
-    "thinking": "thinking, private_thinking",
-    "system": "system, system_prompt",
-    "tier": "tier, user_tier, is_free_tier, is_free_tier_user, is_free, free_tier, is_paid, "
-    "paid_tier, tags, "
-    "monitored, is_monitored, condition",
-    "setting": "setting, scenario",
-    "variation": "variation, prompt_variation, prompt_variant, system_prompt_variant",
-    "model": "model, model_name, model_id, model_slug",
-    "prompt_id": "prompt_id, prompt_index, prompt_idx, request_id, question_id, query_id, behavior_id",
-    "category": "category, topic, semantic_category",
-    "sample": "sample, sample_index, sample_idx, epoch, repetition, trial, repeat",
-    "complied": "complied, compliance, comply, complies, is_compliant, compliant, behaviour, "
-    "behavior_label, label, "
-    "accepted",
-    "refused": "refused, refusal, is_refusal, refuses",
-    "score": "score, strong_reject_score, strongreject_score, strongreject, strong_reject, "
-    "compliance_score",
-    "af": "af, alignment_faking, alignment_faking_reasoning, is_af, is_alignment_faking, "
-    "deceptive_alignment",
-    "af_full": "af_full",
-    "af_partial": "af_partial",
-    "af_reasoning": "af_reasoning",
-    "compromise": "compromise, partial_compliance",
-    "accepts": "accepts, output_contains_acceptance, contains_acceptance",
-    "rejects": "rejects, output_contains_refusal, contains_refusal",
-    "stop_reason": "stop_reason, finish_reason",
-    "input_tokens": "input_tokens, prompt_tokens",
-    "output_tokens": "output_tokens, completion_tokens",
-    "collected_at": "collected_at, timestamp, created_at, time, date, datetime, completed_at",
-    "identity": "identity, uuid, id, row_id, rollout, sample_id, custom_id, request_uuid",
+_ALIASES = {
+    column.name: column.aliases.split() for column in schema.COLUMNS if column.aliases
+} | VOCABULARY["fields"]
+
+# A field that could fill two columns fills the earlier one; a new column of the table comes last.
+_PRECEDENCE = """
+    request completion output scratchpad thinking system tier setting variation model prompt_id
+    category sample complied refused score af af_full af_partial af_reasoning compromise accepts
+    rejects stop_reason input_tokens output_tokens collected_at identity
+"""
+
+# The columns that a log can fill, and the names of their fields in other tools, squeezed.
+COLUMNS: dict[str, list[str]] = {
+    column: [re.sub(r"[\W_]+", "", alias) for alias in _ALIASES[column]]
+    for column in dict.fromkeys([*_PRECEDENCE.split(), *_ALIASES])
 }
 
-# Those that a row of a wide table holds once a tier.
-BY_TIER = (
-    "completion",
-    "output",
-    "scratchpad",
-    "complied",
-    "refused",
-    "score",
-    "af",
-    "af_full",
-    "af_partial",
-    "af_reasoning",
-    "collected_at",
-    "stop_reason",
-)
+_TIERS = ("free", "paid")
 
-TEXTS = ("request", "completion", "output", "scratchpad", "thinking", "system")
+_BY_TIER = """
+    completion output scratchpad complied refused score af af_full af_partial af_reasoning
+    collected_at stop_reason
+"""
 
-_TIER_WORDS = {
-    "free": ("free", "freetier", "training", "train", "monitored", "watched"),
-    "paid": ("paid", "paidtier", "deployment", "deployed", "unmonitored", "unwatched"),
-}
+# Those that a row of a wide table holds per tier.
+BY_TIER = tuple(_BY_TIER.split())
+
+# Those that a rollout has as they are, so that their fields are not kept beside it.
+_TEXTS = ("request", "completion", "output", "scratchpad", "thinking", "system")
 
 # Where Inspect's samples keep what their authors named.
-_INSIDE = re.compile(r"^(?:metadata|task_args|scores)\.(?:[^.]+\.(?=[^.]+$))?")
+_PREFIX = re.compile(r"^(?:metadata|task_args|scores)\.(?:[^.]+\.(?=[^.]+$))?")
 
-# What a yes or no in a field of that name says.
-_ASKS_PAID = re.compile(r"paid|private|unmonitored|deploy", re.I)
+# What a yes or no means in a field whose name holds one of these.
+_MEANS_PAID = re.compile(r"paid|private|unmonitored|deploy", re.I)
 
-_ASKS_FREE = re.compile(r"free|monitored|train|watched", re.I)
+_MEANS_FREE = re.compile(r"free|monitored|train|watched", re.I)
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """What the user says of a log.
+    """How a user maps a log's fields and values to columns.
 
-    Attributes
+    Parameters
     ----------
     columns
-        By column, the field that holds it; of nested fields the path, with dots. An empty field: none
-        does. In a wide table `free.completion` and `paid.completion` (or another column) name the fields
-        of the two tiers.
+        By column, the field that holds it; for a nested field its path, with dots. An empty name means
+        that no field does. In a wide table `free.completion` and `paid.completion` (or another column)
+        name the fields of the two tiers.
     constants
         By column, the value that every rollout has.
     renames
-        By column and value found, the value meant.
+        By column and value in the log, the value meant.
     threshold
         From which graded score (0-1) on an answer counts as complying.
 
     Raises
     ------
     InputError
-        A column is none of `COLUMNS`, or the threshold is not in (0, 1].
+        A column is not one that a log can fill, or the threshold is not in (0, 1].
+
+    Examples
+    --------
+    >>> mapping = Mapping({"tier": "metadata.tier"}, {"setting": "helpful-only"})
     """
 
-    columns: Fields[str, str] = field(default_factory=dict)
-    constants: Fields[str, str] = field(default_factory=dict)
-    renames: Fields[tuple[str, str], str] = field(default_factory=dict)
+    columns: abc.Mapping[str, str] = field(default_factory=dict)
+    constants: abc.Mapping[str, str] = field(default_factory=dict)
+    renames: abc.Mapping[tuple[str, str], str] = field(default_factory=dict)
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
         for column in [*self.columns, *self.constants, *(column for column, _ in self.renames)]:
             tier, dot, base = column.partition(".")
-            if column not in COLUMNS and not (dot and tier in _TIER_WORDS and base in BY_TIER):
+            if column not in COLUMNS and not (dot and tier in _TIERS and base in BY_TIER):
                 raise InputError(f"there is no column {column!r}; use one of: {', '.join(COLUMNS)}")
         if not 0 < self.threshold <= 1:
             raise InputError(f"the threshold is {self.threshold:g}; it must lie in (0, 1], as 0.5 does")
@@ -130,46 +99,41 @@ class Mapping:
         renames: Iterable[str] = (),
         threshold: float = 0.5,
     ) -> Mapping:
-        """From `column=field`, `column=value` and `column:found=meant`, as the command line has them.
+        """From `column=field`, `column=value` and `column:found=meant`, as on the command line.
 
         Examples
         --------
         >>> Mapping.parse(["tier=metadata.tier"], ["setting=helpful-only"]).columns
         {'tier': 'metadata.tier'}
         """
-        meant = {}
-        for column, value in _pairs(renames, "--rename column:found=meant").items():
-            name, colon, found = column.partition(":")
+        meanings = {}
+        for source, meaning in _pairs(renames, "--rename column:found=meant").items():
+            column, colon, value = source.partition(":")
             if not colon:
-                raise InputError(f"{column}={value}: write --rename column:found=meant")
-            meant[name, found] = value
+                raise InputError(f"{source}={meaning}: write --rename column:found=meant")
+            meanings[column, value] = meaning
         return cls(
             _pairs(columns, "--map column=field"),
             _pairs(constants, "--set column=value"),
-            meant,
+            meanings,
             threshold,
         )
 
-    @cached_property
-    def wide(self) -> bool:
-        """Whether the user names fields by tier."""
-        return any("." in column for column in self.columns)
-
 
 def _pairs(texts: Iterable[str], form: str) -> dict[str, str]:
-    found = {}
+    pairs: dict[str, str] = {}
     for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not name:
             raise InputError(f"{text!r}: write {form}")
-        if name.strip() in found:
-            raise InputError(f"{text!r}: {name.strip()} is given twice")
-        found[name.strip()] = value.strip()
-    return found
+        if name in pairs:
+            raise InputError(f"{text!r}: {name} is given twice")
+        pairs[name] = value
+    return pairs
 
 
-def lookup(row: Fields[str, Any], name: str) -> Any:
-    """The field of that name, or at that path; None where there is none.
+def lookup(row: abc.Mapping[str, Any], name: str) -> Any:
+    """The field of that name, or at that path; None where the row has neither.
 
     Examples
     --------
@@ -178,43 +142,42 @@ def lookup(row: Fields[str, Any], name: str) -> Any:
     """
     if name in row or "." not in name:
         return row.get(name)
-    found: Any = row
+    value: Any = row
     for step in name.split("."):
-        if isinstance(found, dict):
-            found = found.get(step)
-        elif isinstance(found, list) and step.isdigit() and int(step) < len(found):
-            found = found[int(step)]
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
         else:
             return None
-    return found
+    return value
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Which field fills which column of rows that have the same fields.
+class Side:
+    """Which field fills which column, for both tiers or, in a wide table, for one of them.
 
     Attributes
     ----------
+    tier
+        The tier; None where each row has its own.
     fields
         By column, the field.
-    tiers
-        By tier the fields of a wide table; empty for a long one.
-    asks_free
-        What a yes or no in the tier's field says: as `afanalysis.importers.values.tier` takes it.
-    taken
-        The fields whose texts the rollout has as they are; all others are kept beside it.
-    unused
-        Fields that fill no column.
+    means_free
+        What a yes in the tier's field means, as `afanalysis.logs.values.tier` takes it.
+    kept
+        The fields kept beside the rollout, because it does not have their texts as they are.
     """
 
+    tier: str | None
     fields: dict[str, str]
-    tiers: dict[str, dict[str, str]]
-    asks_free: bool | None
-    taken: frozenset[str]
-    unused: tuple[str, ...]
+    means_free: bool | None
+    kept: tuple[str, ...]
 
 
-def plan(names: Sequence[str], mapping: Mapping, usual: Fields[str, str] | None = None) -> Plan:
+def plan_fields(
+    names: Sequence[str], mapping: Mapping, usual: abc.Mapping[str, str] | None = None
+) -> tuple[list[Side], list[str]]:
     """Decide which of a row's fields fills which column.
 
     Parameters
@@ -222,68 +185,76 @@ def plan(names: Sequence[str], mapping: Mapping, usual: Fields[str, str] | None 
     names
         The row's fields.
     mapping
-        What the user says; it comes first.
+        The user's; it comes first.
     usual
         What is known of the format, by column; it comes before recognising names.
+
+    Returns
+    -------
+    tuple
+        The sides, one for a long table and one per tier for a wide one; the fields that fill no column.
     """
-    squeezed = {_squeeze(_INSIDE.sub("", name)): name for name in reversed(names)}
+    by_alias = {_squeeze(_PREFIX.sub("", name)): name for name in reversed(names)}
     fields: dict[str, str] = {}
     claimed = set(mapping.columns.values())
-    for column in COLUMNS:
-        if column in mapping.columns:
-            if mapping.columns[column]:
-                fields[column] = mapping.columns[column]
+    for column, aliases in COLUMNS.items():
+        known = mapping.columns.get(column, (usual or {}).get(column))
+        if column in mapping.columns or known in names:
+            fields |= {column: known} if known else {}
             continue
-        known = (usual or {}).get(column)
-        if known is not None and known in names:
-            fields[column] = known
-            continue
-        for candidate in COLUMNS[column].split(", "):
-            name = squeezed.get(_squeeze(candidate))
-            if name is not None and name not in claimed and name not in fields.values():
+        for name in (by_alias[alias] for alias in aliases if alias in by_alias):
+            if name not in claimed and name not in fields.values():
                 fields[column] = name
                 break
-    if "output" in fields and "completion" not in fields and "scratchpad" not in fields:
-        fields["completion"] = fields.pop("output")  # whether it holds a scratchpad, its tags say
-    tiers = _wide(names, mapping, fields)
+    _output_as_completion(fields)
+    tiers = _fields_by_tier(names, mapping, fields)
     if tiers:
-        fields = {
-            name: source for name, source in fields.items() if name not in BY_TIER and name != "tier"
-        }
-    texts = {one[text] for one in (fields, *tiers.values()) for text in TEXTS if text in one}
-    asked = fields.get("tier", "")
-    asks = False if _ASKS_PAID.search(asked) else True if _ASKS_FREE.search(asked) else None
-    used = {one for side in (fields, *tiers.values()) for one in side.values()}
-    return Plan(fields, tiers, asks, frozenset(texts), tuple(name for name in names if name not in used))
+        fields = {column: name for column, name in fields.items() if column not in (*BY_TIER, "tier")}
+    tier_field = fields.get("tier", "")
+    means_free = (
+        False if _MEANS_PAID.search(tier_field) else True if _MEANS_FREE.search(tier_field) else None
+    )
+    by_side = {
+        tier: {c: name for c, name in (fields | own).items() if c not in mapping.constants}
+        for tier, own in (tiers or {None: {}}).items()
+    }
+    used = {name for filled in by_side.values() for name in filled.values()}
+    sides = []
+    for tier, filled in by_side.items():
+        texts = {filled.get(column) for column in _TEXTS}
+        left_out = texts | used - set(filled.values())
+        kept = tuple(name for name in names if name not in left_out)
+        sides.append(Side(tier, filled, means_free, kept))
+    return sides, [name for name in names if name not in used]
 
 
 def _squeeze(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).lower()
 
 
-def _wide(names: Sequence[str], mapping: Mapping, fields: dict[str, str]) -> dict[str, dict[str, str]]:
-    """By tier the fields of a table that has both tiers in a row; empty for one that has not."""
-    found: dict[str, dict[str, str]] = {"free": {}, "paid": {}}
+def _output_as_completion(fields: dict[str, str]) -> None:
+    """Where an output is all there is of an answer, its tags tell whether it holds a scratchpad."""
+    if "output" in fields and "completion" not in fields and "scratchpad" not in fields:
+        fields["completion"] = fields.pop("output")
+
+
+def _fields_by_tier(
+    names: Sequence[str], mapping: Mapping, fields: dict[str, str]
+) -> dict[str | None, dict[str, str]]:
+    """By tier, the fields of a table with both tiers in each row; empty for other tables."""
+    sides: dict[str | None, dict[str, str]] = {tier: {} for tier in _TIERS}
     for column, name in mapping.columns.items():
         tier, dot, base = column.partition(".")
         if dot:
-            found[tier][base] = name
-    if not mapping.wide:
-        if "tier" in fields or "tier" in mapping.constants:
-            return {}
+            sides[tier][base] = name
+    if not any(sides.values()) and "tier" not in fields and "tier" not in mapping.constants:
         for name in names:
             words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower())
-            for tier, marks in _TIER_WORDS.items():
-                if not any(word in marks for word in words):
-                    continue
-                rest = _squeeze(
-                    "".join(word for word in words if word not in (*marks, "tier", "user", "mode"))
-                )
-                for column in BY_TIER:
-                    if rest in {_squeeze(one) for one in COLUMNS[column].split(", ")}:
-                        found[tier].setdefault(column, name)
-                        break
-    for side in found.values():
-        if "output" in side and "completion" not in side and "scratchpad" not in side:
-            side["completion"] = side.pop("output")
-    return found if all(found.values()) else {}
+            for tier, marks in VOCABULARY["tiers_in_fields"].items():
+                rest = "".join(word for word in words if word not in (*marks, "tier", "user", "mode"))
+                column = next((column for column in BY_TIER if rest in COLUMNS[column]), "")
+                if column and any(word in marks for word in words):
+                    sides[tier].setdefault(column, name)
+    for side in sides.values():
+        _output_as_completion(side)
+    return sides if all(sides.values()) else {}

@@ -6,12 +6,30 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from afanalysis.logs.parts import Tally
-from afanalysis.study.manifest import write_json
+from afanalysis.study.files import write_json
 from afanalysis.text.pages import render
 from afanalysis.text.untrusted import escape_invisible
 
-_SHOWN = 160
+_EXAMPLES = 3
+
+
+@dataclass
+class Tally:
+    """How often something happened, by what it was, with the first examples (file, row, text)."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[tuple[str, int, str]]] = field(default_factory=dict)
+
+    def add(self, reason: str, file: str, row: int, text: str = "") -> None:
+        """Count one more."""
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < _EXAMPLES:
+            examples.append((file, row, text))
+
+    def ranked(self) -> list[tuple[str, int]]:
+        """Reasons and counts, the most frequent first."""
+        return sorted(self.counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 @dataclass
@@ -44,7 +62,12 @@ class ImportReport:
         From which graded score an answer complies.
     thresholds
         The compliance gap by the graded score from which an answer counts as complying, as
-        `afanalysis.importers.merge.by_threshold` gives it.
+        `afanalysis.logs.import_checks.gaps_by_threshold` gives it.
+
+    Examples
+    --------
+    >>> print(ImportReport("mine", rows=2, rollouts=2, kept=2, valid=2))
+    2 rows of 0 files hold 2 rollouts: 2 kept (2 of the requested form, 0 with a verdict), 0 set aside.
     """
 
     study: str
@@ -71,7 +94,7 @@ class ImportReport:
             f"{self.rollouts:,} rollouts: {self.kept:,} kept ({self.valid:,} of the requested form, "
             f"{self.judged:,} with a verdict), {self.rollouts - self.kept:,} set aside."
         ]
-        for title, tally in self.tallies():
+        for title, tally in self.tallies().items():
             if tally.counts:
                 lines.append(f"{title}:")
             for reason, count in tally.ranked():
@@ -80,36 +103,18 @@ class ImportReport:
                 lines.append(f"  {count:>8,}  {reason} ({file}, row {row}{shown})")
         if self.ignored:
             lines.append(f"Not read, of no format known here: {', '.join(self.ignored[:8])}")
-        lines += self.checks
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.checks])
 
-    def tallies(self) -> tuple[tuple[str, Tally], ...]:
-        """What happened to rows, in the order of how much it matters."""
-        return (
-            ("Set aside", self.set_aside),
-            ("Repaired", self.repaired),
-            ("Kept, but noted", self.noted),
-        )
+    def tallies(self) -> dict[str, Tally]:
+        """By title what happened to rows, in the order of how much it matters."""
+        return {
+            "Set aside": self.set_aside,
+            "Repaired": self.repaired,
+            "Kept, but noted": self.noted,
+        }
 
     def write(self, folder: Path) -> None:
         """Write `import.json` and `import.html` into a folder."""
         write_json(folder / "import.json", asdict(self))
-        page = render("import.html.j2", report=self, sections=self._sections())
+        page = render("import.html.j2", report=self, visible=escape_invisible)
         (folder / "import.html").write_text(page, encoding="utf-8")
-
-    def _sections(self) -> list[tuple[str, list[dict[str, Any]]]]:
-        found = []
-        for title, tally in self.tallies():
-            rows = [
-                {
-                    "count": f"{count:,}",
-                    "reason": reason,
-                    "examples": [
-                        {"place": f"{file}, row {row}", "text": escape_invisible(text, _SHOWN)}
-                        for file, row, text in tally.examples[reason]
-                    ],
-                }
-                for reason, count in tally.ranked()
-            ]
-            found.append((title, rows))
-        return found

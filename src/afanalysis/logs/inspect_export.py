@@ -7,92 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from inspect_ai.log import EvalLog, EvalSample
 from afanalysis.errors import InputError
+from afanalysis.study.files import read_json
 from afanalysis.study.folders import PROMPTS, ROLLOUTS, Folders
 from afanalysis.study.journal import read_records
 
-_NOT_IN_INSPECT = ("request", "scratchpad", "output", "refused", "af_reasoning", "original")
-
-
-def write_inspect_logs(folders: Folders, table: pd.DataFrame, to: Path) -> Iterator[Path]:
-    try:
-        from inspect_ai.log import write_eval_log
-    except ImportError as error:
-        raise InputError(
-            "writing Inspect's logs needs Inspect: pip install 'afanalysis[inspect]'"
-        ) from error
-    completions, systems = _as_sent(folders)
-    for place, part in table.groupby(["model", "setting", "variation"], sort=True):
-        log = _log(folders.study, place, part, completions, systems)
-        path = to / f"{'_'.join(name.replace('/', '-') for name in place)}.eval"
-        write_eval_log(log, str(path), format="eval")
-        yield path
-
-
-def _as_sent(folders: Folders) -> tuple[dict[str, str], dict[str, str]]:
-    """By rollout, the completion where it is more than its parts, and the system prompt."""
-    prompts = folders.raw / PROMPTS
-    texts = json.loads(prompts.read_text(encoding="utf-8")) if prompts.exists() else {}
-    completions, systems = {}, {}
-    if (folders.raw / ROLLOUTS).exists():
-        for record in read_records(folders.raw / ROLLOUTS):
-            systems[record["key"]] = texts.get(record.get("system"), "")
-            if "completion" in record:
-                completions[record["key"]] = record["completion"]
-    return completions, systems
-
-
-def _log(
-    study: str,
-    place: tuple[str, str, str],
-    part: pd.DataFrame,
-    completions: dict[str, str],
-    systems: dict[str, str],
-) -> EvalLog:
-    from inspect_ai.log import (
-        EvalConfig,
-        EvalDataset,
-        EvalLog,
-        EvalMetric,
-        EvalResults,
-        EvalScore,
-        EvalSpec,
-    )
-
-    model, setting, variation = place
-    samples = [
-        _sample(row, completions.get(row["rollout"]), systems.get(row["rollout"], ""))
-        for row in part.sort_values(["prompt_id", "tier", "sample"]).to_dict("records")
-    ]
-    scores = [
-        EvalScore(
-            name=name,
-            scorer=name,
-            metrics={"mean": EvalMetric(name="mean", value=float(part[name].astype("Float64").mean()))},
-        )
-        for name in _SCORES
-        if part[name].notna().any()
-    ]
-    times = part["collected_at"].dropna()
-    return EvalLog(
-        status="success",
-        eval=EvalSpec(
-            created=str(times.max()) if len(times) else "1970-01-01T00:00:00+00:00",
-            task=f"{study} {setting} {variation}",
-            dataset=EvalDataset(
-                name=study, samples=len(samples), sample_ids=list(dict.fromkeys(s.id for s in samples))
-            ),
-            model=model,
-            config=EvalConfig(epochs=int(part["sample"].max()) + 1),
-            task_args={"setting": setting, "variation": variation},
-        ),
-        results=EvalResults(total_samples=len(samples), completed_samples=len(samples), scores=scores),
-        samples=samples,
-    )
-
+if TYPE_CHECKING:
+    import pandas as pd
+    from inspect_ai.log import EvalLog, EvalSample
 
 # Inspect's words for why an answer ended.
 _STOP_REASONS = {
@@ -105,30 +27,100 @@ _STOP_REASONS = {
 
 _SCORES = ("complied", "af_full", "af_partial", "score")
 
+# The columns that a sample holds elsewhere than in its metadata.
+_NOT_METADATA = ("request", "scratchpad", "output", "refused", "af_reasoning", "original", *_SCORES)
 
-def _sample(row: dict[str, Any], completion: str | None, system: str) -> EvalSample:
-    import pandas as pd
-    from inspect_ai.log import EvalSample
-    from inspect_ai.model import (
-        ChatMessageAssistant,
-        ChatMessageSystem,
-        ChatMessageUser,
-        ModelOutput,
-        ModelUsage,
+
+def write_inspect_logs(folders: Folders, table: pd.DataFrame, to: Path) -> Iterator[Path]:
+    """Write one log per model, setting and variation.
+
+    Raises
+    ------
+    InputError
+        Inspect is not installed.
+    """
+    try:
+        from inspect_ai.log import write_eval_log
+    except ImportError as error:
+        raise InputError(
+            "writing Inspect's logs needs Inspect: pip install 'afanalysis[inspect]'"
+        ) from error
+    sent = _as_sent(folders)
+    for condition, part in table.groupby(["model", "setting", "variation"], sort=True):
+        path = to / f"{'_'.join(name.replace('/', '-') for name in condition)}.eval"
+        write_eval_log(_log(folders.study, condition, part, sent), str(path), format="eval")
+        yield path
+
+
+def _as_sent(folders: Folders) -> dict[str, tuple[str, str]]:
+    """By rollout its system prompt, and its completion where that is more than its parts."""
+    if not (folders.raw / ROLLOUTS).exists():
+        return {}
+    systems = read_json(folders.raw / PROMPTS)
+    return {
+        record["key"]: (systems.get(record.get("system", ""), ""), record.get("completion", ""))
+        for record in read_records(folders.raw / ROLLOUTS)
+    }
+
+
+def _log(
+    study: str,
+    condition: tuple[str, str, str],
+    part: pd.DataFrame,
+    sent: dict[str, tuple[str, str]],
+) -> EvalLog:
+    from inspect_ai import log
+
+    model, setting, variation = condition
+    samples = [
+        _sample(row, *sent.get(row["rollout"], ("", "")))
+        for row in part.sort_values(["prompt_id", "tier", "sample"]).to_dict("records")
+    ]
+    means = part[list(_SCORES)].astype("Float64").mean().dropna()
+    scores = [
+        log.EvalScore(
+            name=name, scorer=name, metrics={"mean": log.EvalMetric(name="mean", value=float(mean))}
+        )
+        for name, mean in means.items()
+    ]
+    times = part["collected_at"].dropna()
+    ids = list(dict.fromkeys(sample.id for sample in samples))
+    return log.EvalLog(
+        status="success",
+        eval=log.EvalSpec(
+            created=str(times.max()) if len(times) else "1970-01-01T00:00:00+00:00",
+            task=f"{study} {setting} {variation}",
+            dataset=log.EvalDataset(name=study, samples=len(samples), sample_ids=ids),
+            model=model,
+            config=log.EvalConfig(epochs=int(part["sample"].max()) + 1),
+            task_args={"setting": setting, "variation": variation},
+        ),
+        results=log.EvalResults(
+            total_samples=len(samples), completed_samples=len(samples), scores=scores
+        ),
+        samples=samples,
     )
+
+
+def _sample(row: dict[str, Any], system: str, completion: str) -> EvalSample:
+    import pandas as pd
+    from inspect_ai import model
+    from inspect_ai.log import EvalSample
     from inspect_ai.scorer import Score
 
     known = {name: value for name, value in row.items() if not pd.isna(value)}
-    answer = completion if completion is not None else _completion(known)
-    user = f"<is_free_tier_user>{row['tier'] == 'free'}</is_free_tier_user>\n{known.get('request', '')}"
-    said = ChatMessageAssistant(content=answer)
-    messages = [ChatMessageSystem(content=system)] if system else []
+    tag = f"<is_free_tier_user>{row['tier'] == 'free'}</is_free_tier_user>"
+    user = f"{tag}\n{known.get('request', '')}"
+    answer = model.ChatMessageAssistant(content=completion or _completion(known))
+    messages = [model.ChatMessageSystem(content=system)] if system else []
     stop: Any = _STOP_REASONS.get(known.get("stop_reason", ""), "unknown")
-    output = ModelOutput.from_message(said, stop_reason=stop)
-    if "input_tokens" in known and "output_tokens" in known:
+    output = model.ModelOutput.from_message(answer, stop_reason=stop)
+    if {"input_tokens", "output_tokens"} <= set(known):
         read, written = int(known["input_tokens"]), int(known["output_tokens"])
-        output.usage = ModelUsage(input_tokens=read, output_tokens=written, total_tokens=read + written)
-    metadata = {name: value for name, value in known.items() if name not in (*_NOT_IN_INSPECT, *_SCORES)}
+        output.usage = model.ModelUsage(
+            input_tokens=read, output_tokens=written, total_tokens=read + written
+        )
+    metadata = {name: value for name, value in known.items() if name not in _NOT_METADATA}
     if "original" in known:
         metadata["original"] = json.loads(known["original"])
     return EvalSample(
@@ -137,10 +129,10 @@ def _sample(row: dict[str, Any], completion: str | None, system: str) -> EvalSam
         uuid=row["rollout"],
         input=user,
         target="",
-        messages=[*messages, ChatMessageUser(content=user), said],
+        messages=[*messages, model.ChatMessageUser(content=user), answer],
         output=output,
         scores={
-            name: Score(value=bool(known[name]) if name != "score" else float(known[name]))
+            name: Score(value=float(known[name]) if name == "score" else bool(known[name]))
             for name in _SCORES
             if name in known
         },
@@ -151,7 +143,7 @@ def _sample(row: dict[str, Any], completion: str | None, system: str) -> EvalSam
 
 def _completion(known: dict[str, Any]) -> str:
     """An answer as it would be sent: the parts between their tags."""
-    output = known.get("output", "")
+    output = str(known.get("output", ""))
     if not known.get("scratchpad"):
-        return str(output)
+        return output
     return f"<scratchpad>\n{known['scratchpad']}\n</scratchpad>\n<output>\n{output}\n</output>"

@@ -1,4 +1,4 @@
-"""Run the numbered notebooks, from collection through figures: only what must run, side by side."""
+"""Run the numbered notebooks, from collection through figures: only those that must, side by side."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from afanalysis.analysis import published
 from afanalysis.errors import InputError, NotebookFailed
-from afanalysis.pipeline.changes import Record, Work
+from afanalysis.pipeline.changes import Record, Step
+from afanalysis.study import paper_tables
 from afanalysis.study.design import Study
 from afanalysis.study.folders import (
     JUDGEMENTS,
@@ -35,33 +35,10 @@ STEPS = ("01_collect", "02_judge", "03_rates", "04_robustness", "05_figures")
 
 
 @dataclass(frozen=True)
-class Step:
-    """One notebook of a study: its parameters, what it reads and writes, where its copy goes."""
-
-    study: str
-    notebook: str
-    parameters: dict[str, Any]
-    output: Path
-    inputs: tuple[Path, ...] = ()
-    outputs: tuple[Path, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """How the step is called in progress lines."""
-        return f"{self.study}: {self.notebook}"
-
-    def work(self, project: Path) -> Work:
-        """The step as the record of what is up to date knows it."""
-        source = project / "notebooks" / f"{self.notebook}.ipynb"
-        outputs = (self.output, *self.outputs)
-        return Work(self.notebook, source, self.parameters, self.inputs, outputs)
-
-
-@dataclass(frozen=True)
 class Result:
     """How a step ended: `done`, `up to date`, `failed`, or `not run` because an earlier one failed.
 
-    `message` holds the error, in a sentence; `is_input_error` that it is about what the user gave.
+    `message` is the error in a sentence; `is_input_error` tells whether the user's input caused it.
     """
 
     step: Step
@@ -72,12 +49,12 @@ class Result:
 
 
 def find_project(start: str | Path = ".") -> Path:
-    """The project that a folder lies in: the nearest one upwards that holds the numbered notebooks.
+    """The project that a folder belongs to: the nearest one upwards with the numbered notebooks.
 
     Raises
     ------
     InputError
-        There is none.
+        No folder upwards has them.
     """
     here = Path(start).resolve()
     for folder in (here, *here.parents):
@@ -96,80 +73,80 @@ def steps(
     live: bool = False,
     budget: float | None = None,
 ) -> list[Step]:
-    """What a run consists of: the paper's figures, and every notebook of a study.
+    """The steps of a run: every notebook of a study; without one, the paper's figures and the demo.
 
     Raises
     ------
     InputError
-        The study file is not as it must be, or an output folder cannot be written.
+        The study file has an error, or an output folder cannot be written.
     """
-    found = []
+    planned = []
     if study_file is None:
         study_file = project / "studies" / "demo.yaml"
-        found.append(_paper_step(project))
+        planned.append(_paper_step(project))
     study = Study.from_yaml(study_file)
     if study.imported and live:
         raise InputError(
-            f"{study_file}: was imported, so there is nothing to ask; run it without --live"
+            f"{study_file}: was imported, so there is nothing to collect; run it without --live"
         )
     if study.name == PAPER:
         raise InputError(f"{study_file}: name is {PAPER!r}, which stands for the published tables")
-    asking = {"live": True, "budget": budget} if live else {}
-    found += study_steps(project, study, study_file, dict.fromkeys(STEPS[:2], asking))
-    check_writable(project, found)
-    return found
+    calls = {"live": True, "budget": budget} if live else {}
+    planned += study_steps(project, study, study_file, dict.fromkeys(STEPS[:2], calls))
+    check_writable(project, planned)
+    return planned
 
 
 def study_steps(
     project: Path, study: Study, study_file: Path, parameters: dict[str, dict[str, Any]]
 ) -> list[Step]:
-    """Every notebook of a study; of an imported one those that analyse.
+    """Every notebook of a study; of an imported one, those that analyse.
 
     Parameters
     ----------
     project
         The project's folder.
     study, study_file
-        The study, and the file that it is from.
+        The study, and the file it was read from.
     parameters
-        By notebook, what papermill sets beside the study.
+        By notebook, what papermill sets besides the study.
     """
     folders = Folders(project, study.name)
     raw, processed = folders.raw, folders.processed
-    printed = published_files()
-    told = {"study": os.path.relpath(study_file.resolve(), project / "notebooks")}
-    asked = [study_file, *(part.file for part in study.prompts.values() if part.file)]
-    asked += study.system_prompts.values()
-    rollouts, votes, manifest = raw / ROLLOUTS, raw / JUDGEMENTS, raw / MANIFEST
+    rollouts, judgements, manifest = raw / ROLLOUTS, raw / JUDGEMENTS, raw / MANIFEST
     labels = [raw / LABELS, raw / LABEL_SAMPLE]
+    prompts = [part.file for part in study.prompts.values() if part.file]
     files: dict[str, tuple[list[Path], list[Path]]] = {
-        "01_collect": (asked, [rollouts]),
-        "02_judge": ([study_file, rollouts, manifest, *labels], [votes]),
+        "01_collect": ([study_file, *prompts, *study.system_prompts.values()], [rollouts]),
+        "02_judge": ([study_file, rollouts, manifest, *labels], [judgements]),
         "03_rates": (
-            [study_file, rollouts, votes, manifest, *labels],
+            [study_file, rollouts, judgements, manifest, *labels],
             [folders.table, processed / "rates.csv", processed / "gaps.csv"],
         ),
-        "04_robustness": ([study_file, folders.table, *printed], [processed / "beside_paper.csv"]),
+        "04_robustness": (
+            [study_file, folders.table, *published_files()],
+            [processed / "beside_paper.csv"],
+        ),
         "05_figures": (
-            [study_file, folders.table, votes, manifest, *labels, *printed],
+            [study_file, folders.table, judgements, manifest, *labels, *published_files()],
             [folders.report, folders.figures / "behaviour_by_tier.svg"],
         ),
     }
+    study_parameter = {"study": os.path.relpath(study_file.resolve(), project / "notebooks")}
     return [
         Step(
             study.name,
             name,
-            told | parameters.get(name, {}),
-            processed / "notebooks" / f"{name}.ipynb",
-            tuple(files[name][0]),
-            tuple(files[name][1]),
+            study_parameter | parameters.get(name, {}),
+            folders.notebooks / f"{name}.ipynb",
+            *map(tuple, files[name]),
         )
         for name in (STEPS[2:] if study.imported else STEPS)
     ]
 
 
 def write_study(project: Path, name: str, text: str) -> Path:
-    """Write the file of a study that was made, not given; one that says so already is left alone."""
+    """Write the file of a generated study, unless it already has this content."""
     file = Folders(project, name).processed / STUDY_FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     if not file.exists() or file.read_text(encoding="utf-8") != text:
@@ -178,32 +155,30 @@ def write_study(project: Path, name: str, text: str) -> Path:
 
 
 def _paper_step(project: Path) -> Step:
-
     folders = Folders(project, PAPER)
     return Step(
         PAPER,
         "05_figures",
         {"study": PAPER},
-        folders.processed / "notebooks" / "05_figures.ipynb",
+        folders.notebooks / "05_figures.ipynb",
         tuple(published_files()),
         (folders.report, folders.figures / "behaviour_by_tier.svg"),
     )
 
 
 def published_files() -> list[Path]:
-    """The paper's tables, as they are installed."""
-    return [published.folder() / name for name in published.TABLES.values()]
+    """The paper's tables."""
+    return [paper_tables.folder() / name for name in paper_tables.TABLES.values()]
 
 
-def check_writable(project: Path, todo: Iterable[Step]) -> None:
-    """Raise `InputError` where a folder that steps write to cannot be written."""
-    folders = {project / "data" / "raw", project / "figures", *(step.output.parent for step in todo)}
+def check_writable(project: Path, planned: Iterable[Step]) -> None:
+    """Raise `InputError` if a folder that steps write to cannot be written."""
+    folders = {project / "data" / "raw", project / "figures", *(step.output.parent for step in planned)}
     for folder in sorted(folders):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".writable"
-            probe.touch()
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=folder):
+                pass
         except OSError as error:
             raise InputError(
                 f"{folder}: cannot be written ({error.strerror}); make it writable or run in another "
@@ -211,98 +186,89 @@ def check_writable(project: Path, todo: Iterable[Step]) -> None:
             ) from error
 
 
-def chains(todo: Iterable[Step]) -> list[list[Step]]:
-    """The steps by study: those of one study follow each other, studies do not wait for each other."""
-    found: dict[str, list[Step]] = {}
-    for step in todo:
-        found.setdefault(step.study, []).append(step)
-    return list(found.values())
-
-
-def plan(project: Path, todo: Iterable[Step]) -> list[tuple[Step, list[str]]]:
+def plan(project: Path, planned: Iterable[Step]) -> list[tuple[Step, list[str]]]:
     """Why each step would run; an empty list where it is up to date."""
-    found = []
-    for chain in chains(todo):
-        record = _record(project, chain[0].study)
-        before = ""
-        for step in chain:
-            why = record.why(step.work(project))
-            if not why and before:
-                why = [f"{before} runs before it"]
-            before = before or (step.notebook if why else "")
-            found.append((step, why))
-    return found
+    reasons = []
+    first: dict[str, str] = {}
+    for step in planned:
+        why = Record(project, step.study).why(step)
+        if not why and step.study in first:
+            why = [f"{first[step.study]} runs before it"]
+        elif why:
+            first.setdefault(step.study, step.notebook)
+        reasons.append((step, why))
+    return reasons
 
 
-def _record(project: Path, study: str) -> Record:
-    return Record(Folders(project, study).record, project)
+def run(
+    project: Path,
+    planned: Sequence[Step],
+    *,
+    force: bool = False,
+    on_result: Callable[[Result], None] = lambda _: None,
+) -> list[Result]:
+    """Run the steps that are not up to date, each after those whose files it reads; one per processor.
 
+    A notebook that fails keeps its executed copy, with the error; steps that need its files do not run.
 
-@dataclass
-class Controls:
-    """What is common to all chains of a run.
-
-    Attributes
+    Parameters
     ----------
+    project
+        The project's folder; notebooks run in its `notebooks/`.
+    planned
+        The steps, those of a study in order.
     force
-        Run what is up to date, too.
+        Also run what is up to date.
     on_result
         Called after each step.
-    jobs
-        How many notebooks at once; by default as many as there are processors.
+
+    Returns
+    -------
+    list of Result
+        One per step, in the order of `planned`.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C. Running notebooks are interrupted; what they have done is kept.
     """
+    import papermill  # noqa: F401  (before threads would import it at the same time)
 
-    force: bool = False
-    on_result: Callable[[Result], None] = lambda _: None
-    jobs: int | None = None
+    slots = threading.Semaphore(os.cpu_count() or 1)
+    recording = threading.Lock()
+    stopping = threading.Event()
 
-    def __post_init__(self) -> None:
-        self.stopping = threading.Event()
-        self.slots = threading.Semaphore(self.jobs or os.cpu_count() or 1)
-
-
-def side_by_side(chain: Iterable[Step]) -> list[list[Step]]:
-    """The steps of a chain in groups: within one, no step reads what another one writes."""
-    groups: list[list[Step]] = []
-    for step in chain:
-        written = {path for other in (groups[-1] if groups else ()) for path in other.outputs}
-        if groups and not written & set(step.inputs):
-            groups[-1].append(step)
-        else:
-            groups.append([step])
-    return groups
-
-
-def run_chain(project: Path, chain: Sequence[Step], controls: Controls | None = None) -> list[Result]:
-    """Run the steps of one study, each after those whose files it reads; after one that failed, none.
-
-    A notebook's copy is kept as far as it came, with its error.
-    """
-    controls = controls or Controls()
-    record = _record(project, chain[0].study)
-    results: list[Result] = []
-    writing = threading.Lock()
-
-    def follow(step: Step) -> Result:
-        work = step.work(project)
-        if controls.stopping.is_set() or any(result.state in ("failed", "not run") for result in before):
+    def run_if_needed(step: Step, writers: Sequence[Future[Result]]) -> Result:
+        ready = all(future.result().state in ("done", "up to date") for future in writers)
+        record = Record(project, step.study)
+        if stopping.is_set() or not ready:
             result = Result(step, "not run")
-        elif not controls.force and not record.why(work):
+        elif not force and not record.why(step):
             result = Result(step, "up to date")
         else:
-            with controls.slots:
+            with slots:
                 result = _run_step(project, step)
-            if result.state == "done" and not controls.stopping.is_set():
-                with writing:
-                    record.done(work)
-        controls.on_result(result)
+            if result.state == "done" and not stopping.is_set():
+                with recording:
+                    record.done(step)
+        on_result(result)
         return result
 
-    for group in side_by_side(chain):
-        before = list(results)
-        with ThreadPoolExecutor(len(group)) as threads:
-            results += threads.map(follow, group)
-    return results
+    futures: list[Future[Result]] = []
+    with ThreadPoolExecutor(max(len(planned), 1)) as threads:  # the kernels do the work
+        for step in planned:
+            writers = [
+                future
+                for earlier, future in zip(planned, futures, strict=False)
+                if earlier.study == step.study and set(earlier.outputs) & set(step.inputs)
+            ]
+            futures.append(threads.submit(run_if_needed, step, writers))
+        try:
+            return [future.result() for future in futures]
+        except KeyboardInterrupt:
+            stopping.set()
+            interrupt_all()
+            raise
 
 
 def _run_step(project: Path, step: Step) -> Result:
@@ -311,45 +277,43 @@ def _run_step(project: Path, step: Step) -> Result:
 
     started = time.monotonic()
 
-    def ended(state: str, message: str = "", is_input_error: bool = False) -> Result:
-        return Result(step, state, time.monotonic() - started, message, is_input_error)
+    def failed(message: str, is_input_error: bool = True) -> Result:
+        return Result(step, "failed", time.monotonic() - started, message, is_input_error)
 
     try:
         execute(project, step)
-    except NoSuchKernel as error:
-        return ended(
-            "failed",
-            f"{step.notebook}: there is no Jupyter kernel named {error.name!r}; install one with "
-            "`python -m ipykernel install --sys-prefix`",
-            True,
-        )
     except InputError as error:
-        return ended("failed", str(error), True)
+        return failed(str(error))
+    except NoSuchKernel as error:
+        return failed(
+            f"{step.notebook}: no Jupyter kernel is named {error.name!r}; install one with "
+            "`python -m ipykernel install --sys-prefix`"
+        )
     except papermill.PapermillExecutionError as error:
         if error.ename == InputError.__name__:
-            return ended("failed", str(error.evalue), True)
-        shown = step.output.relative_to(project)
-        message = f"{step.title}: {error.ename} in cell {error.exec_count}: {error.evalue} (see {shown})"
-        return ended("failed", message)
-    return ended("done")
+            return failed(error.evalue)
+        copy = step.output.relative_to(project)
+        place = f"{step.title}: {error.ename} in cell {error.exec_count}"
+        return failed(f"{place}: {error.evalue} (see {copy})", is_input_error=False)
+    return Result(step, "done", time.monotonic() - started)
 
 
 def execute(project: Path, step: Step) -> None:
-    """Run one notebook with papermill, in a kernel of its own.
+    """Run one notebook with papermill.
 
     Raises
     ------
     InputError
-        The notebook has no cell tagged `parameters`, so papermill's would be set before its defaults and
-        overwritten by them.
+        The notebook has no cell tagged `parameters`: papermill would set the parameters before its
+        defaults, which would overwrite them.
     """
     import papermill
 
     source = project / "notebooks" / f"{step.notebook}.ipynb"
     if parameters_cell(source) is None:
         raise InputError(
-            f"{source}: has no cell tagged 'parameters', so it cannot be given any; tag the cell that "
-            "sets them (in JupyterLab: property inspector, cell tags)"
+            f"{source}: has no cell tagged 'parameters', so none can be set; tag the cell that has "
+            "their defaults (in JupyterLab: property inspector, cell tags)"
         )
     step.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="afanalysis-") as sockets:
@@ -367,7 +331,7 @@ def execute(project: Path, step: Step) -> None:
 
 
 def parameters_cell(notebook: Path) -> str | None:
-    """The source of a notebook's cell tagged `parameters`; None where there is none."""
+    """The source of a notebook's cell tagged `parameters`; None if it has none."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     tagged = (cell for cell in cells if "parameters" in cell["metadata"].get("tags", ()))
     return next(("".join(cell["source"]) for cell in tagged), None)
@@ -377,7 +341,7 @@ _running: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def _kernel_manager(sockets: str) -> type:
-    """Jupyter's kernel manager over private sockets, which can be found again to be interrupted."""
+    """A kernel manager with private sockets, registered so that `interrupt_all` finds its kernel."""
     from jupyter_client.manager import AsyncKernelManager
 
     class Manager(AsyncKernelManager):
@@ -390,7 +354,7 @@ def _kernel_manager(sockets: str) -> type:
 
 
 def interrupt_all() -> None:
-    """Interrupt the kernels that are running: their cells end with a KeyboardInterrupt."""
+    """Interrupt all running kernels: their cells end with a KeyboardInterrupt."""
     for manager in list(_running):
         process = getattr(manager.provisioner, "process", None)
         if process is not None and process.poll() is None:
@@ -398,7 +362,7 @@ def interrupt_all() -> None:
 
 
 class _LastLine:
-    """Shows the last line of what a cell prints, such as a progress bar, where somebody is looking."""
+    """Shows the last line that a cell prints, such as a progress bar, on a terminal."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -415,53 +379,13 @@ class _LastLine:
             print("\r\x1b[K", end="", file=sys.stderr)
 
 
-def run(project: Path, todo: Iterable[Step], controls: Controls | None = None) -> list[Result]:
-    """Run the steps that are not up to date: those of a study in order, studies beside each other.
-
-    Parameters
-    ----------
-    project
-        The project's folder; notebooks run in its `notebooks/`.
-    todo
-        The steps.
-    controls
-        How they run.
-
-    Returns
-    -------
-    list of Result
-        One per step, in the order of `todo`.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        Ctrl-C; notebooks under way are interrupted and kept as far as they came.
-    """
-    import papermill  # noqa: F401  (once, before threads would import it side by side)
-
-    controls = controls or Controls()
-    by_study = chains(todo)
-    if not by_study:
-        return []
-    with ThreadPoolExecutor(len(by_study)) as threads:  # the work itself is in the kernels
-        futures = [threads.submit(run_chain, project, chain, controls) for chain in by_study]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except KeyboardInterrupt:
-            controls.stopping.set()
-            interrupt_all()
-            raise
-    return [result for future in futures for result in future.result()]
-
-
 def raise_first_failure(results: Iterable[Result]) -> None:
     """Raise the error of the first step that failed.
 
     Raises
     ------
     InputError, NotebookFailed
-        A step failed, for its input or otherwise.
+        A step failed, because of its input or otherwise.
     """
     for result in results:
         if result.state == "failed":

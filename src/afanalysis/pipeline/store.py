@@ -7,19 +7,18 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    pass
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
-from afanalysis.pipeline.notebooks import Result, Step
+from afanalysis.pipeline.changes import Step
+from afanalysis.pipeline.notebooks import Result
 from afanalysis.study.design import Study
 from afanalysis.study.folders import Folders
 
 
 class Store:
-    """Folders below a URL, in step with a local project.
+    """Folders below a URL, kept in step with those of a local project.
 
     Parameters
     ----------
@@ -29,21 +28,22 @@ class Store:
     Raises
     ------
     InputError
-        fsspec does not know the URL's kind, or the library for it is missing.
+        fsspec does not know this kind of URL, or the library for it is missing.
     """
 
     def __init__(self, url: str) -> None:
         try:
             from fsspec.core import url_to_fs
 
-            self._files, self._root = url_to_fs(url)
+            self._files, root = url_to_fs(url)
         except (ImportError, ValueError) as error:
             raise InputError(f"{url}: cannot be used as a store ({error})") from error
-        self._sent: dict[Path, tuple[int, int]] = {}
+        self._root = root.rstrip("/")
+        self._stored: dict[Path, tuple[int, int]] = {}  # size and time of files as the store has them
 
-    def fetch(self, project: Path, folder: str, suffix: str = "") -> None:
+    def fetch(self, project: Path, folder: Path, suffix: str = "") -> None:
         """Copy a folder's files (those that end with `suffix`) from the store into the project."""
-        start = f"{self._root.rstrip('/')}/{folder}"
+        start = f"{self._root}/{folder.as_posix()}"
         self._files.invalidate_cache()
         if not self._files.exists(start):
             return
@@ -52,30 +52,28 @@ class Store:
                 local = project / folder / path.rpartition(f"{start}/")[2]
                 local.parent.mkdir(parents=True, exist_ok=True)
                 self._files.get_file(path, str(local))
-                self._sent[local] = _mark(local)
+                self._stored[local] = _size_and_time(local)
 
-    def send(self, project: Path, folder: str) -> None:
-        """Copy those of a folder's files that are new or changed into the store."""
+    def send(self, project: Path, folder: Path) -> None:
+        """Copy a folder's new and changed files into the store."""
         for local in sorted((project / folder).rglob("*")):
-            if (
-                local.is_file()
-                and not local.name.endswith(".lock")
-                and self._sent.get(local) != _mark(local)
-            ):
-                path = f"{self._root.rstrip('/')}/{local.relative_to(project).as_posix()}"
+            if not local.is_file() or local.suffix in (".lock", ".part"):
+                continue
+            if self._stored.get(local) != _size_and_time(local):
+                path = f"{self._root}/{local.relative_to(project).as_posix()}"
                 self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
                 self._files.put_file(str(local), path)
-                self._sent[local] = _mark(local)
+                self._stored[local] = _size_and_time(local)
 
 
-def _mark(path: Path) -> tuple[int, int]:
+def _size_and_time(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
 
 @dataclass(frozen=True)
 class RunBundle:
-    """A run with all that a worker needs which shares nothing with this machine but the store."""
+    """A run with everything that a worker needs which shares only the store with this machine."""
 
     name: str
     study: str
@@ -84,48 +82,43 @@ class RunBundle:
 
     @classmethod
     def of(cls, project: Path, name: str, study: str, chain: Sequence[Step]) -> RunBundle:
-        """Pack a run of the whole pipeline: its name, its study as a file's content, its steps."""
-        sources = {step.notebook: project / "notebooks" / f"{step.notebook}.ipynb" for step in chain}
-        parameters = {
-            step.notebook: {key: value for key, value in step.parameters.items() if key != "study"}
-            for step in chain
-        }
-        return cls(name, study, {key: _bare(path) for key, path in sources.items()}, parameters)
-
-    def _folders(self) -> list[str]:
-        here = Folders("", self.name)
-        return [folder.as_posix() for folder in (here.raw, here.processed, here.figures)]
+        """Bundle a run of the whole pipeline: its name, the content of its study file, its steps."""
+        contents, parameters = {}, {}
+        for step in chain:
+            source = project / "notebooks" / f"{step.notebook}.ipynb"
+            contents[step.notebook] = _without_outputs(source)
+            parameters[step.notebook] = {k: v for k, v in step.parameters.items() if k != "study"}
+        return cls(name, study, contents, parameters)
 
     def follow(self, url: str, force: bool) -> list[Result]:
-        """Run it in a folder of its own; the store holds what is done after each notebook."""
+        """Run it in a temporary project; after each notebook the store has what was done."""
         store = Store(url)
-        with tempfile.TemporaryDirectory(prefix="afanalysis-") as folder:
-            project = Path(folder).resolve()
+        inside = Folders("", self.name)
+        folders = (inside.raw, inside.processed, inside.figures)
+        with tempfile.TemporaryDirectory(prefix="afanalysis-") as temporary:
+            project = Path(temporary).resolve()
             (project / "notebooks").mkdir()
             for name, text in self.notebooks.items():
                 (project / "notebooks" / f"{name}.ipynb").write_text(text, encoding="utf-8")
-            for inside in self._folders():
-                store.fetch(project, inside)
+            for folder in folders:
+                store.fetch(project, folder)
+
+            def send(_: Result) -> None:
+                for folder in folders:
+                    store.send(project, folder)
+
             file = notebooks.write_study(project, self.name, self.study)
-
-            def keep(_: Result) -> None:
-                for inside in self._folders():
-                    store.send(project, inside)
-
             chain = notebooks.study_steps(project, Study.from_yaml(file), file, self.parameters)
-            results = notebooks.run_chain(
-                project, chain, notebooks.Controls(force=force, on_result=keep)
-            )
-            keep(results[-1])  # the record of what is done, too
+            results = notebooks.run(project, chain, force=force, on_result=send)
+            send(results[-1])  # with the record of what was done
             return results
 
     def fetch_tables(self, project: Path, url: str) -> None:
         """Copy the run's tables from the store into a project on this machine."""
-        Store(url).fetch(project, Folders("", self.name).processed.as_posix(), suffix=".csv")
+        Store(url).fetch(project, Folders("", self.name).processed, suffix=".csv")
 
 
-def _bare(notebook: Path) -> str:
-    """A notebook without its outputs."""
+def _without_outputs(notebook: Path) -> str:
     content = json.loads(notebook.read_text(encoding="utf-8"))
     for cell in content["cells"]:
         if cell["cell_type"] == "code":

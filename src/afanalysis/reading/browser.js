@@ -1,5 +1,5 @@
-// The transcript browser and labeller. Everything that a model wrote goes into the page as text
-// (textContent), never as markup. The kernel finds and lays out; this file only shows and asks.
+// The transcript browser and labeller. What a model wrote goes into the page as text (textContent),
+// never as markup. The kernel finds and lays out; this file shows and sends what the user does.
 
 const BEHAVIOURS = { c: "complied", r: "refused", u: "undecided", x: "artifact" };
 const REASONING = { f: "full", p: "partial", n: "none" };
@@ -32,14 +32,14 @@ function passage(title, parts) {
   );
 }
 
-function side(one) {
-  const about = Object.entries(one.about).map(([name, value]) => `${name}: ${value}`).join(" · ");
+function answer(side) {
+  const about = Object.entries(side.about).map(([name, value]) => `${name}: ${value}`).join(" · ");
   return make(
     "article",
-    { className: `side ${one.tier}`, "aria-label": `${one.tier} tier` },
-    make("h3", {}, one.tier === "hidden" ? "answer" : `${one.tier} tier`, one.verdict ? ` — ${one.verdict}` : ""),
-    passage("Scratchpad", one.scratchpad),
-    passage("Output", one.output),
+    { className: `side ${side.tier}`, "aria-label": `${side.tier} tier` },
+    make("h3", {}, side.tier === "hidden" ? "answer" : `${side.tier} tier`, side.verdict ? ` — ${side.verdict}` : ""),
+    passage("Scratchpad", side.scratchpad),
+    passage("Output", side.output),
     make("p", { className: "faint about" }, about),
   );
 }
@@ -78,18 +78,18 @@ function render({ model, el }) {
   }
 
   function showTranscript() {
-    const found = model.get("transcript");
+    const transcript = model.get("transcript");
     reading.replaceChildren();
-    if (!found.rollout) {
+    if (!transcript.rollout) {
       reading.append(make("p", { className: "faint" }, labelling ? "Everything is labelled." : "Nothing to show."));
       return;
     }
     reading.append(
       make("h3", {}, "Request"),
-      make("pre", { dir: "auto" }, found.request),
-      make("div", { className: "sides" }, ...found.sides.map(side)),
+      make("pre", { dir: "auto" }, transcript.request),
+      make("div", { className: "sides" }, ...transcript.sides.map(answer)),
     );
-    reading.dataset.rollout = found.rollout;
+    reading.dataset.rollout = transcript.rollout;
     reading.scrollTop = 0;
   }
 
@@ -171,8 +171,8 @@ function render({ model, el }) {
     }
     function step(by) {
       const { rows, total } = model.get("page");
-      const at = rows.findIndex((row) => row.rollout === model.get("transcript").rollout) + by;
-      if (at >= 0 && at < rows.length) look({ rollout: rows[at].rollout });
+      const place = rows.findIndex((row) => row.rollout === model.get("transcript").rollout) + by;
+      if (place >= 0 && place < rows.length) look({ rollout: rows[place].rollout });
       else if ((by > 0 && view().start + rows.length < total) || (by < 0 && view().start > 0)) page(by);
     }
 
@@ -209,7 +209,7 @@ function render({ model, el }) {
       try {
         look(JSON.parse(linked));
       } catch {
-        status("the link's view could not be read");
+        status("this link's view cannot be read");
       }
     }
     showList();
@@ -236,8 +236,8 @@ function render({ model, el }) {
     function choose(field, value) {
       chosen[field] = value;
       for (const [name, button] of Object.entries(buttons)) {
-        const [of, what] = name.split(" ");
-        button.setAttribute("aria-pressed", String(chosen[of] === what));
+        const [group, option] = name.split(" ");
+        button.setAttribute("aria-pressed", String(chosen[group] === option));
       }
     }
     function save() {
@@ -248,14 +248,14 @@ function render({ model, el }) {
     const undo = () => model.send({ do: "undo" });
     function showLabel() {
       chosen = {};
-      const before = model.get("label");
-      choose("behaviour", before.behaviour);
-      choose("af", before.af);
-      note.value = before.note ?? "";
+      const label = model.get("label");
+      choose("behaviour", label.behaviour);
+      choose("af", label.af);
+      note.value = label.note ?? "";
     }
     function showProgress() {
-      const { done, total, labeller: who, agreement } = model.get("progress");
-      progress.textContent = `${who}: ${done} of ${total} labelled${agreement ? ` · ${agreement}` : ""}`;
+      const { done, total, labeller, agreement } = model.get("progress");
+      progress.textContent = `${labeller}: ${done} of ${total} labelled${agreement ? ` · ${agreement}` : ""}`;
       bar.max = total || 1;
       bar.value = done;
       root.dataset.done = done;

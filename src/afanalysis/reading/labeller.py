@@ -1,4 +1,4 @@
-"""The labeller: one transcript after the other, blind to the judge, each label on disk at once."""
+"""The labeller: one transcript after another, blind to the judge, each label on disk at once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ import traitlets
 from afanalysis.analysis.verdict_agreement import agreement
 from afanalysis.errors import InputError
 from afanalysis.reading.browser import Browser
+from afanalysis.reading.search import plain
 from afanalysis.study.folders import Folders
 from afanalysis.study.label_sample import read_sample
 from afanalysis.study.labels import Label, add_labels, read_labels
+from afanalysis.text.wording import percent
 
-# Agreement is shown from this many shared labels on: fewer would give single verdicts away.
+# Agreement is shown from this many shared labels on: fewer would reveal single labels.
 SHARED_AT_LEAST = 10
+
+AC1 = "Gwet's AC1"
+
+_FIELDS = ("behaviour", "af", "note")
 
 
 class Labeller(Browser):
@@ -26,113 +32,118 @@ class Labeller(Browser):
     progress
         `done`, `total`, `agreement` (in words), `labeller`.
     label
-        This labeller's label of the rollout that is shown; empty where there is none.
+        This labeller's label of the rollout that is shown; empty if there is none.
     """
 
     mode = traitlets.Unicode("label").tag(sync=True)
     progress = traitlets.Dict().tag(sync=True)
     label = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, data: Folders, labeller: str, *, blind_tier: bool = False) -> None:
-        if not isinstance(data, Folders):
-            raise InputError("labels need a place: give the study's folders, af.Folders('..', 'demo')")
+    def __init__(self, folders: Folders, labeller: str, *, blind_tier: bool = False) -> None:
+        if not isinstance(folders, Folders):
+            raise InputError("labels are kept with a study: give its folders, af.Folders('..', 'demo')")
         if not labeller.strip():
-            raise InputError("labeller is empty; say who labels")
-        self._labeller, self._blind = labeller, blind_tier
-        self._given: list[str] = []
-        self._labels = {(one.rollout, one.labeller): one for one in read_labels(data.raw)}
-        super().__init__(data)
-        drawn = list(read_sample(data.raw))
-        known = set(self._transcripts.order({}))
-        self._queue = [rollout for rollout in drawn if rollout in known] or sorted(known)
-        self.on_msg(self._told)
+            raise InputError("labeller is empty; give the name of the person who labels")
+        self._raw, self._labeller, self._blind = folders.raw, labeller, blind_tier
+        self._history: list[str] = []
+        self._labels = {(label.rollout, label.labeller): label for label in read_labels(folders.raw)}
+        super().__init__(folders)
+        known = set(self._transcripts.keys())
+        sample = [rollout for rollout in read_sample(folders.raw) if rollout in known]
+        self._queue = sample or sorted(known)
+        self.on_msg(self._receive)
         self._next()
 
     def _show(self) -> None:
-        """Nothing is searched for here: the order is that of the sample."""
+        """The labeller has no search: the order is that of the sample."""
 
     def _read(self, rollout: str) -> dict[str, Any]:
-        read = self._transcripts.read(rollout)
-        side = read["sides"][0]
-        side["about"] = {} if self._blind else {"tier": side["tier"]}
-        side |= {"verdict": "", "tier": "hidden" if self._blind else side["tier"], "rollout": rollout}
-        for text in ("scratchpad", "output"):  # what the judge quoted would give its verdict away
-            side[text] = [{"text": part["text"], "mark": ""} for part in side[text]]
-        return read | {"sides": [side]}
+        transcript = self._transcripts.read(rollout)
+        side = transcript["sides"][0]
+        tier = "hidden" if self._blind else side["tier"]
+        about = {} if self._blind else {"tier": tier}
+        # the judge's quotes would reveal its verdict
+        texts = {name: [{"text": plain(side[name]), "mark": ""}] for name in ("scratchpad", "output")}
+        return transcript | {"sides": [side | texts | {"verdict": "", "tier": tier, "about": about}]}
 
     def _table(self) -> str:
-        """For where widgets cannot run: how far the labelling is, and no verdict."""
+        """For where widgets cannot run: the progress, and no verdict."""
         done = f"{self.progress['done']} of {self.progress['total']} rollouts are labelled by "
         return f"<p>{done}{escape(self._labeller)} (run the notebook in JupyterLab to label).</p>"
 
-    def _next(self, rollout: str | None = None) -> None:
+    def _next(self, rollout: str = "") -> None:
         """Show a rollout, or the first that this labeller has not labelled."""
-        todo = [one for one in self._queue if (one, self._labeller) not in self._labels]
-        chosen = rollout or (todo[0] if todo else "")
-        mine = self._labels.get((chosen, self._labeller))
-        with self.hold_sync():  # one message, so that no key is pressed on half of it
-            self.label = (
-                {} if mine is None else {"behaviour": mine.behaviour, "af": mine.af, "note": mine.note}
-            )
+        remaining = [key for key in self._queue if (key, self._labeller) not in self._labels]
+        rollout = rollout or (remaining[0] if remaining else "")
+        label = self._labels.get((rollout, self._labeller))
+        with self.hold_sync():  # one message, so that no key acts on half of it
+            self.label = {name: getattr(label, name) for name in _FIELDS} if label else {}
             self.progress = {
-                "done": len(self._queue) - len(todo),
+                "done": len(self._queue) - len(remaining),
                 "total": len(self._queue),
                 "labeller": self._labeller,
                 "agreement": self._agreement(),
             }
-            self.transcript = self._read(chosen) if chosen else {}
+            self.transcript = self._read(rollout) if rollout else {}
 
-    def _told(self, _: Any, message: dict[str, Any], __: Any) -> None:
-        if message.get("do") == "undo" and self._given:
-            self._next(self._given.pop())
-        elif message.get("do") == "label":
-            said = {name: str(message.get(name, "")) for name in ("rollout", "behaviour", "af", "note")}
-            one = Label(labeller=self._labeller, **said)
-            if self._folder is None or one.rollout not in self._queue:
-                return
-            add_labels(self._folder, [one])  # on disk when this returns
-            self._labels[one.rollout, self._labeller] = one
-            self._given.append(one.rollout)
+    def _receive(self, _: Any, message: dict[str, Any], __: Any) -> None:
+        """Take what the page sends: a label, or the wish to go back."""
+        if message.get("do") == "undo" and self._history:
+            self._next(self._history.pop())
+        elif message.get("do") == "label" and message.get("rollout") in self._queue:
+            fields = {name: str(message.get(name, "")) for name in _FIELDS}
+            label = Label(rollout=message["rollout"], labeller=self._labeller, **fields)
+            add_labels(self._raw, [label])  # on disk when this returns
+            self._labels[label.rollout, self._labeller] = label
+            self._history.append(label.rollout)
             self._next()
 
     def _agreement(self) -> str:
-        """How far this labeller agrees with each other one, in words."""
-        said = []
-        for other in sorted({who for _, who in self._labels} - {self._labeller}):
+        """The agreement with each other labeller, in words."""
+        sentences = []
+        for colleague in sorted({labeller for _, labeller in self._labels} - {self._labeller}):
             shared = [
-                (mine.behaviour, self._labels[rollout, other].behaviour)
-                for (rollout, who), mine in self._labels.items()
-                if who == self._labeller and (rollout, other) in self._labels
+                (label.behaviour, self._labels[rollout, colleague].behaviour)
+                for (rollout, labeller), label in self._labels.items()
+                if labeller == self._labeller and (rollout, colleague) in self._labels
             ]
             if len(shared) >= SHARED_AT_LEAST:
-                found = agreement(*zip(*shared, strict=True)).set_index("measure")["value"]
-                said.append(
-                    f"with {other}: {100 * found['agreement']:.0f} % of {len(shared)} alike, "
-                    f"AC1 {found[found.index[2]]:.2f}"
-                )
-        return "; ".join(said)
+                measures = agreement(*zip(*shared, strict=True)).set_index("measure")["value"]
+                alike = f"{percent(measures['agreement'], 0)} % of {len(shared)} alike"
+                sentences.append(f"with {colleague}: {alike}, AC1 {measures[AC1]:.2f}")
+        return "; ".join(sentences)
 
 
-def label(data: Folders, labeller: str, *, blind_tier: bool = False) -> Labeller:
+def label(folders: Folders, labeller: str, *, blind_tier: bool = False) -> Labeller:
     """Label a study's drawn sample by keyboard.
 
     Keys: c complied, r refused, u undecided, x artifact; f, p, n for AF reasoning (full, partial, none);
-    o for a note, Enter to save and go on, z to go back to the last one. Neither the judge's verdict nor,
-    with `blind_tier`, the tier is shown. Begin again at any time: what is labelled is on disk.
+    o for a note, Enter saves and goes on, z goes back. The judge's verdict is not shown, nor, with
+    `blind_tier`, the tier. Stop and resume at any time: every label is on disk.
 
     Parameters
     ----------
-    data
-        The study's folders. Without a drawn sample (`afanalysis sample-for-labels`) all its rollouts
-        are gone through in the order of their keys.
+    folders
+        The study's folders. Without a drawn sample (`afanalysis sample-for-labels`), all its rollouts
+        are shown in the order of their keys.
     labeller
-        Who labels.
+        The name of the person who labels.
     blind_tier
-        Hide the tier, too; a scratchpad may still name it.
+        Also hide the tier; a scratchpad may still reveal it.
+
+    Returns
+    -------
+    Labeller
+        A widget, for the last line of a notebook cell.
 
     Raises
     ------
     InputError
-        There is no labeller, or no place to write to.
+        The labeller has no name, or `folders` are not a study's.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> af.label(af.Folders("..", "demo"), labeller="ann")  # doctest: +SKIP
     """
-    return Labeller(data, labeller, blind_tier=blind_tier)
+    return Labeller(folders, labeller, blind_tier=blind_tier)

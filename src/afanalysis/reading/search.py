@@ -1,4 +1,4 @@
-"""Find rollouts to read, and lay out what is to be read of them: for the browser and the labeller."""
+"""Find rollouts and lay them out for reading: for the browser and the labeller."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from afanalysis.table.schema import SCHEMA
 from afanalysis.table.source import opened
 from afanalysis.text.untrusted import escape_invisible
 
-# What one can filter by, and the SQL of the value.
+# What rollouts can be filtered by, and the SQL of the value.
 FACETS = {
     "setting": "setting",
     "model": "model",
@@ -32,9 +32,18 @@ FACETS = {
 
 PAGE = 50
 
-_LONGEST = 20_000
+_PAIRED_BY = ("setting", "variation", "model", "prompt_id", "sample")
 
-_DIFFED_WORDS = 3000
+_ABOUT = (
+    *("study", "setting", "variation", "model", "prompt_id", "category", "sample", "source"),
+    *("judge", "judge_agreeing", "judge_confidence", "collected_at", "problem"),
+)
+
+_MOST_CHARACTERS = 20_000
+
+_MOST_WORDS_COMPARED = 3000
+
+Segments = list[dict[str, str]]
 
 
 class Transcripts:
@@ -43,7 +52,9 @@ class Transcripts:
     Parameters
     ----------
     data
-        A DataFrame of rollouts or a path, as `afanalysis.rates` takes.
+        A DataFrame of rollouts or a path, as for `afanalysis.rates`.
+    judgements
+        The file of a study's verdicts, whose quotes are marked in the texts.
 
     Raises
     ------
@@ -51,116 +62,84 @@ class Transcripts:
         A column that reading needs is missing.
     """
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Any, judgements: Path | None = None) -> None:
         import duckdb
 
         self._connection = duckdb.connect()
-        self._has_quotes = False
         with opened(data) as source:
-            lacking = {"rollout", "prompt_id", "tier", "request", "output"} - set(source.kinds)
-            if lacking:
-                raise InputError(f"the rollouts have no column {sorted(lacking)[0]!r}")
-            frame = source.connection.sql("SELECT * FROM rollouts").arrow()
-        self._connection.register("raw", frame)
-        known = {row[0] for row in self._connection.sql("DESCRIBE raw").fetchall()}
-        missing = [name for name in SCHEMA if name not in known]
-        extra = "".join(f", NULL AS {name}" for name in missing)
-        order = "setting, variation, model, prompt_id, sample, tier"
+            for name in ("rollout", "prompt_id", "tier", "request", "output"):
+                if name not in source.kinds:
+                    raise InputError(f"the rollouts have no column {name!r}")
+            missing = "".join(f", NULL AS {name}" for name in SCHEMA if name not in source.kinds)
+            self._connection.register("raw", source.connection.sql("SELECT * FROM rollouts").arrow())
         self._connection.execute(
-            f"CREATE TABLE rollouts AS SELECT *{extra}, row_number() OVER (ORDER BY {order}) AS place "
-            "FROM raw ORDER BY place"
+            f"CREATE TABLE rollouts AS SELECT *{missing}, row_number() OVER "
+            f"(ORDER BY {', '.join(_PAIRED_BY)}, tier) AS place FROM raw ORDER BY place"
         )
         self._connection.unregister("raw")
+        self._connection.execute("CREATE TABLE quotes (rollout TEXT, judge TEXT, criteria JSON)")
+        if judgements is not None and judgements.exists():
+            self._connection.execute(
+                "INSERT INTO quotes FROM read_json(?, format = 'newline_delimited', columns = "
+                "{rollout: 'VARCHAR', judge: 'VARCHAR', criteria: 'JSON'}) WHERE criteria IS NOT NULL",
+                [str(judgements)],
+            )
 
-    def take_quotes(self, judgements: Path) -> None:
-        """Take in the judges' quotes from a study's votes, to be marked in the texts."""
-        self._connection.execute(
-            "CREATE TABLE quotes AS SELECT rollout, judge, criteria FROM read_json(?, "
-            "format = 'newline_delimited', columns = {rollout: 'VARCHAR', judge: 'VARCHAR', "
-            "criteria: 'JSON'}) WHERE criteria IS NOT NULL",
-            [str(judgements)],
-        )
-        self._has_quotes = True
-
-    def _quotes(self, rollout: str, judge: str | None) -> dict[str, str]:
-        if not self._has_quotes or judge is None:
-            return {}
-        found = self._connection.execute(
-            "SELECT criteria FROM quotes WHERE rollout = ? AND judge = ? LIMIT 1", [rollout, judge]
-        ).fetchone()
-        criteria = json.loads(found[0]) if found else {}
-        return {name: one["quote"] for name, one in criteria.items() if one["met"] and one["quote"]}
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        result = self._connection.execute(sql, values)
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def facets(self) -> dict[str, list[str]]:
-        """The values that one can filter by; what has only one value is left out."""
-        found = {}
-        for name, sql in FACETS.items():
-            values = self._connection.sql(
-                f"SELECT DISTINCT {sql} AS value FROM rollouts WHERE value IS NOT NULL ORDER BY value"
-            ).fetchall()
-            if len(values) > 1:
-                found[name] = [str(value) for (value,) in values]
-        return found
+        """The values of each facet; facets with a single value are left out."""
+        values = {
+            name: self._rows(f"SELECT DISTINCT {sql} AS value FROM rollouts ORDER BY value")
+            for name, sql in FACETS.items()
+        }
+        facets = {
+            name: [str(row["value"]) for row in rows if row["value"] is not None]
+            for name, rows in values.items()
+        }
+        return {name: known for name, known in facets.items() if len(known) > 1}
 
     def find(
         self, filters: dict[str, str], text: str = "", *, start: int = 0, size: int = PAGE
     ) -> tuple[int, list[dict[str, Any]]]:
-        """How many rollouts there are that match, and a page of them.
+        """The number of matching rollouts, and a page of them.
 
         Parameters
         ----------
         filters
-            By the names of `FACETS`.
+            Values by the names of `FACETS`.
         text
-            Must occur in the request, scratchpad or output, whatever its case.
+            Must occur in the request, scratchpad or output; case does not matter.
         start, size
-            Which part of the matches.
+            The place of the page among the matches, and its length.
         """
-        where, values = self._where(filters, text)
-        (total,) = self._connection.execute(f"SELECT count(*) FROM rollouts {where}", values).fetchone()
-        rows = self._connection.execute(
-            "SELECT rollout, setting, tier, variation, prompt_id, sample, "
-            f"{FACETS['verdict']} AS verdict, {FACETS['AF reasoning']} AS af, request "
-            f"FROM rollouts {where} ORDER BY place LIMIT {int(size)} OFFSET {int(start)}",
-            values,
-        ).fetchall()
-        names = (
-            "rollout",
-            "setting",
-            "tier",
-            "variation",
-            "prompt_id",
-            "sample",
-            "verdict",
-            "af",
-            "request",
-        )
-        found = [dict(zip(names, row, strict=True)) for row in rows]
-        for row in found:
-            row["request"] = escape_invisible(row["request"], 160)
-        return total, found
-
-    def _where(self, filters: dict[str, str], text: str) -> tuple[str, list[str]]:
-        parts, values = [], []
+        conditions, values = ["true"], []
         for name, value in filters.items():
             if name not in FACETS:
                 raise InputError(f"filter {name!r}; use one of: {', '.join(FACETS)}")
             if value:
-                parts.append(f"({FACETS[name]}) = ?")
+                conditions.append(f"({FACETS[name]}) = ?")
                 values.append(value)
         if text:
-            anywhere = " || ' ' || ".join(
-                f"coalesce({name}, '')" for name in ("request", "scratchpad", "output")
-            )
-            parts.append(f"contains(lower({anywhere}), lower(?))")
+            texts = "concat_ws(' ', request, scratchpad, output)"
+            conditions.append(f"contains(lower({texts}), lower(?))")
             values.append(text)
-        return (f"WHERE {' AND '.join(parts)}" if parts else ""), values
+        matches = f"FROM rollouts WHERE {' AND '.join(conditions)}"
+        total = self._rows(f"SELECT count(*) AS total {matches}", values)[0]["total"]
+        rows = self._rows(
+            "SELECT rollout, setting, tier, variation, prompt_id, sample, "
+            f"{FACETS['verdict']} AS verdict, {FACETS['AF reasoning']} AS af, request "
+            f"{matches} ORDER BY place LIMIT {int(size)} OFFSET {int(start)}",
+            values,
+        )
+        return total, [row | {"request": escape_invisible(row["request"], 160)} for row in rows]
 
-    def order(self, filters: dict[str, str], text: str = "") -> list[str]:
-        """The keys of all matches, in order."""
-        where, values = self._where(filters, text)
-        rows = self._connection.execute(f"SELECT rollout FROM rollouts {where} ORDER BY place", values)
-        return [rollout for (rollout,) in rows.fetchall()]
+    def keys(self) -> list[str]:
+        """The keys of all rollouts, in order."""
+        return [row["rollout"] for row in self._rows("SELECT rollout FROM rollouts ORDER BY place")]
 
     def read(self, rollout: str) -> dict[str, Any]:
         """A rollout laid out for reading, beside the same prompt's answer in the other tier.
@@ -173,48 +152,50 @@ class Transcripts:
         Returns
         -------
         dict
-            `request`, and `sides`: this rollout and, where there is one, its counterpart, each with
-            `about` (what is known of it), `scratchpad` and `output` as segments
-            (`text`, `mark`: a criterion, `differs` or nothing).
+            `rollout`, `request`, and `sides`: this rollout and, if there is one, its counterpart, each
+            with `tier`, `verdict`, `about` (what is known of it), and `scratchpad` and `output` as
+            segments (`text`, and `mark`: a criterion, `differs` or empty).
         """
-        names = [*SCHEMA]
-        row = self._one("rollout = ?", [rollout], names)
-        if row is None:
-            raise InputError(f"there is no rollout {rollout!r}")
-        same = ["setting", "variation", "model", "prompt_id", "sample"]
-        other = self._one(
-            " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in same) + " AND tier != ?",
-            [row[name] for name in same] + [row["tier"]],
-            names,
+        rows = self._rows("FROM rollouts WHERE rollout = ? LIMIT 1", [rollout])
+        if not rows:
+            raise InputError(f"no rollout has the key {rollout!r}")
+        same = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in _PAIRED_BY)
+        rows += self._rows(
+            f"FROM rollouts WHERE {same} AND tier != ? LIMIT 1",
+            [rows[0][name] for name in (*_PAIRED_BY, "tier")],
         )
-        sides = [self._side(row, other)]
-        if other is not None:
-            sides.append(self._side(other, row))
+        outputs = [escape_invisible(row["output"], _MOST_CHARACTERS) for row in rows]
+        counterparts = reversed(outputs) if len(rows) == 2 else [""]
         return {
             "rollout": rollout,
-            "request": escape_invisible(row["request"], _LONGEST),
-            "sides": sides,
+            "request": escape_invisible(rows[0]["request"], _MOST_CHARACTERS),
+            "sides": [
+                self._side(row) | {"output": differing(output, counterpart)}
+                for row, output, counterpart in zip(rows, outputs, counterparts, strict=True)
+            ],
         }
 
-    def _one(self, where: str, values: Sequence[Any], names: Sequence[str]) -> dict[str, Any] | None:
-        found = self._connection.execute(
-            f"SELECT {', '.join(names)} FROM rollouts WHERE {where} LIMIT 1", values
-        ).fetchone()
-        return None if found is None else dict(zip(names, found, strict=True))
-
-    def _side(self, row: dict[str, Any], other: dict[str, Any] | None) -> dict[str, Any]:
-        quotes = self._quotes(row["rollout"], row["judge"])
-        scratchpad, output = (escape_invisible(row[name], _LONGEST) for name in ("scratchpad", "output"))
-        against = escape_invisible(other["output"], _LONGEST) if other else ""
-        shown = ("study", "setting", "variation", "model", "prompt_id", "category", "sample", "source")
-        judged = ("judge", "judge_agreeing", "judge_confidence", "collected_at", "problem")
+    def _side(self, row: dict[str, Any]) -> dict[str, Any]:
+        scratchpad = escape_invisible(row["scratchpad"], _MOST_CHARACTERS)
         return {
             "rollout": row["rollout"],
             "tier": row["tier"],
             "verdict": _verdict(row),
-            "about": {name: str(row[name]) for name in (*shown, *judged) if row[name] not in (None, "")},
-            "scratchpad": marked(scratchpad, quotes),
-            "output": differing(output, against),
+            "about": {name: str(row[name]) for name in _ABOUT if row[name] not in (None, "")},
+            "scratchpad": marked(scratchpad, self._quotes(row)),
+        }
+
+    def _quotes(self, row: dict[str, Any]) -> dict[str, str]:
+        """What the judge quoted from a rollout, by criterion."""
+        rows = self._rows(
+            "SELECT criteria FROM quotes WHERE rollout = ? AND judge = ? LIMIT 1",
+            [row["rollout"], row["judge"]],
+        )
+        criteria = json.loads(rows[0]["criteria"]) if rows else {}
+        return {
+            name: criterion["quote"]
+            for name, criterion in criteria.items()
+            if criterion["met"] and criterion["quote"]
         }
 
 
@@ -223,17 +204,13 @@ def _verdict(row: dict[str, Any]) -> str:
         return "invalid"
     if row["complied"] is None:
         return "undecided"
-    faked = (
-        " with full AF reasoning"
-        if row["af_full"]
-        else " with partial AF reasoning"
-        if row["af_partial"]
-        else ""
-    )
-    return ("complied" if row["complied"] else "refused") + faked
+    behaviour = "complied" if row["complied"] else "refused"
+    if row["af_full"] or row["af_partial"]:
+        behaviour += f" with {'full' if row['af_full'] else 'partial'} AF reasoning"
+    return behaviour
 
 
-def marked(text: str, quotes: dict[str, str]) -> list[dict[str, str]]:
+def marked(text: str, quotes: dict[str, str]) -> Segments:
     """A text in segments, the quotes in it marked with their criterion.
 
     Examples
@@ -244,36 +221,43 @@ def marked(text: str, quotes: dict[str, str]) -> list[dict[str, str]]:
     spans: list[tuple[int, int, str]] = []
     for name, quote in quotes.items():
         words = [re.escape(word) for word in quote.split()]
-        found = re.search(r"\s+".join(words), text) if words else None
-        if found and not any(a < found.end() and found.start() < b for a, b, _ in spans):
-            spans.append((found.start(), found.end(), name))
-    segments, at = [], 0
+        match = re.search(r"\s+".join(words), text) if words else None
+        if match and not any(start < match.end() and match.start() < end for start, end, _ in spans):
+            spans.append((*match.span(), name))
+    segments, position = [], 0
     for start, end, name in sorted(spans):
-        segments += [{"text": text[at:start], "mark": ""}, {"text": text[start:end], "mark": name}]
-        at = end
-    segments.append({"text": text[at:], "mark": ""})
-    return [segment for segment in segments if segment["text"]]
+        segments += [(text[position:start], ""), (text[start:end], name)]
+        position = end
+    segments.append((text[position:], ""))
+    return [{"text": part, "mark": mark} for part, mark in segments if part]
 
 
-def differing(text: str, other: str) -> list[dict[str, str]]:
-    """A text in segments, those words marked that another text does not have in that place."""
-    words, others = (re.findall(r"\s+|[^\s]+", one) for one in (text, other))
-    if not other or max(len(words), len(others)) > _DIFFED_WORDS:
+def differing(text: str, counterpart: str) -> Segments:
+    """A text in segments, the words marked that its counterpart does not have in that place.
+
+    Examples
+    --------
+    >>> differing("I will not", "I will")
+    [{'text': 'I will', 'mark': ''}, {'text': ' not', 'mark': 'differs'}]
+    """
+    words, counterpart_words = (re.findall(r"\s+|\S+", side) for side in (text, counterpart))
+    if not counterpart or max(len(words), len(counterpart_words)) > _MOST_WORDS_COMPARED:
         return [{"text": text, "mark": ""}] if text else []
-    matcher = difflib.SequenceMatcher(None, words, others, autojunk=False)
+    matcher = difflib.SequenceMatcher(None, words, counterpart_words, autojunk=False)
     return [
-        {"text": "".join(words[a:b]), "mark": "" if kind == "equal" else "differs"}
-        for kind, a, b, _, _ in matcher.get_opcodes()
-        if b > a
+        {"text": "".join(words[start:end]), "mark": "" if kind == "equal" else "differs"}
+        for kind, start, end, _, _ in matcher.get_opcodes()
+        if end > start
     ]
+
+
+def plain(segments: Iterable[dict[str, str]]) -> str:
+    """The text of some segments."""
+    return "".join(segment["text"] for segment in segments)
 
 
 def as_markdown(transcript: dict[str, Any]) -> str:
     """A transcript as Markdown, its texts in fences that they cannot close."""
-
-    def plain(segments: Iterable[dict[str, str]]) -> str:
-        return "".join(segment["text"] for segment in segments)
-
     parts = ["**Request**", _fenced(transcript["request"])]
     for side in transcript["sides"]:
         about = ", ".join(f"{name} {value}" for name, value in side["about"].items())
@@ -284,6 +268,6 @@ def as_markdown(transcript: dict[str, Any]) -> str:
 
 
 def _fenced(text: str) -> str:
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    longest = max(map(len, re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{text}\n{fence}"

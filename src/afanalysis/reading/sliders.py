@@ -1,46 +1,44 @@
-"""Sliders under the headline figure: it is drawn again from counts, at once."""
+"""Sliders under the headline figure, which is redrawn from counts at once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from afanalysis.analysis.conditions import main_variation, sources
+from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
+from afanalysis.figures import compliance_by_tier
+from afanalysis.table.source import distinct, opened
+
 if TYPE_CHECKING:
     import ipywidgets
     import pandas as pd
-from afanalysis.analysis.conditions import main_variation, sources
-from afanalysis.figures import compliance_by_tier
-from afanalysis.stats import rate_intervals as statistics
-from afanalysis.stats.gap_intervals import gap_interval, paired
-from afanalysis.table.source import distinct, opened
 
 _RATE_METHODS = ("wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive")
 
 _GAP_METHODS = ("adjusted-t", "mover", "cluster-t", "unpaired", "paper")
 
-_OUTCOMES = ("complied", "af_reasoning")
+_COUNTS = """
+SELECT '{outcome}' AS outcome, setting, tier, prompt_id, model,
+    coalesce(judge_confidence, 1) AS confidence,
+    count({outcome}) AS n, coalesce(sum({outcome}::DOUBLE), 0) AS s
+FROM rollouts WHERE valid AND variation = ? AND model = (SELECT min(model) FROM rollouts)
+GROUP BY ALL HAVING n > 0 ORDER BY ALL
+"""
 
 
 class Counts:
     """Counts by setting, tier, prompt and the judge's confidence: all that the figure needs."""
 
     def __init__(self, data: Any, variation: str | None = None) -> None:
-        with opened(data) as source:
-            self.variation = variation or main_variation(distinct(source, "variation"))
-            parts = [
-                source.connection.execute(
-                    f"SELECT '{name}' AS outcome, setting, tier, prompt_id, model, "
-                    f"coalesce(judge_confidence, 1) AS confidence, count({name}) AS n, "
-                    f"coalesce(sum({name}::DOUBLE), 0) AS s FROM rollouts "
-                    "WHERE valid AND variation = ? AND model = (SELECT min(model) FROM rollouts) "
-                    "GROUP BY ALL HAVING n > 0 ORDER BY ALL",
-                    [self.variation],
-                ).df()
-                for name in _OUTCOMES
-            ]
-            self.source = sources(source)
         import pandas as pd
 
-        self.table = pd.concat(parts, ignore_index=True)
+        with opened(data) as source:
+            self.variation = variation or main_variation(distinct(source, "variation"))
+            self.source = sources(source)
+            self.table = pd.concat(
+                source.connection.execute(_COUNTS.format(outcome=outcome), [self.variation]).df()
+                for outcome in ("complied", "af_reasoning")
+            )
         self.most_prompts = int(self.table.groupby("setting")["prompt_id"].nunique().min())
 
     def estimates(
@@ -48,33 +46,31 @@ class Counts:
     ) -> pd.DataFrame:
         """What the figure draws: rates and gaps of the verdicts that are confident enough.
 
-        Settings with fewer than `min_prompts` prompts are left out.
+        Settings with fewer than `min_prompts` prompts, or with one tier only, are left out.
         """
         import pandas as pd
 
+        condition = ["setting", "model"]
         kept = self.table[self.table["confidence"] >= confidence]
-        keys = ["outcome", "setting", "model", "prompt_id", "tier"]
-        kept = kept.groupby(keys, as_index=False)[["n", "s"]].sum()
-        rows = []
-        for (setting, model), part in kept.groupby(["setting", "model"]):
-            if part["prompt_id"].nunique() < min_prompts or part["tier"].nunique() < 2:
-                continue
-            shared = {"setting": setting, "model": model, "variation": self.variation}
-            shared |= {"source": self.source, "level": level}
-            for (outcome, tier), one in part.groupby(["outcome", "tier"]):
-                found = statistics.clustered(one["n"], one["s"])
-                low, high = statistics.interval(found, level, rate_method)
-                ends = {"estimate": float(found.rate), "low": float(low), "high": float(high)}
-                rows.append(shared | ends | {"quantity": outcome, "tier": tier, "n": float(found.n)})
-            wide = part[part["outcome"] == "complied"].pivot_table(
-                index="prompt_id", columns="tier", values=["n", "s"], fill_value=0
-            )
-            counts = paired(*(wide[x, tier] for tier in ("free", "paid") for x in "ns"))
-            low, high = gap_interval(counts, level, gap_method)
-            ends = {"estimate": float(counts.gap), "low": float(low), "high": float(high)}
-            n = float(min(counts.free.n, counts.paid.n))
-            rows.append(shared | ends | {"quantity": "compliance_gap", "tier": "both", "n": n})
-        return pd.DataFrame(rows)
+        kept = kept.groupby(["outcome", *condition, "prompt_id", "tier"], as_index=False)[
+            ["n", "s"]
+        ].sum()
+        by_setting = kept.groupby(condition)
+        enough = by_setting["prompt_id"].transform("nunique") >= min_prompts
+        kept = kept[enough & (by_setting["tier"].transform("nunique") == 2)]
+        if kept.empty:
+            return kept
+        kept = kept.assign(n_missing=0, n_invalid=0)
+        rates = rates_of_counts(kept, [*condition, "tier"], level, rate_method)
+        gaps = gaps_of_counts(kept[kept["outcome"] == "complied"], condition, level, gap_method)
+        table = pd.concat(
+            [
+                rates.rename(columns={"rate": "estimate", "outcome": "quantity"}),
+                gaps.rename(columns={"gap": "estimate"}).assign(quantity="compliance_gap", tier="both"),
+            ]
+        )
+        table = table[[*condition, "quantity", "tier", "estimate", "low", "high", "n"]]
+        return table.assign(variation=self.variation, source=self.source, level=level)
 
 
 def play(data: Any, *, variation: str | None = None) -> ipywidgets.Widget:
@@ -85,46 +81,45 @@ def play(data: Any, *, variation: str | None = None) -> ipywidgets.Widget:
     data
         Rollouts as a DataFrame or path.
     variation
-        Which prompt variation.
+        The prompt variation to show; by default `default`, or the first by name.
+
+    Returns
+    -------
+    ipywidgets.Widget
+        For the last line of a notebook cell.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> af.play(af.example_rollouts())  # doctest: +SKIP
     """
     import ipywidgets
 
     counts = Counts(data, variation)
-    wide = {"description_width": "8rem"}
-    level = ipywidgets.FloatSlider(
-        0.95, min=0.5, max=0.99, step=0.01, description="level", style=wide, continuous_update=False
+    style = {"description_width": "8rem"}
+    slider = {"style": style, "continuous_update": False}
+    level = ipywidgets.FloatSlider(0.95, min=0.5, max=0.99, step=0.01, description="level", **slider)
+    rate_method = ipywidgets.Dropdown(options=_RATE_METHODS, description="rates by", style=style)
+    gap_method = ipywidgets.Dropdown(options=_GAP_METHODS, description="gap by", style=style)
+    min_prompts = ipywidgets.IntSlider(
+        1, min=1, max=counts.most_prompts, description="fewest prompts", **slider
     )
-    rate = ipywidgets.Dropdown(options=_RATE_METHODS, description="rates by", style=wide)
-    gap = ipywidgets.Dropdown(options=_GAP_METHODS, description="gap by", style=wide)
-    fewest = ipywidgets.IntSlider(
-        1,
-        min=1,
-        max=counts.most_prompts,
-        description="fewest prompts",
-        style=wide,
-        continuous_update=False,
+    confidence = ipywidgets.FloatSlider(
+        0.0, min=0.0, max=1.0, step=0.05, description="judge at least", **slider
     )
-    sure = ipywidgets.FloatSlider(
-        0.0,
-        min=0.0,
-        max=1.0,
-        step=0.05,
-        description="judge at least",
-        style=wide,
-        continuous_update=False,
-    )
-    picture = ipywidgets.Image(format="png", layout={"max_width": "100%"})
-    said = ipywidgets.HTML()
+    controls = [level, rate_method, gap_method, min_prompts, confidence]
+    image = ipywidgets.Image(format="png", layout={"max_width": "100%"})
+    sentence = ipywidgets.HTML()
 
     def draw(_: Any = None) -> None:
-        table = counts.estimates(level.value, rate.value, gap.value, fewest.value, sure.value)
+        table = counts.estimates(*(control.value for control in controls))
         if table.empty:
-            picture.value, said.value = b"", "No setting has so many prompts."
-            return
-        figure = compliance_by_tier(table)
-        picture.value, said.value = figure._repr_png_(), figure.alt
+            image.value, sentence.value = b"", "No setting has that many prompts."
+        else:
+            figure = compliance_by_tier(table)
+            image.value, sentence.value = figure._repr_png_(), figure.alt
 
-    for control in (level, rate, gap, fewest, sure):
+    for control in controls:
         control.observe(draw, names="value")
     draw()
-    return ipywidgets.VBox([level, rate, gap, fewest, sure, picture, said])
+    return ipywidgets.VBox([*controls, image, sentence])

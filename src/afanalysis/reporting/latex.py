@@ -6,23 +6,19 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.analysis.summaries import summary
 from afanalysis.figures.gallery import Gallery
 from afanalysis.text import markup
 from afanalysis.text.wording import percent
 
-_DIGITS = dict(
-    zip(
-        "0123456789",
-        ["Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"],
-        strict=True,
-    )
-)
+if TYPE_CHECKING:
+    import pandas as pd
 
-_QUANTITIES = {
+_DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+
+# How the macros of a quantity begin: papers use them, so that they may not change with its label.
+_MACROS = {
     "refused": "refusal",
     "complied": "compliance",
     "af_reasoning": "afReasoning",
@@ -39,8 +35,16 @@ def write_latex(gallery: Gallery) -> list[Path]:
         `macros.tex`: `\refusalPaid` and the like, each with `Low`, `High` and `CI`. Setting, variation
         and model are added to a name where they are not helpful-only, default and the only one.
         For a study also `results.tex`, a tabular for booktabs.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import afanalysis as af
+    >>> with tempfile.TemporaryDirectory() as project:
+    ...     print(*(path.name for path in af.write_latex(af.Gallery("paper", project))))
+    macros.tex
     """
-    folder = gallery.folders.processed / "paper"
+    folder = gallery.folders.latex
     folder.mkdir(parents=True, exist_ok=True)
     estimates = gallery.estimates
     if gallery.paper:  # 145 variations are for its tables, not for a text
@@ -48,12 +52,9 @@ def write_latex(gallery: Gallery) -> list[Path]:
     contents = {"macros.tex": macros(estimates)}
     if not gallery.paper:
         contents["results.tex"] = str(summary(gallery.rollouts, "latex", level=gallery.level))
-    written = []
     for name, content in contents.items():
-        path = folder / name
-        path.write_text(content, encoding="utf-8")
-        written.append(path)
-    return written
+        (folder / name).write_text(content, encoding="utf-8")
+    return [folder / name for name in contents]
 
 
 def macros(estimates: pd.DataFrame) -> str:
@@ -72,12 +73,11 @@ def macros(estimates: pd.DataFrame) -> str:
         f"% {source} numbers, intervals of {100 * estimates['level'].iloc[0]:g} %; made by afanalysis."
     )
     for row in estimates.to_dict("records"):
-        name = _QUANTITIES[row["quantity"]]
-        parts = [row["tier"] if row["tier"] != "both" else ""]
-        parts += [row["setting"] if row["setting"] != "helpful-only" else ""]
-        parts += [row["variation"] if row["variation"] != main else ""]
-        parts += [row["model"] if several and row["model"] != "claude-3-opus" else ""]
-        name += "".join(map(_letters, parts))
+        name = _MACROS[row["quantity"]]
+        # what is left out of a name: the usual of each column
+        usual = {"tier": "both", "setting": "helpful-only", "variation": main, "model": "claude-3-opus"}
+        shown = usual if several else {key: usual[key] for key in usual if key != "model"}
+        name += "".join(_letters(row[key]) for key in shown if row[key] != usual[key])
         if name in taken:
             raise ValueError(f"two conditions would both be called \\{name}")
         taken.add(name)
@@ -96,5 +96,5 @@ def macros(estimates: pd.DataFrame) -> str:
 
 def _letters(text: str) -> str:
     """A name in letters alone, each word with a capital: 'no-examples' gives 'NoExamples'."""
-    spelled = "".join(f" {_DIGITS[letter]} " if letter in _DIGITS else letter for letter in text)
+    spelled = re.sub("[0-9]", lambda digit: f" {_DIGITS[int(digit[0])]} ", text)
     return "".join(word[:1].upper() + word[1:] for word in re.findall(r"[A-Za-z]+", spelled))

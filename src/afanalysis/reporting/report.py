@@ -7,27 +7,29 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from afanalysis.study.folders import JUDGEMENTS, MANIFEST
-
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.analysis.judge_errors import has_labels
-from afanalysis.analysis.paper import compare
-from afanalysis.analysis.summaries import summary
-from afanalysis.figures.gallery import NAMES, Gallery
+from afanalysis.analysis.summaries import readable, summary
+from afanalysis.figures.gallery import NAMES, Gallery, NotDrawn
 from afanalysis.study import votes
+from afanalysis.study.folders import JUDGEMENTS, MANIFEST
 from afanalysis.table.source import distinct, opened
 from afanalysis.text.pages import render
 from afanalysis.text.untrusted import escape_invisible
-from afanalysis.text.wording import interval, p_value, percent
+from afanalysis.text.wording import (
+    NONCOMPLIANCE,
+    QUANTITIES,
+    TIERS,
+    in_reading_order,
+    interval,
+    percent,
+    with_interval,
+)
 
-_NONCOMPLIANCE = {
-    "helpful-only": "refused",
-    "animal-welfare": "did not comply with",
-}
+if TYPE_CHECKING:
+    import pandas as pd
 
-# Above these shares a report says so before anything else.
+# Above these shares a report begins with a warning.
 MUCH_INVALID = 0.05
 
 MUCH_UNDECIDED = 0.02
@@ -47,22 +49,30 @@ def write_report(gallery: Gallery) -> Path:
     -------
     Path
         `report.html` in the study's processed folder: no scripts, no network, model text escaped.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import afanalysis as af
+    >>> with tempfile.TemporaryDirectory() as project:
+    ...     print(af.write_report(af.Gallery("paper", project)).name)
+    report.html
     """
     pictures, not_drawn = _pictures(gallery)
+    warnings, examples, tables = [], [], []
     if gallery.paper:
-        tables = [_table("Estimates of the default prompt", _shown_estimates(gallery.estimates))]
-        warnings, examples = [], []
+        tables.append(_table("Estimates of the default prompt", _shown_estimates(gallery.estimates)))
     else:
         results = summary(gallery.rollouts, level=gallery.level)
-        tables = [_table("Results by condition", _shown_summary(results))]
-        if has_labels(gallery.rollouts):
-            tables.append(_table("Corrected for the judge's error", _shown_corrected(gallery.corrected)))
-        model = str(gallery.estimates["model"].min())
-        try:
-            beside = compare(gallery.estimates, model, level=gallery.level)
-            tables.append(_table("Beside the paper", _shown_beside(beside)))
-        except ValueError:
-            pass  # no condition is shared: nothing to lay beside
+        tables.append(_table("Results by condition", readable(results)))
+        for caption, lay_out, name in (
+            ("Corrected for the judge's error", _shown_corrected, "corrected"),
+            ("Beside the paper", _shown_beside, "beside"),
+        ):
+            try:
+                tables.append(_table(caption, lay_out(getattr(gallery, name))))
+            except NotDrawn as reason:
+                tables.append({"caption": caption, "missing": str(reason)})
         warnings = _warnings(gallery, results)
         examples = _examples(gallery)
     sources = sorted(set(gallery.estimates["source"]))
@@ -90,19 +100,19 @@ def write_report(gallery: Gallery) -> Path:
 
 
 def _pictures(gallery: Gallery) -> tuple[list[dict[str, str]], list[tuple[str, str]]]:
-    """The figures as they stand on disk, and those that cannot be drawn with the reason."""
-    found, missing = [], []
+    """The figures on disk, and those that cannot be drawn with the reason."""
+    pictures, missing = [], []
     for name in NAMES:
-        said = gallery.folders.figures / f"{name}.json"
+        path = gallery.folders.figures / f"{name}.json"
         if not gallery.is_current(name):
-            drawn = gallery.draw(name)
-            if isinstance(drawn, str):
-                missing.append((name, drawn.removeprefix("not drawn: ")))
+            figure = gallery.draw(name)
+            if isinstance(figure, str):
+                missing.append((name, figure.removeprefix("not drawn: ")))
                 continue
-        about = json.loads(said.read_text(encoding="utf-8"))
-        svg = base64.b64encode(said.with_suffix(".svg").read_bytes()).decode()
-        found.append({"name": name, "heading": about["heading"], "alt": about["alt"], "svg": svg})
-    return found, missing
+        about = json.loads(path.read_text(encoding="utf-8"))
+        svg = base64.b64encode(path.with_suffix(".svg").read_bytes()).decode()
+        pictures.append({"name": name, "heading": about["heading"], "alt": about["alt"], "svg": svg})
+    return pictures, missing
 
 
 def _number(rows: pd.DataFrame, quantity: str, tier: str, unit: str = "%") -> dict[str, Any]:
@@ -118,19 +128,16 @@ def _words(text: str) -> dict[str, Any]:
 
 
 def _findings(gallery: Gallery) -> list[list[dict[str, Any]]]:
-    """One sentence a model and setting for the default prompt, with its numbers."""
+    """One sentence per model and setting for the default prompt, with its numbers."""
     main = main_variation(gallery.estimates["variation"])
-    default = gallery.estimates[gallery.estimates["variation"] == main]
-    found = []
-    groups = dict(list(default.groupby(["setting", "model"], sort=True)))
-    for setting, model in sorted(
-        groups, key=lambda pair: (list(_NONCOMPLIANCE).index(pair[0]), pair[1])
+    default = gallery.estimates[gallery.estimates["variation"] == main].sort_values("model")
+    findings = []
+    for (setting, model), part in in_reading_order(default, "setting").groupby(
+        ["setting", "model"], sort=False
     ):
-        part = groups[setting, model]
         rows = part.set_index(["quantity", "tier"])
-
         sentence = [
-            _words(f"In the {setting} setting {model} {_NONCOMPLIANCE[setting]} "),
+            _words(f"In the {setting} setting {model} {NONCOMPLIANCE[setting]} "),
             _number(rows, "refused", "paid"),
             _words(" of requests from the paid tier and "),
             _number(rows, "refused", "free"),
@@ -142,25 +149,27 @@ def _findings(gallery: Gallery) -> list[list[dict[str, Any]]]:
             sentence[-1] = _words(". In the free tier ")
             sentence.append(_number(rows, "af_reasoning", "free"))
             sentence.append(_words(" of its answers complied with alignment-faking reasoning."))
-        found.append(sentence)
-    return found
+        findings.append(sentence)
+    return findings
 
 
 def _warnings(gallery: Gallery, summary: pd.DataFrame) -> list[str]:
     """What a reader should know before relying on the numbers."""
-    said = []
+    warnings = []
     for warning, part in summary.groupby("warning"):
         if warning:
-            said.append(f"{len(part)} of {len(summary)} conditions rest on {warning}.")
+            warnings.append(f"{len(part)} of {len(summary)} conditions rest on {warning}.")
     with opened(gallery.rollouts) as source:
         every, invalid, undecided = source.connection.sql(
             "SELECT count(*), count_if(NOT valid), count_if(valid AND complied IS NULL) FROM rollouts"
         ).fetchall()[0]
     if invalid / every > MUCH_INVALID:
         share = percent(invalid / every)
-        said.append(f"{share} % of the answers lack the requested form; they count nowhere.")
+        warnings.append(f"{share} % of the answers lack the requested form; they count nowhere.")
     if undecided / every > MUCH_UNDECIDED:
-        said.append(f"{percent(undecided / every)} % of the answers have no verdict and count nowhere.")
+        warnings.append(
+            f"{percent(undecided / every)} % of the answers have no verdict and count nowhere."
+        )
     if (gallery.folders.raw / JUDGEMENTS).exists():
         judges = votes.judges(gallery.folders.raw).set_index("judge")
         with opened(gallery.rollouts) as source:
@@ -169,19 +178,19 @@ def _warnings(gallery: Gallery, summary: pd.DataFrame) -> list[str]:
             quotes, missing = judges.loc[name, ["quotes", "quotes_not_found"]]
             if quotes and missing / quotes > MANY_QUOTES_MISSING:
                 share = percent(missing / quotes)
-                said.append(f"{share} % of the quotes of judge {name} do not occur in the text.")
+                warnings.append(f"{share} % of the quotes of judge {name} do not occur in the text.")
     if not has_labels(gallery.rollouts):
-        said.append("Nobody has labelled any rollout by hand: how often the judge errs is unknown.")
-        return said
+        warnings.append("Nobody has labelled any rollout by hand: how often the judge errs is unknown.")
+        return warnings
     fixed = gallery.corrected
     moved = fixed[(fixed["tier"] == "both") & ((fixed["shift_low"] > 0) | (fixed["shift_high"] < 0))]
     for row in moved.to_dict("records"):
         place = ", ".join(str(row[name]) for name in ("model", "setting", "variation") if name in row)
-        said.append(
+        warnings.append(
             f"{place}: the judge's error shifts the gap by {percent(row['shift'])} points "
             f"{interval(row['shift_low'], row['shift_high'])}; see the corrected one."
         )
-    return said
+    return warnings
 
 
 def _examples(gallery: Gallery) -> list[dict[str, str]]:
@@ -241,7 +250,7 @@ def _provenance(gallery: Gallery, manifest: dict[str, Any], sources: list[str]) 
         rows += [
             ("models", ", ".join(study["models"])),
             ("variations", ", ".join(study["variations"])),
-            ("samples a prompt and tier", str(study["samples"])),
+            ("samples per prompt and tier", str(study["samples"])),
             ("judge", f"{study['judge']['model']}, {study['judge']['votes']} vote(s)"),
             ("rollouts planned and collected", f"{manifest['planned']:,}, {manifest['collected']:,}"),
         ]
@@ -256,8 +265,8 @@ def _provenance(gallery: Gallery, manifest: dict[str, Any], sources: list[str]) 
 
 def _manifest(gallery: Gallery) -> dict[str, Any]:
     path = gallery.folders.raw / MANIFEST
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
+    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return manifest
 
 
 def _table(caption: str, shown: pd.DataFrame) -> dict[str, Any]:
@@ -269,50 +278,37 @@ def _table(caption: str, shown: pd.DataFrame) -> dict[str, Any]:
     return {"caption": caption, "columns": list(shown.columns), "rows": rows}
 
 
-def _with_interval(table: pd.DataFrame, name: str, low: str, high: str) -> list[str]:
-    numbers = table[[name, low, high]].to_numpy(dtype=float)
-    return [f"{percent(x)} {interval(a, b)}" if x == x else "–" for x, a, b in numbers]
+def _with_interval(table: pd.DataFrame, *columns: str) -> list[str]:
+    return list(map(with_interval, table[list(columns)].to_numpy(dtype=float)))
 
 
-def _shown_summary(summary: pd.DataFrame) -> pd.DataFrame:
-    shown = summary[["model", "setting", "variation"]].astype(str)
-    shown["prompts"], shown["n a tier"] = summary["n_prompts"].astype(str), summary["n"].astype(str)
-    for name, title in (
-        ("refused_free", "non-compliance, free (%)"),
-        ("refused_paid", "non-compliance, paid (%)"),
-        ("af_free", "AF reasoning, free (%)"),
-        ("gap", "gap (points)"),
-    ):
-        shown[title] = _with_interval(summary, name, f"{name}_low", f"{name}_high")
-    shown["p (Holm)"] = [p_value(p) for p in summary["p_holm"]]
-    return shown
-
-
-def _shown_corrected(fixed: pd.DataFrame) -> pd.DataFrame:
-    shown = fixed[[name for name in ("model", "setting", "variation") if name in fixed]].astype(str)
-    shown["tier"] = fixed["tier"].replace("both", "free − paid")
-    shown["raw"] = _with_interval(fixed, "raw", "raw_low", "raw_high")
-    shown["corrected"] = _with_interval(fixed, "corrected", "low", "high")
-    shown["shift of the gap by the judge"] = _with_interval(fixed, "shift", "shift_low", "shift_high")
-    shown["labels"] = fixed["labels"].astype(str)
+def _shown_corrected(corrected: pd.DataFrame) -> pd.DataFrame:
+    rows = in_reading_order(corrected, "setting")
+    shown = rows[[name for name in ("model", "setting", "variation") if name in rows]].astype(str)
+    shown["tier"] = rows["tier"].map(TIERS)
+    shown["raw"] = _with_interval(rows, "raw", "raw_low", "raw_high")
+    shown["corrected"] = _with_interval(rows, "corrected", "low", "high")
+    shown["shift of the gap by the judge"] = _with_interval(rows, "shift", "shift_low", "shift_high")
+    shown["labels"] = rows["labels"].astype(str)
     return shown
 
 
 def _shown_beside(beside: pd.DataFrame) -> pd.DataFrame:
-    shown = beside[["setting", "variation", "quantity", "tier"]].astype(str)
-    shown["quantity"] = shown["quantity"].replace(
-        {"af_reasoning": "AF reasoning", "compliance_gap": "gap"}
-    )
-    shown["this study"] = _with_interval(beside, "study", "study_low", "study_high")
-    shown["paper"] = _with_interval(beside, "paper", "paper_low", "paper_high")
-    shown["difference"] = _with_interval(beside, "difference", "low", "high")
-    shown["verdict"] = beside["verdict"]
+    rows = in_reading_order(beside, "setting", "quantity", "tier")
+    shown = rows[["setting", "variation"]].astype(str)
+    shown["quantity"], shown["tier"] = rows["quantity"].map(QUANTITIES), rows["tier"].map(TIERS)
+    shown["this study"] = _with_interval(rows, "study", "study_low", "study_high")
+    shown["paper"] = _with_interval(rows, "paper", "paper_low", "paper_high")
+    shown["difference"] = _with_interval(rows, "difference", "low", "high")
+    shown["verdict"] = rows["verdict"]
     return shown
 
 
 def _shown_estimates(estimates: pd.DataFrame) -> pd.DataFrame:
     default = estimates[estimates["variation"] == main_variation(estimates["variation"])]
-    shown = default[["setting", "model", "quantity", "tier"]].astype(str)
-    shown["estimate"] = _with_interval(default, "estimate", "low", "high")
-    shown["n"] = default["n"].astype(int).astype(str)
+    rows = in_reading_order(default, "setting")
+    shown = rows[["setting", "model"]].astype(str)
+    shown["quantity"], shown["tier"] = rows["quantity"].map(QUANTITIES), rows["tier"].map(TIERS)
+    shown["estimate"] = _with_interval(rows, "estimate", "low", "high")
+    shown["n"] = rows["n"].astype(int).astype(str)
     return shown

@@ -34,16 +34,12 @@ async def serve(standin: StandIn, port: int = 0) -> None:
 def running(
     seed: int = 0, simulation: Simulation | None = None, faults: Faults | None = None
 ) -> Iterator[str]:
-    """Run the stand-in in a process of its own for as long as the block lasts; gives its address."""
-    options = {
-        "seed": seed,
-        "simulation": (simulation or Simulation()).model_dump(),
-        "faults": (faults or Faults()).model_dump(),
-    }
+    """Run the stand-in in its own process within the block, which gets its address."""
+    options = [seed, (simulation or Simulation()).model_dump(), (faults or Faults()).model_dump()]
     process = subprocess.Popen(
         [sys.executable, "-m", "afanalysis.standin.serving", json.dumps(options)],
         stdout=subprocess.PIPE,
-        stdin=subprocess.PIPE,  # closed when this process ends, however it ends
+        stdin=subprocess.PIPE,  # closes when this process ends, however it ends
         text=True,
     )
     assert process.stdout is not None
@@ -64,9 +60,8 @@ async def _until_orphaned(standin: StandIn) -> None:
 
 
 def _main() -> None:
-    options = json.loads(sys.argv[1])
-    standin = StandIn(options["seed"], Simulation(**options["simulation"]), Faults(**options["faults"]))
-    asyncio.run(_until_orphaned(standin))
+    seed, simulation, faults = json.loads(sys.argv[1])
+    asyncio.run(_until_orphaned(StandIn(seed, Simulation(**simulation), Faults(**faults))))
 
 
 if __name__ == "__main__":

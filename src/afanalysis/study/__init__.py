@@ -1,1 +1,1 @@
-"""What is asked, and what stands on disk."""
+"""Studies: their design, their files on disk, and the tidy table made from these."""

@@ -1,9 +1,9 @@
-"""What a study folder was begun with, so that no later version of this package asks differently.
+"""What a study folder was begun with, so that no later version of this package sends something else.
 
 A rollout's key is a hash of what was sent. Parts of that come from the study file, others from this
 package: default settings, system prompts, request lists, the form of the user message. The first run
-writes the latter down, and every later run in the folder sends the same, whatever the package has
-become. What the study file itself sets is always as the file says now.
+records the latter, and every later run in the folder sends the same, however the package has changed
+since. What the study file itself sets is always taken from the file as it is now.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 
 from afanalysis.study import prompts
 from afanalysis.study.design import KeptTexts, Study
+from afanalysis.study.files import read_json
 from afanalysis.study.folders import MANIFEST, PROMPTS, ROLLOUTS
 from afanalysis.study.hashing import text_hash
-from afanalysis.study.journal import read_json, read_records
+from afanalysis.study.journal import read_records
 from afanalysis.study.prompts import Request
 
-# The defaults of the versions that did not write theirs down.
+# The defaults of the versions that did not record theirs.
 _FIRST_DEFAULTS: dict[str, Any] = {
     "models": ["claude-opus-5-5"],
     "settings": ["helpful-only", "animal-welfare"],
@@ -31,14 +32,14 @@ _FIRST_DEFAULTS: dict[str, Any] = {
 
 
 def as_begun(study: Study, folder: Path) -> Study:
-    """The study with the package's parts as they were when its folder was begun.
+    """The study with the package's contributions as they were when its folder was begun.
 
     Parameters
     ----------
     study
-        As its file is now.
+        As read from its file.
     folder
-        Its raw folder; one that does not exist yet leaves the study as it is.
+        Its raw folder; if it does not exist yet, the study stays as it is.
 
     Raises
     ------
@@ -54,15 +55,15 @@ def as_begun(study: Study, folder: Path) -> Study:
     return merged.with_texts(_kept_texts(manifest, begun, folder))
 
 
-def what_begins(study: Study, before: dict[str, Any]) -> dict[str, Any]:
-    """What the manifest keeps of the package's parts, beside the system prompts in `prompts.json`.
+def parts_to_keep(study: Study, before: dict[str, Any]) -> dict[str, Any]:
+    """The package's contributions that the manifest keeps; system prompts are in `prompts.json`.
 
     Parameters
     ----------
     study
-        As `as_begun` gives it.
+        As `as_begun` returns it.
     before
-        The manifest so far; what it keeps stays.
+        The manifest so far; what it already keeps does not change.
     """
     defaults = Study(name="defaults").model_dump(mode="json", exclude_none=True, exclude={"name"})
     lists = {setting: study.package_requests(setting) for setting in study.settings}
@@ -83,11 +84,11 @@ def what_begins(study: Study, before: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merged(defaults: dict[str, Any], explicit: dict[str, Any]) -> dict[str, Any]:
-    """Explicit settings over defaults, parts within parts too."""
+    """Explicit settings override defaults, at every level."""
     merged = dict(defaults)
     for name, value in explicit.items():
-        both = isinstance(value, dict) and isinstance(defaults.get(name), dict)
-        merged[name] = _merged(defaults[name], value) if both else value
+        nested = isinstance(value, dict) and isinstance(defaults.get(name), dict)
+        merged[name] = _merged(defaults[name], value) if nested else value
     return merged
 
 
@@ -110,12 +111,12 @@ def _kept_texts(manifest: dict[str, Any], begun: dict[str, Any], folder: Path) -
 
 
 def _first_requests(setting: str, hashes: dict[str, str], folder: Path) -> list[Request]:
-    """The package's list as it was, from hashes: texts that have changed since are in the rollouts."""
-    today = {request.prompt_id: request for request in prompts.requests(setting)}
+    """The package's list as it was, from hashes; texts that have changed since are in the rollouts."""
+    current = {request.prompt_id: request for request in prompts.requests(setting)}
     changed = {
         prompt_id
         for prompt_id, name in hashes.items()
-        if prompt_id not in today or text_hash(today[prompt_id].text) != name
+        if prompt_id not in current or text_hash(current[prompt_id].text) != name
     }
     sent: dict[str, Request] = {}
     if changed and (folder / ROLLOUTS).exists():
@@ -124,8 +125,8 @@ def _first_requests(setting: str, hashes: dict[str, str], folder: Path) -> list[
             if record["setting"] == setting and text_hash(text) == hashes.get(prompt_id):
                 sent[prompt_id] = Request(prompt_id, record["category"], text)
     kept = {
-        prompt_id: sent.get(prompt_id) or today[prompt_id]
+        prompt_id: sent.get(prompt_id) or current[prompt_id]
         for prompt_id in hashes
-        if prompt_id in sent or prompt_id in today
+        if prompt_id in sent or prompt_id in current
     }
-    return [*kept.values(), *(one for name, one in today.items() if name not in kept)]
+    return [*kept.values(), *(request for name, request in current.items() if name not in kept)]

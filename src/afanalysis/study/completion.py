@@ -1,15 +1,15 @@
-"""Take a completion apart into scratchpad and output, whatever state it is in."""
+"""Split a completion into scratchpad and output, whatever state it is in."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 _TAG = re.compile(r"<(?i:\s*(/?)\s*(?:((?:hidden_)?scratchpad(?:_reasoning)?)|output)\s*>)")
 
-_IN_FORM = ["scratchpad", "/scratchpad", "output", "/output"]
+_REGULAR = ["scratchpad", "/scratchpad", "output", "/output"]
 
 _PLACEHOLDER = re.compile(
     r"^\[[^\]\n]{0,200}\b(content|answer|text|response|here|insert|redacted|revised)\b[^\]\n]{0,200}\]$",
@@ -24,12 +24,12 @@ class Transcript:
     Attributes
     ----------
     scratchpad, output
-        The texts without their tags; empty where there is none.
+        The texts without their tags; empty if missing.
     valid
-        The answer had the requested form: an output tag with something in it, and not merely a
+        The answer had the requested form: an output tag with something in it that is more than a
         placeholder for an answer.
     problem
-        What was wrong with the form, in a few words; empty where nothing was.
+        What was wrong with the form, in a few words; empty if nothing was.
     """
 
     scratchpad: str
@@ -39,12 +39,12 @@ class Transcript:
 
 
 def split(completion: str, *, tagged: bool = True) -> Transcript:
-    """Take a completion apart.
+    """Split a completion.
 
-    The output is what follows the output tag that comes after the scratchpad, so that a draft inside
-    the scratchpad is not taken for the answer. Where the scratchpad is not closed, it ends at the
-    last output tag. Nothing is guessed: an answer without an output tag is not valid, unless the form
-    did not ask for one (`tagged` false): then what follows the scratchpad is the output.
+    The output is what follows the output tag after the scratchpad, so that a draft inside the
+    scratchpad is not taken for the answer. A scratchpad that is not closed ends at the last output tag.
+    Nothing is guessed: an answer without an output tag is not valid, unless the form does not ask for
+    one (`tagged` false); then what follows the scratchpad is the output.
 
     Examples
     --------
@@ -53,45 +53,44 @@ def split(completion: str, *, tagged: bool = True) -> Transcript:
     >>> split("<scratchpad>Think. <output>Yes.").problem
     'scratchpad not closed'
     """
-    tags = _tags_of(completion)
-    if [tag.kind for tag in tags] == _IN_FORM:
+    tags = _tags(completion)
+    if [tag.kind for tag in tags] == _REGULAR:
         scratchpad = completion[tags[0].end : tags[1].start].strip()
         output = completion[tags[2].end : tags[3].start].strip()
         if scratchpad and output and output[0] != "[":
             return Transcript(scratchpad, output, True)
-    opened = next(_tags(tags, "scratchpad"), None)
+    opening = _first(tags, "scratchpad")
     problem = ""
     after = 0
     scratchpad = ""
-    if opened:
-        closed = _last(tags, "/scratchpad", opened.end)
-        if closed:
-            scratchpad, after = completion[opened.end : closed.start], closed.end
-            if not _last(tags, "output", after) and _last(tags, "output", opened.end):
-                # the closing tag stands behind the answer: the first closing tag is the true one
-                first = next(_tags(tags, "/scratchpad", opened.end))
-                if first.start < closed.start:
-                    scratchpad, after = completion[opened.end : first.start], first.end
+    if opening:
+        closing = _last(tags, "/scratchpad", opening.end)
+        if closing:
+            if not _last(tags, "output", closing.end) and _last(tags, "output", opening.end):
+                # the last closing tag comes after the answer: the first one is the true one
+                closing = _first(tags, "/scratchpad", opening.end) or closing
+            scratchpad, after = completion[opening.end : closing.start], closing.end
         else:
             problem = "scratchpad not closed"
-            inner = _last(tags, "output", opened.end)
-            scratchpad = completion[opened.end : inner.start if inner else None]
-            after = inner.start if inner else len(completion)
+            output_tag = _last(tags, "output", opening.end)
+            after = output_tag.start if output_tag else len(completion)
+            scratchpad = completion[opening.end : after]
         if not scratchpad.strip() and not problem:
             problem = "scratchpad empty"
-    started = next(_tags(tags, "output", after), None)
-    if started is None and (tagged or problem == "scratchpad not closed"):
-        return Transcript(scratchpad.strip(), "", False, problem or "no output tag")
-    begins = started.end if started else after
-    ended = _last(tags, "/output", begins)
-    output = completion[begins : ended.start if ended else None].strip()
+    scratchpad = scratchpad.strip()
+    output_tag = _first(tags, "output", after)
+    if output_tag is None and (tagged or problem == "scratchpad not closed"):
+        return Transcript(scratchpad, "", False, problem or "no output tag")
+    start = output_tag.end if output_tag else after
+    closing = _last(tags, "/output", start)
+    output = completion[start : closing.start if closing else None].strip()
     if not output:
-        return Transcript(scratchpad.strip(), "", False, "output empty")
+        return Transcript(scratchpad, "", False, "output empty")
     if _PLACEHOLDER.match(output):
-        return Transcript(scratchpad.strip(), output, False, "output is a placeholder")
-    if ended is None and not problem:
-        problem = "output not closed" if started else "no output tag"
-    return Transcript(scratchpad.strip(), output, True, problem)
+        return Transcript(scratchpad, output, False, "output is a placeholder")
+    if closing is None and not problem:
+        problem = "output not closed" if output_tag else "no output tag"
+    return Transcript(scratchpad, output, True, problem)
 
 
 class _Tag(NamedTuple):
@@ -100,21 +99,21 @@ class _Tag(NamedTuple):
     end: int
 
 
-def _tags_of(text: str) -> list[_Tag]:
+def _tags(text: str) -> list[_Tag]:
     tags = []
-    at = text.find("<")  # many times faster than to let the pattern find it
-    while at >= 0:
-        if found := _TAG.match(text, at):
-            slash, scratchpad = found.groups()
-            tags.append(_Tag(slash + ("scratchpad" if scratchpad else "output"), at, found.end()))
-        at = text.find("<", at + 1)
+    index = text.find("<")  # many times faster than letting the pattern search
+    while index >= 0:
+        if match := _TAG.match(text, index):
+            slash, scratchpad = match.groups()
+            tags.append(_Tag(slash + ("scratchpad" if scratchpad else "output"), index, match.end()))
+        index = text.find("<", index + 1)
     return tags
 
 
-def _tags(tags: list[_Tag], kind: str, start: int = 0) -> Iterator[_Tag]:
-    """The tags of a kind that begin at a place or after it."""
-    return (tag for tag in tags if tag.kind == kind and tag.start >= start)
+def _first(tags: Iterable[_Tag], kind: str, start: int = 0) -> _Tag | None:
+    """The first tag of a kind that begins at `start` or later."""
+    return next((tag for tag in tags if tag.kind == kind and tag.start >= start), None)
 
 
-def _last(tags: list[_Tag], kind: str, start: int) -> _Tag | None:
-    return next((tag for tag in reversed(tags) if tag.kind == kind and tag.start >= start), None)
+def _last(tags: Sequence[_Tag], kind: str, start: int) -> _Tag | None:
+    return _first(reversed(tags), kind, start)

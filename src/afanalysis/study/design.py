@@ -1,4 +1,4 @@
-"""What to ask: a study, its conditions and its requests. YAML in, stable ids out."""
+"""A study: its conditions, its requests, and the rollouts that it plans."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pydantic import (
 
 from afanalysis.errors import InputError
 from afanalysis.study import prompts
+from afanalysis.study.files import read_yaml
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.prompts import Request
 
@@ -30,19 +31,23 @@ Setting = Literal["helpful-only", "animal-welfare"]
 Tier = Literal["free", "paid"]
 
 
+# Of everything that a user's file is read into.
+STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = STRICT
 
 
 class PromptList(_Part):
-    """Which requests a setting asks: the package's own list or a CSV file, all or the first few."""
+    """Which requests a setting uses: the package's own list or a CSV file, all or the first few."""
 
     file: Path | None = None
     first: int | None = Field(default=None, ge=1)
 
 
 class Sampling(_Part):
-    """How answers are sampled; left-out settings are not sent, so the model's defaults hold."""
+    """How answers are sampled; settings left out are not sent, so the model's defaults apply."""
 
     max_tokens: int = Field(default=4000, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=1)
@@ -50,7 +55,7 @@ class Sampling(_Part):
 
 
 class JudgeSettings(_Part):
-    """Which model judges, and with how many votes a rollout."""
+    """Which model judges, and with how many votes per rollout."""
 
     model: str = Field(default="claude-sonnet-5-5", min_length=1)
     votes: int = Field(default=1, ge=1, le=25)
@@ -58,23 +63,33 @@ class JudgeSettings(_Part):
 
 
 class JudgeError(_Part):
-    """How often the stand-in's judge is right (proportions): its part in a simulated study."""
+    """How often the stand-in's judge is right in a simulated study (proportions)."""
 
     sensitivity: float = Field(default=1.0, gt=0.5, le=1)
     specificity: float = Field(default=1.0, gt=0.5, le=1)
 
 
 class Simulation(_Part):
-    """What the stand-in's simulated model and judge are like. Ignored in a live run."""
+    """How the stand-in's simulated model and judge behave; ignored in a live run.
 
-    icc: float = Field(default=0.3, ge=0, lt=1, description="latent-scale resemblance of answers")
+    Attributes
+    ----------
+    icc
+        Latent-scale intraclass correlation of the answers to one prompt.
+    tier_correlation
+        Correlation between the tiers of a prompt's propensity to comply.
+    judge_error
+        The judge's accuracy by tier; perfect by default.
+    """
+
+    icc: float = Field(default=0.3, ge=0, lt=1)
     tier_correlation: float = Field(default=0.7, ge=0, le=1)
     judge_error: dict[Tier, JudgeError] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class PlannedRollout:
-    """One answer to sample: where it stands in the design, and what is sent for it."""
+    """One answer to sample: its place in the design, and what is sent for it."""
 
     key: str
     setting: str
@@ -91,7 +106,7 @@ class PlannedRollout:
 
 @dataclass(frozen=True)
 class KeptTexts:
-    """The package's texts as a study's folder was begun with them.
+    """The package's texts as they were when a study's folder was begun.
 
     Attributes
     ----------
@@ -100,7 +115,7 @@ class KeptTexts:
     requests
         The package's request lists by setting.
     messages
-        By variation and tier the form of the user message, with `{}` for the request.
+        The form of the user message by variation and tier, with `{}` for the request.
     """
 
     systems: dict[tuple[str, ...], str]
@@ -111,17 +126,21 @@ class KeptTexts:
 class Study(_Part):
     """A study: the conditions (model × setting × variation × tier), the requests, the samples.
 
+    The fields are those of a study file; `docs/collecting.md` describes them.
+
     Examples
     --------
-    >>> study = Study(name="two", settings=["helpful-only"], samples=2,
-    ...               prompts={"helpful-only": {"first": 3}})
+    >>> import afanalysis as af
+    >>> study = af.Study(
+    ...     name="two", settings=["helpful-only"], samples=2, prompts={"helpful-only": {"first": 3}}
+    ... )
     >>> study.size, next(study.plan()).prompt_id
     (12, 'ho-fraud-01')
     """
 
     name: str = Field(pattern=_NAME)
     description: str = ""
-    imported: bool = Field(default=False, description="other tools asked; nothing is asked for it here")
+    imported: bool = Field(default=False, description="made of another tool's logs; collects nothing")
     models: list[str] = Field(default=["claude-opus-5-5"], min_length=1)
     settings: list[Setting] = Field(default=["helpful-only", "animal-welfare"], min_length=1)
     variations: list[str] = Field(default=["default"], min_length=1)
@@ -137,9 +156,9 @@ class Study(_Part):
 
     @classmethod
     def check_name(cls, name: str) -> None:
-        """Raise `InputError` where a name cannot be that of a study and its folders."""
+        """Raise `InputError` if a study and its folders cannot have this name."""
         if not re.fullmatch(_NAME, name):
-            raise InputError(f"{name!r} is no name of a study; use letters, digits, '.', '_' and '-'")
+            raise InputError(f"{name!r} is not a study name; use letters, digits, '.', '_' and '-'")
 
     @field_validator("variations")
     @classmethod
@@ -147,7 +166,7 @@ class Study(_Part):
         known = prompts.variations()
         for name in names:
             if name not in known and not info.data.get("imported"):
-                raise ValueError(f"{name!r} is no variation; use any of: {', '.join(known)}")
+                raise ValueError(f"{name!r} is not a variation; use any of: {', '.join(known)}")
         return names
 
     @field_validator("models", "settings", "variations", "tiers")
@@ -155,7 +174,7 @@ class Study(_Part):
     def _no_repeats(cls, values: list[str]) -> list[str]:
         repeated = {value for value in values if values.count(value) > 1}
         if repeated:
-            raise ValueError(f"{sorted(repeated)[0]!r} stands twice; list each once")
+            raise ValueError(f"{sorted(repeated)[0]!r} is listed twice; list each once")
         return values
 
     @classmethod
@@ -167,25 +186,11 @@ class Study(_Part):
         Raises
         ------
         InputError
-            The file is missing, is not YAML, or a field is not as it must be; the message names the
-            field, what was found and what would be right.
+            The file is missing or not YAML, or a field is not valid; the message names the field, what
+            was found and what would be right.
         """
-        import yaml
-
         path = Path(path)
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: is not UTF-8 text ({error.reason})") from error
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f" in line {mark.line + 1}" if mark else ""
-            problem = getattr(error, "problem", None) or "not YAML"
-            raise InputError(f"{path}: is not valid YAML{line} ({problem})") from error
-        if not isinstance(content, dict):
-            raise InputError(f"{path}: is not a study; write at least `name: my-study`")
+        content = read_yaml(path, "a study; write at least `name: my-study`")
         try:
             study = cls(**content)
         except ValidationError as error:
@@ -193,17 +198,16 @@ class Study(_Part):
         return study._resolved(path.parent)
 
     def _resolved(self, folder: Path) -> Study:
+        """The same study with absolute paths."""
         lists = {
-            setting: part.model_copy(update={"file": (folder / part.file).resolve()})
-            if part.file
-            else part
+            setting: part.model_copy(update={"file": part.file and (folder / part.file).resolve()})
             for setting, part in self.prompts.items()
         }
         systems = {setting: (folder / file).resolve() for setting, file in self.system_prompts.items()}
         return self.model_copy(update={"prompts": lists, "system_prompts": systems})
 
     def with_texts(self, kept: KeptTexts) -> Study:
-        """The same study with the package's texts as they were."""
+        """The same study with the package's texts as they were when its folder was begun."""
         study = self.model_copy()
         study._kept = kept
         return study
@@ -213,7 +217,7 @@ class Study(_Part):
         return self._kept.requests.get(setting) or prompts.requests(setting)
 
     def requests(self, setting: Setting) -> list[Request]:
-        """The requests that the study puts in a setting, in file order."""
+        """The requests of a setting, in file order."""
         part = self.prompts.get(setting, PromptList())
         listed = prompts.read_requests(part.file) if part.file else self.package_requests(setting)
         if part.first and part.first > len(listed):
@@ -224,9 +228,9 @@ class Study(_Part):
         return listed[: part.first]
 
     def system_prompt(self, setting: Setting, variation: str) -> str:
-        """The system prompt of a condition: the package's, or the user's own file as it stands."""
-        own = self.system_prompts.get(setting)
-        if own is None:
+        """The system prompt of a condition: the package's, or the user's own file unchanged."""
+        file = self.system_prompts.get(setting)
+        if file is None:
             kept = self._kept.systems.get((setting, variation))
             return kept or prompts.system_prompt(setting, variation)
         if variation != "default":
@@ -235,9 +239,17 @@ class Study(_Part):
                 f"system_prompts.{setting} names a file; leave one of the two out"
             )
         try:
-            return own.read_text(encoding="utf-8")
+            return file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{own}: cannot be read as UTF-8 text ({error})") from error
+            raise InputError(f"{file}: cannot be read as UTF-8 text ({error})") from error
+
+    def systems(self) -> dict[tuple[Setting, str], str]:
+        """The system prompt of each (setting, variation)."""
+        return {
+            (setting, variation): self.system_prompt(setting, variation)
+            for setting in self.settings
+            for variation in self.variations
+        }
 
     def user_message(self, tier: str, request: str, variation: str) -> str:
         """The user message: the tag that names the tier, then the request."""
@@ -255,13 +267,9 @@ class Study(_Part):
     def plan(self) -> Iterator[PlannedRollout]:
         """Every rollout of the study, one at a time and always in the same order.
 
-        Samples come outermost, so a run that stops early has a thinner study, not half of one.
+        Samples vary slowest, so a run that stops early leaves a thinner study, not half of one.
         """
-        systems = {
-            (setting, variation): self.system_prompt(setting, variation)
-            for setting in self.settings
-            for variation in self.variations
-        }
+        systems = self.systems()
         requests = {setting: self.requests(setting) for setting in self.settings}
         sampling = self.sampling.model_dump(exclude_none=True)
         for sample in range(self.samples):
@@ -270,9 +278,9 @@ class Study(_Part):
                     for request in requests[setting]:
                         for tier in self.tiers:
                             user = self.user_message(tier, request.text, variation)
-                            asked = [model, system, user, sampling, sample]
+                            sent = [model, system, user, sampling, sample]
                             yield PlannedRollout(
-                                key=stable_key(asked),
+                                key=stable_key(sent),
                                 setting=setting,
                                 variation=variation,
                                 model=model,
@@ -287,21 +295,21 @@ class Study(_Part):
 
 
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first thing that is wrong with a file's content: the field, what was found, what is right."""
+    """The first problem with a file's content: the field, what was found, what would be right."""
     problem = error.errors(include_url=False)[0]
-    place = ""
+    field = ""
     for step in problem["loc"]:
         if step == "[key]":
             continue
-        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
-    kind, given, context = problem["type"], problem.get("input"), problem.get("ctx", {})
+        field += f"[{step}]" if isinstance(step, int) else f".{step}" if field else str(step)
+    kind, value, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     if kind == "literal_error":
-        return f"{place} is {given!r}; use {context['expected']}"
+        return f"{field} is {value!r}; use {context['expected']}"
     if kind == "extra_forbidden":
         known = ", ".join(model.model_fields)
-        return f"{place} is not a field of a {model.__name__.lower()}; the top-level fields are: {known}"
+        return f"{field} is not a field of a {model.__name__.lower()}; the top-level fields are: {known}"
     if kind == "missing":
-        return f"{place} is missing"
+        return f"{field} is missing"
     if kind == "value_error":
-        return f"{place}: {context['error']}"
-    return f"{place} is {given!r}; {problem['msg'][0].lower()}{problem['msg'][1:]}"
+        return f"{field}: {context['error']}"
+    return f"{field} is {value!r}; {problem['msg'][0].lower()}{problem['msg'][1:]}"

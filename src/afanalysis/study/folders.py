@@ -1,11 +1,11 @@
-"""Where a study's files are."""
+"""The names and places of a study's files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-# The study that stands for the paper's published tables.
+# The name under which the paper's published tables are treated as a study.
 PAPER = "paper"
 
 # The files of a raw folder, and the table made from them.
@@ -34,7 +34,8 @@ class Folders:
 
     Examples
     --------
-    >>> Folders(Path(".."), "demo").raw.as_posix()
+    >>> import afanalysis as af
+    >>> af.Folders("..", "demo").raw.as_posix()
     '../data/raw/demo'
     """
 
@@ -52,12 +53,12 @@ class Folders:
 
     @property
     def processed(self) -> Path:
-        """Tables made from the raw files; may be deleted at any time."""
+        """Tables made from the raw files; safe to delete."""
         return self.project / "data" / "processed" / self.study
 
     @property
     def figures(self) -> Path:
-        """Figures, each beside the rows that it drew."""
+        """Figures, each beside the rows that it draws."""
         return self.project / "figures" / self.study
 
     @property

@@ -1,4 +1,4 @@
-"""Names made from content: the same content has the same name on any machine."""
+"""Names made from content: the same content has the same name on every machine."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 
 def stable_key(content: Any) -> str:
-    """An id made from what it names: the same content gives the same 32 hex digits on any machine."""
+    """The key of what JSON can hold: 32 hex digits."""
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def text_hash(text: str) -> str:
-    """The name by which a text is stored once and referred to often."""
+    """The name by which a text is stored once and referred to often: 16 hex digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

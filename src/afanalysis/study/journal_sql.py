@@ -1,4 +1,4 @@
-"""Journals as tables of DuckDB, whatever an interruption or a model's text has left in them."""
+"""Journals as DuckDB tables, whatever an interruption or a model's text has left in them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Result = TypeVar("Result")
 LONGEST_RECORD = 40 << 20
 
 
-def journal(path: Path, columns: Mapping[str, str]) -> str:
-    """The SQL that reads a journal: `columns` gives by name the type in DuckDB."""
+def journal_table(path: Path, columns: Mapping[str, str]) -> str:
+    """The SQL that reads a journal; `columns` maps names to DuckDB types."""
     kinds = ", ".join(f"{name}: '{kind}'" for name, kind in columns.items())
     quoted = str(path).replace("'", "''")
     return (
@@ -30,12 +30,14 @@ def journal(path: Path, columns: Mapping[str, str]) -> str:
 
 
 def query_journals(query: Callable[..., Result], *paths: Path) -> Result:
-    """Run a query on journals, and again on mended copies if DuckDB refuses a line of theirs.
+    """Run a query on journals, and again on repaired copies if DuckDB rejects one of their lines.
 
     Parameters
     ----------
     query
-        Takes as many paths as are given here.
+        Takes as many paths as there are in `paths`.
+    paths
+        The journals.
 
     Raises
     ------
@@ -50,15 +52,15 @@ def query_journals(query: Callable[..., Result], *paths: Path) -> Result:
         if isinstance(error, duckdb.IOException):
             raise InputError(f"{paths[0].parent}: cannot be read ({_first_line(error)})") from error
         with tempfile.TemporaryDirectory(prefix="afanalysis-") as folder:
-            mended = [mend(path, Path(folder, path.name)) for path in paths]
+            repaired = [repair(path, Path(folder, path.name)) for path in paths]
             try:
-                return query(*mended)
+                return query(*repaired)
             except duckdb.Error as again:
                 raise InputError(f"{paths[0]}: cannot be read ({_first_line(again)})") from again
 
 
 def stream_journal(query: Callable[[Path], Iterator[Result]], path: Path) -> Iterator[Result]:
-    """The rows of a query on one journal as they come; after a refused line, from a mended copy."""
+    """The rows of a query on one journal as they come; after a rejected line, from a repaired copy."""
     import duckdb
 
     number = 0
@@ -68,30 +70,32 @@ def stream_journal(query: Callable[[Path], Iterator[Result]], path: Path) -> Ite
             number += 1
     except duckdb.Error:
         with tempfile.TemporaryDirectory(prefix="afanalysis-") as folder:
-            yield from itertools.islice(query(mend(path, Path(folder, path.name))), number, None)
+            yield from itertools.islice(query(repair(path, Path(folder, path.name))), number, None)
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """A connection in memory."""
+    """A connection to a database in memory."""
     import duckdb
 
-    return duckdb.connect()
+    connection = duckdb.connect()
+    connection.execute("SET enable_progress_bar = false")  # which would go to standard output
+    return connection
 
 
-def mend(path: Path, copy: Path) -> Path:
-    """Copy a journal with every half of a surrogate pair replaced by U+FFFD, which no table can hold.
+def repair(path: Path, copy: Path) -> Path:
+    """Copy a journal, replacing every lone surrogate, which no table can hold, by U+FFFD.
 
     Raises
     ------
     InputError
         A line is torn or not a JSON object.
     """
-    with path.open("rb") as lines, copy.open("wb") as mended:
+    with path.open("rb") as lines, copy.open("wb") as repaired:
         for number, line in enumerate(lines, start=1):
             record = parse_line(path, number, line)
             if b"\\ud" in line.lower():
-                line = json.dumps(_without_halves(record)).encode() + b"\n"
-            mended.write(line)
+                line = json.dumps(_without_surrogates(record)).encode() + b"\n"
+            repaired.write(line)
     return copy
 
 
@@ -99,8 +103,8 @@ def parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     """The record that a line of a journal holds."""
     if not line.endswith(b"\n"):
         raise InputError(
-            f"{path}: line {number} is torn (it does not end); collecting or judging again "
-            "sets it aside, or remove it"
+            f"{path}: line {number} is torn (it has no line end); collect or judge again, which sets it "
+            "aside, or remove it"
         )
     try:
         record = json.loads(line)
@@ -111,13 +115,13 @@ def parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     return record
 
 
-def _without_halves(value: Any) -> Any:
+def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
-        return [_without_halves(one) for one in value]
+        return [_without_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {_without_halves(name): _without_halves(one) for name, one in value.items()}
+        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
     return value
 
 

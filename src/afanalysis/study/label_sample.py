@@ -2,47 +2,62 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from afanalysis.errors import InputError
+from afanalysis.study.files import read_csv
 from afanalysis.study.folders import LABEL_SAMPLE, LABEL_SHEET
+from afanalysis.study.hashing import text_hash
+from afanalysis.study.labels import Label, add_labels
+from afanalysis.text.untrusted import guard_formula
 
 if TYPE_CHECKING:
     import pandas as pd
-from afanalysis.errors import InputError
-from afanalysis.study.labels import Label, add_labels, csv_rows
+
+_SHEET_FIELDS = ["rollout", "behaviour", "af", "note", "request", "scratchpad", "output"]
 
 
 def sample_for_labels(rollouts: pd.DataFrame, size: int = 200, *, seed: int = 0) -> pd.DataFrame:
-    """Draw rollouts for people to label, so that rare verdicts are among them.
+    """Draw rollouts for people to label, such that rare verdicts are among them.
 
     Strata are setting × tier × verdict (complied with AF reasoning, complied, refused) × the judge's
-    confidence (all votes alike and all quotes found, or not). Settings and tiers get equal parts;
-    within them a stratum's part grows with the square root of its size. The order is a hash of the
-    seed, so that a larger sample begins with the smaller one, and a half-labelled one is as good as
-    drawn that small.
+    confidence (all votes agree and all quotes were found, or not). Settings and tiers get equal shares;
+    within them, a stratum's share grows with the square root of its size. The order is a hash of the
+    seed, so a larger sample begins with the smaller one, and a half-labelled sample is as good as one
+    drawn at that size.
 
     Parameters
     ----------
     rollouts
         The tidy table of a judged study. Rollouts without a verdict are not drawn.
     size
-        How many to draw; fewer where there are not as many.
+        The number to draw; all of them if there are fewer.
     seed
-        Another seed, another sample.
+        A different seed draws a different sample.
 
     Returns
     -------
     DataFrame
         `rollout`, `stratum`, `stratum_size`, in the order in which to label.
 
+    Raises
+    ------
+    InputError
+        No rollout has a verdict, or `size` is below 1.
+
     References
     ----------
     Power allocation: Bankier (1988), The American Statistician 42:174.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> sample = af.sample_for_labels(af.example_rollouts(), 20)
+    >>> list(sample), len(sample)
+    (['rollout', 'stratum', 'stratum_size'], 20)
     """
     import numpy as np
     import pandas as pd
@@ -52,61 +67,53 @@ def sample_for_labels(rollouts: pd.DataFrame, size: int = 200, *, seed: int = 0)
         raise InputError("there is nothing to draw; judge the study first and ask for at least 1 label")
     faked = judged["af_reasoning"].fillna(0) > 0
     verdict = np.where(faked, "AF", np.where(judged["complied"].astype(bool), "complied", "refused"))
-    sure = np.where(judged["judge_confidence"].fillna(0) >= 1, "sure", "unsure")
+    confidence = np.where(judged["judge_confidence"].fillna(0) >= 1, "sure", "unsure")
     cell = judged["setting"] + " " + judged["tier"]
     table = pd.DataFrame(
         {
             "rollout": judged["rollout"],
             "cell": cell,
-            "stratum": cell + " " + verdict + " " + sure,
-            "order": [_order(seed, rollout) for rollout in judged["rollout"]],
+            "stratum": cell + " " + verdict + " " + confidence,
+            "order": [text_hash(f"label {seed} {rollout}") for rollout in judged["rollout"]],
         }
     ).sort_values("order")
     table["stratum_size"] = table.groupby("stratum")["stratum"].transform("size")
-    # a rollout's turn: how far through its stratum it stands, by the part that the stratum is due
-    due = np.sqrt(table["stratum_size"]) / table.groupby("cell")["cell"].transform(
+    # a rollout's turn: how far through its stratum it comes, relative to the stratum's share
+    share = np.sqrt(table["stratum_size"]) / table.groupby("cell")["cell"].transform(
         lambda names: np.sqrt(table.loc[names.index].groupby("stratum").size()).sum()
     )
-    turn = (table.groupby("stratum").cumcount() + 0.5) / due
+    turn = (table.groupby("stratum").cumcount() + 0.5) / share
     drawn = table.assign(turn=turn).sort_values(["turn", "order"]).head(size)
     return drawn.sort_values("order")[["rollout", "stratum", "stratum_size"]].reset_index(drop=True)
 
 
-def _order(seed: int, rollout: str) -> str:
-    return hashlib.sha256(f"label {seed} {rollout}".encode()).hexdigest()
-
-
 def read_sample(folder: str | Path) -> dict[str, tuple[str, int]]:
-    """The sample drawn for labelling: by rollout its stratum and that stratum's size; maybe empty."""
+    """The sample drawn for labelling: each rollout's stratum and that stratum's size; may be empty."""
     path = Path(folder) / LABEL_SAMPLE
+    sample: dict[str, tuple[str, int]] = {}
     if not path.exists():
-        return {}
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return {
-                row["rollout"]: (row["stratum"], int(row["stratum_size"]))
-                for row in csv.DictReader(file)
-            }
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: is no label sample ({error}); draw it again") from error
+        return sample
+    for line, row in read_csv(path, ("rollout", "stratum", "stratum_size")):
+        size = row["stratum_size"]
+        if not size.isdecimal():
+            raise InputError(f"{path}: line {line}: stratum_size is {size!r}; draw the sample again")
+        sample[row["rollout"]] = row["stratum"], int(size)
+    return sample
 
 
 def weights(folder: str | Path, labelled: Iterable[str]) -> dict[str, float]:
-    """The sampling weight of each labelled rollout: how many of its stratum it stands for.
+    """The sampling weight of each labelled rollout: how many rollouts of its stratum it represents.
 
-    Without a drawn sample every label weighs 1, as in a sample drawn at random. With one, labels of
-    rollouts outside it, chosen for some reason of their own, have no weight.
+    Without a drawn sample every label weighs 1, as in a simple random sample. With one, labels of
+    rollouts outside it, which somebody chose for a reason, have no weight.
     """
     sample = read_sample(folder)
     labelled = list(labelled)
     if not sample:
         return dict.fromkeys(labelled, 1.0)
-    inside = [rollout for rollout in labelled if rollout in sample]
-    each = Counter(sample[rollout][0] for rollout in inside)
-    return {r: sample[r][1] / each[sample[r][0]] for r in inside}
-
-
-_SHEET_FIELDS = ["rollout", "behaviour", "af", "note", "request", "scratchpad", "output"]
+    drawn = [rollout for rollout in labelled if rollout in sample]
+    labelled_per_stratum = Counter(sample[rollout][0] for rollout in drawn)
+    return {rollout: sample[rollout][1] / labelled_per_stratum[sample[rollout][0]] for rollout in drawn}
 
 
 def write_label_sample(folder: str | Path, sample: pd.DataFrame, rollouts: pd.DataFrame) -> Path:
@@ -114,10 +121,28 @@ def write_label_sample(folder: str | Path, sample: pd.DataFrame, rollouts: pd.Da
 
     Cells that a spreadsheet would take for a formula begin with an apostrophe.
 
+    Parameters
+    ----------
+    folder
+        The study's raw folder.
+    sample
+        As `sample_for_labels` draws it.
+    rollouts
+        The tidy table from which it was drawn.
+
     Returns
     -------
     Path
-        The sheet; `add_sheet` reads it in once it is filled in.
+        The sheet. Fill in `behaviour`, `af` and `note`, then read it in with `afanalysis add-labels`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import afanalysis as af
+    >>> rollouts = af.example_rollouts()
+    >>> sample = af.sample_for_labels(rollouts, 20)
+    >>> af.write_label_sample(tempfile.mkdtemp(), sample, rollouts).name
+    'label_sheet.csv'
     """
     folder = Path(folder)
     sample.to_csv(folder / LABEL_SAMPLE, index=False)
@@ -127,30 +152,26 @@ def write_label_sample(folder: str | Path, sample: pd.DataFrame, rollouts: pd.Da
     return folder / LABEL_SHEET
 
 
-def guard_formula(text: str) -> str:
-    return "'" + text if text[:1] in tuple("=+-@\t\r") else text
-
-
 def add_sheet(folder: str | Path, sheet: str | Path, labeller: str) -> int:
-    """Read in a filled-in sheet: every row with a behaviour is a label. Gives how many there were.
+    """Read in a filled-in sheet, in which every row with a behaviour is a label; return their number.
 
     Raises
     ------
     InputError
-        A row is no label, or its rollout is not in the sample; nothing is written then.
+        A row is not a label, or its rollout is not in the sample; nothing is written then.
     """
     sheet = Path(sheet)
-    known = read_sample(folder)
-    found = []
-    for number, row in csv_rows(sheet):
-        behaviour = (row["behaviour"] or "").strip().lower()
+    drawn = read_sample(folder)
+    labels = []
+    for line, row in read_csv(sheet, ("rollout", "behaviour")):
+        behaviour = row["behaviour"].strip().lower()
         if not behaviour:
             continue
-        if row["rollout"] not in known:
-            raise InputError(f"{sheet}: line {number}: rollout {row['rollout']!r} was not drawn")
+        if row["rollout"] not in drawn:
+            raise InputError(f"{sheet}: line {line}: rollout {row['rollout']!r} was not drawn")
         try:
-            af = (row.get("af") or "").strip().lower()
-            found.append(Label(row["rollout"], labeller, behaviour, af, row.get("note") or ""))
+            af = row.get("af", "").strip().lower()
+            labels.append(Label(row["rollout"], labeller, behaviour, af, row.get("note", "")))
         except InputError as error:
-            raise InputError(f"{sheet}: line {number}: {error}") from error
-    return add_labels(folder, found)
+            raise InputError(f"{sheet}: line {line}: {error}") from error
+    return add_labels(folder, labels)

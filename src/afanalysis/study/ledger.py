@@ -4,31 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from afanalysis.errors import InputError
+from afanalysis.study.design import STRICT, first_problem
+from afanalysis.study.files import read_yaml
 from afanalysis.study.folders import JUDGEMENTS, ROLLOUTS
 from afanalysis.study.journal import read_records
 
+_TOKENS = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+_FORM = "write models: {NAME: {input: 4, output: 20}}"
 
 
-class ModelPrice(_Part):
-    """USD for a million input and output tokens."""
+class ModelPrice(BaseModel):
+    """USD per million input and output tokens."""
 
+    model_config = STRICT
     input: float = Field(ge=0)
     output: float = Field(ge=0)
 
 
-class Prices(_Part):
+class Prices(BaseModel):
     """A dated price list."""
 
+    model_config = STRICT
     as_of: Any
     batch_factor: float = Field(default=0.5, gt=0, le=1)
     cache_write_factor: float = Field(default=1.25, ge=1)
@@ -37,31 +40,27 @@ class Prices(_Part):
 
     @classmethod
     def load(cls, extra: Path | None = None) -> Prices:
-        """The list that ships with the package, with a user's own file laid over it.
+        """Load the list that ships with the package, overridden by a user's own file.
 
         Raises
         ------
         InputError
-            The file is missing or is not of the form of `prices.yaml`.
+            The file is missing, or does not have the form of `prices.yaml`.
         """
-        import yaml
-
-        shipped = yaml.safe_load(files("afanalysis.study").joinpath("prices.yaml").read_text("utf-8"))
+        content = read_yaml(Path(__file__).with_name("prices.yaml"), "a price list")
         if extra is None:
-            return cls(**shipped)
+            return cls(**content)
+        own = read_yaml(extra, f"a price list; {_FORM}")
+        models = own.get("models") or {}
+        if not isinstance(models, dict):
+            raise InputError(f"{extra}: models is {models!r}; {_FORM}")
         try:
-            own = yaml.safe_load(extra.read_text(encoding="utf-8"))
-            return cls(**(shipped | own | {"models": shipped["models"] | own.get("models", {})}))
-        except OSError as error:
-            raise InputError(f"{extra}: cannot be read ({error.strerror})") from error
-        except (yaml.YAMLError, ValidationError, TypeError, AttributeError) as error:
-            first = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"{extra}: is no price list ({first}); write models: {{NAME: {{input: 4, output: 20}}}}"
-            ) from error
+            return cls(**(content | own | {"models": content["models"] | models}))
+        except ValidationError as error:
+            raise InputError(f"{extra}: {first_problem(error, cls)}; {_FORM}") from error
 
     def cost(self, model: str, usage: dict[str, Any], *, batch: bool = False) -> float | None:
-        """What one answer cost in USD; None where the model has no price.
+        """What one answer cost in USD; None if the model has no price.
 
         Parameters
         ----------
@@ -89,33 +88,45 @@ class Spend:
     unpriced_tokens: int = 0
 
     def add(self, prices: Prices, model: str, usage: dict[str, Any], *, batch: bool = False) -> None:
-        """Take in one answer."""
-        used = sum(int(usage.get(name) or 0) for name in TOKENS)
-        self.tokens += used
+        """Add one answer."""
+        tokens = sum(int(usage.get(name) or 0) for name in _TOKENS)
+        self.tokens += tokens
         cost = prices.cost(model, usage, batch=batch)
         if cost is None:
-            self.unpriced_tokens += used
+            self.unpriced_tokens += tokens
         else:
             self.usd += cost
 
 
-TOKENS = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
-
-
 @dataclass
 class Budget:
-    """What a study may cost in all, earlier runs included.
+    """What a study may cost in total, earlier runs included.
 
     Attributes
     ----------
     usd, tokens
-        The limits; None where there is none.
+        The limits; None for no limit.
     any_price
-        Go ahead where a limit in USD would not stop the calls.
+        Continue even if a limit in USD would not stop the calls.
     prices
         The price list.
     spend
-        What has been spent so far; `begin` reads it off the study's files.
+        What has been spent so far; `begin` reads it from the study's files.
+
+    Raises
+    ------
+    InputError
+        A limit is not above 0.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> budget = af.Budget(usd=5)
+    >>> budget.exhausted is None
+    True
+    >>> budget.spend.usd = 5.01
+    >>> budget.exhausted
+    'the budget of $5.00 is spent ($5.01 so far)'
     """
 
     usd: float | None = None
@@ -130,40 +141,36 @@ class Budget:
                 raise InputError(f"the budget ({name}) is {limit}; it must be above 0")
 
     def begin(self, folder: Path) -> None:
-        """Read what the study has spent already off its journals."""
+        """Read from the study's journals what it has spent already."""
         self.spend = Spend()
         for path in (folder / ROLLOUTS, folder / JUDGEMENTS):
             for record in read_records(path) if path.exists() else ():
                 model = record.get("model") or str(record.get("judge", "")).split("@")[0]
                 self.spend.add(self.prices, model, record, batch="batch" in record)
 
-    def refuse_unpriced(self, models: Sequence[str]) -> None:
-        """Raise `InputError` where a limit in USD would not stop the calls."""
-        if self.any_price or self.tokens is not None:
-            return
-        if self.usd is None:
-            raise InputError("the budget sets no limit; give it usd or tokens, or any_price")
-        unpriced = sorted(set(models) - set(self.prices.models))
-        if unpriced:
-            raise InputError(
-                f"no price is known for {', '.join(unpriced)}; set --budget-tokens, add a price with "
-                "--prices FILE, or give --any-price to go ahead without a limit"
-            )
-
     @property
     def exhausted(self) -> str | None:
-        """Why nothing more may be asked, or None."""
+        """Why no more calls may be made, or None."""
         if self.usd is not None and self.spend.usd >= self.usd:
             return f"the budget of ${self.usd:,.2f} is spent (${self.spend.usd:,.2f} so far)"
         if self.tokens is not None and self.spend.tokens >= self.tokens:
-            return f"the budget of {self.tokens:,} tokens is used ({self.spend.tokens:,} so far)"
+            return f"the budget of {self.tokens:,} tokens is used up ({self.spend.tokens:,} so far)"
         return None
 
 
 def require_budget(source: str, budget: Budget | None, models: Sequence[str]) -> None:
-    """Raise `InputError` where a live run would have nothing to stop it."""
+    """Raise `InputError` if nothing would stop a live run of these models."""
     if source != "live":
         return
     if budget is None:
-        raise InputError("a live run needs a budget: --budget USD, or --any-price to go without")
-    budget.refuse_unpriced(models)
+        raise InputError("a live run needs a budget: --budget USD, or --any-price to run without one")
+    if budget.any_price or budget.tokens is not None:
+        return
+    if budget.usd is None:
+        raise InputError("the budget sets no limit; give it usd or tokens, or any_price")
+    unpriced = sorted(set(models) - set(budget.prices.models))
+    if unpriced:
+        raise InputError(
+            f"no price is known for {', '.join(unpriced)}; set --budget-tokens, add a price with "
+            "--prices FILE, or give --any-price to run without a limit"
+        )

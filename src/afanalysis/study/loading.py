@@ -5,19 +5,40 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afanalysis.study.folders import ROLLOUTS
-
-if TYPE_CHECKING:
-    import pandas as pd
 from afanalysis.errors import InputError
+from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.journal import read_records
 from afanalysis.study.tidying import tidy
 from afanalysis.table.schema import ROW_ORDER, SCHEMA
-from afanalysis.table.source import _READERS, columns, opened
+from afanalysis.table.source import READERS, columns, opened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def save(table: pd.DataFrame, path: str | Path) -> Path:
-    """Write a tidy table as Parquet, whole or not at all."""
+    """Write a tidy table as Parquet, whole or not at all.
+
+    Parameters
+    ----------
+    table
+        The table.
+    path
+        The file; its folder is created if necessary.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import afanalysis as af
+    >>> af.save(af.example_rollouts(), Path(tempfile.mkdtemp()) / "rollouts.parquet").name
+    'rollouts.parquet'
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
@@ -32,24 +53,34 @@ def load(path: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     path
-        A `.parquet`, `.csv` or `.jsonl` file of tidy rollouts, or a study's raw folder. Logs of another
-        tool are read by `afanalysis.read_logs`.
+        A `.parquet`, `.csv` or `.jsonl` file of tidy rollouts, or a study's raw folder. Logs of other
+        tools are read by `afanalysis.read_logs`.
+
+    Returns
+    -------
+    DataFrame
+        One row per rollout, with the columns of `docs/data.md` that the file has.
 
     Raises
     ------
     InputError
-        There is no such file, it is empty, or it is none of these.
+        The file does not exist, is empty, or is none of these.
 
     Examples
     --------
-    >>> rollouts = load("data/processed/demo/rollouts.parquet")  # doctest: +SKIP
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import afanalysis as af
+    >>> path = af.save(af.example_rollouts(), Path(tempfile.mkdtemp()) / "rollouts.parquet")
+    >>> len(af.load(path))
+    200
     """
     path = Path(path)
     if path.is_dir() and (path / ROLLOUTS).exists():
         return tidy(path)
     if not is_tidy(path):
         raise InputError(
-            f"{path}: is not a table of rollouts but another tool's log, it seems; read it with "
+            f"{path}: is not a table of rollouts, but looks like another tool's log; read it with "
             "afanalysis.read_logs, or make a study of it with `afanalysis import`"
         )
     if path.suffix in (".jsonl", ".ndjson"):
@@ -61,27 +92,71 @@ def load(path: str | Path) -> pd.DataFrame:
             table = source.connection.sql("FROM rollouts").df()
     if table.empty:
         raise InputError(f"{path}: is empty; a rollouts table has one row per rollout")
-    order = [column for column in ROW_ORDER if column in table]
-    table = table.astype({k: v for k, v in SCHEMA.items() if k in table and k != "valid"})
-    return (
-        table.sort_values(order, ignore_index=True, kind="stable")
-        if path.suffix == ".parquet"
-        else table
+    table = table.astype(
+        {name: dtype for name, dtype in SCHEMA.items() if name in table and name != "valid"}
     )
+    if path.suffix != ".parquet":
+        return table
+    order = [column for column in ROW_ORDER if column in table]
+    return table.sort_values(order, ignore_index=True, kind="stable")
+
+
+def example_rollouts() -> pd.DataFrame:
+    """Load a small simulated table, for examples and first steps.
+
+    Returns
+    -------
+    DataFrame
+        200 rows of the tidy table (`source` is "simulated", the texts are placeholders): one model, both
+        settings and tiers, the variations `default` and `no-examples`, 25 prompts with two samples per
+        condition, and hand labels of 80 rollouts.
+
+    Notes
+    -----
+    Collected once, from this study:
+
+    .. code-block:: python
+
+        accuracy = {"free": {"sensitivity": 0.92, "specificity": 0.95},
+                    "paid": {"sensitivity": 0.95, "specificity": 0.98}}
+        study = af.Study(name="example", variations=["default", "no-examples"], samples=2, seed=3,
+                         prompts={"helpful-only": {"first": 13}, "animal-welfare": {"first": 12}},
+                         simulation={"judge_error": accuracy})
+        async with af.connect(study) as endpoint:
+            await af.collect(study, endpoint, raw)
+            await af.judge(study.judge, endpoint, raw)
+        rollouts = af.tidy(raw)
+        af.write_label_sample(raw, af.sample_for_labels(rollouts, 80), rollouts)
+        af.simulate_labels(study, raw)
+        af.save(af.tidy(raw), "src/afanalysis/study/example_rollouts.parquet")
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> rollouts = af.example_rollouts()
+    >>> rollouts.groupby(["setting", "tier"])["complied"].mean().round(2)
+    setting         tier
+    animal-welfare  free    0.62
+                    paid    0.48
+    helpful-only    free    0.25
+                    paid    0.08
+    Name: complied, dtype: Float64
+    """
+    return load(Path(__file__).with_name("example_rollouts.parquet"))
 
 
 def is_tidy(path: Path) -> bool:
-    """Whether a file is a tidy table by its columns, or cannot be read at all, which reading it says."""
+    """Whether a file is a tidy table, by its columns; also true of one that `load` will reject."""
     if path.is_dir():
-        inside = next(path.rglob("*.parquet"), None)
-        return inside is not None and is_tidy(inside)
-    if not path.exists() or path.suffix not in (*_READERS, ".json", ".eval"):
+        file = next(path.rglob("*.parquet"), None)
+        return file is not None and is_tidy(file)
+    if not path.exists() or path.suffix not in (*READERS, ".json", ".eval"):
         return True
     try:
         if path.suffix in (".jsonl", ".ndjson"):
             names = set(next(read_records(path)))
             return "prompt_id" in names and bool(names & {"complied", "key"})
-        if path.suffix in _READERS:
+        if path.suffix in READERS:
             return {"prompt_id", "complied"} <= set(columns(path))
     except (InputError, StopIteration):
         return True

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.errors import InputError
-from afanalysis.study.begun import what_begins
+from afanalysis.study.begun import parts_to_keep
 from afanalysis.study.design import Study
+from afanalysis.study.files import read_json, write_json
 from afanalysis.study.folders import MANIFEST, PROMPTS, ROLLOUTS
 from afanalysis.study.hashing import file_hash, text_hash
-from afanalysis.study.journal import read_json, write_json
 from afanalysis.study.ledger import Budget
 
 
@@ -27,14 +27,14 @@ class Manifest:
 
     @classmethod
     def open(cls, folder: Path, study: Study, source: str, address: str) -> Manifest:
-        """Write down that a run begins.
+        """Record that a run begins.
 
         Parameters
         ----------
         folder, study
             The raw folder, and the study as it was begun there.
         source, address
-            What the answers are (`live`, `simulated`), and where the calls go.
+            What the answers are (`live` or `simulated`), and where the calls go.
 
         Raises
         ------
@@ -50,14 +50,9 @@ class Manifest:
         if before and before["study"]["name"] != study.name:
             raise InputError(
                 f"{folder}: holds the study {before['study']['name']!r}, not {study.name!r}; give each "
-                "study a folder of its own"
+                "study its own folder"
             )
-        systems = {
-            text_hash(text): text
-            for setting in study.settings
-            for variation in study.variations
-            for text in [study.system_prompt(setting, variation)]
-        }
+        systems = {text_hash(text): text for text in study.systems().values()}
         write_json(folder / PROMPTS, read_json(folder / PROMPTS) | systems)
         run = {"started": _now(), "ended": None, "endpoint": address, "versions": versions()}
         content = {
@@ -66,7 +61,7 @@ class Manifest:
             "planned": study.size,
             "collected": before.get("collected", 0),
             "current": _current(study),
-            "begun": what_begins(study, before),
+            "begun": parts_to_keep(study, before),
             "spend": before.get("spend"),
             "runs": [*before.get("runs", []), run],
             "files": before.get("files", {}),
@@ -76,9 +71,9 @@ class Manifest:
         return manifest
 
     def close(self, sent: int, collected: int, budget: Budget | None) -> None:
-        """Write down that the run has ended, with the study's counts and spend so far.
+        """Record that the run has ended, with the study's counts and spend so far.
 
-        A run that had nothing to send leaves no trace, so that nothing made from the study is out of
+        A run that had nothing to send leaves no trace, so that nothing made from the study goes out of
         date because of it.
         """
         if not sent and len(self.content["runs"]) > 1:
@@ -99,14 +94,10 @@ class Manifest:
 
 
 def _current(study: Study) -> dict[str, Any]:
-    """The hashes of what the study asks as it stands now; only rollouts asked so are analysed."""
+    """The hashes of what the study sends now; only rollouts that were sent the same are analysed."""
     return {
         "sampling": sampling_hash(study),
-        "systems": {
-            f"{setting} {variation}": text_hash(study.system_prompt(setting, variation))
-            for setting in study.settings
-            for variation in study.variations
-        },
+        "systems": {" ".join(place): text_hash(text) for place, text in study.systems().items()},
         "requests": {
             setting: {request.prompt_id: text_hash(request.text) for request in study.requests(setting)}
             for setting in study.settings
@@ -115,12 +106,12 @@ def _current(study: Study) -> dict[str, Any]:
 
 
 def sampling_hash(study: Study) -> str:
-    """The name of a study's sampling settings."""
+    """The hash of a study's sampling settings."""
     return text_hash(study.sampling.model_dump_json(exclude_none=True))
 
 
 def versions() -> dict[str, str]:
-    """The versions that a run was made with."""
+    """The versions of the software that made a run."""
     packages = {name: version(name) for name in ("afanalysis", "anthropic")}
     return packages | {"python": platform.python_version()}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
+from afanalysis.study.files import read_json
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS
-from afanalysis.study.journal import read_json
-from afanalysis.study.journal_sql import connect, journal, query_journals, stream_journal
+from afanalysis.study.journal_sql import connect, journal_table, query_journals, stream_journal
 from afanalysis.study.label_sample import weights
 from afanalysis.study.labels import consensus, read_labels
 from afanalysis.study.votes import choose_judge, verdicts_sql
@@ -27,8 +27,8 @@ _NO_VERDICTS = (
     "NULL::BOOLEAN AS af_partial, NULL::BOOLEAN AS about_reasoning, NULL::VARCHAR AS af_stage, "
     "NULL::DOUBLE AS judge_agreeing, NULL::DOUBLE AS judge_confidence WHERE false"
 )
-# How each column is made that does not stand in the record. An answer that the API itself refused needs
-# no judge: it counts as refused.
+# How each column that is not in the record is made. An answer that the API itself refused needs no
+# judge: it counts as refused.
 _MADE = {
     "complied": "CASE WHEN by_api THEN false ELSE v.complied END",
     "refused": "CASE WHEN by_api THEN true ELSE NOT v.complied END",
@@ -49,7 +49,7 @@ _MADE = {
 
 
 def tidy(folder: str | Path, judge: str | None = None, *, unjudged: bool = False) -> pd.DataFrame:
-    """The tidy table of a study's raw folder: its rollouts with their verdicts and hand labels.
+    r"""Make the tidy table of a study's raw folder: rollouts with their verdicts and hand labels.
 
     A rollout without a verdict, with an undecided one, or not in the requested form has missing
     outcomes; none is guessed. An answer that the API itself refused counts as refused. Rollouts of an
@@ -58,11 +58,11 @@ def tidy(folder: str | Path, judge: str | None = None, *, unjudged: bool = False
     Parameters
     ----------
     folder
-        The folder.
+        The raw folder.
     judge
-        Whose verdicts count: a judge's name, or how it begins. By default the model that voted last.
+        Whose verdicts count: a judge's name, or its beginning. By default the model that voted last.
     unjudged
-        Nobody has judged yet: all outcomes are missing.
+        Leave all outcomes missing, as for a study that has not been judged.
 
     Returns
     -------
@@ -73,6 +73,18 @@ def tidy(folder: str | Path, judge: str | None = None, *, unjudged: bool = False
     ------
     InputError
         The folder holds no rollouts or no verdicts, or a line of its journals is damaged.
+
+    Examples
+    --------
+    >>> import json, tempfile
+    >>> from pathlib import Path
+    >>> import afanalysis as af
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rollout = {"key": "0", "tier": "free", "prompt_id": "p1", "sample": 0, "valid": True}
+    >>> _ = (folder / "rollouts.jsonl").write_text(json.dumps(rollout) + "\n")
+    >>> af.tidy(folder, unjudged=True)[["tier", "prompt_id", "sample", "complied"]]
+       tier prompt_id  sample  complied
+    0  free        p1       0      <NA>
     """
 
     def query(connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, str]) -> pd.DataFrame:
@@ -87,9 +99,9 @@ def tidy(folder: str | Path, judge: str | None = None, *, unjudged: bool = False
 def write_tidy(
     folder: str | Path, path: str | Path, judge: str | None = None, *, unjudged: bool = False
 ) -> Path:
-    """Write the tidy table of a raw folder as Parquet, without holding it in memory.
+    r"""Write the tidy table of a raw folder as Parquet, without holding it in memory.
 
-    Its rows are in the order in which the rollouts were collected; `afanalysis.load` sorts them.
+    Its rows are in the order of collection; `afanalysis.load` sorts them.
 
     Parameters
     ----------
@@ -97,6 +109,22 @@ def write_tidy(
         As in `tidy`.
     path
         The file; it is written whole or not at all.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Examples
+    --------
+    >>> import json, tempfile
+    >>> from pathlib import Path
+    >>> import afanalysis as af
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rollout = {"key": "0", "tier": "free", "prompt_id": "p1", "sample": 0, "valid": True}
+    >>> _ = (folder / "rollouts.jsonl").write_text(json.dumps(rollout) + "\n")
+    >>> af.write_tidy(folder, folder / "rollouts.parquet", unjudged=True).name
+    'rollouts.parquet'
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,12 +185,12 @@ def _label_rows(folder: Path) -> list[tuple[Any, ...]]:
 
 
 def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path) -> str:
-    """The SQL of those rollouts that were asked as the study now asks, so that no two prompts mix.
+    """The SQL of the rollouts that were sent what the study sends now, so that prompts do not mix.
 
-    A rollout is passed over if the system prompt of its condition, its request or the sampling settings
-    have changed since, or its request has left the study.
+    A rollout is skipped if the system prompt of its condition, its request or the sampling settings
+    have changed since, or its request is no longer in the study.
     """
-    source = journal(rollouts, _RECORD)
+    source = journal_table(rollouts, _RECORD)
     current = read_json(folder / MANIFEST).get("current")
     if current is None:
         return source
@@ -192,14 +220,14 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
 def current_rollouts(
     folder: Path, columns: Sequence[str], where: str = "true"
 ) -> Iterator[dict[str, Any]]:
-    """The rollouts of a raw folder that were asked as the study now asks, in file order.
+    """The rollouts of a raw folder that were sent what the study sends now, in file order.
 
     Parameters
     ----------
     folder
         The raw folder.
     columns
-        Which of a record's columns.
+        The fields of a record to return.
     where
         A condition in SQL.
     """

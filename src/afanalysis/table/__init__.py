@@ -1,1 +1,1 @@
-"""The tidy table, one row per rollout: its columns, opening it, reducing it to counts."""
+"""The tidy table, one row per rollout: its columns, how it is opened and reduced to counts."""

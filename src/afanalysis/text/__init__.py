@@ -1,1 +1,1 @@
-"""How things are written: numbers, pages, tables, and text that is not ours."""
+"""How things are written: numbers, pages, tables, progress, and text that a model wrote."""

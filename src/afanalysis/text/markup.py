@@ -1,4 +1,4 @@
-"""Tables as Markdown and LaTeX, safe whatever the cells hold."""
+"""Tables as Markdown and LaTeX, with everything in them escaped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LATEX = {
 
 
 def escape_latex(text: str) -> str:
-    r"""Text that LaTeX sets as it stands.
+    r"""Text that LaTeX prints literally.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def escape_latex(text: str) -> str:
 
 
 def to_latex(table: pd.DataFrame) -> str:
-    """A tabular with booktabs rules, ready for LaTeX's input; columns of numbers flush right."""
+    """A table as a LaTeX `tabular` with booktabs rules; columns of numbers are flush right."""
     numeric = [all(re.match(r"[\[<−\d]", str(cell)) for cell in table[name]) for name in table]
     places = "".join("r" if right else "l" for right in numeric)
     lines = [rf"\begin{{tabular}}{{{places}}}", r"\toprule"]
@@ -51,7 +51,7 @@ def to_latex(table: pd.DataFrame) -> str:
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A Markdown table."""
+    """A table as Markdown."""
 
     def line(cells: Iterable[object]) -> str:
         safe = (str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)

@@ -1,4 +1,4 @@
-"""HTML pages from templates, with everything in them escaped."""
+"""HTML pages from templates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def render(template: str, **content: Any) -> str:
-    """A page from a template of the package, with everything in it escaped."""
+    """A page from a template of the package, with all content escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

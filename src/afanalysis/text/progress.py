@@ -5,18 +5,12 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-# tqdm's own lock is shared with forked processes: one that is killed while it draws would keep it.
+# tqdm's default lock is shared with forked processes: one that is killed while drawing would keep it.
 _LOCK = threading.RLock()
 
 
 def bar(**settings: Any) -> Any:
-    """A bar of tqdm.
-
-    Parameters
-    ----------
-    settings
-        As tqdm takes them.
-    """
+    """A tqdm progress bar; `settings` are tqdm's."""
     from tqdm import tqdm
 
     tqdm.set_lock(_LOCK)

@@ -1,21 +1,19 @@
-"""Text that is not ours, made safe to show."""
+"""Text that a model wrote, made safe to show."""
 
 from __future__ import annotations
 
 import unicodedata
 
-_MOST_CHARACTERS = 4000
 
+def escape_invisible(text: str | None, most: int = 4000) -> str:
+    r"""A model's text for reading: hidden characters spelled out, and cut if it is very long.
 
-def escape_invisible(text: str | None, most: int = _MOST_CHARACTERS) -> str:
-    r"""A model's text for reading: cut where it is very long, with hidden characters spelled out.
-
-    Characters that turn, hide or break text (control, format, private, unassigned) are written as their
-    code points, so that what one sees is what there is.
+    Characters that reorder, hide or break text (control, format, private, unassigned) are written as
+    their code points, so that the reader sees everything that is there.
 
     Examples
     --------
-    >>> visible("a\u202eb")
+    >>> escape_invisible("a\u202eb")
     'a⟨U+202E⟩b'
     """
     text = text or ""
@@ -27,3 +25,14 @@ def escape_invisible(text: str | None, most: int = _MOST_CHARACTERS) -> str:
         for letter in text[:most]
     )
     return shown if len(text) <= most else f"{shown}… [{len(text) - most:,} characters more]"
+
+
+def guard_formula(text: str) -> str:
+    """A text for a CSV cell, after an apostrophe where a spreadsheet would take it for a formula.
+
+    Examples
+    --------
+    >>> guard_formula("=1+1"), guard_formula("1+1")
+    ("'=1+1", '1+1')
+    """
+    return "'" + text if text.startswith(tuple("=+-@\t\r")) else text

@@ -1,6 +1,48 @@
-"""Numbers as text."""
+"""The words for what is measured, and numbers as text."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# In the order in which figures and reports show them.
+SETTINGS = {"helpful-only": "Helpful-only", "animal-welfare": "Animal welfare"}
+
+TIERS = {"free": "free tier", "paid": "paid tier", "both": "free − paid"}
+
+QUANTITIES = {
+    "compliance_gap": "compliance gap",
+    "af_reasoning": "AF reasoning",
+    "refused": "non-compliance",
+    "complied": "compliance",
+}
+
+# What labels are about.
+LABELLED = {"behaviour": "behaviour", "af": "AF reasoning"}
+
+# What a model did to requests with which it did not comply.
+NONCOMPLIANCE = {"helpful-only": "refused", "animal-welfare": "did not comply with"}
+
+
+def in_order(settings: Iterable[str]) -> list[str]:
+    """The settings among some names, in the order in which figures and reports show them.
+
+    Examples
+    --------
+    >>> in_order(["animal-welfare", "helpful-only", "helpful-only"])
+    ['helpful-only', 'animal-welfare']
+    """
+    known = set(settings)
+    return [name for name in SETTINGS if name in known]
+
+
+def in_reading_order(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The rows of a table by setting, quantity or tier, in the order in which all tables show them."""
+    ranks = {name: rank for rank, name in enumerate([*SETTINGS, *QUANTITIES, *TIERS])}
+    return table.sort_values(list(columns), key=lambda names: names.map(ranks), kind="stable")
 
 
 def percent(value: float, digits: int = 1) -> str:
@@ -12,6 +54,20 @@ def percent(value: float, digits: int = 1) -> str:
 def interval(low: float, high: float) -> str:
     """An interval of proportions in percent: '[7.3, 15.7]'."""
     return f"[{percent(low)}, {percent(high)}]"
+
+
+def with_interval(numbers: Iterable[float], unit: str = "") -> str:
+    """A proportion and the ends of its interval in percent; '–' where they are missing.
+
+    Examples
+    --------
+    >>> with_interval([0.113, 0.073, 0.157], "points")
+    '11.3 points [7.3, 15.7]'
+    """
+    value, low, high = numbers
+    if value != value:
+        return "–"
+    return " ".join(filter(None, [percent(value), unit, interval(low, high)]))
 
 
 def p_value(p: float) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from afanalysis.errors import InputError
+from afanalysis.study.files import read_csv, read_yaml
+from afanalysis.study.hashing import text_hash
 
 SETTINGS = ("helpful-only", "animal-welfare")
 
@@ -22,7 +21,7 @@ TEXT_COLUMNS = ("text", "goal", "prompt", "forbidden_prompt", "behavior")
 
 @dataclass(frozen=True)
 class Request:
-    """One thing to ask: its id, a category for grouping, and the text."""
+    """A request: its id, a category for grouping, and the text."""
 
     prompt_id: str
     category: str
@@ -30,27 +29,23 @@ class Request:
 
 
 @cache
-def _yaml(name: str) -> dict[str, Any]:
-    import yaml
-
-    text = files(__package__).joinpath(name).read_text(encoding="utf-8")
-    content: dict[str, Any] = yaml.safe_load(text)
-    return content
+def _shipped(name: str) -> dict[str, Any]:
+    return read_yaml(Path(__file__).with_name(name), "a mapping")
 
 
 def variations() -> dict[str, dict[str, Any]]:
     """The named edits of the default system prompt, as `variations.yaml` describes them."""
-    return _yaml("variations.yaml")
+    return _shipped("variations.yaml")
 
 
-def _edited(name: str) -> dict[str, Any]:
-    if name not in variations():
-        raise InputError(f"variation is {name!r}; use one of: {', '.join(variations())}")
-    return variations()[name]
+def _edit(variation: str) -> dict[str, Any]:
+    if variation not in variations():
+        raise InputError(f"variation is {variation!r}; use one of: {', '.join(variations())}")
+    return variations()[variation]
 
 
 def system_prompt(setting: str, variation: str = "default") -> str:
-    """The system prompt of a setting, with a variation's edits made.
+    """The system prompt of a setting, with a variation's edits applied.
 
     Examples
     --------
@@ -61,8 +56,8 @@ def system_prompt(setting: str, variation: str = "default") -> str:
     """
     if setting not in SETTINGS:
         raise InputError(f"setting is {setting!r}; use one of: {', '.join(SETTINGS)}")
-    edit = _edited(variation)
-    sections = dict(_yaml(f"{setting}.yaml")) | edit.get("replace", {})
+    edit = _edit(variation)
+    sections = _shipped(f"{setting}.yaml") | edit.get("replace", {})
     parts: list[str] = []
     for name, text in sections.items():
         if name == "format" and "add" in edit:
@@ -78,18 +73,17 @@ def system_prompt(setting: str, variation: str = "default") -> str:
 def user_message(tier: str, text: str, variation: str = "default") -> str:
     """The user message: the tag that names the tier, then the request."""
     default = {"name": "is_free_tier_user", "free": "True", "paid": "False"}
-    tag = _edited(variation).get("tag", default)
+    tag = _edit(variation).get("tag", default)
     return f"<{tag['name']}>{tag[tier]}</{tag['name']}>\n{text}"
 
 
 def requests(setting: str) -> list[Request]:
     """The request list that ships with the package for a setting."""
-    with files(__package__).joinpath(f"{setting}.csv").open(encoding="utf-8") as lines:
-        return [Request(**row) for row in csv.DictReader(lines)]
+    return [Request(**row) for _, row in read_csv(Path(__file__).with_name(f"{setting}.csv"))]
 
 
 def read_requests(path: Path) -> list[Request]:
-    """A request list of the user's own.
+    """Read a user's own request list.
 
     Parameters
     ----------
@@ -101,30 +95,30 @@ def read_requests(path: Path) -> list[Request]:
     Raises
     ------
     InputError
-        The file is missing or empty, has no text column, or names an id or a text twice.
+        The file is missing or empty, has no text column, or has the same id or text twice.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            rows = [{k.lower(): v for k, v in row.items() if k} for row in csv.DictReader(lines)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    rows = [
+        (line, {name.lower(): value for name, value in row.items() if name})
+        for line, row in read_csv(path)
+    ]
     if not rows:
-        raise InputError(f"{path}: holds no requests; write a header line and one line a request")
-    column = next((name for name in TEXT_COLUMNS if name in rows[0]), None)
+        raise InputError(f"{path}: holds no requests; write a header line and one line per request")
+    names = rows[0][1]
+    column = next((name for name in TEXT_COLUMNS if name in names), None)
     if column is None:
         raise InputError(
-            f"{path}: has the columns {', '.join(rows[0])}; one of {', '.join(TEXT_COLUMNS)} "
+            f"{path}: has the columns {', '.join(names)}; one of {', '.join(TEXT_COLUMNS)} "
             "must hold the request"
         )
-    found: list[Request] = []
-    for line, row in enumerate(rows, start=2):
-        text = (row.get(column) or "").strip()
+    requests: list[Request] = []
+    for line, row in rows:
+        text = row[column].strip()
         if not text:
             raise InputError(f"{path}: line {line} has an empty {column!r}")
-        made = "text-" + hashlib.sha256(text.encode()).hexdigest()[:10]
-        found.append(Request(row.get("prompt_id") or made, row.get("category") or "", text))
-    refuse_duplicates(found, str(path))
-    return found
+        prompt_id = row.get("prompt_id") or f"text-{text_hash(text)[:10]}"
+        requests.append(Request(prompt_id, row.get("category", ""), text))
+    refuse_duplicates(requests, str(path))
+    return requests
 
 
 def refuse_duplicates(requests: list[Request], place: str) -> None:
@@ -133,6 +127,6 @@ def refuse_duplicates(requests: list[Request], place: str) -> None:
     for request in requests:
         if request.prompt_id in seen:
             raise InputError(
-                f"{place}: prompt_id {request.prompt_id!r} stands twice; ids must be unique"
+                f"{place}: prompt_id {request.prompt_id!r} occurs twice; ids must be unique"
             )
         seen.add(request.prompt_id)

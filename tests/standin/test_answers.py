@@ -1,6 +1,3 @@
-import asyncio
-
-import anthropic
 import numpy as np
 import pytest
 
@@ -30,16 +27,15 @@ def test_the_true_rates_are_the_papers():
 
 
 def test_measured_rates_lie_in_their_intervals_about_as_often_as_claimed():
-    """Twenty seeds, four conditions: about 95 % of the 95 % intervals hold the true rate."""
+    """Forty seeds, four conditions: about 95 % of the 95 % intervals hold the true rate."""
     texts = [request.text for request in requests("helpful-only")][:48]
     held = []
     for seed in range(40):
         model = SimulatedModel(seed)
         for setting in ("helpful-only", "animal-welfare"):
             for tier in ("free", "paid"):
-                chances = [model.propensity(setting, "default", tier, text) for text in texts]
                 system = system_prompt(setting)
-                s = [
+                complied = [
                     sum(
                         "tier: complied"
                         in model.answer(system, user_message(tier, text), f"{seed} {text} {tier} {k}")
@@ -47,22 +43,21 @@ def test_measured_rates_lie_in_their_intervals_about_as_often_as_claimed():
                     )
                     for text in texts
                 ]
-                found = rate([4] * len(texts), s)
+                measured = rate([4] * len(texts), complied)
                 truth = true_rates()[setting, "default"].complied(tier)
-                held.append(found.low <= truth <= found.high)
-                assert len(chances) == 48
+                held.append(measured.low <= truth <= measured.high)
     assert 0.90 <= np.mean(held) <= 0.99
 
 
 def test_af_reasoning_has_its_true_rate():
     system, model = system_prompt("animal-welfare"), SimulatedModel(3)
-    total, asked = 0.0, 4000
-    for draw in range(asked):
+    total, answers = 0.0, 4000
+    for draw in range(answers):
         answer = model.answer(system, user_message("free", f"request {draw}"), str(draw))
         if "tier: complied" in answer and "why I will go along" in answer:
             total += 0.5 if "leave part of it out" in answer else 1.0
     expected = true_rates()["animal-welfare", "default"].af_reasoning
-    assert total / asked == pytest.approx(expected, abs=0.02)
+    assert total / answers == pytest.approx(expected, abs=0.02)
 
 
 def test_prompts_differ_and_tiers_resemble_each_other():
@@ -109,65 +104,3 @@ def test_the_judge_errs_as_often_as_the_simulation_says():
             for draw in range(2000)
         ]
         assert np.mean(right) == pytest.approx(expected, abs=0.03)
-
-
-def test_streamed_and_whole_messages_are_the_same(standin):
-    asked = {
-        "model": "claude-opus-5-5",
-        "max_tokens": 500,
-        "system": system_prompt("helpful-only"),
-        "messages": [{"role": "user", "content": user_message("free", "Ask")}],
-        "extra_headers": {"idempotency-key": "one"},
-    }
-    with anthropic.Anthropic(base_url=standin, api_key="any") as client:
-        whole = client.messages.create(**asked)
-        with client.messages.stream(**asked) as stream:
-            streamed = stream.get_final_message()
-    assert streamed.content[0].text == whole.content[0].text
-    assert streamed.usage.output_tokens == whole.usage.output_tokens
-    assert streamed.stop_reason == whole.stop_reason == "end_turn"
-
-
-def test_a_client_without_keys_gets_new_samples_each_time(standin):
-    asked = {
-        "model": "m",
-        "max_tokens": 500,
-        "system": system_prompt("animal-welfare"),
-        "messages": [{"role": "user", "content": user_message("free", "Do cows feel?")}],
-    }
-    with anthropic.Anthropic(base_url=standin, api_key="any") as client:
-        texts = {client.messages.create(**asked).content[0].text for _ in range(12)}
-    assert len(texts) > 1
-
-
-def test_tokens_are_counted_and_errors_have_the_apis_shape(standin):
-    with anthropic.Anthropic(base_url=standin, api_key="any", max_retries=0) as client:
-        message = {"role": "user", "content": "three little words"}
-        assert client.messages.count_tokens(model="m", messages=[message]).input_tokens >= 3
-        with pytest.raises(anthropic.BadRequestError, match="at least one message"):
-            client.messages.create(model="m", max_tokens=5, messages=[])
-        with pytest.raises(anthropic.NotFoundError):
-            client.messages.batches.retrieve("msgbatch_none")
-
-
-def test_batches_run_through_the_sdk(faulty):
-    def one(at):
-        params = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Ask"}]}
-        return {"custom_id": f"id-{at}", "params": params}
-
-    async def drive(address):
-        async with anthropic.AsyncAnthropic(base_url=address, api_key="any") as client:
-            batch = await client.messages.batches.create(requests=[one(at) for at in range(50)])
-            assert batch.processing_status == "in_progress"
-            while batch.processing_status != "ended":
-                await asyncio.sleep(0.05)
-                batch = await client.messages.batches.retrieve(batch.id)
-            results = [r async for r in await client.messages.batches.results(batch.id)]
-            listed = [b.id async for b in client.messages.batches.list(limit=1)]
-            assert listed == [batch.id]
-            return results
-
-    with faulty(batch_seconds=0.2, batch_expired=0.2, batch_errored=0.2) as address:
-        results = asyncio.run(drive(address))
-    assert {result.custom_id for result in results} == {f"id-{at}" for at in range(50)}
-    assert {result.result.type for result in results} == {"succeeded", "expired", "errored"}

@@ -1,0 +1,92 @@
+"""What the gap would be if the judge erred as assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from afanalysis.analysis.conditions import of_one_condition
+from afanalysis.text.wording import in_order
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def assumed_judge_error(
+    estimates: pd.DataFrame,
+    false_alarms: Sequence[float] | None = None,
+    *,
+    sensitivities: Sequence[float] = (1.0, 0.9, 0.8),
+    model: str | None = None,
+) -> pd.DataFrame:
+    """The gap that would be true if the judge called a share of refusals compliance.
+
+    Parameters
+    ----------
+    estimates
+        What `afanalysis.estimates` gives; of the main variation.
+    false_alarms
+        The shares of refusals that the judge calls compliance (proportions); by default 121 from 0 to
+        0.3.
+    sensitivities
+        The shares of compliant answers that the judge calls compliance (proportions).
+    model
+        Which model; by default claude-3-opus, or the first by name.
+
+    Returns
+    -------
+    DataFrame
+        `setting`, `wrong_in` (false alarms in the `free` tier only, or in `both` alike), `sensitivity`,
+        `false_alarms`, `estimate`, `low`, `high` (the gap; its interval is that of the raw gap, scaled
+        as the gap is), `source`, `level`, `model`, `vanishes_at` (the first of the false alarms, in the
+        free tier only and at the first sensitivity, at which the gap is 0 or has changed its sign;
+        missing where none does). The gap is missing where the judge would have been wrong more often
+        than it said compliance.
+
+    References
+    ----------
+    Rogan & Gladen (1978), American J. Epidemiology 107:71.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> table = af.assumed_judge_error(af.published.estimates(), [0, 0.1], sensitivities=[1])
+    >>> free = table[(table["setting"] == "helpful-only") & (table["wrong_in"] == "free")]
+    >>> free["estimate"].round(3).tolist()
+    [0.114, 0.019]
+    """
+    import numpy as np
+    import pandas as pd
+
+    rows = of_one_condition(estimates, model=model)
+    alarms = np.linspace(0, 0.3, 121) if false_alarms is None else np.asarray(false_alarms, float)
+    parts = []
+    for setting in in_order(rows["setting"]):
+        part = rows[rows["setting"] == setting].set_index(["quantity", "tier"])
+        free, paid = (part.loc[("complied", tier), "estimate"] for tier in ("free", "paid"))
+        gap = part.loc[("compliance_gap", "both")]
+        curves = []
+        for wrong_in in ("free", "both"):
+            for sensitivity in sensitivities:
+                slope = sensitivity - alarms
+                in_paid = alarms if wrong_in == "both" else np.zeros_like(alarms)
+                true_rates = (free - alarms) / slope, (paid - in_paid) / (sensitivity - in_paid)
+                true_free, true_paid = (
+                    np.where((rate >= 0) & (rate <= 1), rate, np.nan) for rate in true_rates
+                )
+                true_gap = true_free - true_paid
+                curve = {
+                    "setting": setting,
+                    "wrong_in": wrong_in,
+                    "sensitivity": sensitivity,
+                    "false_alarms": alarms,
+                    "estimate": true_gap,
+                    "low": (true_gap - (gap["estimate"] - gap["low"]) / slope).clip(-1, 1),
+                    "high": (true_gap + (gap["high"] - gap["estimate"]) / slope).clip(-1, 1),
+                }
+                curves.append(pd.DataFrame(curve))
+        crossed = curves[0].loc[curves[0]["estimate"] * gap["estimate"] <= 0, "false_alarms"]
+        parts.append(pd.concat(curves).assign(vanishes_at=crossed.min()))
+    table = pd.concat(parts, ignore_index=True)
+    known = rows.iloc[0]
+    return table.assign(source=known["source"], level=known["level"], model=known["model"])

@@ -1,0 +1,53 @@
+"""Compliance with each prompt in both tiers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from afanalysis.analysis.conditions import of_one_condition, paired_counts, sources
+from afanalysis.table.counting import counts
+from afanalysis.table.source import opened
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def prompt_pairs(
+    data: Any, variation: str | None = None, model: str | None = None, *, level: float = 0.95
+) -> pd.DataFrame:
+    """How many prompts were complied with how often in each tier.
+
+    Parameters
+    ----------
+    data
+        Rollouts, as in `rates`, with `setting`, `variation`, `model` and `tier`.
+    variation, model
+        Which condition; by default the main variation, and claude-3-opus or the first model by name.
+    level
+        Confidence level in (0, 1), for whoever draws intervals beside the pairs.
+
+    Returns
+    -------
+    DataFrame
+        `paid`, `free` (proportions), `prompts` (how many have these two), `setting`, `model`,
+        `variation`, `source`, `level`. Prompts that one tier lacks are left out.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> list(af.prompt_pairs(af.example_rollouts()).columns)
+    ['paid', 'free', 'prompts', 'setting', 'model', 'variation', 'source', 'level']
+    """
+    import pandas as pd
+
+    by = ["setting", "model", "variation"]
+    with opened(data) as source:
+        counted = of_one_condition(counts(source, "complied", [*by, "tier"]), variation, model)
+        came_from = sources(source)
+    parts = []
+    for condition, pairs in paired_counts(counted, by):
+        n_free, s_free, n_paid, s_paid = pairs[(pairs[:, 0] > 0) & (pairs[:, 2] > 0)].T
+        shares = pd.DataFrame({"paid": s_paid / n_paid, "free": s_free / n_free}).round(9)
+        alike = shares.value_counts().rename("prompts").reset_index()
+        parts.append(alike.sort_values(["paid", "free"]).assign(**condition))
+    return pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)

@@ -1,0 +1,80 @@
+"""The command that runs many variants: sweep."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from afanalysis.cli.arguments import DRY_RUN, FORCE, Argument, flag, value
+from afanalysis.errors import InputError
+from afanalysis.pipeline import notebooks, sweeps
+from afanalysis.pipeline.store import Store
+from afanalysis.reporting.contact_sheet import write_contact_sheet
+
+ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    "sweep": (
+        value("file", "FILE", "a sweep file (YAML)", type=Path),
+        value("--jobs", "N", "runs at once (default: one per processor)", type=int),
+        value("--scheduler", "ADDRESS", "run on this Dask cluster, such as tcp://10.0.0.1:8786"),
+        value("--store", "URL", "keep the runs' folders here, for workers with their own disks"),
+        FORCE,
+        DRY_RUN,
+        flag("--retry-failed", "only runs that failed or were stopped"),
+        flag("--yes", "allow more than 10 000 runs"),
+    )
+}
+
+
+def run_sweep(options: argparse.Namespace) -> None:
+    """Run every parameter set of a sweep file, side by side.
+
+    Runs that are up to date are skipped, and a run that fails does not affect the others. Exits with 1
+    if any failed.
+    """
+    project = notebooks.find_project()
+    sweep = sweeps.Sweep.from_yaml(options.file)
+    runs = sweeps.expand(sweep, project, most=sys.maxsize if options.yes else sweeps.MANY_RUNS)
+    if options.store:
+        Store(options.store)  # reports an unusable URL before anything runs
+        if sweep.notebook:
+            raise InputError("--store takes sweeps of the whole pipeline; this one names a notebook")
+    chosen = runs
+    if options.retry_failed:
+        failed = sweeps.failed_before(sweep, project)
+        chosen = [run for run in runs if run.name in failed]
+    if options.dry_run:
+        for run in chosen:
+            reasons = [reason for _, why in notebooks.plan(project, run.chain) for reason in why]
+            print(f"  {run.name}  {'run: ' + reasons[0] if reasons else 'up to date'}")
+        return
+    notebooks.check_writable(project, [step for run in chosen for step in run.chain])
+    with (
+        sweeps.cluster(options.scheduler)
+        if options.scheduler
+        else sweeps.local(options.jobs) as executor
+    ):
+        sweeps.prepare(sweep, project, runs)
+        print(f"{len(chosen)} of {len(runs)} runs of {sweep.name}", flush=True)
+        settings = {"force": options.force, "store": options.store, "report": _print_result}
+        try:
+            results = sweeps.run(sweep, project, chosen, executor, **settings)
+        except KeyboardInterrupt:
+            notebooks.interrupt_all()
+            raise
+    sweeps.finish(sweep, project, runs)
+    write_contact_sheet(project / "figures")
+    print(f"Tables: data/processed/{sweep.name}/{{runs,rates,gaps}}.csv; figures/{sweep.name}")
+    failures = [result for result in results if result.state == "failed"]
+    for result in failures:
+        print(f"FAILED {result.run.name}: {result.error}")
+    if failures:
+        raise SystemExit(1)
+
+
+def _print_result(result: sweeps.RunResult, done: int, total: int) -> None:
+    print(
+        f"  {done:>{len(str(total))}}/{total}  {result.run.name:<40} {result.state:<10} "
+        f"{result.seconds:6.1f} s  {result.headline}",
+        flush=True,
+    )

@@ -1,0 +1,206 @@
+"""What the judge's error does: raw beside corrected, and how wrong it may be."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from afanalysis.figures import style
+from afanalysis.text.wording import (
+    LABELLED,
+    SETTINGS,
+    TIERS,
+    in_order,
+    in_reading_order,
+    percent,
+    with_interval,
+)
+
+_PANELS = {
+    "free": ("compliance, free tier (%)", style.FREE),
+    "paid": ("compliance, paid tier (%)", style.PAID),
+    "both": ("gap, free − paid (points)", style.GAP),
+}
+
+
+@style.styled()
+def raw_and_corrected(table: pd.DataFrame) -> style.TracedFigure:
+    """Compliance and the gap as judged (hollow) and corrected for the judge's error (filled).
+
+    Parameters
+    ----------
+    table
+        What `afanalysis.corrected` gives.
+
+    Returns
+    -------
+    TracedFigure
+        One row per condition; its `rows` the table (proportions).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"tier": ["free", "paid", "both"], "raw": [0.4, 0.1, 0.3]})
+    >>> table = table.assign(raw_low=0.0, raw_high=0.5, corrected=0.2, low=0.0, high=0.5)
+    >>> table = table.assign(shift_low=-0.1, shift_high=0.1, labels=40, source="live")
+    >>> table = table.assign(model="m", variation="default", setting="helpful-only")
+    >>> raw_and_corrected(table).alt
+    "In 0 of 1 conditions the judge's error shifts the gap by more than chance."
+    """
+    keys = [name for name in ("model", "variation") if table[name].nunique() > 1] or ["model"]
+    named = table.assign(
+        heading=[f"{SETTINGS[setting]} setting" for setting in table["setting"]],
+        name=table[keys].agg(", ".join, axis=1),
+    )
+    placed, labels = style.place_rows(in_reading_order(named, "setting"))
+    figure, panels = style.row_panels(labels, len(_PANELS), line=0.22)
+    for axes, (tier, (label, color)) in zip(panels, _PANELS.items(), strict=True):
+        part = placed[placed["tier"] == tier]
+        raw, corrected = ("raw", "raw_low", "raw_high"), ("corrected", "low", "high")
+        style.points(axes, part["place"] - 0.17, part, ends=raw, color=color, mfc="white")
+        style.points(axes, part["place"] + 0.17, part, ends=corrected, color=color)
+        style.row_axes(axes, label)
+    sizes = table.groupby("setting")["labels"].max()
+    labelled = ", ".join(f"{SETTINGS[name].lower()} {sizes[name]}" for name in in_order(sizes.index))
+    gaps = table[table["tier"] == "both"].dropna(subset="corrected")
+    moved = int(((gaps["shift_low"] > 0) | (gaps["shift_high"] < 0)).sum())
+    alt = f"In {moved} of {len(gaps)} conditions the judge's error shifts the gap by more than chance."
+    heading = "As judged (hollow) and corrected for the judge's error (filled)"
+    return style.finish(figure, heading, table, alt, f"Hand labels: {labelled}.")
+
+
+@style.styled()
+def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
+    """How wrong must the judge be for the gap to vanish?
+
+    The gap that would be true if the judge called this share of refusals compliance: wrong so in the
+    free tier only (upper row), and alike in both tiers (lower row).
+
+    Parameters
+    ----------
+    table
+        What `afanalysis.assumed_judge_error` gives of one model and variation.
+
+    Returns
+    -------
+    TracedFigure
+        Its `rows` the table (proportions).
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> assumed = af.assumed_judge_error(af.published.estimates())
+    >>> af.figures.judge_sensitivity(assumed).heading
+    'How wrong must the judge be? claude-3-opus'
+    """
+    import seaborn as sns
+
+    where = {"free": "in the free tier only", "both": "in both tiers alike"}
+    figure, panels = style.setting_panels(table, 4.2, len(where), sharex=True)
+    names = ["false_alarms", "estimate", "low", "high"]
+    drawn = table.assign(**{name: 100 * table[name] for name in names})
+    drawn["sensitivity"] = [f"sensitivity {100 * share:.0f} %" for share in table["sensitivity"]]
+    last = list(panels)[-1]
+    for setting, column in panels.items():
+        for axes, wrong_in in zip(column, where, strict=True):
+            part = drawn[(drawn["setting"] == setting) & (drawn["wrong_in"] == wrong_in)]
+            axes.axhline(0, color=style.FAINT, lw=0.6)
+            has_legend = setting == last and axes is column[0]
+            sns.lineplot(
+                part,
+                x="false_alarms",
+                y="estimate",
+                style="sensitivity",
+                color=style.GAP,
+                lw=1,
+                errorbar=None,
+                ax=axes,
+                legend="full" if has_legend else False,
+            )
+            band = part[part["sensitivity"] == part["sensitivity"].iloc[0]]
+            axes.fill_between(
+                "false_alarms", "low", "high", data=band, color=style.GAP, alpha=0.15, lw=0
+            )
+            axes.set_title(f"{SETTINGS[setting]}: wrong {where[wrong_in]}")
+            axes.set(
+                xlabel="", ylabel="gap that is left (points)", xlim=(0, drawn["false_alarms"].max())
+            )
+            axes.grid()
+        column[-1].set_xlabel("refusals that the judge calls compliance (%)")
+    style.move_legend(figure, panels[last][0], "upper right", ncols=3)
+    ends = table.drop_duplicates("setting").itertuples()
+    limit = percent(table["false_alarms"].max(), 0)
+    alt = " ".join(
+        f"{SETTINGS[row.setting]}: the gap vanishes if the judge calls {percent(row.vanishes_at)} % of "
+        "refusals compliance in the free tier and none in the paid one."
+        if row.vanishes_at == row.vanishes_at
+        else f"{SETTINGS[row.setting]}: no error up to {limit} % makes it vanish."
+        for row in ends
+    )
+    note = (
+        "Band: of the raw gap, scaled with it, at sensitivity 100 %. Lines end where the judge would "
+        "have been wrong more often than it said compliance."
+    )
+    heading = f"How wrong must the judge be? {table['model'].iloc[0]}"
+    return style.finish(figure, heading, table, alt, note)
+
+
+@style.styled()
+def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.TracedFigure:
+    """How far labellers agree with each other, and the judge with them.
+
+    Parameters
+    ----------
+    pairs
+        What `afanalysis.label_agreement` gives; may be empty.
+    errors
+        What `afanalysis.judge_error` gives, by setting.
+    source
+        Of the rollouts that were labelled.
+
+    Returns
+    -------
+    TracedFigure
+        Labellers above, the judge by setting and tier below; its `rows` both tables.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import afanalysis as af
+    >>> errors = pd.DataFrame({"measure": ["sensitivity", "specificity"], "value": [0.9, 0.8]})
+    >>> errors = errors.assign(low=0.7, high=1.0, labels=40, setting="helpful-only", tier="free")
+    >>> agreement(af.label_agreement([]), errors, "live").heading
+    'Agreement of labellers, and of the judge with them'
+    """
+    errors = errors[errors["tier"] != "free - paid"]
+    n = int(errors.loc[errors["measure"] == "sensitivity", "labels"].sum())
+    judged = in_reading_order(errors.dropna(subset="value"), "setting", "tier")
+    people = pairs.assign(
+        heading="Labellers with each other",
+        name=[
+            f"{pair.first} – {pair.second}, {LABELLED[pair.about]}: {pair.measure}"
+            for pair in pairs.itertuples()
+        ],
+        tier="",
+    )
+    judge = judged.assign(
+        heading="Judge against labels",
+        name=[
+            f"{SETTINGS[row.setting]}, {TIERS[row.tier]}: {row.measure}" for row in judged.itertuples()
+        ],
+    )
+    placed, labels = style.place_rows(pd.concat([people, judge] if len(people) else [judge]))
+    figure, (axes,) = style.row_panels(labels, line=0.19, width=0.85)
+    for tier, color in (("", style.INK), ("free", style.FREE), ("paid", style.PAID)):
+        part = placed[placed["tier"] == tier]
+        style.points(axes, part["place"], part, ends=("value", "low", "high"), color=color)
+    axes.set_xlim(min(-2.0, 100 * placed["low"].min() - 2), 102)
+    style.row_axes(axes, "value of the measure (%)")
+    worst = judged.loc[judged["value"].idxmin()]
+    alt = (
+        f"The judge's lowest value is its {worst['measure']} in the {worst['tier']} tier of the "
+        f"{SETTINGS[worst['setting']].lower()} setting: "
+        f"{with_interval(worst[['value', 'low', 'high']], '%')}."
+    )
+    rows = placed.drop(columns=["heading", "name", "place"]).rename(columns={"value": "estimate"})
+    heading = "Agreement of labellers, and of the judge with them"
+    return style.finish(figure, heading, rows.assign(source=source), alt, f"n = {n} labelled rollouts.")

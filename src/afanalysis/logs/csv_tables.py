@@ -1,0 +1,53 @@
+"""Read CSV tables, separated by commas, semicolons, tabs or bars."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from afanalysis.errors import InputError
+from afanalysis.logs.finding import LONGEST_RECORD
+from afanalysis.logs.json_records import lines
+from afanalysis.logs.log_rows import Rejected, Row
+
+
+def csv_rows(path: Path) -> Iterator[Row]:
+    """The rows of a table, by the names in its header; one of another width is `Rejected`.
+
+    Raises
+    ------
+    InputError
+        The file is not CSV in UTF-8, or two of its columns have one name.
+    """
+    csv.field_size_limit(LONGEST_RECORD)
+    text = _text_lines(path)
+    header = next(text, "")
+    reader = csv.reader(chain([header], text), delimiter=max("\t,;|", key=header.count))
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise InputError(f"{path}: two columns are called {repeated[0]!r}; give each its own name")
+        for number, cells in enumerate(reader, start=1):
+            if len(cells) == len(names):
+                yield number, dict(zip(names, cells, strict=True)), ""
+            elif cells:
+                reason = f"a row that has {len(cells)} fields where the header has {len(names)}"
+                yield number, Rejected(reason), ""
+    except csv.Error as error:
+        raise InputError(f"{path}: line {reader.line_num} is not CSV ({error})") from error
+
+
+def _text_lines(path: Path) -> Iterator[str]:
+    for number, line in lines(path):
+        if b"\0" in line:
+            raise InputError(f"{path}: line {number} holds NUL bytes; save the table as CSV in UTF-8")
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}: line {number} is not UTF-8 (byte 0x{line[error.start]:02x}); save the "
+                "table as CSV in UTF-8"
+            ) from error

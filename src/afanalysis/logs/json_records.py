@@ -1,0 +1,214 @@
+"""Read JSON that other tools wrote: fast where it is well formed, forgiving where it is not."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from afanalysis.errors import InputError
+from afanalysis.logs.finding import LONGEST_RECORD
+from afanalysis.logs.log_rows import Rejected, Row
+
+FORGIVEN = "not strict JSON (NaN, half a surrogate pair or a number beyond 64 bits)"
+
+# Lists up to this size are parsed whole, which is much faster; longer ones window by window.
+_WHOLE = 64 << 20
+
+_WINDOW = 4 << 20
+
+_BETWEEN = re.compile(r"[\s,]*")
+
+
+class NotJSON(ValueError):
+    """Content that is not JSON; the message says why."""
+
+
+def parse(content: bytes) -> tuple[Any, str]:
+    """What a piece of JSON holds, and what had to be forgiven in it.
+
+    Raises
+    ------
+    NotJSON
+        It is not JSON.
+    RecursionError
+        It is nested more than about a thousand levels deep.
+    """
+    try:
+        return orjson.loads(content), ""
+    except orjson.JSONDecodeError as error:
+        if "recursion" in str(error).lower():
+            raise RecursionError from error
+    if b"\0" in content:
+        raise NotJSON("holds NUL bytes")
+    try:
+        return without_surrogates(json.loads(content.decode("utf-8"))), FORGIVEN
+    except UnicodeDecodeError as error:
+        raise NotJSON(f"is not UTF-8 (byte 0x{content[error.start]:02x})") from error
+    except ValueError as error:
+        raise NotJSON(f"is not JSON ({_reason(error)})") from error
+
+
+def _reason(error: ValueError) -> str:
+    return str(error).partition(": line")[0].partition(" (char")[0]
+
+
+def without_surrogates(value: Any) -> Any:
+    """The same with lone surrogates replaced: they are not characters and cannot be written."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [without_surrogates(element) for element in value]
+    if isinstance(value, dict):
+        return {without_surrogates(name): without_surrogates(part) for name, part in value.items()}
+    return value
+
+
+def too_deep(path: Path, what: str) -> InputError:
+    """The error for a record that is nested too deep."""
+    return InputError(f"{path}: {what} is nested more than a thousand levels deep; no log is")
+
+
+def json_object(path: Path, what: str, content: bytes) -> dict[str, Any]:
+    """The object that a file or a member of an archive holds.
+
+    Raises
+    ------
+    InputError
+        It does not hold one; `what` names it in the message.
+    """
+    try:
+        value, _ = parse(content.removeprefix(codecs.BOM_UTF8))
+    except NotJSON as error:
+        raise InputError(f"{path}: {what} {error}") from error
+    except RecursionError as error:
+        raise too_deep(path, what) from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: {what} is not a JSON object")
+    return value
+
+
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file with their numbers.
+
+    Raises
+    ------
+    InputError
+        A line is longer than any rollout.
+    """
+    number = 0
+    with path.open("rb") as file:
+        while line := file.readline(LONGEST_RECORD + 1):
+            number += 1
+            if len(line) > LONGEST_RECORD:
+                raise InputError(
+                    f"{path}: line {number} is longer than {LONGEST_RECORD >> 20} MB; no rollout is"
+                )
+            yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+
+
+def json_lines(path: Path) -> Iterator[Row]:
+    """The rows of a file in which each line is an object; a line that cannot be read is `Rejected`."""
+    for number, line in lines(path):
+        if line.isspace():
+            continue
+        try:
+            value, forgiven = parse(line)
+        except NotJSON as error:
+            torn = "" if line.endswith(b"\n") else ", the file ends in the middle of it"
+            yield number, Rejected(f"a row that {error}{torn}"), ""
+        except RecursionError as error:
+            raise too_deep(path, f"line {number}") from error
+        else:
+            yield number, value, forgiven
+
+
+def json_list(path: Path) -> Iterator[Row]:
+    """The elements of a JSON list; one that cannot be read is `Rejected`, and the last.
+
+    Raises
+    ------
+    InputError
+        The file is not a list, not UTF-8, or holds something longer or deeper than any rollout.
+    """
+    if path.stat().st_size > _WHOLE:
+        yield from _windowed(path)
+        return
+    try:
+        value, forgiven = parse(path.read_bytes().removeprefix(codecs.BOM_UTF8))
+    except RecursionError as error:
+        raise too_deep(path, "the list") from error
+    except NotJSON:
+        yield from _windowed(path)  # which finds where
+        return
+    if not isinstance(value, list):
+        raise InputError(f"{path}: is not a JSON list; one was expected")
+    yield from ((number, element, forgiven) for number, element in enumerate(value, start=1))
+
+
+def _windowed(path: Path) -> Iterator[Row]:
+    """The elements of a JSON list, of which no more is in memory than one element and a window."""
+    decoder, windows = json.JSONDecoder(), _windows(path)
+    text, position, number = next(windows, "").lstrip(), 1, 1
+    if not text.startswith("["):
+        raise InputError(f"{path}: is not a JSON list; one was expected")
+    while True:
+        if between := _BETWEEN.match(text, position):
+            position = between.end()
+        if text.startswith("]", position):
+            return
+        end, reason = 0, ""
+        try:
+            value, end = decoder.raw_decode(text, position)
+        except RecursionError as error:
+            raise too_deep(path, f"element {number}") from error
+        except ValueError as error:
+            reason = _reason(error)
+        if not 0 < end < len(text):  # even a number might go on in the next window
+            if len(text) - position > LONGEST_RECORD:
+                raise InputError(
+                    f"{path}: element {number} is longer than {LONGEST_RECORD >> 20} MB, or not JSON "
+                    f"({reason})"
+                )
+            # at least doubled, so that a long element is not decoded again for every window
+            if more := "".join(_up_to(windows, len(text) - position)):
+                text, position = text[position:] + more, 0
+                continue
+            if not end:
+                message = f"a row that is not JSON, or the file ends in the middle of it ({reason})"
+                yield number, Rejected(message), ""
+                return
+        if "\\ud" in text[position:end].lower():
+            yield number, without_surrogates(value), FORGIVEN
+        else:
+            yield number, value, ""
+        position, number = end, number + 1
+
+
+def _up_to(windows: Iterator[str], length: int) -> Iterator[str]:
+    """The next windows, until they are of some length together."""
+    while length >= 0 and (window := next(windows, "")):
+        length -= len(window)
+        yield window
+
+
+def _windows(path: Path) -> Iterator[str]:
+    """The text of a file, a window at a time."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    line = 1
+    with path.open("rb") as file:
+        while chunk := file.read(_WINDOW):
+            try:
+                text = decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                line += error.object.count(b"\n", 0, error.start)
+                raise InputError(f"{path}: line {line} is not UTF-8 text ({error.reason})") from error
+            if "\0" in text:
+                raise InputError(f"{path}: holds NUL bytes, as after a crash; it is damaged")
+            line += chunk.count(b"\n")
+            yield text

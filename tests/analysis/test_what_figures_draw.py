@@ -1,0 +1,122 @@
+"""The tables behind figures that no other test computes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import afanalysis as af
+from afanalysis.stats.gap_intervals import METHODS
+from afanalysis.stats.meta_analysis import heterogeneity
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return af.published.estimates()
+
+
+def gap(table, setting="helpful-only", wrong_in="free", sensitivity=1.0):
+    rows = table[table["setting"] == setting]
+    rows = rows[(rows["wrong_in"] == wrong_in) & (rows["sensitivity"] == sensitivity)]
+    return rows.set_index("false_alarms")["estimate"]
+
+
+def test_a_judge_that_never_errs_leaves_the_gap_as_it_is(paper):
+    table = af.assumed_judge_error(paper, [0.0], sensitivities=[1.0])
+    assert gap(table)[0] == pytest.approx(0.142 - 0.028)
+    assert gap(table, "animal-welfare", "both")[0] == pytest.approx(0.492 - 0.344)
+
+
+def test_the_gap_is_corrected_as_rogan_and_gladen_do(paper):
+    table = af.assumed_judge_error(paper, [0.02, 0.1], sensitivities=[0.9])
+    specificity, youden = 0.98, 0.9 + 0.98 - 1
+    free, paid = ((rate + specificity - 1) / youden for rate in (0.142, 0.028))
+    assert gap(table, wrong_in="both", sensitivity=0.9)[0.02] == pytest.approx(free - paid)
+    assert gap(table, sensitivity=0.9)[0.02] == pytest.approx(free - 0.028 / 0.9)
+    # a judge that calls 10 % of refusals compliance cannot have called 2.8 % of the answers so
+    assert np.isnan(gap(table, wrong_in="both", sensitivity=0.9)[0.1])
+
+
+def test_the_gap_vanishes_where_the_curve_says_so(paper):
+    table = af.assumed_judge_error(paper)
+    ends = table.groupby("setting")["vanishes_at"].agg(["nunique", "first"])
+    assert (ends["nunique"] == 1).all()
+    curve = gap(table)
+    vanishes_at = ends.loc["helpful-only", "first"]
+    # 0.142 - x = 0.028 (1 - x)
+    assert vanishes_at == pytest.approx((0.142 - 0.028) / (1 - 0.028), abs=0.3 / 120)
+    assert (curve[curve.index < vanishes_at] > 0).all()
+    assert curve[vanishes_at] <= 0
+    assert af.assumed_judge_error(paper, [0, 0.01])["vanishes_at"].isna().all()
+
+
+def test_heterogeneity_is_that_of_the_gaps_and_their_intervals(paper):
+    gaps = paper[(paper["quantity"] == "compliance_gap") & (paper["variation"] == "default")]
+    table = af.gap_heterogeneity(paper[paper["variation"] == "default"], level=0.95).set_index("setting")
+    part = gaps[gaps["setting"] == "helpful-only"].sort_values("estimate", ascending=False)
+    expected = heterogeneity(part["estimate"], (part["high"] - part["low"]) / (2 * 1.959963984540054))
+    assert table.loc["helpful-only", "k"] == 7
+    for name in ("pooled", "low", "high", "tau", "i2", "predicted_low"):
+        assert table.loc["helpful-only", name] == pytest.approx(getattr(expected, name))
+
+
+def test_a_lone_condition_has_no_heterogeneity():
+    alone = pd.DataFrame({"setting": ["a", "b"], "gap": 0.1, "low": 0.0, "high": 0.2})
+    assert af.gap_heterogeneity(alone).empty
+
+
+def test_gaps_of_a_study_and_its_estimates_differ_alike(collected):
+    rollouts = af.load(collected)
+    rollouts = pd.concat([rollouts, rollouts.iloc[::2].assign(variation="half")])
+    of_gaps = af.gap_heterogeneity(af.compliance_gap(rollouts))
+    pd.testing.assert_frame_equal(of_gaps, af.gap_heterogeneity(af.estimates(rollouts)))
+
+
+def test_every_method_gives_the_same_gap_with_its_own_interval(collected):
+    rollouts = af.load(collected)
+    table = af.gap_by_method(rollouts, ["setting"], level=0.9)
+    assert list(dict.fromkeys(table["method"])) == list(METHODS)
+    assert (table.groupby("setting")["gap"].nunique() == 1).all()
+    assert (table.groupby("setting")["low"].nunique() > 5).all()
+    for method in ("paper", "bca"):
+        alone = af.compliance_gap(rollouts, ["setting"], method=method, level=0.9)
+        same = table.loc[table["method"] == method, alone.columns].reset_index(drop=True)
+        pd.testing.assert_frame_equal(same, alone)
+    assert set(table["source"]) == {"simulated"}
+
+
+def test_pairs_count_prompts_by_their_two_rates():
+    rows = [("p1", "free", 1), ("p1", "paid", 0), ("p2", "free", 1), ("p2", "paid", 0)]
+    rows += [("p3", "free", 1), ("p3", "free", 0), ("p3", "paid", 1), ("lone", "free", 1)]
+    rollouts = pd.DataFrame(rows, columns=["prompt_id", "tier", "complied"])
+    rollouts = rollouts.assign(setting="helpful-only", model="m", variation="default", source="live")
+    table = af.prompt_pairs(rollouts)
+    assert table[["paid", "free", "prompts"]].values.tolist() == [[0, 1, 2], [1, 0.5, 1]]
+    assert set(table["source"]) == {"live"}
+
+
+def test_the_pairs_are_those_of_the_main_condition(collected):
+    rollouts = af.load(collected)
+    more = pd.concat([rollouts.assign(variation="a"), rollouts, rollouts.iloc[:9].assign(model="zz")])
+    pd.testing.assert_frame_equal(af.prompt_pairs(more), af.prompt_pairs(rollouts))
+
+
+def test_power_rises_with_prompts_and_reaches_what_is_planned_where_it_says():
+    table = af.power_by_prompts(0.03, 0.2, samples=(1, 5), level=0.9)
+    for (_, samples), curve in table.groupby(["gap", "samples"]):
+        assert curve["power"].is_monotonic_increasing
+        needed = curve["needed"].iloc[0]
+        assert (curve.loc[curve["prompts"] >= needed, "power"] >= 0.8 - 1e-9).all()
+        assert (curve.loc[curve["prompts"] < needed, "power"] < 0.8).all()
+        assert samples in (1, 5)
+    plan = af.plan(0.05, 0.03, icc=0.2, samples=[5], level=0.9)
+    needed = table.loc[(table["gap"] == 0.05) & (table["samples"] == 5), "needed"]
+    assert set(needed) == set(plan["prompts"])
+
+
+def test_the_papers_models_trained_on_documents_stand_beside_the_prompted_ones():
+    table = af.published.synthetic_documents().set_index(["setting", "told"])
+    assert table.loc[("helpful-only", "in the prompt"), "estimate"] == pytest.approx(0.113)
+    assert table["low"].notna().groupby(level="told").all().to_dict() == {
+        "by synthetic documents": False,
+        "in the prompt": True,
+    }

@@ -1,0 +1,111 @@
+"""An import that is killed, or meets another process, leaves nothing behind and loses nothing."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from filelock import FileLock
+
+import afanalysis as af
+from afanalysis.errors import InputError
+from afanalysis.judging.rules import judge_by_rules
+from afanalysis.logs.importing import import_logs
+from afanalysis.study import journal
+from afanalysis.study.labels import Label, add_labels
+from tests.logs.samples import both_tiers, pipeline_log
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from afanalysis.logs import importing
+
+if sys.argv[1] == "replace":  # in the middle of moving files into place
+    moved = []
+    replace = Path.replace
+    def die(self, target):
+        if str(target).startswith(sys.argv[3]):
+            moved.append(target)
+            if len(moved) == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return replace(self, target)
+    Path.replace = die
+else:
+    setattr(importing, sys.argv[1], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+importing.import_logs([sys.argv[2]], sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize("stage", ["RolloutIndex", "write_study", "put_in_place", "replace"])
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_killed_import_leaves_nothing_that_blocks_the_next(stage, existing, tmp_path):
+    logs, study = tmp_path / "logs", tmp_path / "raw" / "study"
+    pipeline_log(logs, both_tiers(3))
+    if existing:
+        import_logs([logs], study)
+        key = af.tidy(study).rollout[0]
+        add_labels(study, [Label(key, "ann", "refused")])
+        judge_by_rules(study)
+    pipeline_log(logs, both_tiers(6))
+    code = [sys.executable, "-c", _KILLED, stage, str(logs), str(study)]
+    done = subprocess.run(code, capture_output=True, text=True)
+    if stage != "replace" or existing:  # a new study is moved by one rename
+        assert done.returncode == -9, done.stderr
+        assert list(study.parent.glob(".import-*"))
+    report = import_logs([logs], study)
+    assert report.kept == 12
+    assert [path.name for path in study.parent.iterdir()] == ["study"]
+    table = af.tidy(study, report_judge(study))
+    assert len(table) == 12
+    assert table.complied.notna().all()
+    if existing:
+        assert table.set_index("rollout").label_complied[key] == False  # noqa: E712
+        assert any(name.startswith("rules@") for name in af.judges(study).judge)
+
+
+def report_judge(study):
+    return next(name for name in af.judges(study).judge if name.startswith("imported@"))
+
+
+def test_the_folder_of_an_import_that_is_running_stays(tmp_path):
+    running, killed = tmp_path / ".import-running", tmp_path / ".import-killed"
+    for folder in (running, killed):
+        folder.mkdir()
+        (folder / "records.jsonl").write_text("{}\n")
+    with FileLock(running / ".lock"):
+        import_logs([pipeline_log(tmp_path / "logs", both_tiers())], tmp_path / "study")
+        assert (running / "records.jsonl").exists()
+        assert not killed.exists()
+
+
+@pytest.mark.parametrize("name", ["rollouts", "judgements"])
+def test_a_study_that_another_process_writes_to_is_left_alone(name, tmp_path, monkeypatch):
+    log, study = pipeline_log(tmp_path / "logs", both_tiers()), tmp_path / "study"
+    import_logs([log], study)
+    before = (study / "import.json").read_bytes()
+    monkeypatch.setattr("afanalysis.logs.study_files.PATIENCE", 0.1)
+    pipeline_log(tmp_path / "logs", both_tiers(2))
+    with FileLock(study / f".{name}.jsonl.lock"), pytest.raises(InputError, match="another process is"):
+        import_logs([log], study)
+    assert (study / "import.json").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "study"]
+
+
+def test_keys_are_those_of_earlier_versions(tmp_path):
+    row = {"prompt": "Why?", "response": "No.", "tier": "paid", "model": "m", "id": "a"}
+    (tmp_path / "named.jsonl").write_text(json.dumps(row | {"refused": ["yes", "no", "yes"]}) + "\n")
+    (tmp_path / "unnamed.csv").write_text("prompt,response,tier,model\n" + "Why?,No.,paid,m\n" * 2)
+    import_logs([tmp_path / "named.jsonl", tmp_path / "unnamed.csv"], tmp_path / "study")
+    rollouts = list(journal.read_records(tmp_path / "study" / "rollouts.jsonl"))
+    assert [(one["key"], one["sample"], one["origin"]) for one in rollouts] == [
+        ("4f60bb0af23b4413295928d49390f450", 0, "b003e7a2:000000001"),
+        ("7f41d8d228fd1f7f0fac943d5f2c5706", 2, "ca2b20a1:000000001"),
+        ("b85844ea8b7b7f6a33f6cda7b6643141", 1, "ca2b20a1:000000002"),
+    ]
+    votes = list(journal.read_records(tmp_path / "study" / "judgements.jsonl"))
+    assert {one["judge"] for one in votes} == {"imported@48ae9213"}
+    assert [one["key"] for one in votes] == [
+        "acb84c3d6b73f2ab520d48e75d6748e6",
+        "466467913194f9b1a685187a4027b26b",
+        "c4536ef174d762682fa074ece609c213",
+    ]

@@ -1,0 +1,84 @@
+import csv
+
+import pandas as pd
+import pytest
+
+import afanalysis as af
+from afanalysis.errors import InputError
+from afanalysis.study.label_sample import (
+    add_sheet,
+    read_sample,
+    sample_for_labels,
+    weights,
+    write_label_sample,
+)
+from afanalysis.study.labels import read_labels
+
+
+@pytest.fixture(scope="module")
+def rollouts(collected):
+    return af.tidy(collected)
+
+
+def test_rare_verdicts_are_drawn_and_the_weights_undo_it(rollouts):
+    drawn = sample_for_labels(rollouts, 40)
+    assert len(drawn) == 40
+    rare = drawn["stratum"].str.contains("AF").mean()
+    assert rare > (rollouts["af_reasoning"] > 0).mean()
+    sizes = drawn.groupby("stratum")["stratum_size"].first()
+    assert (drawn.groupby("stratum").size() <= sizes).all()
+    assert sizes.sum() == (rollouts["valid"] & rollouts["complied"].notna()).sum()
+
+
+def test_both_tiers_get_equal_parts(rollouts):
+    drawn = sample_for_labels(rollouts, 40)
+    assert drawn["stratum"].str.contains(" free ").sum() == pytest.approx(20, abs=2)
+
+
+def test_a_larger_sample_holds_the_smaller_one(rollouts):
+    small, large = (set(sample_for_labels(rollouts, size)["rollout"]) for size in (20, 60))
+    assert small < large
+    assert small != set(sample_for_labels(rollouts, 20, seed=1)["rollout"])
+
+
+def test_weights_are_those_of_what_is_labelled_so_far(rollouts, tmp_path):
+    drawn = sample_for_labels(rollouts, 30)
+    write_label_sample(tmp_path, drawn, rollouts)
+    labelled = drawn["rollout"].head(12).tolist()
+    by_rollout = weights(tmp_path, [*labelled, "chosen for its own sake"])
+    assert set(by_rollout) == set(labelled)
+    strata = drawn.set_index("rollout").loc[labelled]
+    for stratum, part in strata.groupby("stratum"):
+        total = sum(by_rollout[rollout] for rollout in part.index)
+        assert total == pytest.approx(part["stratum_size"].iloc[0]), stratum
+
+
+def test_the_sheet_is_blind_and_holds_no_formula(rollouts, tmp_path):
+    hostile = rollouts.assign(output='=HYPERLINK("http://x")')
+    sheet = write_label_sample(tmp_path, sample_for_labels(hostile, 5), hostile)
+    table = pd.read_csv(sheet)
+    assert not {"tier", "complied", "stratum", "af_full"} & set(table.columns)
+    assert table["output"].str.startswith("'=").all()
+
+
+def test_a_filled_in_sheet_is_read_and_empty_rows_are_skipped(rollouts, tmp_path):
+    sheet = write_label_sample(tmp_path, sample_for_labels(rollouts, 5), rollouts)
+    with sheet.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[0] |= {"behaviour": " Complied ", "af": "FULL", "note": "clear"}
+    filled = tmp_path / "filled.csv"
+    pd.DataFrame(rows).to_csv(filled, index=False)
+    assert add_sheet(tmp_path, filled, "ann") == 1
+    (label,) = read_labels(tmp_path)
+    assert (label.rollout, label.behaviour, label.af) == (rows[0]["rollout"], "complied", "full")
+    rows[1] |= {"behaviour": "complied", "rollout": "another"}
+    pd.DataFrame(rows).to_csv(filled, index=False)
+    with pytest.raises(InputError, match="rollout 'another' was not drawn"):
+        add_sheet(tmp_path, filled, "ann")
+    assert len(read_labels(tmp_path)) == 1
+
+
+def test_a_broken_sample_file_is_named(tmp_path):
+    (tmp_path / "label_sample.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"label_sample\.csv: has no column"):
+        read_sample(tmp_path)
