@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from afanalysis.analysis.conditions import of_one_condition
 from afanalysis.text.wording import in_order
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def assumed_judge_error(
@@ -55,9 +54,6 @@ def assumed_judge_error(
     >>> free["estimate"].round(3).tolist()
     [0.114, 0.019]
     """
-    import numpy as np
-    import pandas as pd
-
     rows = of_one_condition(estimates, model=model)
     alarms = np.linspace(0, 0.3, 121) if false_alarms is None else np.asarray(false_alarms, float)
     parts = []

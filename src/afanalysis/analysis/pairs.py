@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.analysis.conditions import of_one_condition, paired_counts, sources
 from afanalysis.table.counting import counts
 from afanalysis.table.source import opened
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def prompt_pairs(
@@ -38,8 +37,6 @@ def prompt_pairs(
     >>> list(af.prompt_pairs(af.example_rollouts()).columns)
     ['paid', 'free', 'prompts', 'setting', 'model', 'variation', 'source', 'level']
     """
-    import pandas as pd
-
     by = ["setting", "model", "variation"]
     with opened(data) as source:
         counted = of_one_condition(counts(source, "complied", [*by, "tier"]), variation, model)

@@ -6,15 +6,14 @@ import math
 import re
 from functools import cache
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.errors import InputError
 from afanalysis.stats.printed import common_denominator, implied_n
 from afanalysis.stats.proportions import check_level, square_and_add, wilson
 from afanalysis.study.paper_tables import TABLES, folder
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PAPER = "Greenblatt et al. 2024"
 
@@ -50,7 +49,6 @@ _GROUPS = (
 
 @cache
 def _read(name: str) -> pd.DataFrame:
-    import pandas as pd
 
     return pd.read_csv(folder() / TABLES[name])
 
@@ -102,8 +100,6 @@ def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
     for lack of the pairs. Answers count as independent, as the paper counts them, so the intervals are
     at best as wide as they should be.
     """
-    import pandas as pd
-
     rows: list[dict[str, Any]] = []
     for _, row in table(name).iterrows():
         rows += _estimates_of(row, name, level)
@@ -129,8 +125,6 @@ def synthetic_documents(level: float = 0.95) -> pd.DataFrame:
     >>> synthetic_documents()["told"].value_counts().tolist()
     [2, 2]
     """
-    import pandas as pd
-
     prompted = estimates(level=level)
     prompted = prompted[
         (prompted["quantity"] == "compliance_gap")

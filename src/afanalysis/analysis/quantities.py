@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.analysis.conditions import GAP_CONDITIONS, known_columns, sources
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.table.counting import counts
 from afanalysis.table.source import opened
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
@@ -40,8 +39,6 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
 
 def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The estimates, and the gaps among them with all that `compliance_gap` says of them."""
-    import pandas as pd
-
     with opened(data) as source:
         by = known_columns(source, None, GAP_CONDITIONS)
         counted = counts(source, ["complied", "af_reasoning"], [*by, "tier"])
@@ -50,13 +47,13 @@ def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFr
     silent = ~known & (counted["outcome"] == "af_reasoning")  # a log that nobody judged for it
     measured = rates_of_counts(counted[~silent], [*by, "tier"], level)
     measured = measured.rename(columns={"rate": "estimate", "outcome": "quantity"})
-    measured["interval"] = "Wilson on the effective sample size"
+    measured["interval"] = "bounded mean over prompts"
     refused = measured[measured["quantity"] == "complied"].assign(quantity="refused")
     refused["estimate"] = 1 - refused["estimate"]
     refused["low"], refused["high"] = 1 - refused["high"], 1 - refused["low"]
     gaps = gaps_of_counts(counted[counted["outcome"] == "complied"], by, level)
     drawn = gaps.rename(columns={"gap": "estimate"}).assign(
-        quantity="compliance_gap", tier="both", interval="t over prompts with pseudo-prompts, paired"
+        quantity="compliance_gap", tier="both", interval="bounded mean over prompts, paired"
     )
     table = pd.concat([measured, refused, drawn], ignore_index=True)
     for name, usual in (("variation", "default"), ("setting", "helpful-only"), ("model", "model")):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.analysis.conditions import GAP_CONDITIONS, known_columns, sources
 from afanalysis.analysis.rate_tables import compliance_gap
 from afanalysis.stats.thresholds import candidate_thresholds
 from afanalysis.table.source import opened
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def score_thresholds(data: Any, *, level: float = 0.95) -> pd.DataFrame:
@@ -44,8 +43,6 @@ def score_thresholds(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     >>> score_thresholds(graded)[["threshold", "gap"]].values.tolist()
     [[0.5, 0.5], [1.0, 0.5]]
     """
-    import pandas as pd
-
     parts = []
     with opened(data) as source:
         by = known_columns(source, None, GAP_CONDITIONS)

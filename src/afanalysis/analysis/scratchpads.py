@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation, sources
 from afanalysis.analysis.rate_tables import rates_of_counts
 from afanalysis.table.source import distinct, opened
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 STAGES = ("conflict", "considers", "partial", "full")
 
@@ -37,8 +36,6 @@ def stages(data: Any, variation: str | None = None, *, level: float = 0.95) -> p
         `n_prompts`, `source`, `level`; proportions of all free-tier rollouts. Empty where no rollout
         has a stage.
     """
-    import pandas as pd
-
     ranks = " ".join(f"WHEN '{name}' THEN {rank}" for rank, name in enumerate(STAGES, start=1))
     with opened(data) as source:
         if "af_stage" not in source.kinds:

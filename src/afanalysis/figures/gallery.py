@@ -17,7 +17,7 @@ from afanalysis.analysis.judge_errors import corrected, has_labels, judge_error
 from afanalysis.analysis.pairs import prompt_pairs
 from afanalysis.analysis.paper import compare
 from afanalysis.analysis.quantities import estimates
-from afanalysis.analysis.random_effects import gap_heterogeneity
+from afanalysis.analysis.random_effects import pooled_gap
 from afanalysis.analysis.rate_tables import gap_by_method, rates
 from afanalysis.analysis.scores import score_thresholds
 from afanalysis.analysis.scratchpads import stages
@@ -211,7 +211,8 @@ def _forest(gallery: Gallery) -> tuple[Any, ...]:
     gaps = gallery.estimates[gallery.estimates["quantity"] == "compliance_gap"]
     if gaps["model"].nunique() > 1:
         gaps = gaps[gaps["variation"] == main_variation(gaps["variation"])]
-    summary = gap_heterogeneity(gaps, level=gallery.level)
+    data = gaps if gallery.paper else gallery.rollouts
+    summary = pooled_gap(data, level=gallery.level)
     if summary.empty:
         raise NotDrawn("the study has one model and one variation only")
     return gaps, summary

@@ -8,7 +8,7 @@ tier is that of the compliance gap.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +65,7 @@ def logistic(
     design: ArrayLike,
     prompts: ArrayLike,
     *,
-    strata: dict[int, ArrayLike] | None = None,
+    strata: Mapping[int, ArrayLike] | None = None,
     level: float = 0.95,
     seed: int = 0,
 ) -> Regression:
