@@ -235,7 +235,8 @@ def gaps_of_counts(
         try:
             if not (n_free.sum() and n_paid.sum()):
                 tiers = [t for t, n in (("free", n_free), ("paid", n_paid)) if not n.sum()]
-                raise ValueError(f"no known {counted['outcome'].iloc[0]!r} in tier {' or '.join(tiers)}")
+                outcome = counted["outcome"].iloc[0]
+                raise ValueError(f"no known {outcome!r} in the {' and the '.join(tiers)} tier")
             found = gap_intervals.gap(
                 n_free,
                 s_free,

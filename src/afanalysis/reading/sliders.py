@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 from afanalysis.analysis.conditions import main_variation, sources
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.figures import compliance_by_tier
+from afanalysis.table.counting import NUMBERS
 from afanalysis.table.source import distinct, opened
 
 if TYPE_CHECKING:
     import ipywidgets
     import pandas as pd
 
-_RATE_METHODS = ("wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive")
+_RATE_METHODS = ("bounded", "wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive")
 
-_GAP_METHODS = ("adjusted-t", "mover", "cluster-t", "unpaired", "paper")
+_GAP_METHODS = ("bounded", "adjusted-t", "mover", "cluster-t", "unpaired", "paper")
 
 _COUNTS = """
 SELECT '{outcome}' AS outcome, setting, tier, prompt_id, model,
@@ -60,7 +61,7 @@ class Counts:
         kept = kept[enough & (by_setting["tier"].transform("nunique") == 2)]
         if kept.empty:
             return kept
-        kept = kept.assign(n_missing=0, n_invalid=0)
+        kept = kept.assign(**dict.fromkeys(NUMBERS[2:], 0))
         rates = rates_of_counts(kept, [*condition, "tier"], level, rate_method)
         gaps = gaps_of_counts(kept[kept["outcome"] == "complied"], condition, level, gap_method)
         table = pd.concat(
