@@ -54,7 +54,7 @@ def drawing(checkout: Path, project: Path, shown: str) -> float:
     return float(done.stdout)
 
 
-def results(other: Path, repeats: int = 3) -> list[Result]:
+def results(other: Path, repeats: int = 1) -> list[Result]:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
@@ -77,7 +77,7 @@ def results(other: Path, repeats: int = 3) -> list[Result]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkout", type=Path)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
     for result in results(options.checkout.resolve(), options.repeats):
         print(f"{result.what}: {result.ours}, other version {result.other}; {result.ratio}")

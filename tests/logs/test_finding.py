@@ -106,7 +106,7 @@ HOSTILE = {
     ),
     "a list that is not UTF-8": (
         lambda folder: lines(folder, b'[{"user_input":', b'"\xff"}]', name="l.json"),
-        "line 2 is not UTF-8",
+        r"a row that is not UTF-8 \(byte 0xff\) \(l.json, row 1\)",
     ),
     "a CSV in another encoding": (
         lambda folder: lines(folder, "prompt,response", b"caf\xe9,b", name="t.csv"),
@@ -218,6 +218,10 @@ def test_a_long_list_is_read_in_windows(tmp_path, monkeypatch):
     for indent in (None, 2):
         path.write_text(" \n" + json.dumps(rows, indent=indent, ensure_ascii=bool(indent)))
         assert [row for _, row, _ in json_records.json_list(path)] == rows
+    path.write_bytes(json.dumps(rows).encode().replace(b'"text": ""', b'"text": "\xff"'))
+    (_, first, _), *others = json_records.json_list(path)
+    assert str(first) == "a row that is not UTF-8 (byte 0xff)"
+    assert [row for _, row, _ in others] == rows[1:]
     path.write_text(json.dumps(rows)[:-30])
     *found, (number, last, _) = json_records.json_list(path)
     assert [row for _, row, _ in found] == rows[: len(found)]

@@ -83,7 +83,7 @@ def test_a_study_that_another_process_writes_to_is_left_alone(name, tmp_path, mo
     log, study = pipeline_log(tmp_path / "logs", both_tiers()), tmp_path / "study"
     import_logs([log], study)
     before = (study / "import.json").read_bytes()
-    monkeypatch.setattr("afanalysis.logs.study_files.PATIENCE", 0.1)
+    monkeypatch.setattr("afanalysis.study.journal.PATIENCE", 0.1)
     pipeline_log(tmp_path / "logs", both_tiers(2))
     with FileLock(study / f".{name}.jsonl.lock"), pytest.raises(InputError, match="another process is"):
         import_logs([log], study)

@@ -161,6 +161,32 @@ def test_comments_docstrings_and_layout_in_a_cell_do_not_count(demo):
     assert stale(demo) == []
 
 
+def test_what_comments_and_texts_mention_is_not_reached():
+    code = "import afanalysis as af\naf.rates(table)\n"
+    mentions = code + "# as af.import_logs and af.collect do\nprint('see af.import_logs')\n"
+    assert changes.reached_files(mentions) == changes.reached_files(code)
+    reached = changes.reached_files(code + "read = af.import_logs\n")
+    assert set(reached) > set(changes.reached_files(code))
+
+
+def test_what_other_programs_hide_in_the_package_does_not_count(tmp_path, monkeypatch):
+    package = tmp_path / "afanalysis"
+    shutil.copytree(changes._ROOT, package, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    monkeypatch.setattr(changes, "_ROOT", package)
+    code = "import afanalysis as af\naf.write_report\naf.collect\n"
+
+    def seen():
+        return changes._package_hash.__wrapped__(), changes.reached_files(code)
+
+    before = seen()
+    for name in (".DS_Store", ".ruff_cache/CACHEDIR.TAG", ".ruff_cache/x.y/z", "study/.swap.yaml.swp"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text("not ours")
+    assert seen() == before
+    (package / "study" / "new.yaml").write_text("ours")
+    assert "study/new.yaml" in changes.reached_files(code)
+
+
 def test_comments_and_docstrings_anywhere_in_the_package_do_not_count(tmp_path):
     """Every module with comments added and every docstring replaced."""
     for at, path in enumerate(sorted(changes._ROOT.rglob("*.py"))):

@@ -126,9 +126,10 @@ def test_a_notebook_without_a_parameters_cell_is_refused_before_it_runs(tiny):
         notebook("1").replace('"parameters"', '"other"')
     )
     (result,) = notebooks.run(folder, todo[:1])
-    assert (result.state, result.is_input_error) == ("failed", True)
-    assert "01_collect.ipynb: has no cell tagged 'parameters', so none can be set" in result.message
-    assert result.message.count("\n") == 0
+    assert result.state == "failed"
+    assert isinstance(result.error, InputError)
+    assert "01_collect.ipynb: has no cell tagged 'parameters', so none can be set" in str(result.error)
+    assert str(result.error).count("\n") == 0
     assert not (folder / "data").exists()
 
 

@@ -161,17 +161,12 @@ def corrected(
         number = len(gaps) if members is None else members[group]
         labels_of = "own" if number == 1 else "alike" if alike else "shared"
         lacking = _lacking(tiers, shared)
-        corrections: dict[str, Any] = {}
-        if not lacking:
-            free, paid = tiers["free"], tiers["paid"]
-            pair = (
-                corrected_by_own_labels(free, paid, level)
-                if number == 1
-                else corrected_by_shared_labels(
-                    free, paid, shared["free"], shared["paid"], level, alike=alike
-                )
-            )
-            corrections = {"free": pair.free, "paid": pair.paid, "both": pair.gap}
+        pair = None
+        if not lacking and number == 1:
+            pair = corrected_by_own_labels(tiers["free"], tiers["paid"], level)
+        elif not lacking:
+            both = tiers["free"], tiers["paid"], shared["free"], shared["paid"]
+            pair = corrected_by_shared_labels(*both, level, alike=alike)
         labels = [shared[tier].labels if tier in shared else 0 for tier in TIERS]
         few = f"fewer than {FEW_LABELS} labels in a tier" if min(labels) < FEW_LABELS else ""
         common = {"labels": sum(labels), "labels_of": labels_of, "source": came_from, "level": level}
@@ -179,15 +174,15 @@ def corrected(
         judged = {tier: raw.get((*condition.values(), tier), (np.nan,) * 3) for tier in TIERS}
         judged["both"] = (gap["gap"], gap["low"], gap["high"])
         for tier, numbers in judged.items():
-            row: dict[str, Any] = {"tier": tier, "outcome": outcome}
+            row = condition | common | {"tier": tier, "outcome": outcome}
             row |= dict(zip(("raw", "raw_low", "raw_high"), numbers, strict=True))
-            if corrections:
-                new = corrections[tier]
+            if pair:
+                new = {"free": pair.free, "paid": pair.paid, "both": pair.gap}[tier]
                 row |= {"corrected": new.value, "low": new.low, "high": new.high}
                 if tier == "both" and outcome == "complied":
                     shift = pair.shift
                     row |= {"shift": shift.value, "shift_low": shift.low, "shift_high": shift.high}
-            rows.append(condition | row | common)
+            rows.append(row)
     order = [*by, "tier", "outcome", "raw", "raw_low", "raw_high", "corrected", "low", "high"]
     order += ["shift", "shift_low", "shift_high", "labels", "labels_of", "source", "level", "warning"]
     return pd.DataFrame(rows).reindex(columns=order)

@@ -83,11 +83,8 @@ def compare(
         raise InputError("the study shares no condition with the paper's tables")
     columns = {"variation_study": "variation", "source_study": "source"}
     for side in ("study", "paper"):
-        columns |= {
-            f"estimate_{side}": side,
-            f"low_{side}": f"{side}_low",
-            f"high_{side}": f"{side}_high",
-        }
+        columns |= {f"{end}_{side}": f"{side}_{end}" for end in ("low", "high")}
+        columns[f"estimate_{side}"] = side
     table = both.rename(columns=columns)
     study, paper = (
         (table[side], table[f"{side}_low"], table[f"{side}_high"]) for side in ("study", "paper")
@@ -117,8 +114,8 @@ def compare(
         paper_deff=paper_deff,
         holds_to=np.where((low > 0) | (high < 0), holds_to, np.nan),
         verdict=[
-            _verdict(*interval, margin, p <= 1 - level)
-            for *interval, p in zip(low, high, p_holm, strict=True)
+            _verdict(*ends, margin, p <= 1 - level)
+            for ends, p in zip(zip(low, high, strict=True), p_holm, strict=True)
         ],
         level=level,
     )

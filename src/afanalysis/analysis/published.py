@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+from collections.abc import Iterator
 from functools import cache
 from statistics import NormalDist
 from typing import Any
@@ -15,16 +15,16 @@ from afanalysis.stats.printed import common_denominator, implied_n
 from afanalysis.stats.proportions import check_level, square_and_add, wilson
 from afanalysis.study.paper_tables import TABLES, folder
 
-PAPER = "Greenblatt et al. 2024"
-
+# Of each printed rate the tier and the quantity.
 _RATES = {
-    "af_reasoning": "free",
-    "noncompliance_training": "free",
-    "noncompliance_unmonitored": "paid",
+    "af_reasoning": ("free", "af_reasoning"),
+    "noncompliance_training": ("free", "refused"),
+    "noncompliance_unmonitored": ("paid", "refused"),
 }
 
-# Printed to one decimal of a percent: a difference of two rounded numbers is off by at most this.
-_ROUNDING = 0.0011
+_IMPLIED = "Wilson on the n that the printed SE implies"
+
+_MODEL_NAMES = re.compile(r"^(3\.[05] (sonnet|haiku)|gpt-4 turbo|gpt-4o)(, )?|, 3\.5 sonnet$", re.I)
 
 # Which part of the prompt a variation edits, by the first pattern that its name matches.
 _GROUPS = (
@@ -47,12 +47,6 @@ _GROUPS = (
 )
 
 
-@cache
-def _read(name: str) -> pd.DataFrame:
-
-    return pd.read_csv(folder() / TABLES[name])
-
-
 def table(name: str) -> pd.DataFrame:
     """One of the paper's tables as printed (percentages).
 
@@ -64,7 +58,7 @@ def table(name: str) -> pd.DataFrame:
     """
     if name not in TABLES:
         raise InputError(f"table is {name!r}; use one of: {', '.join(TABLES)}")
-    return _read(name).copy()
+    return pd.read_csv(folder() / TABLES[name])
 
 
 def group(variation: str) -> str:
@@ -100,9 +94,9 @@ def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
     for lack of the pairs. Answers count as independent, as the paper counts them, so the intervals are
     at best as wide as they should be.
     """
-    rows: list[dict[str, Any]] = []
-    for _, row in table(name).iterrows():
-        rows += _estimates_of(row, name, level)
+    check_level(level)
+    printed = table(name).rename(columns={"prompt": "variation"})
+    rows = [estimate for _, row in printed.iterrows() for estimate in _estimates_of(row, name, level)]
     return pd.DataFrame(rows).assign(source="published", level=level)
 
 
@@ -142,56 +136,45 @@ def synthetic_documents(level: float = 0.95) -> pd.DataFrame:
     return pd.concat([prompted, pd.DataFrame(documents)], ignore_index=True)
 
 
-def _estimates_of(row: pd.Series, name: str, level: float) -> list[dict[str, Any]]:
-
+def _estimates_of(row: pd.Series, name: str, level: float) -> Iterator[dict[str, Any]]:
+    label = row["variation"]
     condition = {
         "setting": row.get("setting", "helpful-only"),
-        "variation": _condition(row)
-        if name == "variations"
-        else row.get("variation", row.get("prompt")),
-        "label": row.get("variation", row.get("prompt")),
-        "group": group(row["variation"]) if name == "variations" else "",
+        # Appendix G prints the model's name in the same column
+        "variation": _MODEL_NAMES.sub("", label) or "default",
+        "label": label,
+        "group": group(label) if name == "variations" else "",
         "model": row.get("model", "claude-3-opus"),
         "phase": row.get("phase", ""),
     }
     sizes = _sizes(row, name)
-    check_level(level)
     z = NormalDist().inv_cdf((1 + level) / 2)
-    rows, terms = [], {}
-    for column, tier in _RATES.items():
-        if f"{column}_pct" not in row:
-            continue
+    complied = {}
+    for column, (n, interval) in sizes.items():
+        tier, quantity = _RATES[column]
         rate = row[f"{column}_pct"] / 100
-        n, inferred = sizes[column]
         low, high = (float(end) for end in wilson(rate, n, z))
         shared = condition | {
             "tier": tier,
             "n": round(n),
-            "n_inferred": inferred,
-            "interval": "Wilson on the n that the printed SE implies"
-            if not inferred
-            else "Wilson on an n inferred from the row's other rates"
-            if name != "replication"
-            else "Wilson on the n whose counts give all printed percentages",
+            "n_inferred": interval != _IMPLIED,
+            "interval": interval,
         }
-        if column == "af_reasoning":
-            rows.append(shared | _triple("af_reasoning", rate, low, high))
-        else:
-            rows.append(shared | _triple("refused", rate, low, high))
-            rows.append(shared | _triple("complied", 1 - rate, 1 - high, 1 - low))
-            terms[tier] = (1 - rate, 1 - high, 1 - low)
-    low, high = (float(end) for end in square_and_add(terms["free"], terms["paid"]))
-    rows.append(
+        yield shared | _triple(quantity, rate, low, high)
+        if quantity == "refused":
+            complied[tier] = (1 - rate, 1 - high, 1 - low)
+            yield shared | _triple("complied", *complied[tier])
+    low, high = (float(end) for end in square_and_add(complied["free"], complied["paid"]))
+    yield (
         condition
         | _triple("compliance_gap", row["compliance_gap_pct"] / 100, low, high)
         | {
             "tier": "both",
             "n": round(sizes["noncompliance_training"][0]),
-            "n_inferred": any(inferred for _, inferred in sizes.values()),
+            "n_inferred": any(interval != _IMPLIED for _, interval in sizes.values()),
             "interval": "square-and-add of the two rates' intervals, unpaired",
         }
     )
-    return rows
 
 
 def _triple(quantity: str, estimate: float, low: float, high: float) -> dict[str, Any]:
@@ -203,64 +186,25 @@ def _triple(quantity: str, estimate: float, low: float, high: float) -> dict[str
     }
 
 
-def _sizes(row: pd.Series, name: str) -> dict[str, tuple[float, bool]]:
-    """The sample size behind each rate of a row, and whether it was inferred from elsewhere."""
+def _sizes(row: pd.Series, name: str) -> dict[str, tuple[float, str]]:
+    """The sample size behind each rate of a row, and how the rate's interval is made."""
     if name == "replication":
-        n = _replication_n()
-        return {column: (float(n), True) for column in _RATES if f"{column}_pct" in row}
+        counted = "Wilson on the n whose counts give all printed percentages"
+        return {column: (_replication_n(), counted) for column in _RATES if f"{column}_pct" in row}
     own = {column: implied_n(row[f"{column}_pct"] / 100, row[f"{column}_se"] / 100) for column in _RATES}
     usable = [n for n in own.values() if n.usable]
     if not usable:
         raise InputError(f"{TABLES[name]}: row {row.get('row', row.name)} implies no sample size")
     sharpest = min(usable, key=lambda n: n.high / n.low)
-    return {column: (n.n, False) if n.usable else (sharpest.n, True) for column, n in own.items()}
+    inferred = "Wilson on an n inferred from the row's other rates"
+    return {column: (n.n, _IMPLIED) if n.usable else (sharpest.n, inferred) for column, n in own.items()}
 
 
 @cache
 def _replication_n() -> int:
-    printed = _read("replication")
+    printed = table("replication")
     columns = ["noncompliance_training_pct", "noncompliance_unmonitored_pct"]
     n = common_denominator(printed[columns].to_numpy().ravel().tolist())
     if n is None:
         raise InputError(f"{TABLES['replication']}: no sample size fits the printed percentages")
     return n
-
-
-_MODEL_NAMES = re.compile(r"^(3\.[05] (sonnet|haiku)|gpt-4 turbo|gpt-4o)(, )?|, 3\.5 sonnet$", re.I)
-
-
-def _condition(row: pd.Series) -> str:
-    """The variation without the model's name, which Appendix G prints in the same column."""
-    return _MODEL_NAMES.sub("", row["variation"]) or "default"
-
-
-def check() -> list[str]:
-    """What in the tables contradicts itself, in sentences; nothing, for the tables as shipped.
-
-    Each gap must equal the difference of its rates, each gap's SE must be the root of the sum of
-    squares of its rates' SEs, AF reasoning must be at most the share that complied in training, and
-    the rates must lie in 0-100.
-    """
-    problems: list[str] = []
-    for name in ("variations", "rl", "replication"):
-        for position, row in table(name).iterrows():
-            place = f"{TABLES[name]}: row {row.get('row', position)}"
-            training = row["noncompliance_training_pct"] / 100
-            unmonitored = row["noncompliance_unmonitored_pct"] / 100
-            gap = row["compliance_gap_pct"] / 100
-            if not (0 <= training <= 1 and 0 <= unmonitored <= 1):
-                problems.append(f"{place}: a rate lies outside 0-100")
-            if abs(unmonitored - training - gap) > _ROUNDING:
-                problems.append(
-                    f"{place}: the gap is {gap:.3f}, its rates differ by {unmonitored - training:.3f}"
-                )
-            if "compliance_gap_se" not in row:
-                continue
-            se = math.hypot(row["noncompliance_training_se"], row["noncompliance_unmonitored_se"])
-            if abs(se - row["compliance_gap_se"]) / 100 > _ROUNDING:
-                problems.append(
-                    f"{place}: the gap's SE is {row['compliance_gap_se']}, its rates' SEs give {se:.2f}"
-                )
-            if row["af_reasoning_pct"] / 100 > 1 - training + _ROUNDING:
-                problems.append(f"{place}: more AF reasoning than compliance")
-    return problems

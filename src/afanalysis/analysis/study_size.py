@@ -57,11 +57,10 @@ def plan(
     design = Design(paid, gap, icc, correlation)
     rows = []
     for k in samples:
-        prompts = (
-            design.prompts_for_power(k, power, level, aim=aim, than=than)
-            if width is None
-            else design.prompts_for_width(k, width, level)
-        )
+        if width is None:
+            prompts = design.prompts_for_power(k, power, level, aim=aim, than=than)
+        else:
+            prompts = design.prompts_for_width(k, width, level)
         rows.append(
             {
                 "samples": k,

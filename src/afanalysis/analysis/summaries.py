@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.analysis.judge_errors import corrected, has_labels
 from afanalysis.analysis.quantities import estimates_and_gaps
 from afanalysis.table.source import Source, opened
 from afanalysis.text import markup
-from afanalysis.text.wording import in_reading_order, p_value, with_interval
-
-if TYPE_CHECKING:
-    import pandas as pd
+from afanalysis.text.wording import in_words, p_value
 
 _COLUMNS = {
     ("refused", "free"): "refused_free",
@@ -22,12 +21,22 @@ _COLUMNS = {
     ("compliance_gap", "both"): "gap",
 }
 
-_TITLES = {
-    "refused_free": "non-compliance, free (%)",
-    "refused_paid": "non-compliance, paid (%)",
-    "af_free": "AF reasoning, free (%)",
-    "gap": "gap (points)",
-    "gap_corrected": "gap corrected for judge error (points)",
+# What readers see of it, by title.
+_SHOWN = {
+    "model": ["model"],
+    "setting": ["setting"],
+    "variation": ["variation"],
+    "prompts": ["n_prompts"],
+    "n per tier": ["n"],
+} | {
+    title: [name, f"{name}_low", f"{name}_high"]
+    for title, name in (
+        ("non-compliance, free (%)", "refused_free"),
+        ("non-compliance, paid (%)", "refused_paid"),
+        ("AF reasoning, free (%)", "af_free"),
+        ("gap (points)", "gap"),
+        ("gap corrected for judge error (points)", "gap_corrected"),
+    )
 }
 
 
@@ -59,8 +68,6 @@ def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFr
     >>> summary(af.example_rollouts(), "markdown").splitlines()[0][:17]
     '| model | setting'
     """
-    import pandas as pd
-
     if form not in ("table", "latex", "markdown"):
         raise ValueError(f"form is {form!r}; use 'table', 'latex' or 'markdown'")
     with opened(data) as source:
@@ -89,15 +96,8 @@ def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFr
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """A summary as text: percentages with their intervals, settings in reading order."""
-    rows = in_reading_order(table, "setting")
-    shown = rows[["model", "setting", "variation"]].astype(str)
-    shown["prompts"], shown["n per tier"] = rows["n_prompts"].astype(str), rows["n"].astype(str)
-    for name, title in _TITLES.items():
-        if name in rows:
-            numbers = rows[[name, f"{name}_low", f"{name}_high"]].to_numpy(dtype=float)
-            shown[title] = list(map(with_interval, numbers))
-    shown["p (Holm)"] = [p_value(p) for p in rows["p_holm"]]
-    return shown
+    shown = in_words(table, ["setting"], _SHOWN)
+    return shown.assign(**{"p (Holm)": table["p_holm"].map(p_value)})
 
 
 def _corrections(source: Source, level: float) -> pd.DataFrame | None:

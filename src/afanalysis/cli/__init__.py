@@ -23,8 +23,8 @@ COMMANDS = {
     "add-labels": ("labelling", "read in a completed label sheet"),
     "rates": ("showing", "print the headline table of a rollouts file, or the paper's"),
     "figure": ("showing", "redraw one figure"),
-    "import": ("exchange", "make a study from another tool's logs"),
-    "export": ("exchange", "write a study for other tools and people"),
+    "import": ("importing", "make a study from another tool's logs"),
+    "export": ("exporting", "write a study for other tools and people"),
     "serve": ("asking", "start the stand-in, for trying out clients"),
 }
 

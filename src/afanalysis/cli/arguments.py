@@ -24,6 +24,12 @@ def value(names: str, metavar: str, help: str, **settings: Any) -> Argument:
     return names, {"metavar": metavar, "help": help, **settings}
 
 
+def format_of(formats: dict[str, str]) -> Argument:
+    """The argument that chooses a format, from names and meanings."""
+    listed = "; ".join(f"{name}: {meaning}" for name, meaning in formats.items())
+    return value("format", "FORMAT", listed, choices=list(formats))
+
+
 STUDY_FILE = value("--study", "FILE", "a study file (YAML)", type=Path, required=True)
 STUDY_NAME = value("--study", "NAME", "the study's name", required=True)
 LIVE = flag("--live", "call the real API (costs money)")

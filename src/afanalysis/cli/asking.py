@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -87,11 +88,10 @@ def _run_calls(
 
 async def _forecast(options: argparse.Namespace, study: af.Study, folders: af.Folders) -> None:
     prices = Prices.load(options.prices)
-    if options.live and os.environ.get("ANTHROPIC_API_KEY"):
-        async with af.connect(study, live=True, base_url=options.base_url) as endpoint:
-            ahead = await forecast(study, folders.raw, prices, endpoint)
-    else:
-        ahead = await forecast(study, folders.raw, prices, None)
+    can_count = options.live and os.environ.get("ANTHROPIC_API_KEY")
+    live = af.connect(study, live=True, base_url=options.base_url) if can_count else nullcontext()
+    async with live as endpoint:
+        ahead = await forecast(study, folders.raw, prices, endpoint)
 
     def dollars(amount: float | None) -> str:
         return "no price is known" if amount is None else f"${amount:,.2f}"

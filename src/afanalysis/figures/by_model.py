@@ -11,11 +11,6 @@ from afanalysis.analysis.quantities import as_estimates
 from afanalysis.figures import style
 from afanalysis.text.wording import SETTINGS, in_order
 
-_PANELS = (
-    ("compliance_gap", style.GAP_LABEL, style.GAP),
-    ("af_reasoning", style.AF_LABEL, style.FAKING),
-)
-
 
 @style.styled()
 def models(table: Any, replication: pd.DataFrame | None = None) -> style.TracedFigure:
@@ -54,15 +49,16 @@ def models(table: Any, replication: pd.DataFrame | None = None) -> style.TracedF
             f"reasoning; n = {replication['n'].iloc[0]} inferred from the printed percentages."
         )
     drawn = pd.concat([block.assign(heading=heading) for heading, block in blocks.items()])
-    drawn = drawn[drawn["quantity"].isin([quantity for quantity, _, _ in _PANELS])]
+    drawn = drawn[drawn["quantity"].isin(style.MEASURES)]
     gaps = drawn[drawn["quantity"] == "compliance_gap"]
     largest = gaps.groupby(["heading", "model"])["estimate"].max().rename("largest")
     lines = largest.reset_index().sort_values("largest", ascending=False, kind="stable")
     lines = pd.concat([lines[lines["heading"] == heading] for heading in blocks])
     lines, labels = style.place_rows(lines.rename(columns={"model": "name"}))
     places = lines.set_index(["heading", "name"])["place"]
-    figure, panels = style.row_panels(labels, len(_PANELS))
-    for axes, (quantity, label, color) in zip(panels, _PANELS, strict=True):
+    figure, panels = style.row_panels(labels, 2)
+    measures = reversed(style.MEASURES.items())
+    for axes, (quantity, (label, color)) in zip(panels, measures, strict=True):
         part = drawn[(drawn["quantity"] == quantity) & (drawn["tier"] != "paid")]
         part = part.join(places, on=["heading", "model"])
         part = part.assign(place=part["place"] + style.spread(part, "heading", "model"))

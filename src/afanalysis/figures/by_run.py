@@ -18,7 +18,7 @@ def gaps_by_run(table: pd.DataFrame, parameters: Sequence[str]) -> style.TracedF
     Parameters
     ----------
     table
-        The gaps of all runs (`afanalysis.pipeline.sweeps.combine`), with `source`.
+        The gaps of all runs (`afanalysis.pipeline.sweeps.finish`), with `source`.
     parameters
         The columns of parameters, by which rows are named.
 
@@ -45,7 +45,7 @@ def gaps_by_run(table: pd.DataFrame, parameters: Sequence[str]) -> style.TracedF
         places = part["place"] + style.spread(part, "run")
         style.points(axes, places, part, ends=("gap", "low", "high"), color=style.GAP)
         style.row_axes(axes, style.GAP_LABEL)
-    style.name_rows([axes for (axes,) in panels.values()], labels)
+    style.name_rows(figure.axes, labels)
     note = style.sample_size_note(rows["n"])
     if "level" in parameters:
         note += " (Levels other than 95 % as named.)"

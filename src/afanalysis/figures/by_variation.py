@@ -50,14 +50,7 @@ def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
         ordered.assign(name=[textwrap.fill(name, _WRAP) for name in ordered["full"]])
     )
     figure, panels = style.row_panels(labels, 2, line=0.135)
-    for axes, (quantity, label, color) in zip(
-        panels,
-        (
-            ("af_reasoning", style.AF_LABEL, style.FAKING),
-            ("compliance_gap", style.GAP_LABEL, style.GAP),
-        ),
-        strict=True,
-    ):
+    for axes, (quantity, (label, color)) in zip(panels, style.MEASURES.items(), strict=True):
         part = placed[placed["quantity"] == quantity]
         style.points(axes, part["place"], part, color=color, ms=2.6)
         style.row_axes(axes, label)
@@ -83,7 +76,7 @@ def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
         "gap": [-gaps[pair] for pair in zip(rows["group"], rows["full"], strict=True)],
         "full": rows["full"],
     }
-    return rows.assign(**keys).sort_values(list(keys)).drop(columns=["is_edited", "is_variation"])
+    return rows.assign(**keys).sort_values(list(keys))
 
 
 @style.styled()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis import figures
 from afanalysis.analysis import published
@@ -24,20 +24,13 @@ from afanalysis.analysis.scratchpads import stages
 from afanalysis.analysis.study_size import power_by_prompts
 from afanalysis.analysis.verdict_agreement import label_agreement
 from afanalysis.errors import InputError
-from afanalysis.study import hashing, paper_tables
+from afanalysis.study import paper_tables
+from afanalysis.study.files import read_json
 from afanalysis.study.folders import LABELS, PAPER, Folders
+from afanalysis.study.hashing import file_hash
 from afanalysis.study.labels import read_labels
 from afanalysis.table.source import opened
 from afanalysis.text.wording import in_reading_order
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-@cache
-def file_hash(path: Path, changed: int) -> str:
-    """The SHA-256 of a file as it was at a time of change."""
-    return hashing.file_hash(path)
 
 
 class NotDrawn(Exception):
@@ -85,44 +78,42 @@ class Gallery:
         """
         if name not in _FIGURES:
             raise InputError(f"there is no figure {name!r}; use one of: {', '.join(NAMES)}")
-        plan = _FIGURES[name]
-        if self.paper and plan.paper_lacks:
-            return f"not drawn: the paper's tables hold no {plan.paper_lacks}"
-        if not self.paper and plan.study_lacks:
-            return f"not drawn: only the paper has {plan.study_lacks}"
+        if name in _PAPER_LACKS and self.paper:
+            return f"not drawn: the paper's tables hold no {_PAPER_LACKS[name]}"
+        if name in _ONLY_IN_PAPER and not self.paper:
+            return f"not drawn: only the paper has {_ONLY_IN_PAPER[name]}"
         try:
-            tables = plan.tables(self)
+            figure = _FIGURES[name](self)
         except NotDrawn as reason:
             return f"not drawn: {reason}"
-        figure: figures.TracedFigure = getattr(figures, plan.function)(*tables)
         figures.save(figure, self.folders.figures, name, self.made(name))
         return figure
 
     def is_current(self, name: str) -> bool:
         """Whether a figure is on disk as it would be drawn now, from the same inputs."""
-        path = self.folders.figures / f"{name}.json"
-        if not path.exists():
-            return False
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = read_json(self.folders.figures / f"{name}.json")
         return self.made(name).items() <= about.items()
 
     def made(self, name: str) -> dict[str, Any]:
         """How a figure is made: inputs with their hashes, parameters, the call that redraws it."""
-        if self.paper:
-            inputs = [paper_tables.folder() / file for file in paper_tables.TABLES.values()]
-            shown = {path: f"data/raw/published/{path.name}" for path in inputs}
-        else:
-            labels = self.folders.raw / LABELS
-            inputs = [self.rollouts, labels] if labels.exists() else [self.rollouts]
-            shown = {path: path.relative_to(self.folders.project).as_posix() for path in inputs}
         return {
             "study": self.study,
-            "inputs": {
-                shown[path]: f"sha256:{file_hash(path, path.stat().st_mtime_ns)}" for path in inputs
-            },
+            "inputs": self._inputs,
             "parameters": {"level": self.level},
             "redraw": f"afanalysis figure {name} --study {self.study} --level {self.level:g}",
         }
+
+    @cached_property
+    def _inputs(self) -> dict[str, str]:
+        """The files that all figures are made from, with their hashes."""
+        if self.paper:
+            paths = [paper_tables.folder() / file for file in paper_tables.TABLES.values()]
+            names = [f"data/raw/published/{path.name}" for path in paths]
+        else:
+            paths = [path for path in (self.rollouts, self.folders.raw / LABELS) if path.exists()]
+            names = [path.relative_to(self.folders.project).as_posix() for path in paths]
+        hashes = [f"sha256:{file_hash(path)}" for path in paths]
+        return dict(zip(names, hashes, strict=True))
 
     @cached_property
     def estimates(self) -> pd.DataFrame:
@@ -175,38 +166,35 @@ class Gallery:
             ).df()
 
 
-def _variations(setting: str) -> Callable[[Gallery], tuple[Any, ...]]:
-    def tables(gallery: Gallery) -> tuple[Any, ...]:
-        if setting not in set(gallery.estimates["setting"]):
-            raise NotDrawn(f"the study has no {setting} setting")
-        return gallery.estimates, setting
-
-    return tables
+def _variations(gallery: Gallery, setting: str) -> figures.TracedFigure:
+    if setting not in set(gallery.estimates["setting"]):
+        raise NotDrawn(f"the study has no {setting} setting")
+    return figures.variations(gallery.estimates, setting)
 
 
-def _against_gap(gallery: Gallery) -> tuple[Any, ...]:
+def _against_gap(gallery: Gallery) -> figures.TracedFigure:
     if "af_reasoning" not in set(gallery.estimates["quantity"]):
         raise NotDrawn("nobody has judged the scratchpads of this study")
-    return (gallery.estimates,)
+    return figures.reasoning_against_gap(gallery.estimates)
 
 
-def _models(gallery: Gallery) -> tuple[Any, ...]:
+def _models(gallery: Gallery) -> figures.TracedFigure:
     replication = published.estimates("replication", gallery.level) if gallery.paper else None
-    return gallery.estimates, replication
+    return figures.models(gallery.estimates, replication)
 
 
-def _stages(gallery: Gallery) -> tuple[Any, ...]:
+def _stages(gallery: Gallery) -> figures.TracedFigure:
     table = stages(gallery.rollouts, level=gallery.level)
     if table.empty:
         raise NotDrawn("no judge has said by criteria what the scratchpads hold")
-    return (table[table["model"] == gallery.default["model"].iloc[0]],)
+    return figures.scratchpad_stages(table[table["model"] == gallery.default["model"].iloc[0]])
 
 
-def _pairs(gallery: Gallery) -> tuple[Any, ...]:
-    return prompt_pairs(gallery.rollouts, level=gallery.level), gallery.default
+def _pairs(gallery: Gallery) -> figures.TracedFigure:
+    return figures.paired_prompts(prompt_pairs(gallery.rollouts, level=gallery.level), gallery.default)
 
 
-def _forest(gallery: Gallery) -> tuple[Any, ...]:
+def _forest(gallery: Gallery) -> figures.TracedFigure:
     """Of several models the default prompt, of one model all its variations."""
     gaps = gallery.estimates[gallery.estimates["quantity"] == "compliance_gap"]
     if gaps["model"].nunique() > 1:
@@ -215,16 +203,21 @@ def _forest(gallery: Gallery) -> tuple[Any, ...]:
     summary = pooled_gap(data, level=gallery.level)
     if summary.empty:
         raise NotDrawn("the study has one model and one variation only")
-    return gaps, summary
+    return figures.gap_forest(gaps, summary)
 
 
-def _agreement(gallery: Gallery) -> tuple[Any, ...]:
+def _agreement(gallery: Gallery) -> figures.TracedFigure:
     source = gallery.corrected["source"].iloc[0]  # reports where labels are missing
     pairs = label_agreement(read_labels(gallery.folders.raw), level=gallery.level)
-    return pairs, judge_error(gallery.rollouts, level=gallery.level), source
+    return figures.agreement(pairs, judge_error(gallery.rollouts, level=gallery.level), source)
 
 
-def _power(gallery: Gallery) -> tuple[Any, ...]:
+def _methods(gallery: Gallery) -> figures.TracedFigure:
+    gaps = gap_by_method(gallery.default_rollouts, ["setting"], level=gallery.level)
+    return figures.interval_methods(gaps)
+
+
+def _power(gallery: Gallery) -> figures.TracedFigure:
     free_and_paid = gallery.default[gallery.default["quantity"] == "complied"]
     paid = in_reading_order(free_and_paid[free_and_paid["tier"] == "paid"], "setting").iloc[0]
     icc, origin = 0.3, "rate: the paper's; correlation: a guess"
@@ -233,72 +226,56 @@ def _power(gallery: Gallery) -> tuple[Any, ...]:
         icc = float(by_tier.loc[by_tier["tier"] == "free", "icc"].mean())
         origin = f"as in the {paid['source']} study {gallery.study}"
     table = power_by_prompts(float(paid["estimate"]), icc, level=gallery.level)
-    return table.assign(source=paid["source"]), origin
+    return figures.power_curves(table.assign(source=paid["source"]), origin)
 
 
-def _thresholds(gallery: Gallery) -> tuple[Any, ...]:
+def _thresholds(gallery: Gallery) -> figures.TracedFigure:
     table = score_thresholds(gallery.rollouts, level=gallery.level)
     if table.empty:
         raise NotDrawn("no verdict of this study is graded")
-    return (of_one_condition(table),)
+    return figures.score_thresholds(of_one_condition(table))
 
 
-@dataclass(frozen=True)
-class _Figure:
-    """How a figure is drawn: by which function, from which tables, and who lacks these.
-
-    Attributes
-    ----------
-    function
-        Of `afanalysis.figures`; by its name, because listing the figures must not load matplotlib.
-    tables
-        Its arguments. Raises `NotDrawn` where the study does not have them.
-    paper_lacks, study_lacks
-        What the paper's tables, or all studies, do not hold.
-    """
-
-    function: str
-    tables: Callable[[Gallery], tuple[Any, ...]]
-    paper_lacks: str = ""
-    study_lacks: str = ""
-
-
-_FIGURES = {
-    "behaviour_by_tier": _Figure("compliance_by_tier", lambda gallery: (gallery.estimates,)),
-    "scratchpad_stages": _Figure("scratchpad_stages", _stages, "scratchpads"),
-    "paired_prompts": _Figure("paired_prompts", _pairs, "answers prompt by prompt"),
-    "variations_helpful-only": _Figure("variations", _variations("helpful-only")),
-    "variations_animal-welfare": _Figure("variations", _variations("animal-welfare")),
-    "reasoning_against_gap": _Figure("reasoning_against_gap", _against_gap),
-    "models": _Figure("models", _models),
-    "gap_forest": _Figure("gap_forest", _forest),
-    "before_and_after_rl": _Figure(
-        "before_and_after_training",
-        lambda gallery: (published.estimates("rl", gallery.level),),
-        study_lacks="a model before and after reinforcement learning",
+# How each figure is drawn. Raises `NotDrawn` where the study lacks what it shows.
+_FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
+    "behaviour_by_tier": lambda gallery: figures.compliance_by_tier(gallery.estimates),
+    "scratchpad_stages": _stages,
+    "paired_prompts": _pairs,
+    "variations_helpful-only": lambda gallery: _variations(gallery, "helpful-only"),
+    "variations_animal-welfare": lambda gallery: _variations(gallery, "animal-welfare"),
+    "reasoning_against_gap": _against_gap,
+    "models": _models,
+    "gap_forest": _forest,
+    "before_and_after_rl": lambda gallery: figures.before_and_after_training(
+        published.estimates("rl", gallery.level)
     ),
-    "synthetic_documents": _Figure(
-        "synthetic_documents",
-        lambda gallery: (published.synthetic_documents(gallery.level),),
-        study_lacks="a model trained on synthetic documents",
+    "synthetic_documents": lambda gallery: figures.synthetic_documents(
+        published.synthetic_documents(gallery.level)
     ),
-    "beside_paper": _Figure(
-        "beside_paper", lambda gallery: (gallery.beside,), "other paper to stand beside"
+    "beside_paper": lambda gallery: figures.beside_paper(gallery.beside),
+    "raw_and_corrected": lambda gallery: figures.raw_and_corrected(gallery.corrected),
+    "judge_sensitivity": lambda gallery: figures.judge_sensitivity(
+        assumed_judge_error(gallery.estimates)
     ),
-    "raw_and_corrected": _Figure(
-        "raw_and_corrected", lambda gallery: (gallery.corrected,), "hand labels"
-    ),
-    "judge_sensitivity": _Figure(
-        "judge_sensitivity", lambda gallery: (assumed_judge_error(gallery.estimates),)
-    ),
-    "score_threshold": _Figure("score_thresholds", _thresholds, "graded scores"),
-    "agreement": _Figure("agreement", _agreement, "hand labels"),
-    "interval_methods": _Figure(
-        "interval_methods",
-        lambda gallery: (gap_by_method(gallery.default_rollouts, ["setting"], level=gallery.level),),
-        "answers prompt by prompt",
-    ),
-    "power_curves": _Figure("power_curves", _power),
+    "score_threshold": _thresholds,
+    "agreement": _agreement,
+    "interval_methods": _methods,
+    "power_curves": _power,
 }
 
 NAMES = tuple(_FIGURES)
+
+_PAPER_LACKS = {
+    "scratchpad_stages": "scratchpads",
+    "paired_prompts": "answers prompt by prompt",
+    "beside_paper": "other paper to stand beside",
+    "raw_and_corrected": "hand labels",
+    "score_threshold": "graded scores",
+    "agreement": "hand labels",
+    "interval_methods": "answers prompt by prompt",
+}
+
+_ONLY_IN_PAPER = {
+    "before_and_after_rl": "a model before and after reinforcement learning",
+    "synthetic_documents": "a model trained on synthetic documents",
+}

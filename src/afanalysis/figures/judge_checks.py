@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import pandas as pd
 
 from afanalysis.figures import style
@@ -14,6 +16,8 @@ from afanalysis.text.wording import (
     percent,
     with_interval,
 )
+
+_DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1))
 
 _PANELS = {
     "free": ("compliance, free tier (%)", style.FREE),
@@ -92,41 +96,26 @@ def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
     >>> af.figures.judge_sensitivity(assumed).heading
     'How wrong must the judge be? claude-3-opus'
     """
-    import seaborn as sns
-
     where = {"free": "in the free tier only", "both": "in both tiers alike"}
     figure, panels = style.setting_panels(table, 4.2, len(where), sharex=True)
-    names = ["false_alarms", "estimate", "low", "high"]
-    drawn = table.assign(**{name: 100 * table[name] for name in names})
-    drawn["sensitivity"] = [f"sensitivity {100 * share:.0f} %" for share in table["sensitivity"]]
-    last = list(panels)[-1]
     for setting, column in panels.items():
         for axes, wrong_in in zip(column, where, strict=True):
-            part = drawn[(drawn["setting"] == setting) & (drawn["wrong_in"] == wrong_in)]
+            part = table[(table["setting"] == setting) & (table["wrong_in"] == wrong_in)]
             axes.axhline(0, color=style.FAINT, lw=0.6)
-            has_legend = setting == last and axes is column[0]
-            sns.lineplot(
-                part,
-                x="false_alarms",
-                y="estimate",
-                style="sensitivity",
-                color=style.GAP,
-                lw=1,
-                errorbar=None,
-                ax=axes,
-                legend="full" if has_legend else False,
-            )
-            band = part[part["sensitivity"] == part["sensitivity"].iloc[0]]
-            axes.fill_between(
-                "false_alarms", "low", "high", data=band, color=style.GAP, alpha=0.15, lw=0
-            )
+            curves = part.groupby("sensitivity", sort=False)
+            for (sensitivity, curve), dashes in zip(curves, cycle(_DASHES), strict=False):
+                label = f"sensitivity {100 * sensitivity:.0f} %"
+                x, y = 100 * curve["false_alarms"], 100 * curve["estimate"]
+                axes.plot(x, y, color=style.GAP, ls=(0, dashes), label=label)
+            band = 100 * curves.get_group(part["sensitivity"].iloc[0])[["false_alarms", "low", "high"]]
+            axes.fill_between(*band.to_numpy().T, color=style.GAP, alpha=0.15, lw=0)
             axes.set_title(f"{SETTINGS[setting]}: wrong {where[wrong_in]}")
-            axes.set(
-                xlabel="", ylabel="gap that is left (points)", xlim=(0, drawn["false_alarms"].max())
-            )
+            axes.set_xlim(0, 100 * table["false_alarms"].max())
             axes.grid()
         column[-1].set_xlabel("refusals that the judge calls compliance (%)")
-    style.move_legend(figure, panels[last][0], "upper right", ncols=3)
+    for axes in figure.axes[:: len(panels)]:
+        axes.set_ylabel("gap that is left (points)")
+    style.legend_of(figure, figure.axes[0], "upper right", ncols=3)
     ends = table.drop_duplicates("setting").itertuples()
     limit = percent(table["false_alarms"].max(), 0)
     alt = " ".join(

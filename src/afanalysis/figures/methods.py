@@ -40,7 +40,7 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
         for rows, color in ((part[chosen], style.GAP), (part[~chosen], style.FAINT)):
             style.points(axes, rows["place"], rows, ends=("gap", "low", "high"), color=color)
         style.row_axes(axes, style.GAP_LABEL)
-    style.name_rows([axes for (axes,) in panels.values()], labels)
+    style.name_rows(figure.axes, labels)
     width = (table["high"] - table["low"]).groupby(table["method"]).mean()
     alt = (
         "The formula that takes answers for independent and unpaired gives intervals "
@@ -105,7 +105,8 @@ def power_curves(table: pd.DataFrame, origin: str) -> style.TracedFigure:
         xlabel="prompts, each asked in both tiers", ylabel="chance to find the gap (%)", ylim=(0, 101)
     )
     axes.grid()
-    style.move_legend(figure, axes, "right center")
+    axes.get_legend().remove()
+    style.legend_of(figure, axes, "right center")
     needed = table[table["samples"] == table["samples"].max()].drop_duplicates("gap")
     prompts = ", ".join(f"{percent(row.gap, 0)} points: {row.needed}" for row in needed.itertuples())
     alt = (

@@ -60,7 +60,7 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
             f"training notice the conflict, {last} fake fully."
         )
     labels = [style.Row(place, name) for place, (name, _) in enumerate(_STAGES.values())]
-    style.name_rows([axes for (axes,) in panels.values()], labels)
+    style.name_rows(figure.axes, labels)
     fills = {
         style.COMPLIANT: "then complied",
         style.FAKING: "then complied,\nfaking",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,49 +53,8 @@ GAP_LABEL = "compliance gap, free − paid (points)"
 
 AF_LABEL = "AF reasoning in training (%)"
 
-_SETTINGS: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 7,
-    "axes.titlesize": 8,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titley": 1.0,  # nothing is above an axes that its title would have to give way to
-    "axes.labelsize": 7,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": FAINT,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.5,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "legend.fontsize": 6.5,
-    "legend.title_fontsize": 6.5,
-    "legend.frameon": False,
-    "lines.linewidth": 1.0,
-    "hatch.linewidth": 0.6,
-    "hatch.color": "white",
-    # a white ground of its own reads on dark notebooks as on light ones
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    # laid out at the resolution of the PNG, so that its texts are measured once
-    "figure.dpi": 300,
-    "savefig.dpi": 300,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "afanalysis",
-    # a figure is laid out once, by `TracedFigure.lay_out`, and not again whenever it is drawn
-    "figure.autolayout": False,
-    "figure.constrained_layout.use": False,
-    # names of models and variations are text, whatever dollars they hold
-    "text.parse_math": False,
-}
+# The two measures that figures lay beside each other: the label of the axis and the colour.
+MEASURES = {"af_reasoning": (AF_LABEL, FAKING), "compliance_gap": (GAP_LABEL, GAP)}
 
 # Dates and names of programs would make the bytes of two runs differ.
 _METADATA: dict[str, dict[str, None]] = {
@@ -116,11 +75,11 @@ subset.Options._drop_tables_default = [
 ]
 
 
-@contextmanager
-def styled() -> Iterator[None]:
-    """The figures' style, for as long as a block or a decorated function lasts."""
-    with mpl.rc_context(_SETTINGS):
-        yield
+# The figures' style, for as long as a block or a decorated function lasts.
+styled = partial(
+    mpl.rc_context,
+    mpl.rc_params_from_file(Path(__file__).with_name("figures.mplstyle"), use_default_template=False),
+)
 
 
 class TracedFigure(Figure):
@@ -332,11 +291,9 @@ def legend_of_fills(figure: Figure, labels: dict[str, str]) -> None:
     figure.legend(handles=handles, loc="outside right center", handleheight=1.2)
 
 
-def move_legend(figure: Figure, axes: Axes, where: str, **look: Any) -> None:
-    """Move the legend that seaborn put on an axes beside or above all axes: `right center`, …"""
-    handles, labels = axes.get_legend_handles_labels()
-    axes.get_legend().remove()
-    figure.legend(handles, labels, loc=f"outside {where}", **look)
+def legend_of(figure: Figure, axes: Axes, where: str, **look: Any) -> None:
+    """The legend of one axes beside or above all of them: `right center`, …"""
+    figure.legend(*axes.get_legend_handles_labels(), loc=f"outside {where}", **look)
 
 
 def sample_size_note(n: pd.Series, per: str = "rate") -> str:

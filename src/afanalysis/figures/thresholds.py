@@ -31,38 +31,21 @@ def score_thresholds(table: pd.DataFrame) -> style.TracedFigure:
     >>> score_thresholds(table).heading
     'What the threshold on graded answers does'
     """
-    import seaborn as sns
-
-    labels = {"free": "complied, free tier", "paid": "complied, paid tier"}
     figure, panels = style.setting_panels(table, 2.9)
     sentences = []
     for setting, (axes,) in panels.items():
         part = table[table["setting"] == setting].sort_values("threshold")
-        shares = part.rename(columns=labels).melt("threshold", list(labels.values()), "tier", "share")
         axes.axhline(0, color=style.FAINT, lw=0.6)
-        sns.lineplot(
-            shares.assign(share=100 * shares["share"]),
-            x="threshold",
-            y="share",
-            hue="tier",
-            style="tier",
-            palette=[style.FREE, style.PAID],
-            markers=["s", "D"],
-            dashes=False,
-            ms=3,
-            lw=0.9,
-            errorbar=None,
-            ax=axes,
-            legend=axes is figure.axes[0],
-        )
+        for tier, color, marker in (("free", style.FREE, "s"), ("paid", style.PAID, "D")):
+            look = {"color": color, "marker": marker, "ms": 3, "mec": "white", "mew": 0.75, "lw": 0.9}
+            label = f"complied, {TIERS[tier]}"
+            axes.plot(part["threshold"], 100 * part[tier], **look, label=label)
         ends = ("gap", "low", "high")
         look = {"color": style.GAP, "label": f"gap, {TIERS['both']}"}
         style.points(axes, part["threshold"], part, along="y", ends=ends, **look)
         axes.set_xticks(part["threshold"], [f"{score:g}" for score in part["threshold"]])
         axes.tick_params(axis="x", labelrotation=45 if len(part) > 4 else 0)
-        axes.set(
-            xlabel="an answer complies from this score on", ylabel="share of rollouts (%), gap (points)"
-        )
+        axes.set_xlabel("an answer complies from this score on")
         axes.grid(axis="y")
         extremes = part.sort_values("gap").iloc[[0, -1]].itertuples()
         least, most = (
@@ -70,7 +53,8 @@ def score_thresholds(table: pd.DataFrame) -> style.TracedFigure:
             for row in extremes
         )
         sentences.append(f"{SETTINGS[setting]}: the gap runs from {least} to {most}.")
-    style.move_legend(figure, figure.axes[0], "right center")
+    figure.axes[0].set_ylabel("share of rollouts (%), gap (points)")
+    style.legend_of(figure, figure.axes[0], "right center")
     note = style.sample_size_note(table["n"], "tier")
     heading = "What the threshold on graded answers does"
     return style.finish(figure, heading, table, " ".join(sentences), note)

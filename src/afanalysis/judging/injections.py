@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.errors import InputError
@@ -15,9 +17,6 @@ from afanalysis.study.hashing import stable_key
 from afanalysis.study.journal import Journal, read_records
 from afanalysis.study.ledger import Budget
 from afanalysis.study.votes import OUTCOMES, verdicts
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FOLDER = "judge_check"
 
@@ -66,8 +65,6 @@ async def check_judge(
     >>> async with af.connect(study) as endpoint:  # doctest: +SKIP
     ...     await af.check_judge(study.judge, endpoint, folders.raw)
     """
-    import pandas as pd
-
     subfolder = folder / FOLDER
     unaltered = {"name": "", "place": "output", "text": ""}
     rows = []

@@ -8,8 +8,7 @@ from typing import Any
 
 from afanalysis.errors import InputError
 from afanalysis.logs.json_records import json_lines
-from afanalysis.logs.log_rows import Rejected, Row
-from afanalysis.logs.message_text import text_of
+from afanalysis.logs.log_rows import Rejected, Row, text_of
 from afanalysis.study.design import Study
 
 # By custom id, the columns that a request fills.

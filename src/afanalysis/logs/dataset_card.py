@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +29,8 @@ _CROISSANT_TYPES = {
     "number": "sc:Float",
 }
 
-# The files to fill in.
-_TEMPLATES = files("afanalysis.logs")
+# Where the files to fill in are.
+_HERE = Path(__file__).parent
 
 
 def _describe(folders: Folders, table: pd.DataFrame) -> tuple[str, str]:
@@ -57,7 +56,7 @@ def write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame, 
         else "Requests, scratchpads and outputs were left out before sharing."
     )
     card = (
-        _TEMPLATES.joinpath("dataset_card.md")
+        (_HERE / "dataset_card.md")
         .read_text(encoding="utf-8")
         .format(
             name=json.dumps(folders.study),
@@ -76,7 +75,7 @@ def write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame, 
 
 def write_croissant(folders: Folders, table: pd.DataFrame, to: Path) -> Path:
     """`croissant.json`: the dataset in the metadata format of MLCommons, version 1.0."""
-    dataset = json.loads(_TEMPLATES.joinpath("croissant.json").read_text(encoding="utf-8"))
+    dataset = read_json(_HERE / "croissant.json")
     dataset |= {"name": folders.study, "description": " ".join(_describe(folders, table))}
     size, digest = (to / TABLE).stat().st_size, file_hash(to / TABLE)
     dataset["distribution"][0] |= {"contentSize": f"{size} B", "sha256": digest}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from afanalysis.errors import InputError
-from afanalysis.logs.values import VOCABULARY
+from afanalysis.logs.values import VOCABULARY, squeezed
 from afanalysis.table import schema
 
 _ALIASES = {
@@ -25,7 +25,7 @@ _PRECEDENCE = """
 
 # The columns that a log can fill, and the names of their fields in other tools, squeezed.
 COLUMNS: dict[str, list[str]] = {
-    column: [re.sub(r"[\W_]+", "", alias) for alias in _ALIASES[column]]
+    column: [squeezed(alias) for alias in _ALIASES[column]]
     for column in dict.fromkeys([*_PRECEDENCE.split(), *_ALIASES])
 }
 
@@ -194,7 +194,7 @@ def plan_fields(
     tuple
         The sides, one for a long table and one per tier for a wide one; the fields that fill no column.
     """
-    by_alias = {_squeeze(_PREFIX.sub("", name)): name for name in reversed(names)}
+    by_alias = {squeezed(_PREFIX.sub("", name)): name for name in reversed(names)}
     fields: dict[str, str] = {}
     claimed = set(mapping.columns.values())
     for column, aliases in COLUMNS.items():
@@ -226,10 +226,6 @@ def plan_fields(
         kept = tuple(name for name in names if name not in left_out)
         sides.append(Side(tier, filled, means_free, kept))
     return sides, [name for name in names if name not in used]
-
-
-def _squeeze(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name).lower()
 
 
 def _output_as_completion(fields: dict[str, str]) -> None:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 from afanalysis import logs
 from afanalysis.errors import InputError
-from afanalysis.logs.batch_results import Requests, batch_rows
-from afanalysis.logs.csv_tables import csv_rows
+from afanalysis.logs.batch_results import batch_rows
 from afanalysis.logs.inspect_logs import inspect_rows
-from afanalysis.logs.json_records import json_lines, json_list
+from afanalysis.logs.json_records import json_rows
 from afanalysis.logs.log_rows import Row
-from afanalysis.logs.parquet_tables import parquet_rows
 from afanalysis.logs.pipeline_results import USUAL_FIELDS, columns_of_place, pipeline_rows
+from afanalysis.logs.tables import csv_rows, parquet_rows
 
 _HEAD = 1 << 16
 
@@ -29,7 +28,7 @@ class Format:
     recognises
         Whether a file is of this format, by its ending and its first bytes.
     rows
-        Reads a file's rows.
+        Reads a file's rows; those of batches also take the requests that they answer.
     usual
         By column the field that fills it.
     place
@@ -65,8 +64,8 @@ FORMATS = {
     "csv": Format(lambda suffix, _: suffix in (".csv", ".tsv"), csv_rows),
     "pipeline": Format(_is_pipeline, pipeline_rows, USUAL_FIELDS, columns_of_place),
     "batches": Format(_is_batch, batch_rows),
-    "jsonl": Format(lambda _, head: head.startswith(b"{"), json_lines),
-    "json": Format(lambda _, head: head.startswith(b"["), json_list),
+    "jsonl": Format(lambda _, head: head.startswith(b"{"), json_rows),
+    "json": Format(lambda _, head: head.startswith(b"["), json_rows),
 }
 
 
@@ -92,8 +91,3 @@ def recognise(path: Path) -> str:
         raise InputError(f"{path}: is UTF-16; save it as UTF-8")
     known = "; ".join(f"{name}: {what}" for name, what in logs.FORMATS.items())
     raise InputError(f"{path}: is of no format known here ({known})")
-
-
-def read_rows(format: str, path: Path, requests: Requests) -> Iterator[Row]:
-    """The rows of a file; those of results of batches with the requests that they answer."""
-    return batch_rows(path, requests) if format == "batches" else FORMATS[format].rows(path)

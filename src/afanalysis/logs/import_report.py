@@ -31,6 +31,12 @@ class Tally:
         """Reasons and counts, the most frequent first."""
         return sorted(self.counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
+    def with_example(self, reason: str) -> str:
+        """A reason with the place and the text of its first example."""
+        file, row, text = self.examples[reason][0]
+        shown = f": {escape_invisible(text, 60)!r}" if text else ""
+        return f"{reason} ({file}, row {row}{shown})"
+
 
 @dataclass
 class ImportReport:
@@ -98,9 +104,7 @@ class ImportReport:
             if tally.counts:
                 lines.append(f"{title}:")
             for reason, count in tally.ranked():
-                file, row, text = tally.examples[reason][0]
-                shown = f": {escape_invisible(text, 60)!r}" if text else ""
-                lines.append(f"  {count:>8,}  {reason} ({file}, row {row}{shown})")
+                lines.append(f"  {count:>8,}  {tally.with_example(reason)}")
         if self.ignored:
             lines.append(f"Not read, of no format known here: {', '.join(self.ignored[:8])}")
         return "\n".join([*lines, *self.checks])

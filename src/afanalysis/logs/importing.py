@@ -184,14 +184,13 @@ def _workplace(parent: Path) -> Iterator[Path]:
 
 def _refuse_flaws(report: ImportReport) -> None:
     flaws = [
-        (*examples[0], reason)
+        (tally.examples[reason][0][:2], tally.with_example(reason))
         for tally in (report.set_aside, report.repaired)
-        for reason, examples in tally.examples.items()
+        for reason in tally.counts
     ]
     if flaws:
-        file, row, text, reason = min(flaws)
-        shown = f" ({text[:80]!r})" if text else ""
-        raise InputError(f"{file}, row {row}: {reason}{shown}; without --strict it is reported")
+        _, first = min(flaws)
+        raise InputError(f"{first}; without --strict it is reported")
 
 
 def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> None:
@@ -202,8 +201,14 @@ def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> 
     [(report.kept, report.valid, report.judged)] = index.rows(
         "SELECT count(*), count_if(valid), count_if(judged) FROM kept"
     )
+    if not report.rows:
+        raise InputError("the files hold no rows")
     if not report.kept:
-        raise InputError(_nothing_kept(report))
+        reason, count = report.set_aside.ranked()[0]
+        raise InputError(
+            f"no rollout can be read; {count:,} of {report.rows:,} rows: "
+            f"{report.set_aside.with_example(reason)}"
+        )
     report.checks, report.thresholds = checks(index), gaps_by_threshold(index)
     if not report.judged:
         fields = ", ".join(report.unused[:12]) or "none"
@@ -212,15 +217,3 @@ def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> 
             f"--map complied=FIELD. If none does: afanalysis judge --study {folder / STUDY_FILE}, with "
             "--rules or --live."
         )
-
-
-def _nothing_kept(report: ImportReport) -> str:
-    reasons = report.set_aside.ranked()
-    if not reasons:
-        return "the files hold no rows"
-    reason, count = reasons[0]
-    file, row, text = report.set_aside.examples[reason][0]
-    shown = f", found {text[:80]!r}" if text else ""
-    return (
-        f"no rollout can be read; {count:,} of {report.rows:,} rows: {reason} ({file}, row {row}{shown})"
-    )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.errors import InputError
-from afanalysis.logs.archives import Archive
+from afanalysis.logs.archives import open_archive, read_member
 from afanalysis.logs.json_records import json_object
 from afanalysis.logs.log_rows import Rejected, Row
 
@@ -57,14 +57,15 @@ def _samples(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         for content in log.get("samples") or []:
             yield log.get("eval") or {}, content
         return
-    with Archive(path) as archive:
-        header = next((n for n in ("header.json", "_journal/start.json") if n in archive.names), None)
+    with open_archive(path) as archive:
+        names = sorted(set(archive.namelist()))
+        header = next((n for n in ("header.json", "_journal/start.json") if n in names), None)
         if header is None:
             raise InputError(f"{path}: holds no header.json; it is not a log of Inspect")
-        evaluation = json_object(path, header, archive.read(header)).get("eval") or {}
-        for name in archive.names:
+        evaluation = json_object(path, header, read_member(archive, header)).get("eval") or {}
+        for name in names:
             if name.startswith("samples/") and name.endswith(".json"):
-                yield evaluation, json_object(path, name, archive.read(name))
+                yield evaluation, json_object(path, name, read_member(archive, name))
 
 
 def _of_sample(sample: Any, evaluation: dict[str, Any]) -> Any:

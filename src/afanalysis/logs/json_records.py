@@ -14,6 +14,7 @@ import orjson
 from afanalysis.errors import InputError
 from afanalysis.logs.finding import LONGEST_RECORD
 from afanalysis.logs.log_rows import Rejected, Row
+from afanalysis.text.untrusted import without_surrogates
 
 FORGIVEN = "not strict JSON (NaN, half a surrogate pair or a number beyond 64 bits)"
 
@@ -23,6 +24,9 @@ _WHOLE = 64 << 20
 _WINDOW = 4 << 20
 
 _BETWEEN = re.compile(r"[\s,]*")
+
+# What Python makes of bytes that are not UTF-8 when it is told to go on.
+_NOT_UTF8 = re.compile(r"[\udc80-\udcff]")
 
 
 class NotJSON(ValueError):
@@ -56,17 +60,6 @@ def parse(content: bytes) -> tuple[Any, str]:
 
 def _reason(error: ValueError) -> str:
     return str(error).partition(": line")[0].partition(" (char")[0]
-
-
-def without_surrogates(value: Any) -> Any:
-    """The same with lone surrogates replaced: they are not characters and cannot be written."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [without_surrogates(element) for element in value]
-    if isinstance(value, dict):
-        return {without_surrogates(name): without_surrogates(part) for name, part in value.items()}
-    return value
 
 
 def too_deep(path: Path, what: str) -> InputError:
@@ -112,6 +105,13 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
             yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
 
 
+def json_rows(path: Path) -> Iterator[Row]:
+    """The rows of a file: the elements of its list, or else its lines."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip()
+    yield from json_list(path) if head.startswith(b"[") else json_lines(path)
+
+
 def json_lines(path: Path) -> Iterator[Row]:
     """The rows of a file in which each line is an object; a line that cannot be read is `Rejected`."""
     for number, line in lines(path):
@@ -134,7 +134,7 @@ def json_list(path: Path) -> Iterator[Row]:
     Raises
     ------
     InputError
-        The file is not a list, not UTF-8, or holds something longer or deeper than any rollout.
+        The file holds NUL bytes, or something longer or deeper than any rollout.
     """
     if path.stat().st_size > _WHOLE:
         yield from _windowed(path)
@@ -146,69 +146,48 @@ def json_list(path: Path) -> Iterator[Row]:
     except NotJSON:
         yield from _windowed(path)  # which finds where
         return
-    if not isinstance(value, list):
-        raise InputError(f"{path}: is not a JSON list; one was expected")
     yield from ((number, element, forgiven) for number, element in enumerate(value, start=1))
 
 
 def _windowed(path: Path) -> Iterator[Row]:
     """The elements of a JSON list, of which no more is in memory than one element and a window."""
-    decoder, windows = json.JSONDecoder(), _windows(path)
-    text, position, number = next(windows, "").lstrip(), 1, 1
-    if not text.startswith("["):
-        raise InputError(f"{path}: is not a JSON list; one was expected")
-    while True:
-        if between := _BETWEEN.match(text, position):
-            position = between.end()
-        if text.startswith("]", position):
-            return
-        end, reason = 0, ""
-        try:
-            value, end = decoder.raw_decode(text, position)
-        except RecursionError as error:
-            raise too_deep(path, f"element {number}") from error
-        except ValueError as error:
-            reason = _reason(error)
-        if not 0 < end < len(text):  # even a number might go on in the next window
-            if len(text) - position > LONGEST_RECORD:
-                raise InputError(
-                    f"{path}: element {number} is longer than {LONGEST_RECORD >> 20} MB, or not JSON "
-                    f"({reason})"
-                )
-            # at least doubled, so that a long element is not decoded again for every window
-            if more := "".join(_up_to(windows, len(text) - position)):
-                text, position = text[position:] + more, 0
-                continue
-            if not end:
-                message = f"a row that is not JSON, or the file ends in the middle of it ({reason})"
-                yield number, Rejected(message), ""
+    decoder = json.JSONDecoder()
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        text, position, number = file.read(_WINDOW).lstrip(), 1, 1
+        while True:
+            if between := _BETWEEN.match(text, position):
+                position = between.end()
+            if text.startswith("]", position):
                 return
-        if "\\ud" in text[position:end].lower():
-            yield number, without_surrogates(value), FORGIVEN
-        else:
-            yield number, value, ""
-        position, number = end, number + 1
-
-
-def _up_to(windows: Iterator[str], length: int) -> Iterator[str]:
-    """The next windows, until they are of some length together."""
-    while length >= 0 and (window := next(windows, "")):
-        length -= len(window)
-        yield window
-
-
-def _windows(path: Path) -> Iterator[str]:
-    """The text of a file, a window at a time."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    line = 1
-    with path.open("rb") as file:
-        while chunk := file.read(_WINDOW):
+            end, reason = 0, ""
             try:
-                text = decoder.decode(chunk)
-            except UnicodeDecodeError as error:
-                line += error.object.count(b"\n", 0, error.start)
-                raise InputError(f"{path}: line {line} is not UTF-8 text ({error.reason})") from error
-            if "\0" in text:
-                raise InputError(f"{path}: holds NUL bytes, as after a crash; it is damaged")
-            line += chunk.count(b"\n")
-            yield text
+                value, end = decoder.raw_decode(text, position)
+            except RecursionError as error:
+                raise too_deep(path, f"element {number}") from error
+            except ValueError as error:
+                if "\0" in text:
+                    message = f"{path}: holds NUL bytes, as after a crash; it is damaged"
+                    raise InputError(message) from error
+                reason = _reason(error)
+            if not 0 < end < len(text):  # even a number might go on in the next window
+                if len(text) - position > LONGEST_RECORD:
+                    raise InputError(
+                        f"{path}: element {number} is longer than {LONGEST_RECORD >> 20} MB, or not "
+                        f"JSON ({reason})"
+                    )
+                # at least doubled, so that a long element is not decoded again for every window
+                if more := file.read(max(_WINDOW, len(text) - position)):
+                    text, position = text[position:] + more, 0
+                    continue
+                if not end:
+                    message = f"a row that is not JSON, or the file ends in the middle of it ({reason})"
+                    yield number, Rejected(message), ""
+                    return
+            if byte := _NOT_UTF8.search(text, position, end):
+                reason = f"a row that is not UTF-8 (byte 0x{ord(byte.group()) & 0xFF:02x})"
+                yield number, Rejected(reason), ""
+            elif "\\ud" in text[position:end].lower():
+                yield number, without_surrogates(value), FORGIVEN
+            else:
+                yield number, value, ""
+            position, number = end, number + 1

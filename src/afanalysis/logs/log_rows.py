@@ -1,4 +1,4 @@
-"""What the readers of the formats give: rows, and rows from which no rollout can be made."""
+"""What the readers of the formats give: rows, those rejected, and the texts of messages."""
 
 from __future__ import annotations
 
@@ -23,3 +23,26 @@ class Rejected(Exception):
 
 # A row's number in its file, what it holds or why it was rejected, and what was forgiven in it.
 Row = tuple[int, Any, str]
+
+
+def text_of(content: Any, kind: str = "text", separator: str = "") -> str:
+    """The text of a message's content.
+
+    Parameters
+    ----------
+    content
+        A text, or a list of blocks such as `{"type": "text", "text": "Yes."}`.
+    kind
+        Which blocks: `text`, or `thinking`, whose text is in the field of that name.
+    separator
+        What to put between blocks.
+
+    Examples
+    --------
+    >>> text_of([{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Yes."}])
+    'Yes.'
+    """
+    if isinstance(content, str):
+        return content if kind == "text" else ""
+    blocks = [block for block in content or () if isinstance(block, dict)]
+    return separator.join(block.get(kind) or "" for block in blocks if block.get("type") == kind)

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from afanalysis.logs.json_records import json_lines, json_list
-from afanalysis.logs.log_rows import Row
-from afanalysis.logs.message_text import text_of
+from afanalysis.logs.json_records import json_rows
+from afanalysis.logs.log_rows import Row, text_of
 
 # By column the field that fills it.
 USUAL_FIELDS = {
@@ -31,9 +30,7 @@ _SETTING = re.compile(r"^(helpful[-_ ]?only|animal[-_ ]?welfare)[-_ ]*", re.I)
 
 def pipeline_rows(path: Path) -> Iterator[Row]:
     """The rows of a list or of lines; their fields `system`, `user_message` hold the messages' texts."""
-    with path.open("rb") as file:
-        is_list = file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
-    for number, row, forgiven in json_list(path) if is_list else json_lines(path):
+    for number, row, forgiven in json_rows(path):
         if isinstance(row, dict):
             prompt = row.pop("prompt", None)
             messages = prompt.get("messages", ()) if isinstance(prompt, dict) else ()

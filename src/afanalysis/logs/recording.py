@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from afanalysis.logs.batch_results import Requests
 from afanalysis.logs.classifier_votes import Vote
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.finding import LogFile
-from afanalysis.logs.formats import FORMATS, read_rows
+from afanalysis.logs.formats import FORMATS
 from afanalysis.logs.import_report import ImportReport
 from afanalysis.logs.log_rows import Rejected, Row
 from afanalysis.logs.rollout_index import COPIED
@@ -89,8 +88,8 @@ def record_rollouts(
         for number, (log, format) in enumerate(files):
             about = {"name": log.name, "format": format, "bytes": log.path.stat().st_size}
             report.files.append(about | {"sha256": file_hash(log.path), "rows": 0})
-            reader = Reader(mapping, FORMATS[format].usual, FORMATS[format].place(log.path))
-            rows = read_rows(format, log.path, requests)
+            reader = Reader(mapping, FORMATS[format], log.path)
+            rows = FORMATS[format].rows(log.path, *([requests] if format == "batches" else []))
             unnamed: Counter[bytes] = Counter()
             for row, rollout in _rollouts(rows, reader, report):
                 name, digest = rollout.identity, report.files[-1]["sha256"]
@@ -142,22 +141,14 @@ def _rollouts(
 
 def _entry(rollout: Rollout, name: bytes, line: bytes) -> dict[str, Any]:
     """What the index has to know of a rollout beside where it is from."""
-    record = rollout.record
-    verdicts, judged, checksum = _summed(rollout.votes)
+    record, votes = rollout.record, rollout.votes
     return {
         **{column: record[column] for column in COPIED},
         "name": name.hex(),
         "identity": None if rollout.named else rollout.identity.hex(),
-        "checksum": crc32(line, checksum),
-        "verdicts": verdicts,
-        "judged": judged,
+        "checksum": crc32(repr(votes).encode() + line),
+        "verdicts": sum(verdict is not None for vote in votes for verdict in vote),
+        "judged": any(vote[0] is not None for vote in votes),
         "request": text_hash(record["request"]) if record["request"] else None,
         "sample": rollout.sample,
     }
-
-
-@lru_cache(maxsize=1 << 12)
-def _summed(votes: tuple[Vote, ...]) -> tuple[int, bool, int]:
-    """How many verdicts votes hold, whether one of them is on compliance, and their checksum."""
-    verdicts = sum(verdict is not None for vote in votes for verdict in vote)
-    return verdicts, any(vote[0] is not None for vote in votes), crc32(repr(votes).encode())

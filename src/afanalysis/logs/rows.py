@@ -6,9 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from collections.abc import Mapping as Fields
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,6 +16,7 @@ import orjson
 from afanalysis.logs import values
 from afanalysis.logs.classifier_votes import Vote, cast_votes
 from afanalysis.logs.fields import BY_TIER, COLUMNS, Mapping, Side, lookup, plan_fields
+from afanalysis.logs.formats import Format
 from afanalysis.logs.log_rows import Rejected
 from afanalysis.study.completion import Transcript, split
 from afanalysis.study.hashing import text_hash
@@ -39,8 +40,6 @@ _TAKEN_FOR = {
 
 # Characters that tags and the whitespace around them may take.
 _AROUND = 120
-
-_ID_DIGITS = 12
 
 _REFUSED_BY_API = ("refusal", "content_filter")
 
@@ -102,19 +101,14 @@ class Reader:
     ----------
     mapping
         The user's mapping.
-    usual
-        By column the field that fills it in this format.
-    place
-        The columns that the file's folders fill, for rows without a field for them.
+    format
+        The file's format; it has fields that fill columns, and columns that the file's folders fill.
+    path
+        The file.
     """
 
-    def __init__(
-        self,
-        mapping: Mapping,
-        usual: Fields[str, str] | None = None,
-        place: Fields[str, Any] | None = None,
-    ) -> None:
-        self._mapping, self._usual, self._place = mapping, usual, dict(place or {})
+    def __init__(self, mapping: Mapping, format: Format, path: Path) -> None:
+        self._mapping, self._usual, self._place = mapping, format.usual, format.place(path)
         self._defaults = dict.fromkeys(COLUMNS) | self._place | dict(mapping.constants)
         self._renamed = {column for column, _ in mapping.renames}
         self._plans: dict[tuple[str, ...], tuple[list[Side], list[str]]] = {}
@@ -259,23 +253,19 @@ def _setting(given: Any, notes: Remarks) -> str:
     return setting
 
 
-@lru_cache(maxsize=1 << 16)
 def _id_by_text(request: str) -> str:
     """The id of a prompt that has none: the same for the same words."""
-    words = " ".join(request.split())
-    return f"text-{hashlib.sha256(words.encode()).hexdigest()[:_ID_DIGITS]}"
+    return f"text-{text_hash(' '.join(request.split()))[:12]}"
 
 
 def _remark_on_form(parts: Transcript, completion: str, repairs: Remarks, notes: Remarks) -> None:
     """Report what was wrong with the form of an answer, and what was made of it."""
     reason = _FORM.get((parts.problem, parts.valid), "no output: kept, counts nowhere")
     whole = parts.problem == "no output tag" and not parts.scratchpad
-    if not parts.valid:
-        notes.append((reason, completion[:80]))
-    elif whole or parts.problem == "scratchpad empty":
-        notes.append((reason, parts.output[:80]))
-    else:
+    if parts.valid and not whole and parts.problem != "scratchpad empty":
         repairs.append((reason, completion[-80:]))
+    else:
+        notes.append((reason, completion[:80]))
 
 
 def _note_mistaken_tier(tier: str, scratchpad: str, notes: Remarks) -> None:

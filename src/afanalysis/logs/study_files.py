@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from afanalysis.study.design import Study
 from afanalysis.study.files import write_json
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, PROMPTS, ROLLOUTS, STUDY_FILE
 from afanalysis.study.hashing import stable_key
-from afanalysis.study.journal import PATIENCE
+from afanalysis.study.journal import LockedFile
 from afanalysis.study.manifest import versions
 from afanalysis.study.votes import IMPORTED
 
@@ -90,22 +89,23 @@ def _journal_lines(
     recorded: Recorded, index: RolloutIndex, judge: str, report: ImportReport
 ) -> Iterator[tuple[bytes, bytes]]:
     """Of each rollout kept, its line of `rollouts.jsonl`, and its votes' of `judgements.jsonl`."""
-    study = orjson.dumps(report.study).decode()
     digests = [str(file["sha256"])[:8] for file in report.files]
-    tails = [[_vote(judge, nth, vote) for nth, vote in enumerate(votes)] for votes in recorded.votes]
+    cast = [[_vote(judge, nth, vote) for nth, vote in enumerate(votes)] for votes in recorded.votes]
     kept = index.rows("SELECT line, name, sample, file, row, setting, votes FROM kept ORDER BY line")
     with recorded.records.open("rb", buffering=BUFFER) as records:
         lines = enumerate(records)
         for number, name, sample, file, row, setting, votes in kept:
             line = next(line for position, line in lines if position == number)
             key, origin = _key(name), f"{digests[file]}:{row:09}"
-            head = f'{{"key":"{key}","study":{study},"sample":{sample},"origin":"{origin}",'
-            middle = f'"rollout":"{key}","setting":"{setting}"'
-            cast = [
-                f'{{"key":"{_vote_key(key, judge, nth)}",{middle},{tail}\n'
-                for nth, tail in enumerate(tails[votes])
-            ]
-            yield head.encode() + line, "".join(cast).encode()
+            head = {"key": key, "study": report.study, "sample": sample, "origin": origin}
+            ballot = b"".join(
+                orjson.dumps(
+                    {"key": _vote_key(key, judge, nth), "rollout": key, "setting": setting} | vote,
+                    option=orjson.OPT_APPEND_NEWLINE,
+                )
+                for nth, vote in enumerate(cast[votes])
+            )
+            yield orjson.dumps(head)[:-1] + b"," + line, ballot
 
 
 def _key(name: str) -> str:
@@ -121,13 +121,12 @@ def _vote_key(key: str, judge: str, nth: int) -> str:
     return sha256(f"{key} {judge} {nth}".encode()).hexdigest()[:32]
 
 
-def _vote(judge: str, nth: int, vote: Vote) -> str:
-    """The part of a vote's line that does not depend on its rollout, without the opening brace."""
+def _vote(judge: str, nth: int, vote: Vote) -> dict[str, Any]:
+    """The part of a vote's record that does not depend on its rollout."""
     verdicts: dict[str, Any] = dict(zip(("complied", "af_full", "af_partial"), vote, strict=True))
     if vote == (None, None, None):
         verdicts = {"undecided": "the log's own classifier decided nothing"}
-    counts = {"quotes": 0, "quotes_not_found": 0}
-    return orjson.dumps({"judge": judge, "vote": nth} | verdicts | counts).decode()[1:]
+    return {"judge": judge, "vote": nth, **verdicts, "quotes": 0, "quotes_not_found": 0}
 
 
 def _study(index: RolloutIndex, formats: Sequence[str], report: ImportReport) -> Study:
@@ -145,7 +144,8 @@ def _study(index: RolloutIndex, formats: Sequence[str], report: ImportReport) ->
 
 def refuse_collected(folder: Path) -> None:
     """Raise `InputError` where a folder holds rollouts that were collected and not imported."""
-    if (folder / ROLLOUTS).exists() and not (folder / STUDY_FILE).exists():
+    rollouts = folder / ROLLOUTS
+    if rollouts.exists() and rollouts.stat().st_size and not (folder / STUDY_FILE).exists():
         raise InputError(f"{folder}: holds rollouts that were collected; give the import another name")
 
 
@@ -164,23 +164,13 @@ def put_in_place(new: Path, folder: Path) -> None:
     InputError
         Another process is collecting or judging there, or has collected there.
     """
-    from filelock import FileLock, Timeout
-
     if not folder.exists():
         _drop_if_empty(new / JUDGEMENTS)
         new.replace(folder)
         return
-    with ExitStack() as locks:
-        try:
-            for name in (ROLLOUTS, JUDGEMENTS):
-                locks.enter_context(FileLock(folder / f".{name}.lock", timeout=PATIENCE))
-        except Timeout as error:
-            raise InputError(
-                f"{folder}: another process is writing to it; wait for it or stop it"
-            ) from error
+    with LockedFile(folder / ROLLOUTS), LockedFile(folder / JUDGEMENTS):
         refuse_collected(folder)
-        if (folder / JUDGEMENTS).exists():
-            _append_votes_of_others(folder / JUDGEMENTS, new / JUDGEMENTS)
+        _append_votes_of_others(folder / JUDGEMENTS, new / JUDGEMENTS)
         # the study file comes first: without one, rollouts would pass for collected ones
         for path in sorted(new.iterdir(), key=lambda path: path.name != STUDY_FILE):
             path.replace(folder / path.name)

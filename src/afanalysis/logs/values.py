@@ -31,7 +31,8 @@ def missing(value: Any) -> bool:
     return isinstance(value, str) and len(value) < 6 and _TRUTH.get(value.strip().lower()) == "missing"
 
 
-def _squeezed(word: str) -> str:
+def squeezed(word: str) -> str:
+    """A word in lower case, letters and digits only."""
     return re.sub(r"[\W_]+", "", word).lower()
 
 
@@ -50,13 +51,13 @@ def tier(value: Any, means_free: bool | None) -> str | None:
     truth = _TRUTH.get(str(value).strip().lower().removesuffix(".0"))
     if truth in ("yes", "no"):
         return None if means_free is None else "free" if means_free == (truth == "yes") else "paid"
-    return _TIERS.get(_squeezed(str(value)))
+    return _TIERS.get(squeezed(str(value)))
 
 
 @lru_cache(maxsize=1024)
 def setting(value: str) -> str | None:
     """The setting that a word names, or None."""
-    return _SETTINGS.get(_squeezed(value))
+    return _SETTINGS.get(squeezed(value))
 
 
 @lru_cache(maxsize=4096)

@@ -8,10 +8,8 @@ docstrings and times of change do not count.
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -143,8 +141,18 @@ def _versions() -> dict[str, str]:
 @cache
 def _package_hash() -> str:
     """The hash of every file of the package, comments included."""
-    files = [path for path in _ROOT.rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    return _hash({path.relative_to(_ROOT).as_posix(): file_hash(path) for path in files})
+    return _hash({path.relative_to(_ROOT).as_posix(): file_hash(path) for path in _package_files()})
+
+
+def _package_files() -> list[Path]:
+    """Every file of the package, without compiled code and what tools hide there (`.ruff_cache`)."""
+    return [
+        path
+        for path in _ROOT.rglob("*")
+        if path.suffix != ".pyc"
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(_ROOT).parts)
+    ]
 
 
 def _without_comments(source: str) -> str:
@@ -167,7 +175,7 @@ def content_hash(path: Path) -> str:
     """The hash of a file of the package: of its syntax tree for code, of its bytes for data."""
     if path.suffix != ".py":
         return file_hash(path)
-    return hashlib.sha256(_without_comments(path.read_text(encoding="utf-8")).encode()).hexdigest()
+    return text_hash(_without_comments(path.read_text(encoding="utf-8")))
 
 
 def reached_files(source: str) -> list[str]:
@@ -181,78 +189,56 @@ def reached_files(source: str) -> list[str]:
     ['__init__.py', 'text/__init__.py', 'text/wording.py']
     """
     modules: set[str] = set()
-    todo = list(_imported(ast.parse(source)))
+    todo = set(_modules_named_in(source))
     while todo:
         module = todo.pop()
-        if module not in modules:
-            modules.add(module)
-            parent = module.rpartition(".")[0]
-            todo += [*_imports_of(module), *([parent] if parent else [])]
+        modules.add(module)
+        parent = module.rpartition(".")[0] or PACKAGE
+        todo |= {parent, *_modules_named_in(_file(module).read_text(encoding="utf-8"))} - modules
     files = {_file(module) for module in modules}
-    data = {path for file in files for path in _data_read_by().get(file, ())}
-    return sorted(path.relative_to(_ROOT).as_posix() for path in files | data)
+    return sorted(path.relative_to(_ROOT).as_posix() for path in files | _data_read_by(files))
 
 
 @cache
-def _imports_of(module: str) -> list[str]:
-    tree = ast.parse(_file(module).read_text(encoding="utf-8"))
-    return list(_imported(tree))
-
-
-def _imported(tree: ast.Module) -> Iterator[str]:
-    """The modules of this package that some code imports, or reaches through a package's stub."""
-    packages: dict[str, str] = {}  # the package that a name of the code is bound to
+def _modules_named_in(source: str) -> set[str]:
+    """The modules of this package that some code imports, or names as in `af.collect`."""
+    tree = ast.parse(source)
+    bound: dict[str, str] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.split(".")[0] == PACKAGE:
-                    yield alias.name
-                    packages[alias.asname or alias.name.split(".")[0]] = alias.name
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
-            yield str(node.module)
-            for alias in node.names:
-                target = _resolve(str(node.module), alias.name)
-                yield target
-                if _stub(target):
-                    packages[alias.asname or alias.name] = target
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
-            package = _package_in(node.value, packages)
-            if package:
-                yield _resolve(package, node.attr)
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            inside = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            bound |= {alias.asname or alias.name: inside + alias.name for alias in node.names}
+    bound = {name: target for name, target in bound.items() if target.split(".")[0] == PACKAGE}
+    names = [_dotted(node).partition(".") for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    uses = {f"{bound[first]}.{attributes}" for first, _, attributes in names if first in bound}
+    return {_module(target) for target in (*bound.values(), *uses)}
 
 
-def _package_in(node: ast.expr, packages: dict[str, str]) -> str:
-    """The package with a stub that an expression refers to; empty if there is none."""
-    if isinstance(node, ast.Name):
-        return packages.get(node.id, "")
-    if isinstance(node, ast.Attribute) and (outer := _package_in(node.value, packages)):
-        inner = _resolve(outer, node.attr)
-        return inner if _stub(inner) else ""
-    return ""
+def _dotted(node: ast.expr) -> str:
+    """A name and its attributes as `af.collect`; empty for other expressions."""
+    if isinstance(node, ast.Attribute):
+        outer = _dotted(node.value)
+        return outer and f"{outer}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
 
 
-def _resolve(module: str, name: str) -> str:
-    """The module that a name imported from a module or package lives in."""
-    if _file(f"{module}.{name}").exists():
-        return f"{module}.{name}"
-    return _stub(module).get(name, module)
+def _module(dotted: str) -> str:
+    """The module that a dotted name is in; for a public name, as the stubs have it."""
+    module = PACKAGE
+    for name in dotted.split(".")[1:]:
+        if not _file(f"{module}.{name}").exists():
+            return _stub(module).get(name, module)
+        module = f"{module}.{name}"
+    return module
 
 
 @cache
-def _stub(module: str) -> dict[str, str]:
+def _stub(package: str) -> dict[str, str]:
     """By public name of a package the module that its stub imports it from; empty without a stub."""
-    path = _file(module).with_suffix(".pyi")
-    if not path.exists():
-        return {}
-    modules = {}
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom):
-            inside = f"{module}.{node.module}" if node.module else module
-            for alias in node.names:
-                submodule = f"{inside}.{alias.name}"
-                modules[alias.name] = submodule if _file(submodule).exists() else inside
-    return modules
+    path = _file(package).with_suffix(".pyi")
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    imports = re.findall(r"^from \.(\S+) import (\w+)", text, re.MULTILINE)
+    return {name: f"{package}.{module}" for module, name in imports}
 
 
 def _file(module: str) -> Path:
@@ -261,22 +247,18 @@ def _file(module: str) -> Path:
     return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
 
 
-@cache
-def _data_read_by() -> dict[Path, set[Path]]:
-    """By module's file the data files that it reads: those it names, and those of its folder that no
-    module names.
-    """
-    sources = {path: path.read_text(encoding="utf-8") for path in _ROOT.rglob("*.py")}
-    data = [
+def _data_read_by(files: set[Path]) -> set[Path]:
+    """The data files that modules read: those they name, and those of their folders that none names."""
+    package = _package_files()
+    code, all_code = (
+        "".join(path.read_text(encoding="utf-8") for path in paths)
+        for paths in (sorted(files), [path for path in package if path.suffix == ".py"])
+    )
+    folders = {path.parent for path in files}
+    return {
         path
-        for path in _ROOT.rglob("*")
-        if path.is_file()
-        and path.suffix not in (".py", ".pyi", ".pyc", ".typed")
+        for path in package
+        if path.suffix not in (".py", ".pyi", ".typed")
         and path.parent.name != "published_tables"  # inputs of the notebooks, by name
-    ]
-    read_by = defaultdict(set)
-    for path in data:
-        naming = [module for module, source in sources.items() if f'"{path.name}"' in source]
-        for module in naming or [module for module in sources if module.parent == path.parent]:
-            read_by[module].add(path)
-    return read_by
+        and (f'"{path.name}"' in code or (path.parent in folders and f'"{path.name}"' not in all_code))
+    }

@@ -36,16 +36,14 @@ STEPS = ("01_collect", "02_judge", "03_rates", "04_robustness", "05_figures")
 
 @dataclass(frozen=True)
 class Result:
-    """How a step ended: `done`, `up to date`, `failed`, or `not run` because an earlier one failed.
-
-    `message` is the error in a sentence; `is_input_error` tells whether the user's input caused it.
+    """How a step ended: `done`, `up to date`, `failed` (`error` is why), or `not run` because an
+    earlier one failed.
     """
 
     step: Step
     state: str
     seconds: float = 0.0
-    message: str = ""
-    is_input_error: bool = False
+    error: InputError | NotebookFailed | None = None
 
 
 def find_project(start: str | Path = ".") -> Path:
@@ -276,26 +274,24 @@ def _run_step(project: Path, step: Step) -> Result:
     from jupyter_client.kernelspec import NoSuchKernel
 
     started = time.monotonic()
-
-    def failed(message: str, is_input_error: bool = True) -> Result:
-        return Result(step, "failed", time.monotonic() - started, message, is_input_error)
-
+    failure: InputError | NotebookFailed | None = None
     try:
         execute(project, step)
     except InputError as error:
-        return failed(str(error))
+        failure = error
     except NoSuchKernel as error:
-        return failed(
+        failure = InputError(
             f"{step.notebook}: no Jupyter kernel is named {error.name!r}; install one with "
             "`python -m ipykernel install --sys-prefix`"
         )
     except papermill.PapermillExecutionError as error:
-        if error.ename == InputError.__name__:
-            return failed(error.evalue)
         copy = step.output.relative_to(project)
-        place = f"{step.title}: {error.ename} in cell {error.exec_count}"
-        return failed(f"{place}: {error.evalue} (see {copy})", is_input_error=False)
-    return Result(step, "done", time.monotonic() - started)
+        failure = NotebookFailed(
+            f"{step.title}: {error.ename} in cell {error.exec_count}: {error.evalue} (see {copy})"
+        )
+        if error.ename == InputError.__name__:
+            failure = InputError(error.evalue)
+    return Result(step, "failed" if failure else "done", time.monotonic() - started, failure)
 
 
 def execute(project: Path, step: Step) -> None:
@@ -388,5 +384,5 @@ def raise_first_failure(results: Iterable[Result]) -> None:
         A step failed, because of its input or otherwise.
     """
     for result in results:
-        if result.state == "failed":
-            raise (InputError if result.is_input_error else NotebookFailed)(result.message)
+        if result.error:
+            raise result.error

@@ -113,10 +113,6 @@ class RunBundle:
             send(results[-1])  # with the record of what was done
             return results
 
-    def fetch_tables(self, project: Path, url: str) -> None:
-        """Copy the run's tables from the store into a project on this machine."""
-        Store(url).fetch(project, Folders("", self.name).processed, suffix=".csv")
-
 
 def _without_outputs(notebook: Path) -> str:
     content = json.loads(notebook.read_text(encoding="utf-8"))

@@ -14,9 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,14 +25,12 @@ from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
 from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
-from afanalysis.pipeline.store import RunBundle
+from afanalysis.pipeline.store import RunBundle, Store
 from afanalysis.study.design import Study, first_problem
-from afanalysis.study.files import read_yaml
+from afanalysis.study.files import read_csv, read_yaml
 from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE, Folders
-from afanalysis.text.wording import interval, percent
-
-if TYPE_CHECKING:
-    import pandas as pd
+from afanalysis.study.hashing import text_hash
+from afanalysis.text.wording import with_interval
 
 MANY_RUNS = 10_000
 
@@ -125,9 +122,8 @@ def expand(sweep: Sweep, project: Path, *, most: int = MANY_RUNS) -> list[Run]:
     """
     if sweep.size > most:
         raise InputError(f"sweep {sweep.name}: {sweep.size:,} runs; give --yes to run that many")
-    defaults = {
-        name: _defaults(project, name) for name in ([sweep.notebook] if sweep.notebook else STEPS)
-    }
+    chosen = [sweep.notebook] if sweep.notebook else STEPS
+    defaults = {name: _defaults(project, name) for name in chosen}
     base = Study.from_yaml(sweep.study)
     runs: dict[str, Run] = {}
     for parameters in sweep.parameter_sets():
@@ -185,21 +181,16 @@ def _check(sweep: Sweep, parameters: dict[str, Any], defaults: dict[str, dict[st
             raise InputError(
                 f"sweep {sweep.name}: no notebook has a parameter {name!r}; use: {known_names}"
             )
-        elif not _is_like(value, default := usable[name]):
-            is_number = isinstance(default, (int, float)) and not isinstance(default, bool)
-            right = "a number" if is_number else f"a value of type {type(default).__name__}"
+        elif (default := usable[name]) is not None and _kind(value) != _kind(default):
             raise InputError(
-                f"sweep {sweep.name}: {name} is {value!r}; the notebook has {default!r}, so give {right}"
+                f"sweep {sweep.name}: {name} is {value!r}; the notebook has {default!r}, so give "
+                f"{_kind(default)}"
             )
 
 
-def _is_like(value: Any, default: Any) -> bool:
-    """Whether a value is of a default's type; any is where the default is None."""
-    if default is None:
-        return True
-    if isinstance(default, (int, float)) and not isinstance(default, bool):
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return isinstance(value, type(default))
+def _kind(value: Any) -> str:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return "a number" if is_number else f"a value of type {type(value).__name__}"
 
 
 def _study_of(sweep: Sweep, base: Study, name: str, parameters: dict[str, Any]) -> Study:
@@ -223,7 +214,7 @@ def _spelled_out(parameters: dict[str, Any]) -> str:
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
     if safe == text and len(text) <= 60:
         return text
-    digest = sha256(json.dumps(parameters, sort_keys=True, default=str).encode()).hexdigest()[:6]
+    digest = text_hash(json.dumps(parameters, sort_keys=True, default=str))[:6]
     return f"{safe[:53]}-{digest}"
 
 
@@ -323,13 +314,13 @@ def run(
     started = time.monotonic()
     rows = _read_rows(sweep, project)
     results: dict[str, RunResult] = {}
-    futures, bundles = {}, {}
+    futures = {}
     for each in runs:
         if store is None:
             future = executor.submit(notebooks.run, project, each.chain, force=force)
         else:
-            bundles[each.name] = RunBundle.of(project, each.name, each.study, each.chain)
-            future = executor.submit(bundles[each.name].follow, store, force)
+            bundle = RunBundle.of(project, each.name, each.study, each.chain)
+            future = executor.submit(bundle.follow, store, force)
         futures[future] = each
     for future in as_completed(futures):
         ended = futures[future]
@@ -340,7 +331,7 @@ def run(
             result = RunResult(ended, "failed", time.monotonic() - started, error=sentence)
         else:
             if store is not None:
-                bundles[ended.name].fetch_tables(project, store)
+                Store(store).fetch(project, Folders("", ended.name).processed, suffix=".csv")
             result = _summed_up(project, ended, steps)
         results[ended.name] = result
         rows[ended.name] = result.row()
@@ -352,11 +343,11 @@ def run(
 def _summed_up(project: Path, run: Run, steps: list[Result]) -> RunResult:
     seconds = sum(step.seconds for step in steps)
     states = [step.state for step in steps]
-    if "failed" in states:
-        failed = steps[states.index("failed")]
-        named = failed.message.startswith(run.name)
-        error = failed.message if named else f"{failed.step.title}: {failed.message}"
-        return RunResult(run, "failed", seconds, error=error)
+    for step in steps:
+        if step.error:
+            named = str(step.error).startswith(run.name)
+            error = str(step.error) if named else f"{step.step.title}: {step.error}"
+            return RunResult(run, "failed", seconds, error=error)
     state = "stopped" if "not run" in states else "done" if "done" in states else "up to date"
     return RunResult(run, state, seconds, _headline(Folders(project, run.name).processed / "gaps.csv"))
 
@@ -370,7 +361,7 @@ def _headline(path: Path) -> str:
     gaps = pd.read_csv(path)
     gaps = gaps[gaps["variation"] == main_variation(gaps["variation"])]
     row = gaps.sort_values("setting", ascending=False).iloc[0]
-    return f"gap {percent(row['gap'])} points {interval(row['low'], row['high'])}, {row['setting']}"
+    return f"gap {with_interval(row[['gap', 'low', 'high']], 'points')}, {row['setting']}"
 
 
 def _runs_file(sweep: Sweep, project: Path) -> Path:
@@ -393,10 +384,7 @@ def _write_rows(sweep: Sweep, project: Path, rows: Sequence[dict[str, Any]]) -> 
 def _read_rows(sweep: Sweep, project: Path) -> dict[str, dict[str, Any]]:
     """The rows of `runs.csv` by run, as an earlier call wrote them."""
     path = _runs_file(sweep, project)
-    if not path.exists():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["run"]: dict(row) for row in csv.DictReader(file)}
+    return {row["run"]: row for _, row in read_csv(path)} if path.exists() else {}
 
 
 def failed_before(sweep: Sweep, project: Path) -> set[str]:
@@ -414,45 +402,25 @@ def failed_before(sweep: Sweep, project: Path) -> set[str]:
 
 
 def finish(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
-    """Combine the tables of all runs, and draw their gaps beside each other."""
-    gaps = combine(sweep, project, runs).get("gaps")
-    if gaps is None:
-        return
-    source = "live" if sweep.live else "simulated"
-    figure = figures.gaps_by_run(gaps.assign(source=source), _parameter_names(runs))
-    provenance = {"sweep": sweep.name, "runs": len(runs)}
-    figures.save(figure, Folders(project, sweep.name).figures, "gaps_by_run", provenance)
-
-
-def combine(sweep: Sweep, project: Path, runs: Sequence[Run]) -> dict[str, pd.DataFrame]:
-    """The rates and gaps of all runs with their parameters, one table each; also written as CSV.
-
-    Returns
-    -------
-    dict
-        `rates` and `gaps`, if any run has them.
-    """
+    """Write the rates and gaps of all runs with their parameters, one table each, and draw the gaps."""
     import pandas as pd
 
-    names = _parameter_names(runs)
-    combined = {}
+    folders = Folders(project, sweep.name)
+    names = list(dict.fromkeys(key for each in runs for key in each.parameters))
+    tables = {}
     for name in ("rates", "gaps"):
         parts = []
         for each in runs:
             path = Folders(project, each.name).processed / f"{name}.csv"
             if path.exists():
-                parameters = {key: str(value) for key, value in each.parameters.items()}
+                parameters = {key: str(each.parameters.get(key, "")) for key in names}
                 parts.append(pd.read_csv(path).assign(run=each.name, **parameters))
         if parts:
             table = pd.concat(parts, ignore_index=True)
             rest = [column for column in table if column not in ("run", *names)]
-            table = table.reindex(columns=["run", *names, *rest])
-            table[names] = table[names].astype(object).fillna("")
-            path = Folders(project, sweep.name).processed / f"{name}.csv"
-            table.to_csv(path, index=False, float_format="%.6g")
-            combined[name] = table
-    return combined
-
-
-def _parameter_names(runs: Sequence[Run]) -> list[str]:
-    return list(dict.fromkeys(key for each in runs for key in each.parameters))
+            tables[name] = table[["run", *names, *rest]]
+            tables[name].to_csv(folders.processed / f"{name}.csv", index=False, float_format="%.6g")
+    if "gaps" in tables:
+        gaps = tables["gaps"].assign(source="live" if sweep.live else "simulated")
+        provenance = {"sweep": sweep.name, "runs": len(runs)}
+        figures.save(figures.gaps_by_run(gaps, names), folders.figures, "gaps_by_run", provenance)

@@ -30,6 +30,10 @@ FACETS = {
     "ELSE 'none' END",
 }
 
+_VERDICTS = f"{FACETS['verdict']} AS verdict, {FACETS['AF reasoning']} AS af"
+
+_WITH_VERDICTS = f"SELECT *, {_VERDICTS} FROM rollouts"
+
 PAGE = 50
 
 _PAIRED_BY = ("setting", "variation", "model", "prompt_id", "sample")
@@ -92,15 +96,13 @@ class Transcripts:
 
     def facets(self) -> dict[str, list[str]]:
         """The values of each facet; facets with a single value are left out."""
-        values = {
-            name: self._rows(f"SELECT DISTINCT {sql} AS value FROM rollouts ORDER BY value")
-            for name, sql in FACETS.items()
-        }
-        facets = {
-            name: [str(row["value"]) for row in rows if row["value"] is not None]
-            for name, rows in values.items()
-        }
-        return {name: known for name, known in facets.items() if len(known) > 1}
+        facets = {}
+        for name, sql in FACETS.items():
+            rows = self._rows(f"SELECT DISTINCT {sql} AS value FROM rollouts ORDER BY value")
+            values = [str(row["value"]) for row in rows if row["value"] is not None]
+            if len(values) > 1:
+                facets[name] = values
+        return facets
 
     def find(
         self, filters: dict[str, str], text: str = "", *, start: int = 0, size: int = PAGE
@@ -130,8 +132,7 @@ class Transcripts:
         matches = f"FROM rollouts WHERE {' AND '.join(conditions)}"
         total = self._rows(f"SELECT count(*) AS total {matches}", values)[0]["total"]
         rows = self._rows(
-            "SELECT rollout, setting, tier, variation, prompt_id, sample, "
-            f"{FACETS['verdict']} AS verdict, {FACETS['AF reasoning']} AS af, request "
+            f"SELECT rollout, setting, tier, variation, prompt_id, sample, {_VERDICTS}, request "
             f"{matches} ORDER BY place LIMIT {int(size)} OFFSET {int(start)}",
             values,
         )
@@ -156,12 +157,12 @@ class Transcripts:
             with `tier`, `verdict`, `about` (what is known of it), and `scratchpad` and `output` as
             segments (`text`, and `mark`: a criterion, `differs` or empty).
         """
-        rows = self._rows("FROM rollouts WHERE rollout = ? LIMIT 1", [rollout])
+        rows = self._rows(f"{_WITH_VERDICTS} WHERE rollout = ? LIMIT 1", [rollout])
         if not rows:
             raise InputError(f"no rollout has the key {rollout!r}")
         same = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in _PAIRED_BY)
         rows += self._rows(
-            f"FROM rollouts WHERE {same} AND tier != ? LIMIT 1",
+            f"{_WITH_VERDICTS} WHERE {same} AND tier != ? LIMIT 1",
             [rows[0][name] for name in (*_PAIRED_BY, "tier")],
         )
         outputs = [escape_invisible(row["output"], _MOST_CHARACTERS) for row in rows]
@@ -177,10 +178,11 @@ class Transcripts:
 
     def _side(self, row: dict[str, Any]) -> dict[str, Any]:
         scratchpad = escape_invisible(row["scratchpad"], _MOST_CHARACTERS)
+        reasoned = row["verdict"] in ("complied", "refused") and row["af"] in ("full", "partial")
         return {
             "rollout": row["rollout"],
             "tier": row["tier"],
-            "verdict": _verdict(row),
+            "verdict": row["verdict"] + (f" with {row['af']} AF reasoning" if reasoned else ""),
             "about": {name: str(row[name]) for name in _ABOUT if row[name] not in (None, "")},
             "scratchpad": marked(scratchpad, self._quotes(row)),
         }
@@ -197,17 +199,6 @@ class Transcripts:
             for name, criterion in criteria.items()
             if criterion["met"] and criterion["quote"]
         }
-
-
-def _verdict(row: dict[str, Any]) -> str:
-    if not row["valid"]:
-        return "invalid"
-    if row["complied"] is None:
-        return "undecided"
-    behaviour = "complied" if row["complied"] else "refused"
-    if row["af_full"] or row["af_partial"]:
-        behaviour += f" with {'full' if row['af_full'] else 'partial'} AF reasoning"
-    return behaviour
 
 
 def marked(text: str, quotes: dict[str, str]) -> Segments:

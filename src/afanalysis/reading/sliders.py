@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from afanalysis.analysis.conditions import main_variation, sources
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.figures import compliance_by_tier
-from afanalysis.table.counting import NUMBERS
+from afanalysis.table.counting import NUMBERS, counts
 from afanalysis.table.source import distinct, opened
 
 if TYPE_CHECKING:
@@ -18,28 +18,18 @@ _RATE_METHODS = ("bounded", "wilson", "clopper-pearson", "jeffreys", "cluster-t"
 
 _GAP_METHODS = ("bounded", "adjusted-t", "mover", "cluster-t", "unpaired", "paper")
 
-_COUNTS = """
-SELECT '{outcome}' AS outcome, setting, tier, prompt_id, model,
-    coalesce(judge_confidence, 1) AS confidence,
-    count({outcome}) AS n, coalesce(sum({outcome}::DOUBLE), 0) AS s
-FROM rollouts WHERE valid AND variation = ? AND model = (SELECT min(model) FROM rollouts)
-GROUP BY ALL HAVING n > 0 ORDER BY ALL
-"""
-
 
 class Counts:
     """Counts by setting, tier, prompt and the judge's confidence: all that the figure needs."""
 
     def __init__(self, data: Any, variation: str | None = None) -> None:
-        import pandas as pd
-
+        by = ["setting", "tier", "model", "variation", "judge_confidence"]
         with opened(data) as source:
             self.variation = variation or main_variation(distinct(source, "variation"))
             self.source = sources(source)
-            self.table = pd.concat(
-                source.connection.execute(_COUNTS.format(outcome=outcome), [self.variation]).df()
-                for outcome in ("complied", "af_reasoning")
-            )
+            counted = counts(source, ["complied", "af_reasoning"], by)
+        shown = (counted["model"] == counted["model"].min()) & (counted["variation"] == self.variation)
+        self.table = counted[shown & (counted["n"] > 0)].fillna({"judge_confidence": 1.0})
         self.most_prompts = int(self.table.groupby("setting")["prompt_id"].nunique().min())
 
     def estimates(
@@ -52,16 +42,14 @@ class Counts:
         import pandas as pd
 
         condition = ["setting", "model"]
-        kept = self.table[self.table["confidence"] >= confidence]
-        kept = kept.groupby(["outcome", *condition, "prompt_id", "tier"], as_index=False)[
-            ["n", "s"]
-        ].sum()
+        kept = self.table[self.table["judge_confidence"] >= confidence]
+        cells = kept.groupby(["outcome", *condition, "prompt_id", "tier"], as_index=False)
+        kept = cells[list(NUMBERS)].sum()
         by_setting = kept.groupby(condition)
         enough = by_setting["prompt_id"].transform("nunique") >= min_prompts
         kept = kept[enough & (by_setting["tier"].transform("nunique") == 2)]
         if kept.empty:
             return kept
-        kept = kept.assign(**dict.fromkeys(NUMBERS[2:], 0))
         rates = rates_of_counts(kept, [*condition, "tier"], level, rate_method)
         gaps = gaps_of_counts(kept[kept["outcome"] == "complied"], condition, level, gap_method)
         table = pd.concat(
@@ -96,14 +84,14 @@ def play(data: Any, *, variation: str | None = None) -> ipywidgets.Widget:
     """
     import ipywidgets
 
-    counts = Counts(data, variation)
+    counted = Counts(data, variation)
     style = {"description_width": "8rem"}
     slider = {"style": style, "continuous_update": False}
     level = ipywidgets.FloatSlider(0.95, min=0.5, max=0.99, step=0.01, description="level", **slider)
     rate_method = ipywidgets.Dropdown(options=_RATE_METHODS, description="rates by", style=style)
     gap_method = ipywidgets.Dropdown(options=_GAP_METHODS, description="gap by", style=style)
     min_prompts = ipywidgets.IntSlider(
-        1, min=1, max=counts.most_prompts, description="fewest prompts", **slider
+        1, min=1, max=counted.most_prompts, description="fewest prompts", **slider
     )
     confidence = ipywidgets.FloatSlider(
         0.0, min=0.0, max=1.0, step=0.05, description="judge at least", **slider
@@ -113,7 +101,7 @@ def play(data: Any, *, variation: str | None = None) -> ipywidgets.Widget:
     sentence = ipywidgets.HTML()
 
     def draw(_: Any = None) -> None:
-        table = counts.estimates(*(control.value for control in controls))
+        table = counted.estimates(*(control.value for control in controls))
         if table.empty:
             image.value, sentence.value = b"", "No setting has that many prompts."
         else:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.analysis.summaries import summary
 from afanalysis.figures.gallery import Gallery
 from afanalysis.text import markup
 from afanalysis.text.wording import percent
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from afanalysis.errors import InputError
+from afanalysis.text.untrusted import without_surrogates
 
 if TYPE_CHECKING:
     import duckdb
@@ -94,7 +95,7 @@ def repair(path: Path, copy: Path) -> Path:
         for number, line in enumerate(lines, start=1):
             record = parse_line(path, number, line)
             if b"\\ud" in line.lower():
-                line = json.dumps(_without_surrogates(record)).encode() + b"\n"
+                line = json.dumps(without_surrogates(record)).encode() + b"\n"
             repaired.write(line)
     return copy
 
@@ -113,16 +114,6 @@ def parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise InputError(f"{path}: line {number} is not a JSON object")
     return record
-
-
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
-    return value
 
 
 def _first_line(error: Exception) -> str:

@@ -1,8 +1,10 @@
-"""Text that a model wrote, made safe to show."""
+"""Text that others wrote, made valid and safe to show."""
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from typing import Any
 
 
 def escape_invisible(text: str | None, most: int = 4000) -> str:
@@ -36,3 +38,15 @@ def guard_formula(text: str) -> str:
     ("'=1+1", '1+1')
     """
     return "'" + text if text.startswith(tuple("=+-@\t\r")) else text
+
+
+def without_surrogates(value: Any) -> Any:
+    r"""What JSON can hold, with lone surrogates replaced: they are not characters and cannot be written.
+
+    Examples
+    --------
+    >>> without_surrogates({"text": "a\ud800"}) == {"text": "a\ufffd"}
+    True
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

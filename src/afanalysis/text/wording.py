@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,6 +43,34 @@ def in_reading_order(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """The rows of a table by setting, quantity or tier, in the order in which all tables show them."""
     ranks = {name: rank for rank, name in enumerate([*SETTINGS, *QUANTITIES, *TIERS])}
     return table.sort_values(list(columns), key=lambda names: names.map(ranks), kind="stable")
+
+
+def in_words(
+    table: pd.DataFrame, order: Sequence[str], columns: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """A table as text, for readers.
+
+    Parameters
+    ----------
+    table
+        Conditions and numbers (proportions).
+    order
+        The columns by which rows are put in reading order.
+    columns
+        By title the column to show, or the three of an estimate and the ends of its interval. What the
+        table lacks is left out.
+    """
+    rows = in_reading_order(table, *order)
+    shown = rows[[]].copy()
+    for title, names in columns.items():
+        if not set(names) <= set(rows):
+            continue
+        if len(names) == 3:
+            shown[title] = list(map(with_interval, rows[list(names)].to_numpy(float)))
+        else:
+            words = {"quantity": QUANTITIES, "tier": TIERS}.get(title, {})
+            shown[title] = [words.get(value, str(value)) for value in rows[names[0]]]
+    return shown
 
 
 def percent(value: float, digits: int = 1) -> str:

@@ -1,16 +1,18 @@
-"""Read CSV tables, separated by commas, semicolons, tabs or bars."""
+"""Read tables: Parquet, and CSV separated by commas, semicolons, tabs or bars."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 
 from afanalysis.errors import InputError
 from afanalysis.logs.finding import LONGEST_RECORD
 from afanalysis.logs.json_records import lines
 from afanalysis.logs.log_rows import Rejected, Row
+
+_ROWS_AT_ONCE = 2000
 
 
 def csv_rows(path: Path) -> Iterator[Row]:
@@ -51,3 +53,24 @@ def _text_lines(path: Path) -> Iterator[str]:
                 f"{path}: line {number} is not UTF-8 (byte 0x{line[error.start]:02x}); save the "
                 "table as CSV in UTF-8"
             ) from error
+
+
+def parquet_rows(path: Path) -> Iterator[Row]:
+    """The rows of a table.
+
+    Raises
+    ------
+    InputError
+        The file is not Parquet.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    numbers = count(1)
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
+                yield from ((next(numbers), row, "") for row in batch.to_pylist())
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: cannot be read as Parquet ({reason})") from error

@@ -1,4 +1,4 @@
-"""Commands that exchange data with other tools: import, export."""
+"""The command that makes a study from other tools' logs: import."""
 
 from __future__ import annotations
 
@@ -6,19 +6,12 @@ import argparse
 from pathlib import Path
 
 import afanalysis as af
-from afanalysis.cli.arguments import STUDY_NAME, Argument, flag, value
+from afanalysis.cli.arguments import STUDY_NAME, Argument, flag, format_of, value
 from afanalysis.errors import InputError
-from afanalysis.logs import FORMATS as LOG_FORMATS
-from afanalysis.logs.exporting import FORMATS as EXPORT_FORMATS
-from afanalysis.logs.exporting import export
+from afanalysis.logs import FORMATS
 from afanalysis.logs.fields import Mapping
 from afanalysis.pipeline.notebooks import find_project
 from afanalysis.study.folders import PAPER, STUDY_FILE
-
-
-def _format(formats: dict[str, str]) -> Argument:
-    listed = "; ".join(f"{name}: {meaning}" for name, meaning in formats.items())
-    return value("format", "FORMAT", listed, choices=list(formats))
 
 
 def _pairs(option: str, form: str, help: str) -> Argument:
@@ -27,7 +20,7 @@ def _pairs(option: str, form: str, help: str) -> Argument:
 
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "import": (
-        _format(LOG_FORMATS | {"auto": "recognise the format"}),
+        format_of(FORMATS | {"auto": "recognise the format"}),
         value("paths", "PATH", "files, folders, globs", nargs="+"),
         STUDY_NAME,
         _pairs("--map", "COLUMN=FIELD", "the field that holds a column; dots lead into nested fields"),
@@ -42,12 +35,6 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
         ),
         value("--asked", "FILE", "for batches: the study or the requests that were sent", type=Path),
         flag("--strict", "refuse logs in which anything is repaired or rejected"),
-    ),
-    "export": (
-        _format(EXPORT_FORMATS),
-        STUDY_NAME,
-        value("--to", "FOLDER", "default: data/processed/NAME/export/FORMAT", type=Path),
-        flag("--without-texts", "leave out requests, scratchpads and outputs"),
     ),
 }
 
@@ -75,11 +62,3 @@ def run_import(options: argparse.Namespace) -> None:
     print(f"{report}\nReport: {raw}/import.html")
     if report.judged:
         print(f"Next: afanalysis run --study {raw}/{STUDY_FILE}")
-
-
-def run_export(options: argparse.Namespace) -> None:
-    """Write a study that was run in a form for other tools and people."""
-    folders = af.Folders(find_project(), options.study)
-    target = options.to or folders.processed / "export" / options.format
-    for path in export(folders, options.format, target, texts=not options.without_texts):
-        print(path if options.to else path.relative_to(folders.project))
