@@ -107,8 +107,8 @@ def test_a_gap_whose_sign_hangs_on_missing_answers_is_reported(rollouts):
     blocked.loc[(blocked["tier"] == "paid") & (blocked["sample"] > 0), "complied"] = pd.NA
     [gap] = af.compliance_gap(blocked, by=["model"]).to_dict("records")
     assert gap["gap"] > 0 > gap["lowest"]
-    assert "the sign of the gap hangs on the missing answers" in gap["warning"]
-    assert "67% in the paid tier" in gap["warning"]
+    assert "the sign of the gap hangs on missing answers" in gap["warning"]
+    assert "67% in paid" in gap["warning"]
 
 
 def test_rates_by_prompts_and_by_answers_are_two_things(rollouts):

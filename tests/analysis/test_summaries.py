@@ -67,7 +67,9 @@ def test_the_papers_design_effect_widens_its_intervals_and_its_limit_is_given(co
     assert gap["verdict"].startswith("larger by")
     limit = float(gap["holds_to"])
     just_under, just_over = (
-        af.compare(study, paper_deff=limit * factor).set_index("quantity").loc["compliance_gap"]
+        af.compare(study, paper_deff=limit * factor)
+        .set_index(["quantity", "setting"])
+        .loc[("compliance_gap", gap["setting"])]
         for factor in (0.999, 1.001)
     )
     assert just_under["low"] > 0 > just_over["low"]

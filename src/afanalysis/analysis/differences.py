@@ -20,7 +20,7 @@ from afanalysis.analysis.conditions import (
 )
 from afanalysis.errors import InputError
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.contrasts import contrasts
+from afanalysis.stats.condition_contrasts import contrasts
 from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.table.counting import counts
 from afanalysis.table.schema import CONDITIONS
@@ -79,7 +79,7 @@ def contrast(
 
     References
     ----------
-    `afanalysis.stats.contrasts.contrasts`.
+    `afanalysis.stats.condition_contrasts.contrasts`.
 
     Examples
     --------
@@ -89,6 +89,8 @@ def contrast(
     """
     if of not in ("gap", "rate"):
         raise ValueError(f"of is {of!r}; use 'gap' or 'rate'")
+    if between == "prompt_id":
+        raise InputError("between is 'prompt_id'; prompts are what is averaged over, name a condition")
     of = "rate" if between == "tier" else of
     with opened(data) as source:
         usual = GAP_CONDITIONS if of == "gap" else CONDITIONS

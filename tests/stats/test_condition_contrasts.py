@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.contrasts import contrasts
+from afanalysis.stats.condition_contrasts import contrasts
 from afanalysis.stats.proportions import square_and_add
 
 
