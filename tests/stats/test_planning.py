@@ -10,7 +10,7 @@ def test_without_clustering_the_spread_is_the_textbook_formula():
     """Two independent proportions: se² = p(1-p)/n + q(1-q)/n."""
     design = Design(paid=0.03, gap=0.11, icc=0.0, correlation=0.0)
     for prompts, samples in ((200, 1), (40, 5)):
-        means = design.differences(prompts, samples, 4000).mean(-1)
+        means = design.studies(prompts, samples, 4000).mean
         assert means.std() == pytest.approx(np.sqrt((0.14 * 0.86 + 0.03 * 0.97) / 200), rel=0.03)
         assert means.mean() == pytest.approx(0.11, abs=0.002)
 
@@ -18,10 +18,10 @@ def test_without_clustering_the_spread_is_the_textbook_formula():
 def test_answers_to_one_prompt_resemble_each_other_as_assumed():
     """Var(mean of k answers) is p (1 - p) (1 + (k - 1) icc) / k, and the tiers share what they share."""
     design = Design(paid=0.2, gap=0.1, icc=0.3, correlation=0.0)
-    x = design.differences(1, 5, 40_000)
+    x = design.studies(1, 5, 40_000).mean
     expected = (0.3 * 0.7 + 0.2 * 0.8) * (1 + 4 * 0.3) / 5
     assert x.var() == pytest.approx(expected, rel=0.03)
-    shared = Design(paid=0.2, gap=0.1, icc=0.3, correlation=1.0).differences(1, 5, 40_000)
+    shared = Design(paid=0.2, gap=0.1, icc=0.3, correlation=1.0).studies(1, 5, 40_000).mean
     assert shared.var() < 0.6 * expected
 
 

@@ -80,3 +80,49 @@ def gap_forest(gaps: pd.DataFrame, pooled: pd.DataFrame) -> style.TracedFigure:
     note = " ".join(filter(None, [style.sample_size_note(gaps["n"]), few and f"Caution: {few}."]))
     heading = f"Do {over}s differ by more than chance?"
     return style.finish(figure, heading, rows, " ".join(sentences), note)
+
+
+@style.styled()
+def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
+    """The compliance gap of every condition, within all that its missing answers could make of it.
+
+    Parameters
+    ----------
+    gaps
+        What `afanalysis.compliance_gap` gives, with `source`.
+
+    Returns
+    -------
+    TracedFigure
+        One panel per setting; its `rows` the gaps with `lowest` and `highest` (proportions).
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> gaps = af.compliance_gap(af.example_rollouts(), by=["model", "setting", "variation"])
+    >>> af.figures.gap_bounds(gaps.assign(source="simulated")).heading
+    'How far could missing answers move the gap?'
+    """
+    headings = gaps["model"] if gaps["model"].nunique() > 1 else ""
+    placed, labels = style.place_rows(gaps.assign(heading=headings, name=gaps["variation"]))
+    figure, panels = style.setting_panels(gaps, 1.3 + 0.19 * len(labels))
+    for setting, (axes,) in panels.items():
+        part = placed[placed["setting"] == setting]
+        width = 100 * (part["highest"] - part["lowest"])
+        axes.barh(
+            part["place"], width, left=100 * part["lowest"], height=0.5, color=style.FAINT, alpha=0.35
+        )
+        style.points(axes, part["place"], part, ends=("gap", "low", "high"), color=style.GAP)
+        style.row_axes(axes, style.GAP_LABEL)
+    style.name_rows(figure.axes, labels)
+    hanging = int((gaps["lowest"] * gaps["highest"] < 0).sum())
+    alt = (
+        f"In {hanging} of {len(gaps)} conditions the sign of the gap hangs on missing answers. "
+        f"At most {percent(gaps['missing_free'].max())} % of answers are missing in the free tier, "
+        f"{percent(gaps['missing_paid'].max())} % in the paid tier."
+    )
+    note = (
+        "Grey: from all missing answers (invalid, undecided or blocked) against the gap to all for it. "
+        + style.sample_size_note(gaps["n"], "tier")
+    )
+    return style.finish(figure, "How far could missing answers move the gap?", gaps, alt, note)

@@ -150,10 +150,11 @@ def _findings(gallery: Gallery) -> list[dict[str, dict[str, Any]]]:
 
 def _warnings(gallery: Gallery, summary: pd.DataFrame) -> list[str]:
     """What a reader should know before relying on the numbers."""
-    warnings = []
-    for warning, part in summary.groupby("warning"):
-        if warning:
-            warnings.append(f"{len(part)} of {len(summary)} conditions rest on {warning}.")
+    remarks = summary["warning"].str.split("; ").explode().str.replace(r" \(.*\)$", "", regex=True)
+    warnings = [
+        f"In {number} of {len(summary)} conditions: {remark}."
+        for remark, number in remarks[remarks != ""].value_counts().items()
+    ]
     with opened(gallery.rollouts) as source:
         every, invalid, undecided = source.connection.sql(
             "SELECT count(*), count_if(NOT valid), count_if(valid AND complied IS NULL) FROM rollouts"

@@ -43,8 +43,9 @@ class BoundedMean:
 
     Attributes
     ----------
-    values, present
-        Shape (..., prompts); absent values are 0. All other fields have the shape of the stack.
+    values, counts
+        Shape (..., prompts), and how often each value counts; absent values are 0. All other fields
+        have the shape of the stack.
     low, high
         The bounds of a value.
     mean, variance
@@ -68,7 +69,7 @@ class BoundedMean:
     """
 
     values: Floats
-    present: np.ndarray
+    counts: Floats
     low: float
     high: float
     mean: Floats
@@ -96,7 +97,8 @@ class BoundedMean:
         low, high
             The bounds of a value.
         present
-            Which values count, of a shape that broadcasts to that of the values; by default all.
+            Which values count, or how often each does, of a shape that broadcasts with that of the
+            values; by default all do, once.
         extra
             A variance of the mean to be added. With it, the values are what prompts add to an estimate:
             a few may lie outside the bounds, the mean does not.
@@ -106,23 +108,28 @@ class BoundedMean:
         ValueError
             A value that counts is not finite or lies outside the bounds, or no value counts.
         """
-        x = np.asarray(values, dtype=float)
-        counts = np.broadcast_to(True if present is None else np.asarray(present, dtype=bool), x.shape)
-        x = np.where(counts, x, 0.0)
+        counts = np.asarray(1.0 if present is None else present, dtype=float)
+        x, counts = np.broadcast_arrays(np.asarray(values, dtype=float), counts)
+        x = np.where(counts > 0, x, 0.0)
         outside = (x < low - 1e-9) | (x > high + 1e-9)
         if not np.isfinite(x).all() or (extra is None and outside.any()):
             raise ValueError(f"values must be finite and lie in {low:g} to {high:g}")
-        n = counts.sum(-1).astype(float)
+        n = counts.sum(-1)
         if x.shape[-1] == 0 or (n == 0).any():
             raise ValueError("no values; a mean needs at least one")
-        mean = np.clip(x.sum(-1) / n, low, high)
-        squares = (np.where(counts, x - mean[..., None], 0) ** 2).sum(-1)
-        carriers = _carriers(x)
+        mean = np.clip((counts * x).sum(-1) / n, low, high)
+        squares = (counts * (x - mean[..., None]) ** 2).sum(-1)
+        carriers = _carriers(x, counts)
         if low == 0:
-            carriers = np.minimum(carriers, _carriers(np.where(counts, high - x, 0)))
+            carriers = np.minimum(carriers, _carriers(high - x, counts))
         added = np.asarray(0.0 if extra is None else extra, dtype=float)
         variance = squares / (n * np.maximum(n - 1, 1)) + added
         return cls(x, counts, low, high, mean, variance, n, carriers, added)
+
+    @property
+    def present(self) -> np.ndarray:
+        """Which values count."""
+        return self.counts > 0
 
     def ends(self, weight: float = WEIGHT, fading: float = FADING) -> BoundedEnds:
         """The distributions of which the ends of intervals are quantiles.
@@ -158,10 +165,9 @@ class BoundedMean:
         w = np.asarray(weight, dtype=float)
         total = self.n + w
         middle = (self.n * self.mean + w * bound) / total
-        distance = np.where(self.present, self.values - middle[..., None], 0.0)
-        far = bound - middle
-        squares = (distance**2).sum(-1) + w * far**2
-        cubes = (distance**3).sum(-1) + w * far**3
+        distance, far = self.values - middle[..., None], bound - middle
+        squares = (self.counts * distance**2).sum(-1) + w * far**2
+        cubes = (self.counts * distance**3).sum(-1) + w * far**3
         if exact:
             variance = squares / (total * (total + 1)) + self.extra
             return _Pearson3(middle, variance, 2 * cubes / (total * (total + 1) * (total + 2)))
@@ -216,9 +222,9 @@ class _Two:
     gaffke: _Pearson3
 
 
-def _carriers(x: Floats) -> Floats:
-    squares = x**2
-    fourth = (squares**2).sum(-1)
+def _carriers(x: Floats, counts: Floats) -> Floats:
+    squares = counts * x**2
+    fourth = (squares * x**2).sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(fourth > 0, squares.sum(-1) ** 2 / fourth, 0.0)
 
