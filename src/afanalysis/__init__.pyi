@@ -35,6 +35,7 @@ from .judging.simulated_labels import simulate_labels as simulate_labels
 from .logs.import_report import ImportReport as ImportReport
 from .logs.importing import import_logs as import_logs
 from .logs.importing import read_logs as read_logs
+from .pipeline.stopping import collect_until as collect_until
 from .reading.browser import browse as browse
 from .reading.labeller import label as label
 from .reading.sliders import play as play

@@ -12,7 +12,7 @@ PAPER_ONLY = {"before_and_after_rl", "synthetic_documents"}
 
 def test_a_study_has_every_figure_but_the_papers_own(reported):
     drawn = {path.stem for path in reported.figures.glob("*.svg")}
-    # the small study has one model and one variation, so nothing to compare; nothing is graded or missing
+    # one model and one variation, so nothing to compare; nothing is graded, nothing missing
     assert drawn == set(NAMES) - PAPER_ONLY - {"gap_forest", "gap_bounds", "score_threshold"}
 
 

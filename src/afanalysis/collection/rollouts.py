@@ -27,6 +27,7 @@ async def collect(
     options: CallOptions | None = None,
     *,
     budget: Budget | None = None,
+    first: int | None = None,
 ) -> CallSummary:
     """Collect the rollouts that the study plans and the folder does not hold yet.
 
@@ -44,6 +45,8 @@ async def collect(
         How calls are made.
     budget
         What the study may cost in total; required if the endpoint is live.
+    first
+        In a study with `order: prompts`, only so many prompts of each setting.
 
     Returns
     -------
@@ -74,7 +77,7 @@ async def collect(
         before = len(journal.keys)
         run = CallRun(journal, endpoint.client, _record, options or CallOptions(), budget)
         try:
-            await run_calls(run, _calls(study, endpoint.source), study.size, "rollouts")
+            await run_calls(run, _calls(study, endpoint.source, first), study.size, "rollouts")
             return run.summary
         finally:
             manifest.close(len(journal.keys) - before, len(journal.keys), budget)
@@ -97,9 +100,9 @@ def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
     return params
 
 
-def _calls(study: Study, source: str) -> Iterator[Call]:
+def _calls(study: Study, source: str, first: int | None) -> Iterator[Call]:
     sampling = sampling_hash(study)
-    for planned in study.plan():
+    for planned in study.plan(first):
         about = vars(planned) | {
             "study": study.name,
             "source": source,

@@ -89,6 +89,8 @@ def write_report(gallery: Gallery) -> Path:
             except NotDrawn as reason:
                 tables.append((caption, str(reason)))
         warnings = _warnings(gallery, results)
+        if ended := read_json(gallery.folders.raw / MANIFEST).get("ended"):
+            warnings.insert(0, f"Looked at while it ran. {ended} Other intervals ignore the looks.")
         examples = _examples(gallery)
     sources = sorted(set(gallery.estimates["source"]))
     manifest = read_json(gallery.folders.raw / MANIFEST)
