@@ -38,7 +38,7 @@ def run_run(options: argparse.Namespace) -> None:
     Without --study: redraw the paper's figures from its published tables, then collect, judge and
     analyse studies/demo.yaml. Only notebooks whose parameters, inputs, cells or code have changed run
     again; collection resumes where it stopped. --until-width and --until-decided collect and judge a
-    few prompts at a time, in a study with `order: prompts`, and end by intervals that hold at every look.
+    few prompts at a time, in a study with `order: prompts`; their intervals hold at every look.
     """
     project = notebooks.find_project()
     if options.live and options.budget is None:
