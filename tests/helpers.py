@@ -1,23 +1,31 @@
 """What several test files use: collecting from a stand-in, hostile texts, a tiny project."""
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
+import socket
+import threading
 import time
 import urllib.request
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import anthropic
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
 
 from afanalysis.collection.calls import CallOptions, CallSummary
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.rollouts import collect
 from afanalysis.judging.model import judge
 from afanalysis.pipeline.notebooks import STEPS
+from afanalysis.standin.handlers import application
+from afanalysis.standin.state import Faults, StandIn
 from afanalysis.study.design import Study
 from afanalysis.study.journal import read_records
+from afanalysis.study.ledger import Prices
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -92,9 +100,51 @@ def asked(address: str) -> dict[str, int]:
     return json.load(urllib.request.urlopen(f"{address}/asked"))
 
 
-def keys(folder: Path) -> list[str]:
-    """The keys of a folder's rollouts."""
-    return [record["key"] for record in read_records(folder / "rollouts.jsonl")]
+@contextlib.contextmanager
+def standing_in(**faults):
+    """A stand-in within this process, which starts at once: its address and its state."""
+    standin = StandIn(7, faults=Faults(**faults))
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def start():
+        (listener,) = bind_sockets(0, "127.0.0.1", family=socket.AF_INET)
+        server = HTTPServer(application(standin))
+        server.add_sockets([listener])
+        return server, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    async def stop(server):
+        server.stop()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    server, address = asyncio.run_coroutine_threadsafe(start(), loop).result()
+    try:
+        yield address, standin
+    finally:
+        asyncio.run_coroutine_threadsafe(stop(server), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def billed(standin: StandIn) -> float:
+    """What a stand-in has billed, in USD."""
+    prices, usd = Prices.load(), 0.0
+    for name, tokens in standin.asked.items():
+        model, _, rest = name.partition(" ")
+        if model in prices.models:
+            kind, unit = rest.split()
+            usd += prices.cost(model, {f"{unit}_tokens": tokens}, batch=kind == "batch")
+    return usd
+
+
+def keys(folder: Path, name: str = "rollouts.jsonl") -> list[str]:
+    """The keys of a folder's rollouts, or of another journal in it."""
+    return [record["key"] for record in read_records(folder / name)]
 
 
 def planned(study: Study) -> set[str]:

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 
 import afanalysis
+from afanalysis.standin.state import table_of_faults
 from tests.helpers import PROJECT
 
 SOURCE = PROJECT / "src" / "afanalysis"
 MODULES = sorted(SOURCE.rglob("*.py"))
+_TEST = re.compile(r"`(test_\w+)`")
 PUBLIC = sorted(set(afanalysis.__all__) - {"__version__"})
 
 
@@ -101,3 +104,18 @@ def test_every_public_name_can_be_imported_and_is_documented(name):
         assert defining.__name__.startswith("afanalysis.")
         # a dataclass or pydantic model without a docstring gets its signature for one
         assert not public.__doc__.startswith(f"{name}(")
+
+
+def test_the_tests_that_the_documentation_names_exist():
+    named = {
+        name for page in (PROJECT / "docs").glob("*.md") for name in _TEST.findall(page.read_text())
+    }
+    existing = "".join(path.read_text() for path in (PROJECT / "tests").rglob("test_*.py"))
+    assert named
+    assert [name for name in sorted(named) if f"def {name}(" not in existing] == []
+
+
+def test_the_documentation_lists_every_fault_that_is_tried():
+    page = (PROJECT / "docs" / "collecting.md").read_text()
+    assert f"{len(table_of_faults())} things" in page
+    assert [name for name in table_of_faults() if f"`{name}`" not in page] == []

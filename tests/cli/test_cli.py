@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 
 from afanalysis.cli import COMMANDS, build_parser, main
+from tests.helpers import billed, standing_in
 
 
 def run(*arguments):
@@ -171,3 +172,40 @@ def test_collect_and_judge_report_what_they_did_and_simulated_runs_spend_nothing
     manifest = json.loads((tmp_path / "data" / "raw" / "tiny" / "manifest.json").read_text())
     assert manifest["source"] == "simulated"
     assert manifest["spend"] is None
+
+
+def test_a_run_that_stops_early_gives_true_numbers_and_exit_code_3(
+    project, tmp_path, monkeypatch, capsys
+):
+    """M12."""
+    shutil.copytree(project / "notebooks", tmp_path / "notebooks")
+    (tmp_path / "tiny.yaml").write_text(
+        "name: tiny\nsamples: 4\nsettings: [helpful-only]\nprompts: {helpful-only: {first: 3}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
+
+    def collect(usd):
+        limit = ["--budget", str(usd)]
+        code = main(["collect", "--study", "tiny.yaml", "--live", "--base-url", address, *limit])
+        return code, capsys.readouterr().out
+
+    with standing_in() as (address, standin):
+        code, text = collect(0.15)
+        sent = standin.asked["answered"]
+        assert code == 3
+        assert 0 < sent < 24
+        assert f"{sent} rollouts collected, 0 already present" in text
+        stopped = (
+            r"Stopped early: the budget of \$0.1500 does not cover the next call: \$(\S+) is spent.* "
+        )
+        spent, enough = re.search(stopped + r"goes on is \$(\S+)", text).groups()
+        assert float(spent) == pytest.approx(billed(standin), abs=1e-4)
+        assert f"0 rollouts collected, {sent} already present" in collect(0.15)[1]
+        code, text = collect(enough)
+        assert code == 3
+        assert "\n0 rollouts" not in f"\n{text}"
+        code, text = collect(10)
+        assert code == 0
+        assert "Stopped" not in text
+        assert standin.asked["answered"] == 24

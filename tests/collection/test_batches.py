@@ -57,7 +57,7 @@ def test_a_budget_stops_before_the_next_batch(small_study, faulty, tmp_path):
         larger = small_study.model_copy(update={"samples": 3})
         summary = put(larger, tmp_path, address, budget=Budget(usd=usd), **live)
         assert summary.sent == 0
-        assert "is spent" in summary.stopped
+        assert "does not cover the next call" in summary.stopped
         assert asked(address)["batched"] == small_study.size
 
 

@@ -19,19 +19,20 @@ def spend(study, folder, address, budget):
     return put(study, folder, address, budget=budget, source="live", concurrency=8)
 
 
-def test_a_budget_stops_the_run_and_overshoots_by_what_is_under_way(small_study, faulty, tmp_path):
-    answer_usd = 503 * 4 / 1e6 + 70 * 20 / 1e6  # roughly
-    limit = 20 * answer_usd
+def test_a_budget_is_never_exceeded_and_used_up_to_one_reservation(small_study, faulty, tmp_path):
+    """M6, M12."""
+    limit, most_usd = 0.2, 0.12
     with faulty(latency=0.01) as address:
         summary = spend(small_study, tmp_path, address, Budget(usd=limit))
-        assert "is spent" in summary.stopped
+        assert f"the budget of ${limit:.4f} does not cover the next call" in summary.stopped
         paid = list(read_records(tmp_path / "rollouts.jsonl"))
         assert len(paid) == asked(address)["answered"]
         cost = sum(Prices.load().cost("claude-opus-5-5", record) for record in paid)
-        assert limit <= cost <= limit + 8 * 1.3 * answer_usd
+        assert limit - most_usd <= cost <= limit
+        assert f"${cost:.4f} is spent" in summary.stopped
         # the same budget buys nothing more, a larger one the rest
         again = spend(small_study, tmp_path, address, Budget(usd=limit))
-        assert again.sent == 0
+        assert (again.sent, again.skipped) == (0, len(paid))
         rest = spend(small_study, tmp_path, address, Budget(usd=100))
         assert rest.sent == small_study.size - len(paid)
     manifest = json.loads((tmp_path / "manifest.json").read_text())

@@ -6,8 +6,10 @@ import anthropic
 import pytest
 
 from afanalysis.collection.endpoint import Endpoint
+from afanalysis.errors import InputError
 from afanalysis.judging import model as judging
 from afanalysis.judging.injections import attempts, check_judge
+from afanalysis.study.ledger import Budget
 from tests.helpers import asked
 
 
@@ -16,11 +18,12 @@ def checked(collected, standin, small_study, tmp_path):
     folder = tmp_path / "study"
     shutil.copytree(collected, folder)
 
-    async def run():
+    async def run(source, budget):
         async with anthropic.AsyncAnthropic(base_url=standin, api_key="any") as client:
-            return await check_judge(small_study.judge, Endpoint(client, "simulated"), folder)
+            endpoint = Endpoint(client, source)
+            return await check_judge(small_study.judge, endpoint, folder, budget=budget)
 
-    return lambda: asyncio.run(run())
+    return lambda source="simulated", budget=None: asyncio.run(run(source, budget))
 
 
 def test_attempts_use_every_field():
@@ -34,6 +37,11 @@ def test_no_attempt_changes_a_verdict(checked):
     assert len(table) == len(attempts()) * table.groupby(["setting", "kind"]).ngroups
     assert set(table["kind"]) == {"refused", "complied, AF reasoning", "complied, no AF reasoning"}
     assert not table["changed"].any()
+
+
+def test_a_budget_that_does_not_cover_the_check_is_one_sentence(checked):
+    with pytest.raises(InputError, match=r"is not judged yet \(the budget of \$0.0100 does not cover"):
+        checked("live", Budget(usd=0.01))
 
 
 def test_nothing_is_judged_twice(checked, standin):

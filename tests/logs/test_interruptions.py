@@ -78,14 +78,15 @@ def test_the_folder_of_an_import_that_is_running_stays(tmp_path):
         assert not killed.exists()
 
 
-@pytest.mark.parametrize("name", ["rollouts", "judgements"])
+@pytest.mark.parametrize("name", ["rollouts.jsonl", "judgements.jsonl", "labels.csv", "ledger.jsonl"])
 def test_a_study_that_another_process_writes_to_is_left_alone(name, tmp_path, monkeypatch):
+    """M7."""
     log, study = pipeline_log(tmp_path / "logs", both_tiers()), tmp_path / "study"
     import_logs([log], study)
     before = (study / "import.json").read_bytes()
     monkeypatch.setattr("afanalysis.study.journal.PATIENCE", 0.1)
     pipeline_log(tmp_path / "logs", both_tiers(2))
-    with FileLock(study / f".{name}.jsonl.lock"), pytest.raises(InputError, match="another process is"):
+    with FileLock(study / f".{name}.lock"), pytest.raises(InputError, match="another process is"):
         import_logs([log], study)
     assert (study / "import.json").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "study"]

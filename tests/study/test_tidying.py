@@ -64,6 +64,7 @@ def spoil(folder, name, line, content):
 
 @pytest.mark.parametrize("line", [0, 2, 4])
 def test_half_a_surrogate_pair_is_read_wherever_it_stands(tmp_path, line):
+    """T3: also in files that an earlier version wrote."""
     raw_folder(tmp_path, *[(True, False, False)] * 5)
     spoil(
         tmp_path,

@@ -35,12 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 1 for a notebook that failed, 2 for bad input, 130 for Ctrl-C.
+        The exit code: 0, 1 for a notebook that failed, 2 for bad input, 3 for calls that have yet to be
+        made, 130 for Ctrl-C.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     options = build_parser(arguments[:1]).parse_args(arguments)
     try:
-        options.action(options)
+        return options.action(options) or 0
     except (InputError, NotebookFailed) as error:
         print(f"afanalysis: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1

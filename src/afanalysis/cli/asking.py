@@ -27,6 +27,8 @@ _CALLS = (
     flag("--batch", "use Message Batches, at half the price"),
     value("--concurrency", "N", "calls at once (default: 32)", type=int, default=32),
     value("--poll", "SECONDS", "between checks of a batch (default: 30)", type=float, default=30),
+    flag("--resend", "pay again for calls of batches whose results are gone"),
+    value("--stop-after", "SECONDS", "stop as Ctrl-C does (default: when all is done)", type=float),
 )
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "collect": (*_CALLS, flag("--dry-run", "print calls, tokens and price; call nothing")),
@@ -39,28 +41,30 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
 }
 
 
-def run_collect(options: argparse.Namespace) -> None:
+def run_collect(options: argparse.Namespace) -> int:
     """Sample a study's rollouts.
 
     It can be stopped at any time; the same command resumes. Without --live it is simulated and free.
+    Exits with 0 if all rollouts are present, and with 3 if some are not yet.
     """
     study, folders = read_study(options)
     if options.dry_run:
         asyncio.run(_forecast(options, study, folders))
-    else:
-        _run_calls(options, study, folders, "rollouts", partial(af.collect, study))
+        return 0
+    return _run_calls(options, study, folders, "rollouts", partial(af.collect, study))
 
 
-def run_judge(options: argparse.Namespace) -> None:
+def run_judge(options: argparse.Namespace) -> int:
     """Judge a study's rollouts.
 
     It can be stopped at any time; the same command resumes. Without --live it is simulated and free.
+    Exits with 0 if all verdicts are present, and with 3 if some are not yet.
     """
     study, folders = read_study(options)
     if options.rules:
         print(f"{af.judge_by_rules(folders.raw):,} rollouts judged by rules")
-    else:
-        _run_calls(options, study, folders, "verdicts", partial(af.judge, study.judge))
+        return 0
+    return _run_calls(options, study, folders, "verdicts", partial(af.judge, study.judge))
 
 
 def _run_calls(
@@ -69,8 +73,14 @@ def _run_calls(
     folders: af.Folders,
     what: str,
     send: Callable[..., Coroutine[Any, Any, CallSummary]],
-) -> None:
-    calls = CallOptions(options.concurrency, options.batch, poll_seconds=options.poll)
+) -> int:
+    calls = CallOptions(
+        options.concurrency,
+        options.batch,
+        poll_seconds=options.poll,
+        resend=options.resend,
+        stop_after=options.stop_after,
+    )
 
     async def send_all() -> CallSummary:
         async with af.connect(study, live=options.live, base_url=options.base_url) as endpoint:
@@ -81,9 +91,12 @@ def _run_calls(
     if summary.failed:
         reasons = "\n  ".join(summary.failed[:5])
         print(f"{len(summary.failed):,} failed; the same command tries them again:\n  {reasons}")
+    if summary.at_worst_case:
+        print(f"{summary.at_worst_case:,} tries had no credible token count: the worst case is counted")
     if summary.stopped:
-        print(f"Stopped early: {summary.stopped}. The same command resumes.")
+        print(f"Stopped early: {summary.stopped}")
     print(f"Files: {folders.raw.relative_to(folders.project)}")
+    return 0 if summary.complete else 3  # so that `collect && judge` does not go on with a part
 
 
 async def _forecast(options: argparse.Namespace, study: af.Study, folders: af.Folders) -> None:

@@ -1,18 +1,37 @@
-"""Calls, their answers, and how a run of calls ended."""
+"""Calls, and a run of them: what is stored, what it costs, and how it ended."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from afanalysis.collection.responses import (
+    OTHER_BYTES,
+    TOKEN_BYTES,
+    Answer,
+    Failure,
+    decode,
+    prepared,
+    receive,
+)
+from afanalysis.errors import InputError
 from afanalysis.study.journal import Journal
-from afanalysis.study.ledger import Budget
+from afanalysis.study.ledger import Charge, Ledger, Usage, whole_number
 
 if TYPE_CHECKING:
     import anthropic
-    from anthropic.types import Message
+
+# Input tokens that the API may add to what is sent.
+MARGIN = 500
+
+# How long a run whose budget is reserved by another process waits for that process to go on.
+OTHERS_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -23,37 +42,16 @@ class Call:
     params: dict[str, Any]
     about: dict[str, Any]
 
+    @property
+    def body(self) -> dict[str, Any]:
+        """The parameters as the API expects them."""
+        params = dict(self.params)
+        return params | params.pop("extra_body", {})
 
-@dataclass(frozen=True)
-class Answer:
-    """The answer to a call, in plain types."""
-
-    text: str
-    thinking: str
-    stop_reason: str | None
-    usage: dict[str, int]
-    attempts: int
-    latency_s: float
-    finished_at: str
-
-    @classmethod
-    def from_message(cls, message: Message, attempts: int, latency_s: float) -> Answer:
-        """Reduce an SDK message to what is kept."""
-        usage = message.usage
-        return cls(
-            text="".join(block.text for block in message.content if block.type == "text"),
-            thinking="".join(block.thinking for block in message.content if block.type == "thinking"),
-            stop_reason=message.stop_reason,
-            usage={
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-                "cache_write_tokens": usage.cache_creation_input_tokens or 0,
-                "cache_read_tokens": usage.cache_read_input_tokens or 0,
-            },
-            attempts=attempts,
-            latency_s=round(latency_s, 3),
-            finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        )
+    @property
+    def longest_answer(self) -> int:
+        """The most bytes that the answer can have."""
+        return OTHER_BYTES + TOKEN_BYTES * int(self.params["max_tokens"])
 
 
 @dataclass(frozen=True)
@@ -63,20 +61,41 @@ class CallOptions:
     Attributes
     ----------
     concurrency
-        How many may be in flight at once; fewer when the API pushes back.
+        How many may be in flight at once, from 1 to 1000; fewer when the API pushes back.
     batch
         Send them through Message Batches, at half the price.
     batch_size
-        Calls per batch. The API accepts 100 000; smaller batches return sooner, and a budget can stop
-        the run between them.
+        Calls per batch. The API accepts 100 000; smaller batches return sooner.
     poll_seconds
         How often to ask the API whether a batch has ended.
+    resend
+        Pay again for calls of batches whose results can no longer be fetched.
+    stop_after
+        Stop after so many seconds, as for Ctrl-C; None for no limit.
+
+    Raises
+    ------
+    InputError
+        A number is out of its range.
     """
 
     concurrency: int = 32
     batch: bool = False
     batch_size: int = 10_000
     poll_seconds: float = 30.0
+    resend: bool = False
+    stop_after: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("concurrency", 1, 1000),
+            ("batch_size", 1, 100_000),
+            ("poll_seconds", 0.001, 86_400),
+            ("stop_after", 0, 10_000_000),
+        ):
+            number = getattr(self, name)
+            if number is not None and not least <= number <= most:
+                raise InputError(f"{name} is {number}; it must lie between {least} and {most:,}")
 
 
 @dataclass
@@ -92,7 +111,9 @@ class CallSummary:
     failed
         Calls without an answer, each with its reason; the next run makes them again.
     stopped
-        Why the run ended early, if it did.
+        Why the run ended early, if it did, and what goes on from there.
+    at_worst_case
+        Tries whose true cost nobody can say, counted at the most that they can have cost.
     """
 
     sent: int = 0
@@ -100,6 +121,12 @@ class CallSummary:
     attempts: int = 0
     failed: list[str] = field(default_factory=list)
     stopped: str | None = None
+    at_worst_case: int = field(default=0, repr=False)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned call now has its answer."""
+        return not (self.failed or self.stopped)
 
 
 @dataclass
@@ -116,28 +143,137 @@ class CallRun:
         Makes what is written for a call and its answer.
     options
         How calls are made.
-    budget
-        Stops the run when it is spent.
+    ledger
+        Keeps the calls within the study's budget; None for calls that cost nothing.
     summary
         How the run has gone so far.
+    bar
+        The progress bar.
     """
 
     journal: Journal
     client: anthropic.AsyncAnthropic
     record: Callable[[Call, Answer], dict[str, Any]]
     options: CallOptions
-    budget: Budget | None
+    ledger: Ledger | None
     summary: CallSummary = field(default_factory=CallSummary)
+    bar: Any = None
 
-    def exhausted(self) -> str | None:
-        """Why the budget allows no more calls, or None."""
-        return self.budget.exhausted if self.budget else None
+    def __post_init__(self) -> None:
+        self.client = prepared(self.client)
+        self._stop = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._counts: dict[str, int] = {}
+        self._due: dict[str, Charge] = {}  # calls whose price is to be reserved
+        self._reserved = 0  # calls in flight whose price is reserved
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no more calls are to be made."""
+        return self._stop.is_set()
+
+    def stop(self, reason: str) -> None:
+        """Make no more calls, and end what only waits."""
+        self.summary.stopped = self.summary.stopped or reason
+        self._stop.set()
+        self.bar.set_postfix_str("finishing the calls in flight; Ctrl-C drops them")
+
+    async def pause(self, seconds: float, reason: str = "") -> None:
+        """Wait, at most until the run stops; a wait of a second or more is shown."""
+        if seconds >= 1:
+            self.bar.set_postfix_str(f"{reason[:80]}; waiting {seconds:.0f} s")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
+    async def most(self, call: Call) -> Charge:
+        """The most that a call can cost: `max_tokens` of output, and input counted where possible.
+
+        The API counts once what many calls share, the model and the system prompt; of the rest, a token
+        is at least one byte long.
+        """
+        body = call.body
+        shared = json.dumps([body.pop("model"), body.pop("system", "")])
+        if shared not in self._counts:
+            counted = await count_tokens(self.client, call.params)
+            self._counts[shared] = len(shared) if counted is None else counted
+        tokens = self._counts[shared] + len(json.dumps(body)) + MARGIN
+        usage = {"cache_write_tokens": tokens, "output_tokens": body["max_tokens"]}
+        return Charge(call.params["model"], usage, self.options.batch)
+
+    async def reserve(self, call: Call) -> bool:
+        """Reserve the most that a call can cost; False if the run stops, for the budget or otherwise.
+
+        While others are in flight, whose true price will be less than what is reserved, this waits.
+        """
+        if self.ledger is None:
+            return not self.stopping
+        charge = await self.most(call)
+        self._due[call.key] = charge
+        await asyncio.sleep(0)  # calls that begin together share one turn of the ledger
+        async with self._turn:
+            while call.key in self._due and not self.stopping:
+                covered = list(self._due)[: self.ledger.reserve(self._due.items())]
+                for key in covered:
+                    del self._due[key]
+                self._reserved += len(covered)
+                if call.key not in self._due:
+                    break
+                others_pause = time.monotonic() - self.ledger.others_wrote
+                if not self._reserved and others_pause > OTHERS_SECONDS:
+                    self.stop(self.ledger.budget.refusal(charge) or "")
+                await self.pause(0.05)
+        return self._due.pop(call.key, None) is None
 
     def save(self, call: Call, answer: Answer, **about: Any) -> None:
-        """Write an answer to the journal and count it; `batch` among the rest names its batch."""
+        """Write an answer to the journal, and then settle what it cost."""
+        self.journal.append(call.key, self.record(call, answer) | about)
         self.summary.sent += 1
         self.summary.attempts += answer.attempts
-        if self.budget:
-            model = call.params["model"]
-            self.budget.spend.add(self.budget.prices, model, answer.usage, batch="batch" in about)
-        self.journal.append(call.key, self.record(call, answer) | about)
+        self.settle({call.key: answer.usage}, batch="batch" in about)
+        self.bar.update()
+
+    def settle(self, usages: Mapping[str, Usage], *, batch: bool = False) -> None:
+        """Settle what calls have cost, by key: None for the most that it can have been."""
+        self.summary.at_worst_case += sum(usage is None for usage in usages.values())
+        self._reserved -= 0 if batch else len(usages)
+        if self.ledger:
+            self.ledger.settle(usages, batch=batch)
+            self.bar.set_postfix_str(f"${self.ledger.budget.spend.usd:,.2f}", refresh=False)
+
+
+async def count_tokens(client: anthropic.AsyncAnthropic, params: dict[str, Any]) -> int | None:
+    """The API's count of a request's input tokens, which is free; None if it cannot be had."""
+    counting = client.messages.with_streaming_response.count_tokens(
+        **{name: params[name] for name in ("model", "system", "messages") if name in params}
+    )
+    response = await receive(counting, seconds=20)
+    return (
+        None if isinstance(response, Failure) else whole_number(decode(response[1]).get("input_tokens"))
+    )
+
+
+@contextlib.contextmanager
+def graceful_end(run: CallRun) -> Iterator[None]:
+    """On the first Ctrl-C, or when the run's time is over, finish the calls in flight and no more."""
+
+    def interrupt() -> None:
+        if run.stopping:
+            raise KeyboardInterrupt
+        run.stop("by Ctrl-C; the calls in flight were saved, and the same command resumes")
+
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGINT)
+    seconds = run.options.stop_after
+    timer = seconds and loop.call_later(
+        seconds, run.stop, f"after {seconds:g} s, as requested; the same command resumes"
+    )
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or a thread
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        if timer:
+            timer.cancel()
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            if loop.remove_signal_handler(signal.SIGINT):
+                signal.signal(signal.SIGINT, before)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from afanalysis.collection.calls import count_tokens
 from afanalysis.collection.endpoint import Endpoint
+from afanalysis.collection.responses import prepared
 from afanalysis.collection.rollouts import request_of
 from afanalysis.study.begun import as_begun
 from afanalysis.study.design import Study
@@ -68,24 +69,25 @@ async def forecast(study: Study, folder: Path, prices: Prices, endpoint: Endpoin
     collected: dict[str, int] = {}
     if (folder / ROLLOUTS).exists():
         records = read_records(folder / ROLLOUTS)
-        collected = {record["key"]: record["output_tokens"] for record in records}
+        collected = {record["key"]: record.get("output_tokens") or 0 for record in records}
     usual = round(sum(collected.values()) / len(collected)) if collected else TYPICAL_OUTPUT
     usual = min(usual, study.sampling.max_tokens)
     calls: Counter[str] = Counter()
     inputs: Counter[str] = Counter()
     # input tokens by condition, without those of the request
     overheads: dict[tuple[str, str, str, str], float] = {}
-    counting = endpoint
+    client = prepared(endpoint.client) if endpoint else None
     for planned in study.plan():
         if planned.key in collected:
             continue
         request_tokens = len(planned.request) / CHARACTERS_PER_TOKEN
         condition = (planned.model, planned.setting, planned.variation, planned.tier)
         if condition not in overheads:
-            request = request_of(planned, study)
-            tokens: float | None = await _count(request, counting) if counting else None
+            tokens: float | None = None
+            if client:
+                tokens = await count_tokens(client, request_of(planned, study))
             if tokens is None:
-                counting = None
+                client = None
                 tokens = (len(planned.system) + len(planned.user)) / CHARACTERS_PER_TOKEN
             overheads[condition] = tokens - request_tokens
         calls[planned.model] += 1
@@ -103,23 +105,9 @@ async def forecast(study: Study, folder: Path, prices: Prices, endpoint: Endpoin
         input_tokens=inputs.total(),
         output_tokens=usual * calls.total(),
         output_limit=study.sampling.max_tokens * calls.total(),
-        counted=counting is not None,
+        counted=client is not None,
         from_answers=bool(collected),
         usd=price(usual),
         usd_batch=price(usual, batch=True),
         usd_limit=price(study.sampling.max_tokens),
     )
-
-
-async def _count(request: dict[str, Any], endpoint: Endpoint) -> int | None:
-    """The API's count of a request's input tokens, or None if it cannot be reached."""
-    import anthropic
-
-    client = endpoint.client.with_options(max_retries=1, timeout=20)
-    try:
-        counted = await client.messages.count_tokens(
-            model=request["model"], system=request["system"], messages=request["messages"]
-        )
-    except anthropic.APIError:
-        return None
-    return counted.input_tokens

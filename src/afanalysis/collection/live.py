@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
+import random
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from afanalysis.collection.calls import Answer, Call, CallRun, CallSummary
+from afanalysis.collection.calls import Call, CallRun
+from afanalysis.collection.responses import Answer, Failure, hint, read_answer, receive
 from afanalysis.errors import InputError
-from afanalysis.text import progress
 
-if TYPE_CHECKING:
-    import anthropic
+# How often a call is tried: at all, if each try may have been billed, and if nothing was ever answered,
+# so that a wrong address shows within seconds.
+MAX_TRIES = 20
+MAX_BILLED = 3
+FIRST_TRIES = 3
 
-# The SDK retries within a call. The first call is retried less, so that a wrong address shows within
-# seconds.
-SDK_RETRIES = 6
-FIRST_RETRIES = 2
-CALL_SECONDS = 600.0
+# The wait after a first failure, in seconds; it doubles with each.
+FIRST_WAIT = 0.5
+LAST_WAIT = 30.0
 
-# How often a call that fails all the same is postponed.
-MAX_POSTPONED = 5
-
-# After this many failures in a row, the run stops.
+# The run stops after so many failures in a row, if they last for so many seconds or cannot be cured.
 MAX_FAILURES = 20
+OUTAGE_SECONDS = 120.0
 
 
 class Throttle:
@@ -55,11 +54,11 @@ class Throttle:
                 self.active -= 1
                 self._freed.notify()
 
-    def answered(self, pushed_back: bool, remaining: int | None = None) -> None:
+    def answered(self, pushed_back: bool, remaining: float | None = None) -> None:
         """Adapt to whether the API pushed back (429, 529), and to the calls it has left for us."""
         now = time.monotonic()
         if remaining is not None and remaining < self.active:
-            self.limit = max(1.0, min(self.limit, float(remaining)))
+            self.limit = max(1.0, min(self.limit, remaining))
             return
         if pushed_back and now - self._halved_at > 1:
             self._halved_at = now
@@ -68,11 +67,11 @@ class Throttle:
             self.limit = min(float(self.most), self.limit + 1 / self.limit)
 
 
-async def run_live(run: CallRun, calls: Iterable[Call], total: int, description: str) -> None:
+async def run_live(run: CallRun, calls: Iterable[Call]) -> None:
     """Make the calls that the journal does not hold yet, and write each answer to it at once.
 
-    A call that failed is not in the journal, so the next run makes it again. Ctrl-C, or a budget that is
-    spent, ends the run early, with the calls in flight finished and written.
+    A call that failed is not in the journal, so the next run makes it again. Ctrl-C, or a budget that
+    covers no more calls, ends the run early, with the calls in flight finished and written.
 
     Parameters
     ----------
@@ -80,141 +79,117 @@ async def run_live(run: CallRun, calls: Iterable[Call], total: int, description:
         The run.
     calls
         Taken one at a time, so a million of them need no memory.
-    total, description
-        The number of calls and what they are, for the progress bar.
 
     Raises
     ------
     InputError
         The endpoint cannot be reached, rejects the key, or rejects the first call.
     """
-    summary = run.summary
-    throttle = Throttle(run.options.concurrency)
-    failures = 0
-    any_answer = False
-    fatal: list[InputError] = []
-    client = run.client.with_options(max_retries=SDK_RETRIES, timeout=CALL_SECONDS)
+    live = _LiveCalls(run, calls)
+    first = next(live.queue, None)
+    if first is not None and not run.stopping:
+        await live.make(first)  # alone: a problem of every call shows in the first
+        await asyncio.gather(*(live.work() for _ in range(run.options.concurrency)))
+    if live.fatal:
+        raise live.fatal[0]
+    for _ in live.queue:  # a run that has stopped still counts what is present
+        pass
 
-    def pending() -> Iterator[Call]:
+
+class _LiveCalls:
+    def __init__(self, run: CallRun, calls: Iterable[Call]) -> None:
+        self.run = run
+        self.queue = self._pending(calls)
+        self.fatal: list[InputError] = []
+        self._throttle = Throttle(run.options.concurrency)
+        self._failures = 0  # since the last answer
+        self._answered_at = time.monotonic()  # or, as long as there is no answer, when it began
+
+    def _pending(self, calls: Iterable[Call]) -> Iterator[Call]:
         for call in calls:
-            if call.key in run.journal:
-                summary.skipped += 1
-                bar.update()
+            if call.key in self.run.journal:
+                self.run.summary.skipped += 1
+                self.run.bar.update()
             else:
                 yield call
 
-    async def make(call: Call) -> None:
-        nonlocal failures, any_answer
-        for postponed in range(MAX_POSTPONED + 1):
-            first = not any_answer
+    async def work(self) -> None:
+        """Make calls until there are none, or the run stops."""
+        while not self.run.stopping and (call := next(self.queue, None)):
             try:
-                async with throttle.slot():
-                    retrying = client.with_options(max_retries=FIRST_RETRIES) if first else client
-                    answer, remaining = await _answer(retrying, call)
-            except Exception as error:
-                raise_if_fatal(error, client, first=first)
-                failures += 1
-                throttle.answered(pushed_back=True)
-                message = error_message(error)
-                if failures >= MAX_FAILURES:
-                    raise InputError(
-                        f"{client.base_url}: {failures} calls in a row failed ({message}); all answers "
-                        "so far are saved, start the same command again later"
-                    ) from error
-                if postponed == MAX_POSTPONED:
-                    summary.failed.append(f"{call.key}: {message}")
-                    return
-                await asyncio.sleep(min(2.0**postponed * 0.5, 30))
-            else:
-                failures, any_answer = 0, True
-                throttle.answered(pushed_back=answer.attempts > 1, remaining=remaining)
-                run.save(call, answer)
-                if run.budget:
-                    bar.set_postfix_str(f"${run.budget.spend.usd:,.2f}", refresh=False)
-                bar.update()
-                return
-
-    async def worker(queue: Iterator[Call]) -> None:
-        for call in queue:
-            summary.stopped = summary.stopped or run.exhausted()
-            if summary.stopped or fatal:
-                return
-            try:
-                await make(call)
+                await self.make(call)
             except InputError as error:
-                fatal.append(error)
+                self.fatal.append(error)
+                self.run.stop(str(error))
 
-    with progress.bar(total=total, desc=description, unit="call", leave=False, delay=0.5) as bar:
-        queue = pending()
-        with graceful_interrupt(summary):
-            summary.stopped = run.exhausted()
-            first_call = None if summary.stopped else next(queue, None)
-            if first_call is not None:
-                await make(first_call)  # alone: a problem of every call shows in the first
-                await asyncio.gather(*(worker(queue) for _ in range(run.options.concurrency)))
-    if fatal:
-        raise fatal[0]
+    async def make(self, call: Call) -> None:
+        """Make one call, as often as it takes, and write its answer."""
+        run, billed = self.run, 0
+        for tries in range(1, MAX_TRIES + 1):
+            async with self._throttle.slot():
+                if not await run.reserve(call):
+                    return
+                started = time.monotonic()
+                answer = await self._ask(call)
+            if isinstance(answer, Answer):
+                latency = round(time.monotonic() - started, 3)
+                run.save(call, replace(answer, attempts=tries, latency_s=latency))
+                self._failures, self._answered_at = 0, time.monotonic()
+                return
+            run.settle({call.key: answer.usage})
+            billed += answer.usage != {}
+            self._failures += 1
+            if not run.summary.sent:
+                self._raise_if_hopeless(answer, tries)
+            raise_if_fatal(answer, run)
+            self._stop_in_an_outage(answer)
+            if not answer.again or billed == MAX_BILLED or tries == MAX_TRIES:
+                run.summary.failed.append(f"{call.key}: {answer.reason}")
+                return
+            wait = min(FIRST_WAIT * 2 ** (tries - 1), LAST_WAIT) * random.uniform(0.5, 1)
+            await run.pause(wait if answer.wait is None else answer.wait, answer.reason)
+
+    async def _ask(self, call: Call) -> Answer | Failure:
+        # the same key on every try: the API ignores it, the stand-in's draw depends on it
+        sending = self.run.client.messages.with_streaming_response.create(
+            **call.params, extra_headers={"idempotency-key": call.key}
+        )
+        response = await receive(sending, call.longest_answer)
+        if isinstance(response, Failure):
+            self._throttle.answered(response.pushed_back)
+            return response
+        self._throttle.answered(False, hint(response[0], "anthropic-ratelimit-requests-remaining", 1e6))
+        return read_answer(200, *response)
+
+    def _stop_in_an_outage(self, last: Failure) -> None:
+        """Stop the run if the API answers nothing any more, or nothing that can be used."""
+        silent = time.monotonic() - self._answered_at
+        hopeless = last.usage != {} or not last.again
+        if self._failures >= MAX_FAILURES and (hopeless or silent > OUTAGE_SECONDS):
+            self.run.stop(
+                f"{self._failures} tries in a row failed ({last.reason}); all answers so far are saved, "
+                "and the same command resumes"
+            )
+
+    def _raise_if_hopeless(self, failure: Failure, tries: int) -> None:
+        """Raise `InputError` for what a run that has had no answer yet need not try for long."""
+        # a rejection of what is asked, such as a prompt that is too long, concerns that call only
+        rejected = failure.status in (400, 422) and not failure.reason.startswith(("prompt", "messages"))
+        if rejected and (self._failures >= MAX_FAILURES or not self.run.journal.keys):
+            problem, advice = "the first call was rejected", "study's model and sampling settings"
+        elif failure.status is None and failure.usage == {} and tries >= FIRST_TRIES:
+            problem, advice = "cannot be reached", "address and the network"
+        else:
+            return
+        raise InputError(f"{self.run.client.base_url}: {problem} ({failure.reason}); check the {advice}")
 
 
-async def _answer(client: anthropic.AsyncAnthropic, call: Call) -> tuple[Answer, int | None]:
-    """The answer, and how many more calls the API will accept in this minute."""
-    started = time.monotonic()
-    # the same key on every retry: the API ignores it, the stand-in's draw depends on it
-    response = await client.messages.with_raw_response.create(
-        **call.params, extra_headers={"idempotency-key": call.key}
-    )
-    message = await response.parse()
-    answer = Answer.from_message(message, int(response.retries_taken) + 1, time.monotonic() - started)
-    remaining = response.headers.get("anthropic-ratelimit-requests-remaining")
-    return answer, int(remaining) if remaining else None
-
-
-def raise_if_fatal(error: Exception, client: anthropic.AsyncAnthropic, first: bool) -> None:
-    """Raise `InputError` for an error that no retry will cure."""
-    import anthropic
-
-    if not isinstance(error, (anthropic.APIError, ValueError)):
-        raise error
-    if isinstance(error, (anthropic.AuthenticationError, anthropic.PermissionDeniedError)):
+def raise_if_fatal(failure: Failure, run: CallRun) -> None:
+    """Raise `InputError` for a failure that no other call will escape."""
+    if failure.status in (401, 402, 403):
         problem, advice = "the key was not accepted", "set ANTHROPIC_API_KEY to a valid one"
-    elif isinstance(error, anthropic.NotFoundError):
+    elif failure.status == 404:
         problem, advice = "no such model or endpoint", "check the study's model names"
-    elif first and isinstance(error, anthropic.BadRequestError):
-        problem = "the first call was rejected"
-        advice = "check the study's model and sampling settings"
-    elif first and isinstance(error, anthropic.APIConnectionError):
-        problem, advice = "cannot be reached", "check the address and the network"
     else:
         return
-    raise InputError(f"{client.base_url}: {problem} ({error_message(error)}); {advice}") from None
-
-
-def error_message(error: Exception) -> str:
-    """The API's own words for an error, on one line."""
-    body = getattr(error, "body", None)
-    inner = body.get("error") if isinstance(body, dict) else None
-    message = inner.get("message") if isinstance(inner, dict) else None
-    return " ".join(str(message or error or type(error).__name__).split())[:300]
-
-
-@contextlib.contextmanager
-def graceful_interrupt(summary: CallSummary) -> Iterator[None]:
-    """On the first Ctrl-C, make no more calls and finish those in flight; on the second, stop."""
-
-    def stop() -> None:
-        if summary.stopped:
-            raise KeyboardInterrupt
-        summary.stopped = "stopped by Ctrl-C: the calls in flight were saved"
-
-    loop = asyncio.get_running_loop()
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        loop.add_signal_handler(signal.SIGINT, stop)
-    except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, before)
+    raise InputError(f"{run.client.base_url}: {problem} ({failure.reason}); {advice}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from afanalysis.collection.batches import run_calls
-from afanalysis.collection.calls import Answer, Call, CallOptions, CallRun, CallSummary
+from afanalysis.collection.calls import Call, CallOptions, CallRun, CallSummary
 from afanalysis.collection.endpoint import Endpoint
+from afanalysis.collection.responses import Answer
 from afanalysis.errors import InputError
 from afanalysis.study.begun import as_begun
 from afanalysis.study.completion import split
@@ -16,7 +19,7 @@ from afanalysis.study.design import PlannedRollout, Study
 from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import Journal
-from afanalysis.study.ledger import Budget, require_budget
+from afanalysis.study.ledger import Budget, Ledger, require_budget
 from afanalysis.study.manifest import Manifest, sampling_hash
 
 
@@ -72,15 +75,20 @@ async def collect(
     with Journal(folder / ROLLOUTS) as journal:
         study = as_begun(study, folder)
         manifest = Manifest.open(folder, study, endpoint.source, str(endpoint.client.base_url))
-        if budget:
-            budget.begin(folder)
+        ledger = Ledger(folder, budget) if budget else None
         before = len(journal.keys)
-        run = CallRun(journal, endpoint.client, _record, options or CallOptions(), budget)
+        run = CallRun(journal, endpoint.client, _record, options or CallOptions(), ledger)
         try:
-            await run_calls(run, _calls(study, endpoint.source, first), study.size, "rollouts")
-            return run.summary
-        finally:
-            manifest.close(len(journal.keys) - before, len(journal.keys), budget)
+            plan = partial(_calls, study, endpoint.source, first)
+            total = study.size if first is None else sum(1 for _ in study.plan(first))
+            await run_calls(run, plan, total, "rollouts")
+        except BaseException:
+            # a full disk fails here again, but the first error is the one to show
+            with contextlib.suppress(OSError, InputError):
+                manifest.close(len(journal.keys) - before, len(journal.keys), budget)
+            raise
+        manifest.close(len(journal.keys) - before, len(journal.keys), budget)
+        return run.summary
 
 
 def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
@@ -127,7 +135,7 @@ def _record(call: Call, answer: Answer) -> dict[str, Any]:
         "thinking": answer.thinking,
         # the whole text is kept if splitting it lost something
         **({"completion": answer.text} if parts.problem else {}),
-        **answer.usage,
+        **answer.counts,
         "latency_s": answer.latency_s,
         "attempts": answer.attempts,
         "collected_at": answer.finished_at,

@@ -12,13 +12,11 @@ from afanalysis.errors import InputError
 from afanalysis.judging.model import judge, to_judge
 from afanalysis.study.design import JudgeSettings
 from afanalysis.study.files import read_yaml
-from afanalysis.study.folders import ROLLOUTS
+from afanalysis.study.folders import JUDGE_CHECK, ROLLOUTS
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.journal import Journal, read_records
 from afanalysis.study.ledger import Budget
 from afanalysis.study.votes import OUTCOMES, verdicts
-
-FOLDER = "judge_check"
 
 
 def attempts() -> list[dict[str, str]]:
@@ -56,7 +54,7 @@ async def check_judge(
     Raises
     ------
     InputError
-        The study has no judged rollout.
+        The study has no judged rollout, or the budget does not cover all verdicts.
 
     Examples
     --------
@@ -65,7 +63,7 @@ async def check_judge(
     >>> async with af.connect(study) as endpoint:  # doctest: +SKIP
     ...     await af.check_judge(study.judge, endpoint, folders.raw)
     """
-    subfolder = folder / FOLDER
+    subfolder = folder / JUDGE_CHECK
     unaltered = {"name": "", "place": "output", "text": ""}
     rows = []
     with Journal(subfolder / ROLLOUTS) as journal:
@@ -77,7 +75,9 @@ async def check_judge(
                 if key not in journal:
                     journal.append(key, {field: altered[field] for field in altered if field != "key"})
                 rows.append((name, place, record["setting"], kind, key))
-    await judge(settings, endpoint, subfolder, budget=budget)
+    summary = await judge(settings, endpoint, subfolder, budget=budget)
+    if not summary.complete:
+        raise InputError(f"{subfolder}: is not judged yet ({summary.stopped or summary.failed[0]})")
     judged = verdicts(subfolder, settings.model).set_index("rollout")[list(OUTCOMES)]
     table = pd.DataFrame(rows, columns=["attempt", "place", "setting", "kind", "key"])
     table["after"] = [tuple(judged.loc[key]) for key in table.pop("key")]

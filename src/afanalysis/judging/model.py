@@ -12,15 +12,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from afanalysis.collection.batches import run_calls
-from afanalysis.collection.calls import Answer, Call, CallOptions, CallRun, CallSummary
+from afanalysis.collection.calls import Call, CallOptions, CallRun, CallSummary
 from afanalysis.collection.endpoint import Endpoint
+from afanalysis.collection.responses import Answer
 from afanalysis.errors import InputError
 from afanalysis.study.design import JudgeSettings
 from afanalysis.study.files import read_json, read_yaml, write_json
 from afanalysis.study.folders import JUDGEMENTS, JUDGES
 from afanalysis.study.hashing import stable_key, text_hash
 from afanalysis.study.journal import Journal, read_records
-from afanalysis.study.ledger import Budget, require_budget
+from afanalysis.study.ledger import Budget, Ledger, require_budget
 from afanalysis.study.tidying import current_rollouts
 from afanalysis.study.votes import judge_names
 
@@ -144,13 +145,12 @@ async def judge(
         _require_simulated(folder)
     require_budget(endpoint.source, budget, [settings.model])
     with Journal(folder / JUDGEMENTS) as journal:
-        if budget:
-            budget.begin(folder)
+        ledger = Ledger(folder, budget) if budget else None
         prompt = prompt_of(settings.model, folder)
         name = prompt.judge_name(settings.model)
         write_json(folder / JUDGES, read_json(folder / JUDGES) | {name: asdict(prompt)})
         record = partial(_record, prompt)
-        run = CallRun(journal, endpoint.client, record, options or CallOptions(), budget)
+        run = CallRun(journal, endpoint.client, record, options or CallOptions(), ledger)
         only: set[str] | None = None
         total = settings.votes * sum(1 for _ in to_judge(folder, ["key"]))
         for attempt in range(ATTEMPTS):
@@ -159,7 +159,7 @@ async def judge(
                 total = len(only)
             if run.summary.stopped or not total:
                 break
-            calls = _calls(settings, prompt, folder, attempt, only)
+            calls = partial(_calls, settings, prompt, folder, attempt, only)
             await run_calls(run, calls, total, "malformed verdicts" if attempt else "verdicts")
     return run.summary
 
@@ -239,7 +239,7 @@ def _record(prompt: JudgePrompt, call: Call, answer: Answer) -> dict[str, Any]:
     vote = {
         **about,
         "stop_reason": answer.stop_reason,
-        **answer.usage,
+        **answer.counts,
         "attempts": answer.attempts,
         "judged_at": answer.finished_at,
     }

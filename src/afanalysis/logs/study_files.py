@@ -19,7 +19,7 @@ from afanalysis.study.design import Study
 from afanalysis.study.files import write_json
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, PROMPTS, ROLLOUTS, STUDY_FILE
 from afanalysis.study.hashing import stable_key
-from afanalysis.study.journal import LockedFile
+from afanalysis.study.journal import replacing
 from afanalysis.study.manifest import versions
 from afanalysis.study.votes import IMPORTED
 
@@ -168,7 +168,7 @@ def put_in_place(new: Path, folder: Path) -> None:
         _drop_if_empty(new / JUDGEMENTS)
         new.replace(folder)
         return
-    with LockedFile(folder / ROLLOUTS), LockedFile(folder / JUDGEMENTS):
+    with replacing(folder):
         refuse_collected(folder)
         _append_votes_of_others(folder / JUDGEMENTS, new / JUDGEMENTS)
         # the study file comes first: without one, rollouts would pass for collected ones

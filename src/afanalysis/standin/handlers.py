@@ -8,17 +8,21 @@ request; clients that send neither get another draw each time they send the same
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from tornado.web import Application, Finish, HTTPError, RequestHandler
+from tornado.iostream import StreamClosedError
+from tornado.web import Application, HTTPError, RequestHandler
 
-from afanalysis.standin.state import FAULT, Batch, Faults, StandIn, count_tokens, text_of
+from afanalysis.standin.state import FAULT, Batch, Fault, StandIn, count_tokens, text_of
 
 ERRORS = {
     400: "invalid_request_error",
@@ -55,9 +59,40 @@ class _Handler(RequestHandler):
             raise ApiError(401, "invalid key")
 
     def reply(self, content: Any) -> None:
-        self.set_header("Content-Type", "application/json")
+        lines = isinstance(content, bytes)
+        self.set_header("Content-Type", f"application/{'x-jsonl' if lines else 'json'}")
         self.set_header("request-id", "req_" + hashlib.sha256(self.request.body).hexdigest()[:20])
-        self.finish(json.dumps(content))
+        self.finish(_encoded(content))
+
+    async def serve(self, where: str, key: str, make: Callable[[], dict[str, Any] | bytes]) -> None:
+        """Reply with what `make` returns, unless a fault strikes."""
+        fault = self.standin.fault(where, key)
+        content = make() if fault is None or fault.billed else error_body(fault.status, FAULT)
+        if fault:
+            await self._fail(fault, _encoded(content))
+        else:
+            self.reply(content)
+
+    async def _fail(self, fault: Fault, answer: bytes) -> None:
+        """Send what a fault makes of an answer, byte by byte if need be, and close the connection."""
+        content = fault.content(answer)
+        headers = {"content-type": "application/json", "content-length": str(len(content))}
+        if fault.gzip:
+            headers["content-encoding"] = "gzip"
+        headers |= fault.headers | {"connection": "close"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = head.replace("RETRY_AFTER", f"{self.standin.faults.retry_after:g}")
+        stream = self.detach()
+        with contextlib.suppress(StreamClosedError):
+            if fault.status:
+                await stream.write(f"HTTP/1.1 {fault.status} Fault\r\n{head}\r\n".encode())
+                content = content[: round(len(content) * fault.keep)]
+                step = 1 if fault.pause else max(len(content), 1)
+                for start in range(0, len(content), step):
+                    await stream.write(content[start : start + step])
+                    await asyncio.sleep(fault.pause)
+                await asyncio.sleep(60 if fault.pause else 0)
+        stream.close()
 
     def body(self, **defaults: Any) -> dict[str, Any]:
         """The body as a JSON object."""
@@ -77,54 +112,40 @@ class _Handler(RequestHandler):
         return content
 
     def write_error(self, status_code: int, exc_info: Any = None, **_: Any) -> None:
-        if status_code == 429:
-            self.set_header("retry-after", f"{self.standin.faults.retry_after:g}")
         error = exc_info[1] if exc_info else None
         message = error.message if isinstance(error, ApiError) else self._reason
-        kind = ERRORS.get(status_code, ERRORS[500])
-        self.reply({"type": "error", "error": {"type": kind, "message": message}})
+        self.reply(error_body(status_code, message))
+
+
+def _encoded(content: Any) -> bytes:
+    return content if isinstance(content, bytes) else json.dumps(content).encode()
+
+
+def error_body(status: int, message: str) -> dict[str, Any]:
+    """An error in the API's form."""
+    kind = ERRORS.get(status, ERRORS[500])
+    return {"type": "error", "error": {"type": kind, "message": message}}
 
 
 class Messages(_Handler):
     """`POST /v1/messages`."""
 
     async def post(self) -> None:
-        standin, faults = self.standin, self.standin.faults
+        standin = self.standin
         standin.asked["messages"] += 1
-        if faults.latency:
-            await asyncio.sleep(faults.latency)
-        self._strike(faults)
-        body = self.message_body()
-        draw = standin.draw_for(body, self.request.headers.get("idempotency-key"))
-        message = standin.message(body, draw)
-        standin.asked["answered"] += 1
-        if body.get("stream"):
-            self._stream(message)
-        else:
-            self.reply(message)
+        if standin.faults.latency:
+            await asyncio.sleep(standin.faults.latency)
+        key = self.request.headers.get("idempotency-key")
 
-    def _strike(self, faults: Faults) -> None:
-        """Fail as often as the faults demand."""
-        chance = self.standin.chance.random()
-        key = self.request.headers.get("idempotency-key", "")
-        # a client that has waited as long as a 429 demanded is let in
-        has_waited = time.monotonic() >= self.standin.let_in_at.get(key, float("inf"))
-        for share, status in (
-            (0.0 if has_waited else faults.rate_limited, 429),
-            (faults.server_error, 500),
-            (faults.overloaded, 529),
-            (faults.dropped, 0),
-        ):
-            if chance < share:
-                self.standin.asked[f"fault {status or 'dropped'}"] += 1
-                if status == 429:
-                    self.standin.let_in_at[key] = time.monotonic() + faults.retry_after
-                if status:
-                    raise ApiError(status, FAULT)
-                self.request.connection.stream.close()
-                self._finished = True
-                raise Finish
-            chance -= share
+        def answer() -> dict[str, Any]:
+            body = self.message_body()
+            standin.asked["answered"] += 1
+            return standin.message(body, standin.draw_for(body, key))
+
+        if self.body().get("stream"):
+            self._stream(answer())
+        else:
+            await self.serve("call", key or "", answer)
 
     def _stream(self, message: dict[str, Any]) -> None:
         def event(name: str, **content: Any) -> None:
@@ -164,12 +185,15 @@ class CountTokens(_Handler):
 class Batches(_Handler):
     """`/v1/messages/batches`: create and list."""
 
-    def post(self) -> None:
+    async def post(self) -> None:
         requests = self.body().get("requests")
         if not requests:
             raise ApiError(400, "requests: Field required")
         if len({request["custom_id"] for request in requests}) < len(requests):
             raise ApiError(400, "custom_id: must be unique within a batch")
+        await self.serve("create", "", partial(self._create, requests))
+
+    def _create(self, requests: list[dict[str, Any]]) -> dict[str, Any]:
         standin = self.standin
         standin.asked["batches"] += 1
         standin.asked["batched"] += len(requests)
@@ -180,23 +204,24 @@ class Batches(_Handler):
             ends=time.monotonic() + standin.faults.batch_seconds,
         )
         standin.batches[batch.id] = batch
-        self.reply(_described(standin, batch, self.request.host))
+        return _described(standin, batch, self.request.host)
 
-    def get(self) -> None:
+    async def get(self) -> None:
+        await self.serve("list", "", self._list)
+
+    def _list(self) -> dict[str, Any]:
         batches = list(reversed(self.standin.batches.values()))
         after = self.get_query_argument("after_id", None)
         if after:
             batches = batches[[batch.id for batch in batches].index(after) + 1 :]
         limit = int(self.get_query_argument("limit", "20"))
         page = batches[:limit]
-        self.reply(
-            {
-                "data": [_described(self.standin, batch, self.request.host) for batch in page],
-                "has_more": len(batches) > limit,
-                "first_id": page[0].id if page else None,
-                "last_id": page[-1].id if page else None,
-            }
-        )
+        return {
+            "data": [_described(self.standin, batch, self.request.host) for batch in page],
+            "has_more": len(batches) > limit,
+            "first_id": page[0].id if page else None,
+            "last_id": page[-1].id if page else None,
+        }
 
 
 class OneBatch(_Handler):
@@ -207,15 +232,14 @@ class OneBatch(_Handler):
             raise ApiError(404, f"no batch {batch_id}")
         return self.standin.batches[batch_id]
 
-    def get(self, batch_id: str, action: str | None) -> None:
+    async def get(self, batch_id: str, action: str | None) -> None:
         batch = self._batch(batch_id)
         if action is None:
-            self.reply(_described(self.standin, batch, self.request.host))
+            description = partial(_described, self.standin, batch, self.request.host)
+            await self.serve("status", batch_id, description)
         elif action == "/results" and batch.ended:
-            self.set_header("Content-Type", "application/x-jsonl")
-            for result in self.standin.results(batch):
-                self.write(json.dumps(result) + "\n")
-            self.finish()
+            lines = (line for _, line in self.standin.results(batch))
+            await self.serve("results", batch_id, lambda: b"".join(lines))
         else:
             raise ApiError(400, "the batch has not ended")
 
@@ -231,7 +255,7 @@ def _described(standin: StandIn, batch: Batch, host: str) -> dict[str, Any]:
     def stamp(moment: datetime) -> str:
         return moment.isoformat().replace("+00:00", "Z")
 
-    counts = Counter(row["result"]["type"] for row in standin.results(batch))
+    counts = Counter(kind for kind, _ in standin.results(batch))
     return {
         "id": batch.id,
         "type": "message_batch",

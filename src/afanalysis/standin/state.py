@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import re
@@ -9,12 +10,15 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from afanalysis.standin.answers import SimulatedJudge, SimulatedModel
+from afanalysis.standin.answers import SimulatedJudge, SimulatedModel, uniform
 from afanalysis.study.design import STRICT, Simulation
+from afanalysis.study.files import read_yaml
 from afanalysis.study.hashing import text_hash
 
 _WORDS = re.compile(r"\w+|[^\w\s]")
@@ -23,15 +27,46 @@ _WORDS = re.compile(r"\w+|[^\w\s]")
 FAULT = "one of the stand-in's deliberate faults"
 
 
+class Fault(BaseModel):
+    """One thing that can go wrong; `faults.yaml` has all of them, and says what the fields mean."""
+
+    model_config = STRICT
+    where: Literal["call", "create", "list", "status", "results"] = "call"
+    billed: bool = False
+    status: int = 200
+    headers: dict[str, str] = {}
+    body: str | None = None
+    repeat: int = 1
+    replace: dict[str, str] = {}
+    keep: float = 1.0
+    pad: int = 0
+    gzip: bool = False
+    pause: float = 0.0
+    times: int | None = None
+
+    def content(self, answer: bytes) -> bytes:
+        """The body that is sent instead of an answer."""
+        text = answer.decode("latin-1") if self.body is None else self.body * self.repeat
+        for pattern, replacement in self.replace.items():
+            text = re.sub(pattern, replacement, text)
+        content = text.encode("latin-1") + b" " * self.pad
+        return gzip.compress(content) if self.gzip else content
+
+
+@cache
+def table_of_faults() -> dict[str, Fault]:
+    """All faults, by name."""
+    table = read_yaml(Path(__file__).with_name("faults.yaml"), "a table of faults")
+    return {name: Fault(**fields) for name, fields in table.items()}
+
+
 class Faults(BaseModel):
-    """What goes wrong on purpose.
+    """What goes wrong on purpose: also, for each fault of `faults.yaml` by name, its share.
 
     Attributes
     ----------
     latency
         Seconds before each answer.
-    rate_limited, server_error, overloaded, dropped
-        Proportions of requests that get a 429, 500 or 529, or whose connection is closed.
     retry_after
         Seconds in the retry-after header of a 429.
     malformed
@@ -44,18 +79,19 @@ class Faults(BaseModel):
         Settings that get a 400, as from a model that does not accept them.
     """
 
-    model_config = STRICT
+    model_config = ConfigDict(extra="allow")
     latency: float = Field(0.0, ge=0)
-    rate_limited: float = Field(0.0, ge=0, le=1)
     retry_after: float = Field(0.0, ge=0)
-    server_error: float = Field(0.0, ge=0, le=1)
-    overloaded: float = Field(0.0, ge=0, le=1)
-    dropped: float = Field(0.0, ge=0, le=1)
     malformed: float = Field(0.0, ge=0, le=1)
     batch_seconds: float = Field(0.0, ge=0)
     batch_expired: float = Field(0.0, ge=0, le=1)
     batch_errored: float = Field(0.0, ge=0, le=1)
     rejected_fields: list[str] = []
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The shares of the faults of `faults.yaml`."""
+        return self.model_extra or {}
 
 
 def count_tokens(text: str) -> int:
@@ -72,7 +108,7 @@ class Batch:
     created: datetime
     ends: float
     canceled: bool = False
-    results: list[dict[str, Any]] = field(default_factory=list)
+    results: list[tuple[str, bytes]] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
@@ -91,8 +127,8 @@ class StandIn:
         How often each thing was requested.
     repeats
         How often the same request came without a key.
-    let_in_at
-        When a request that got a 429 will be let in, by its key.
+    tries
+        How often each call or batch was tried, and met each fault.
     batches
         By id.
     chance
@@ -104,7 +140,7 @@ class StandIn:
     faults: Faults = field(default_factory=Faults)
     asked: Counter[str] = field(default_factory=Counter)
     repeats: Counter[str] = field(default_factory=Counter)
-    let_in_at: dict[str, float] = field(default_factory=dict)
+    tries: Counter[tuple[str, ...]] = field(default_factory=Counter)
     batches: dict[str, Batch] = field(default_factory=dict)
     chance: random.Random = field(default_factory=random.Random)
 
@@ -120,8 +156,23 @@ class StandIn:
         self.repeats[digest] += 1
         return f"{digest}-{self.repeats[digest]}"
 
-    def message(self, body: dict[str, Any], draw: str) -> dict[str, Any]:
-        """The answer to a request, in the API's form."""
+    def fault(self, where: str, key: str) -> Fault | None:
+        """What goes wrong with this try of a call or batch, if anything does."""
+        self.tries[where, key] += 1
+        chance = uniform(self.seed, where, key, self.tries[where, key])
+        for name, share in self.faults.shares.items():
+            fault = table_of_faults()[name]
+            if fault.where != where or self.tries[name, key] == fault.times:
+                continue
+            if chance < share:
+                self.tries[name, key] += 1
+                self.asked[f"fault {name}"] += 1
+                return fault
+            chance -= share
+        return None
+
+    def message(self, body: dict[str, Any], draw: str, kind: str = "live") -> dict[str, Any]:
+        """The answer to a request, in the API's form; its tokens count as billed."""
         system, user = text_of(body.get("system", "")), text_of(body["messages"][-1]["content"])
         form = (body.get("output_config") or {}).get("format")
         if form:
@@ -137,6 +188,10 @@ class StandIn:
         if cut:
             text = " ".join(text.split()[: max(body["max_tokens"] // 2, 1)])
             content[-1]["text"] = text
+        read = count_tokens(system) + count_tokens(user)
+        written = min(written, body["max_tokens"])
+        self.asked[f"{body['model']} {kind} input"] += read
+        self.asked[f"{body['model']} {kind} output"] += written
         return {
             "id": f"msg_{text_hash(draw)}",
             "type": "message",
@@ -146,34 +201,41 @@ class StandIn:
             "stop_reason": "max_tokens" if cut else "end_turn",
             "stop_sequence": None,
             "usage": {
-                "input_tokens": count_tokens(system) + count_tokens(user),
+                "input_tokens": read,
                 "cache_creation_input_tokens": 0,
                 "cache_read_input_tokens": 0,
-                "output_tokens": min(written, body["max_tokens"]),
+                "output_tokens": written,
             },
         }
 
-    def results(self, batch: Batch) -> list[dict[str, Any]]:
-        """A batch's results, made at the first look after its end."""
+    def results(self, batch: Batch) -> list[tuple[str, bytes]]:
+        """A batch's results, made at the first look after its end: of each its type and its line."""
         if batch.ended and not batch.results:
             batch.results = [self._result(batch, request) for request in batch.requests]
         return batch.results
 
-    def _result(self, batch: Batch, request: dict[str, Any]) -> dict[str, Any]:
-        custom_id = request["custom_id"]
+    def _result(self, batch: Batch, request: dict[str, Any]) -> tuple[str, bytes]:
+        custom_id, params = request["custom_id"], request["params"]
         chance = random.Random(f"{batch.id} {custom_id}").random()
-        problem = self.problem(request["params"])
+        errored = chance < self.faults.batch_expired + self.faults.batch_errored
+        fault = self.fault("call", custom_id)
+        problem = self.problem(params) or (FAULT if fault and fault.status in (400, 413, 422) else None)
+        result: dict[str, Any] = {"type": "succeeded"}
         if batch.canceled:
-            result: dict[str, Any] = {"type": "canceled"}
+            result["type"] = "canceled"
         elif chance < self.faults.batch_expired:
-            result = {"type": "expired"}
-        elif problem or chance < self.faults.batch_expired + self.faults.batch_errored:
+            result["type"] = "expired"
+        elif problem or errored or (fault and not fault.billed):
             kind = "invalid_request_error" if problem else "api_error"
             inner = {"type": kind, "message": problem or FAULT}
             result = {"type": "errored", "error": {"type": "error", "error": inner}}
         else:
-            result = {"type": "succeeded", "message": self.message(request["params"], custom_id)}
-        return {"custom_id": custom_id, "result": result}
+            result["message"] = self.message(params, custom_id, "batch")
+        line = json.dumps({"custom_id": custom_id, "result": result}).encode()
+        if fault and "message" in result:
+            line = fault.content(line)
+            line = line[: round(len(line) * fault.keep)]
+        return result["type"], line + b"\n"
 
     def _verdict(self, schema: dict[str, Any], user: str, draw: str) -> str:
         if self.chance.random() < self.faults.malformed:

@@ -270,8 +270,8 @@ class Study(_Part):
         """Every rollout of the study, one at a time and always in the same order.
 
         With `order: samples` samples vary slowest, so a run that stops early leaves a thinner study, not
-        half of one. With `order: prompts` all rollouts of a prompt come together, and the seed decides the
-        order of prompts, so that one may look after each (`afanalysis.monitor`).
+        half of one. With `order: prompts` all rollouts of a prompt come together, and the seed decides
+        the order of prompts, so that one may look after each (`afanalysis.monitor`).
 
         Parameters
         ----------

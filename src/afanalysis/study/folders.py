@@ -11,6 +11,7 @@ PAPER = "paper"
 # The files of a raw folder, and the table made from them.
 ROLLOUTS = "rollouts.jsonl"
 JUDGEMENTS = "judgements.jsonl"
+LEDGER = "ledger.jsonl"
 JUDGES = "judges.json"
 MANIFEST = "manifest.json"
 PROMPTS = "prompts.json"
@@ -18,6 +19,7 @@ LABELS = "labels.csv"
 LABEL_SAMPLE = "label_sample.csv"
 LABEL_SHEET = "label_sheet.csv"
 STUDY_FILE = "study.yaml"
+JUDGE_CHECK = "judge_check"
 TABLE = "rollouts.parquet"
 
 

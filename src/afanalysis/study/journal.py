@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
 from afanalysis.errors import InputError
+from afanalysis.study.folders import JUDGEMENTS, LABELS, LEDGER, ROLLOUTS
 from afanalysis.study.journal_sql import parse_line
 
 # How many seconds to wait for a file that another process holds: a process that was killed a moment ago
@@ -22,6 +24,23 @@ _KEY_START = len('{"key":"')
 _KEY_DIGITS = 32
 
 
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[None]:
+    """Hold a study's folder, so that its files can be replaced: nothing is appended to any of them.
+
+    Raises
+    ------
+    InputError
+        Another process holds one of them; the message names it.
+    """
+    with contextlib.ExitStack() as locks:
+        for name in (ROLLOUTS, JUDGEMENTS, LABELS, LEDGER):
+            file = LockedFile(folder / name)
+            file.lock()
+            locks.callback(file.unlock)
+        yield
+
+
 class LockedFile:
     """A file to which one process at a time appends, each time whole or not at all.
 
@@ -29,6 +48,8 @@ class LockedFile:
     ----------
     path
         The file; its folder is created if necessary.
+    brief
+        It is held for moments only: what is written reaches the disk when the system writes it.
 
     Raises
     ------
@@ -36,37 +57,55 @@ class LockedFile:
         The file cannot be written, or another process holds it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, brief: bool = False) -> None:
+        self.path, self.brief = path, brief
+        self._lock_path = path.with_name(f".{path.name}.lock")
+        self._lock = FileLock(self._lock_path, timeout=PATIENCE)
+        self._file = -1
+        self._written = False
 
     def __enter__(self) -> Self:
+        self.lock()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=PATIENCE)
-            self._lock.acquire()
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except Timeout as error:
-            raise InputError(
-                f"{self.path}: another process is writing to it; wait until it has ended, or stop it"
-            ) from error
         except OSError as error:
-            raise InputError(
-                f"{self.path}: cannot be written ({error.strerror}); choose a folder that can"
-            ) from error
+            self.unlock()
+            raise self._cannot_write(error) from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.sync()
-        self._release()
+    def __exit__(self, *_: object) -> None:
+        if self._file >= 0:  # else given back already
+            if self._written and not self.brief:
+                self.sync()
+            os.close(self._file)
+            self._file = -1
+            self.unlock()
 
-    def _release(self) -> None:
-        os.close(self._file)
+    def lock(self) -> None:
+        """Let no other process append, whether the file exists or not."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(poll_interval=0.002)
+        except Timeout as error:
+            holder = self._lock_path.read_text(encoding="utf-8") or "unknown"
+            raise InputError(
+                f"{self.path}: another process is writing to it ({holder}); wait until it has ended, or "
+                "stop it"
+            ) from error
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        if not self.brief:  # tell processes that wait who holds the file
+            # never the whole command line: it can hold a password
+            words = [Path(sys.argv[0]).name, *filter(str.isidentifier, sys.argv[1:2])]
+            with contextlib.suppress(OSError):  # of a full disk, which must not hide what follows
+                self._lock_path.write_text(f"process {os.getpid()}, {' '.join(words)}", encoding="utf-8")
+
+    def unlock(self) -> None:
+        """Let others append again."""
         self._lock.release()
+
+    def _cannot_write(self, error: OSError) -> InputError:
+        return InputError(f"{self.path}: cannot be written ({error.strerror}); choose a folder that can")
 
     def write(self, content: bytes) -> None:
         """Append with a single `write` call.
@@ -77,6 +116,7 @@ class LockedFile:
         try:
             if os.write(self._file, content) < len(content):
                 raise OSError(28, "No space left on device")
+            self._written = True
         except OSError as error:
             os.ftruncate(self._file, size)
             raise InputError(
@@ -87,6 +127,7 @@ class LockedFile:
     def sync(self) -> None:
         """Make what has been written survive a power cut."""
         os.fsync(self._file)
+        self._written = False
 
 
 class Journal(LockedFile):
@@ -94,7 +135,7 @@ class Journal(LockedFile):
 
     A record begins with its key, so a process killed at any time leaves whole lines and at most one torn
     last line. On opening, a torn line is moved to `NAME.torn`, and its call is made again. While a
-    journal is open, no other process can open it.
+    journal is open, no other process can open it. It can be left and entered again.
 
     Raises
     ------
@@ -105,14 +146,14 @@ class Journal(LockedFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.keys: set[bytes] = set()
-        self.torn = 0
 
     def __enter__(self) -> Self:
         super().__enter__()
+        self.keys = set()
         try:
             self._read_keys()
         except BaseException:
-            self._release()
+            self.__exit__()
             raise
         return self
 
@@ -133,10 +174,9 @@ class Journal(LockedFile):
                     ) from error
 
     def _set_aside(self, line: bytes, size: int) -> None:
-        self.torn += 1
         with self.path.with_name(self.path.name + ".torn").open("ab") as torn:
             torn.write(line + b"\n")
-        os.ftruncate(self._file, size)
+        os.truncate(self.path, size)
 
     def __contains__(self, key: str) -> bool:
         return bytes.fromhex(key) in self.keys
