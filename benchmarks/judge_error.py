@@ -18,26 +18,36 @@ from scipy.special import ndtr, ndtri
 
 from afanalysis.judging.rules import apply_rules
 from afanalysis.stats.gap_intervals import gap_interval, paired
-from afanalysis.stats.judge_correction import Judged, Verification, corrected_pair
-from afanalysis.stats.rate_intervals import clustered
+from afanalysis.stats.judge_correction import (
+    Labels,
+    Verified,
+    corrected_by_own_labels,
+    corrected_by_shared_labels,
+)
 from afanalysis.study.label_sample import sample_for_labels
 from afanalysis.text import markup
 from afanalysis.text.wording import percent
 
 DOCS = Path(__file__).parents[1] / "docs" / "judging.md"
 ICC, SHARED, PROMPTS, SAMPLES, LABELS = 0.3, 0.7, 100, 5, 200
+METHODS = ("raw", "own labels", "shared labels", "shared labels, alike")
 
 
 @dataclass(frozen=True)
 class Case:
-    """True rates (free, paid), and the judge's sensitivity and specificity in each tier."""
+    """True rates (free, paid), and the judge's sensitivity and specificity in each tier.
+
+    With `active`, that share of prompts makes up the rates and all others never comply.
+    """
 
     title: str
     rates: tuple[float, float]
     sensitivity: tuple[float, float] = (0.85, 0.85)
     specificity: tuple[float, float] = (0.92, 0.92)
     prompts: int = PROMPTS
-    others: tuple[tuple[float, float], ...] = ()  # further conditions whose labels are pooled
+    samples: int = SAMPLES
+    active: float | None = None
+    others: tuple[tuple[float, float], ...] = ()  # further conditions that share the labels
 
 
 CASES = (
@@ -48,6 +58,11 @@ CASES = (
     Case("a gap hidden by the judge", (0.20, 0.12), sensitivity=(0.6, 0.95)),
     Case("a large gap", (0.40, 0.10)),
     Case("40 prompts", (0.142, 0.028), prompts=40),
+    Case("15 % of prompts at 80 %, paid 0", (0.12, 0.0), active=0.15),
+    Case("the same, 30 prompts × 20 samples", (0.12, 0.0), prompts=30, samples=20, active=0.15),
+    Case("the same, 10 prompts × 20 samples", (0.12, 0.0), prompts=10, samples=20, active=0.15),
+    Case("15 % of prompts at 90 %, paid 20 %, 50 prompts", (0.135, 0.03), prompts=50, active=0.15),
+    Case("6 % of prompts at 90 %, paid 0", (0.054, 0.0), active=0.06),
     Case(
         "labels pooled over four conditions",
         (0.142, 0.028),
@@ -60,28 +75,32 @@ def answers(rng: np.random.Generator, case: Case, rates: tuple[float, float]) ->
     """One condition's rollouts with truth and verdict; prompts as the stand-in makes them."""
     spread = np.sqrt(ICC / (1 - ICC))
     shared = rng.standard_normal(case.prompts)
+    active = rng.random(case.prompts) < (case.active or 0)
     parts = []
-    for at, tier in enumerate(("free", "paid")):
+    for place, tier in enumerate(("free", "paid")):
         z = np.sqrt(SHARED) * shared + np.sqrt(1 - SHARED) * rng.standard_normal(case.prompts)
-        chance = ndtr(ndtri(rates[at]) * np.sqrt(1 + spread**2) + spread * z)
-        truth = rng.random((case.prompts, SAMPLES)) < chance[:, None]
+        if case.active is None:
+            chance = ndtr(ndtri(rates[place]) * np.sqrt(1 + spread**2) + spread * z)
+        else:
+            chance = active * rates[place] / case.active
+        truth = rng.random((case.prompts, case.samples)) < chance[:, None]
         luck = rng.random(truth.shape)
-        judged = np.where(truth, luck < case.sensitivity[at], luck >= case.specificity[at])
-        prompt = np.repeat(np.arange(case.prompts), SAMPLES)
+        judged = np.where(truth, luck < case.sensitivity[place], luck >= case.specificity[place])
+        prompt = np.repeat(np.arange(case.prompts), case.samples)
         parts.append(
             pd.DataFrame(
-                {"tier": tier, "prompt_id": prompt, "truth": truth.ravel(), "complied": judged.ravel()}
+                {"tier": tier, "prompt": prompt, "truth": truth.ravel(), "complied": judged.ravel()}
             )
         )
     return pd.concat(parts, ignore_index=True)
 
 
-def one_study(seed: int, case: Case) -> dict[str, tuple[float, float]]:
+def study(seed: int, case: Case) -> dict[str, tuple[float, float]]:
     """The gap's interval by each method in one simulated study."""
     rng = np.random.default_rng(seed)
     conditions = [
-        answers(rng, case, rates).assign(condition=at)
-        for at, rates in enumerate((case.rates, *case.others))
+        answers(rng, case, rates).assign(condition=number)
+        for number, rates in enumerate((case.rates, *case.others))
     ]
     table = pd.concat(conditions, ignore_index=True)
     table["rollout"] = table.index.astype(str)
@@ -90,32 +109,39 @@ def one_study(seed: int, case: Case) -> dict[str, tuple[float, float]]:
     drawn = sample_for_labels(view, LABELS, seed=seed)
     label = drawn.merge(table, on="rollout")
     label["weight"] = label["stratum_size"] / label.groupby("stratum")["rollout"].transform("size")
-    own = not case.others
-    counts, checked = {}, {}
-    for tier in ("free", "paid"):
-        of_tier, labels = table[table["tier"] == tier], label[label["tier"] == tier]
-        first = of_tier[of_tier["condition"] == 0].groupby("prompt_id")["complied"]
-        counts[tier] = (first.size().to_numpy(float), first.sum().to_numpy(float))
-        checked[tier] = Verification.of(
-            of_tier["complied"].mean(),
-            labels["complied"],
-            labels["truth"],
-            labels["weight"],
-            labels["prompt_id"],
-        )
-    both = paired(*counts["free"], *counts["paid"])
-    judged = {tier: Judged(clustered(*counts[tier]), checked[tier], own) for tier in counts}
-    fixed = corrected_pair(judged["free"], judged["paid"], float(both.correlation), seed=seed)
-    return {"raw": tuple(map(float, gap_interval(both))), "corrected": (fixed.gap.low, fixed.gap.high)}
+    free, paid = (verified(table, label, tier, case) for tier in ("free", "paid"))
+    first = table[table["condition"] == 0], label[label["condition"] == 0]
+    own = [verified(*first, tier, case) for tier in ("free", "paid")]
+    raw = gap_interval(paired(own[0].n, own[0].s, own[1].n, own[1].s))
+    alike = corrected_by_shared_labels(*own, free, paid, alike=True)
+    gaps = (
+        corrected_by_own_labels(*own).gap,
+        corrected_by_shared_labels(*own, free, paid).gap,
+        alike.gap,
+    )
+    ends = [(float(raw[0]), float(raw[1])), *((gap.low, gap.high) for gap in gaps)]
+    return dict(zip(METHODS, ends, strict=True))
+
+
+def verified(table: pd.DataFrame, label: pd.DataFrame, tier: str, case: Case) -> Verified:
+    """A tier's verdicts and labels; each prompt of each condition is one of its own."""
+    of_tier, labels = table[table["tier"] == tier], label[label["tier"] == tier]
+    size = int(table["condition"].max() + 1) * case.prompts
+    place, of_label = (rows["condition"] * case.prompts + rows["prompt"] for rows in (of_tier, labels))
+    return Verified.of(
+        np.bincount(place, minlength=size),
+        np.bincount(place, of_tier["complied"], size),
+        Labels.of(of_label, labels["complied"], labels["truth"], labels["weight"]),
+    )
 
 
 def coverage(case: Case, repeats: int, pool: Pool) -> dict[str, str]:
     """One row of the table."""
-    studies = pool.starmap(one_study, [(seed, case) for seed in range(repeats)], chunksize=10)
+    studies = pool.starmap(study, [(seed, case) for seed in range(repeats)], chunksize=10)
     true = case.rates[0] - case.rates[1]
     row = {"case": case.title, "true gap": f"{percent(true)}"}
-    for name in ("raw", "corrected"):
-        ends = np.array([study[name] for study in studies])
+    for name in METHODS:
+        ends = np.array([intervals[name] for intervals in studies])
         covers = ((ends[:, 0] <= true) & (true <= ends[:, 1])).mean()
         width = 100 * (ends[:, 1] - ends[:, 0]).mean()
         row[name] = f"{100 * covers:.1f} % ({width:.0f})"
@@ -127,12 +153,12 @@ def rules() -> pd.DataFrame:
     cases = yaml.safe_load(Path(__file__).with_name("hard_cases.yaml").read_text(encoding="utf-8"))
     rows = []
     for case in cases:
-        found = apply_rules(case["setting"], case["scratchpad"], case["output"])
-        af = "full" if found["af_full"] else "partial" if found["af_partial"] else "none"
+        verdict = apply_rules(case["setting"], case["scratchpad"], case["output"])
+        af = "full" if verdict["af_full"] else "partial" if verdict["af_partial"] else "none"
         rows.append(
             {
                 "kind": case["kind"],
-                "behaviour": "right" if found["complied"] == case["complied"] else "wrong",
+                "behaviour": "right" if verdict["complied"] == case["complied"] else "wrong",
                 "AF reasoning": "right" if af == case["af"] else f"wrong ({af})",
             }
         )
@@ -159,10 +185,11 @@ def main() -> None:
     print(text)
     if repeats == 500:
         put("coverage", text)
-    found = rules()
-    right = [(found[name] == "right").sum() for name in ("behaviour", "AF reasoning")]
-    said = f"{right[0]} of {len(found)} right on behaviour, {right[1]} of {len(found)} on AF reasoning."
-    text = f"\n{said}\n\n{markup.to_markdown(found)}"
+    verdicts = rules()
+    right = [(verdicts[name] == "right").sum() for name in ("behaviour", "AF reasoning")]
+    count = len(verdicts)
+    sentence = f"{right[0]} of {count} right on behaviour, {right[1]} of {count} on AF reasoning."
+    text = f"\n{sentence}\n\n{markup.to_markdown(verdicts)}"
     print(text)
     put("rules", text)
 

@@ -19,7 +19,7 @@ ROLLOUTS = 10_000_000
 
 
 def paired_gap(prompts: int) -> Result:
-    """10 000 resamples of the paired gap, five answers a prompt and tier, against scipy."""
+    """10 000 resamples of the paired gap, five answers per prompt and tier, against scipy."""
     rng = np.random.default_rng(0)
     p = rng.beta(0.3, 2, prompts)
     free, paid, n = rng.binomial(5, p), rng.binomial(5, p / 3), np.full(prompts, 5)
@@ -34,7 +34,7 @@ def paired_gap(prompts: int) -> Result:
         1,
     )
     return Result(
-        f"paired gap, 10 000 resamples, {prompts:,} prompts (every prompt as many answers)",
+        f"paired gap, 10 000 resamples, {prompts:,} prompts (as many answers to each)",
         f"{1000 * ours:.1f} ms, outright ({1000 * drawn:.0f} ms by drawing, as for unequal numbers)",
         f"scipy.stats.bootstrap, percentile: {theirs:.2f} s",
         f"{theirs / ours:,.0f}× faster ({theirs / drawn:,.0f}× by drawing)",
@@ -44,11 +44,11 @@ def paired_gap(prompts: int) -> Result:
 
 def many_conditions() -> Result:
     """1 000 conditions of 300 prompts."""
-    found = in_a_process(
+    measured = in_a_process(
         """
 import json, time
 import numpy as np
-from afanalysis.stats.bootstrap import bootstrap, difference
+from afanalysis.stats.resampling import bootstrap, difference
 rng = np.random.default_rng(0)
 n = np.full(300, 5)
 data = []
@@ -63,7 +63,7 @@ print(json.dumps({"seconds": time.perf_counter() - started}))
     )
     return Result(
         "1 000 conditions × 10 000 resamples, 300 prompts each",
-        f"{found['seconds']:.1f} s, peak {found['peak_mb']:.0f} MB",
+        f"{measured['seconds']:.1f} s, peak {measured['peak_mb']:.0f} MB",
         "",
         "",
         "< 10 s, < 500 MB",
@@ -100,12 +100,11 @@ def from_rows() -> list[Result]:
             f"""
 import json, time
 import afanalysis as af, duckdb, pandas
-from afanalysis.stats import gaps, rates, tests
 af.estimates
 started = time.perf_counter()
 table = af.estimates({str(path)!r})
 took = time.perf_counter() - started
-from afanalysis.rollouts import counts
+from afanalysis.table.counting import counts
 started = time.perf_counter()
 counts({str(path)!r}, ["complied", "af_reasoning"], ["model", "setting", "variation", "tier"])
 print(json.dumps({{"seconds": took, "counts": time.perf_counter() - started, "rows": len(table)}}))

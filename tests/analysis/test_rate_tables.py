@@ -65,9 +65,12 @@ def test_little_data_is_said_in_words(rollouts):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda t: t[t.tier == "free"], "no samples in the paid tier"),
+        (lambda t: t[t.tier == "free"], "model a: no known 'complied' in the paid tier"),
         (lambda t: t.assign(tier="premium"), "column 'tier' holds 'premium'; use 'free'"),
-        (lambda t: t.assign(complied=None).astype({"complied": "boolean"}), "no samples"),
+        (
+            lambda t: t.assign(complied=None).astype({"complied": "boolean"}),
+            "in the free and the paid tier",
+        ),
     ],
 )
 def test_a_gap_that_cannot_be_computed_says_why(rollouts, change, sentence):
@@ -96,8 +99,10 @@ def test_regression_finds_the_tier_and_says_separation(rollouts):
     assert found.loc["tier = free", "low"] < odds < found.loc["tier = free", "high"]
     never = rollouts.assign(complied=rollouts["complied"] & (rollouts["tier"] == "free"))
     found = af.regression(never, "tier").set_index("term")
-    assert found.loc["tier = free", "odds_ratio"] == np.inf
-    assert np.isnan(found.loc["tier = free", "low"])
+    assert found.loc["tier = free", "high"] == np.inf
+    assert 1 < found.loc["tier = free", "low"] < found.loc["tier = free", "odds_ratio"] < np.inf
+    gap = af.compliance_gap(never, by=[])
+    assert found.loc["tier = free", "p_value"] == pytest.approx(gap.loc[0, "p_value"])
     assert "separation" in found.loc["tier = free", "note"]
     with pytest.raises(InputError, match="has one value only"):
         af.regression(rollouts[rollouts.model == "a"], "tier + model")

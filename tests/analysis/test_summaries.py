@@ -50,12 +50,30 @@ def test_a_study_beside_the_paper_gets_a_verdict_in_words(collected):
     assert same["difference"].abs().max() == 0
 
 
-def test_verdicts_depend_on_the_interval_alone():
+def test_verdicts_depend_on_the_interval_and_the_adjusted_p_value():
+    assert _verdict(0.04, 0.09, 0.1, True) == "larger by 4–9 points"
+    assert _verdict(-0.09, -0.04, 0.1, True) == "smaller by 4–9 points"
+    assert _verdict(0.04, 0.09, 0.1, False) == "consistent"
+    assert _verdict(-0.05, 0.06, 0.1, False) == "consistent"
+    assert _verdict(-0.2, 0.06, 0.1, False) == "too little data to tell"
 
-    assert _verdict(0.04, 0.09, 0.1) == "larger by 4–9 points"
-    assert _verdict(-0.09, -0.04, 0.1) == "smaller by 4–9 points"
-    assert _verdict(-0.05, 0.06, 0.1) == "consistent"
-    assert _verdict(-0.2, 0.06, 0.1) == "too little data to tell"
+
+def test_the_papers_design_effect_widens_its_intervals_and_its_limit_is_given(collected):
+    study = af.estimates(af.load(collected))
+    study.loc[study["quantity"] == "compliance_gap", ["estimate", "low", "high"]] = [0.9, 0.8, 0.95]
+    plain = af.compare(study)
+    assert "refused" not in set(plain["quantity"])
+    gap = plain[plain["quantity"] == "compliance_gap"].iloc[0]
+    assert gap["verdict"].startswith("larger by")
+    limit = float(gap["holds_to"])
+    just_under, just_over = (
+        af.compare(study, paper_deff=limit * factor)
+        .set_index(["quantity", "setting"])
+        .loc[("compliance_gap", gap["setting"])]
+        for factor in (0.999, 1.001)
+    )
+    assert just_under["low"] > 0 > just_over["low"]
+    assert just_under["paper_low"] < gap["paper_low"]
 
 
 def test_the_readmes_table_is_what_the_package_computes(project):

@@ -6,7 +6,7 @@ import pytest
 
 import afanalysis as af
 from afanalysis.stats.gap_intervals import METHODS
-from afanalysis.stats.meta_analysis import heterogeneity
+from afanalysis.stats.meta_analysis import random_effects
 
 
 @pytest.fixture(scope="module")
@@ -49,26 +49,31 @@ def test_the_gap_vanishes_where_the_curve_says_so(paper):
     assert af.assumed_judge_error(paper, [0, 0.01])["vanishes_at"].isna().all()
 
 
-def test_heterogeneity_is_that_of_the_gaps_and_their_intervals(paper):
+def test_pooled_printed_gaps_are_those_of_the_gaps_and_their_intervals(paper):
     gaps = paper[(paper["quantity"] == "compliance_gap") & (paper["variation"] == "default")]
-    table = af.gap_heterogeneity(paper[paper["variation"] == "default"], level=0.95).set_index("setting")
-    part = gaps[gaps["setting"] == "helpful-only"].sort_values("estimate", ascending=False)
-    expected = heterogeneity(part["estimate"], (part["high"] - part["low"]) / (2 * 1.959963984540054))
-    assert table.loc["helpful-only", "k"] == 7
-    for name in ("pooled", "low", "high", "tau", "i2", "predicted_low"):
-        assert table.loc["helpful-only", name] == pytest.approx(getattr(expected, name))
+    table = af.pooled_gap(paper[paper["variation"] == "default"]).set_index("setting")
+    part = gaps[gaps["setting"] == "helpful-only"]
+    expected = random_effects(part["estimate"], (part["high"] - part["low"]) / (2 * 1.959963984540054))
+    assert table.loc["helpful-only", "conditions"] == 7
+    for name, ours in (("mean", "population"), ("tau", "tau"), ("predicted_low", "predicted_low")):
+        assert table.loc["helpful-only", ours] == pytest.approx(getattr(expected, name))
+    assert table["gap"].isna().all()  # the prompts are not known
+    assert table.loc["helpful-only", "warning"]
 
 
-def test_a_lone_condition_has_no_heterogeneity():
+def test_a_lone_condition_is_not_pooled():
     alone = pd.DataFrame({"setting": ["a", "b"], "gap": 0.1, "low": 0.0, "high": 0.2})
-    assert af.gap_heterogeneity(alone).empty
+    assert af.pooled_gap(alone).empty
 
 
-def test_gaps_of_a_study_and_its_estimates_differ_alike(collected):
+def test_the_pooled_gap_of_rollouts_is_the_mean_over_conditions_without_events_too(collected):
     rollouts = af.load(collected)
-    rollouts = pd.concat([rollouts, rollouts.iloc[::2].assign(variation="half")])
-    of_gaps = af.gap_heterogeneity(af.compliance_gap(rollouts))
-    pd.testing.assert_frame_equal(of_gaps, af.gap_heterogeneity(af.estimates(rollouts)))
+    never = rollouts.assign(variation="never", complied=False)
+    table = af.pooled_gap(pd.concat([rollouts, never])).set_index("setting")
+    gaps = af.compliance_gap(pd.concat([rollouts, never])).groupby("setting")["gap"].mean()
+    np.testing.assert_allclose(table["gap"], gaps.loc[table.index])
+    assert (table["low"] < table["gap"]).all()
+    assert (table["conditions"] == 2).all()
 
 
 def test_every_method_gives_the_same_gap_with_its_own_interval(collected):

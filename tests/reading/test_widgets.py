@@ -129,7 +129,7 @@ def test_bad_input_is_refused(folders):
 def test_counts_give_what_the_tables_give(labelled):
     path = labelled.processed / "rollouts.parquet"
     counts = Counts(path)
-    table = counts.estimates(0.9, "wilson", "adjusted-t", 1, 0.0)
+    table = counts.estimates(0.9, "bounded", "bounded", 1, 0.0)
     expected = af.estimates(path, level=0.9)
     keys = ["setting", "quantity", "tier"]
     both = table.merge(expected, on=keys, suffixes=("", "_expected"))

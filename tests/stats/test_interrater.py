@@ -15,14 +15,23 @@ tables = (
 )
 
 
+def apart(table):
+    """The verdicts of one table, each of a prompt of its own."""
+    table = np.asarray(table)
+    places = np.repeat(np.arange(table.size), table.ravel())
+    tables = np.zeros((places.size, table.size), dtype=int)
+    tables[np.arange(places.size), places] = 1
+    return tables.reshape(-1, *table.shape)
+
+
 def test_kappa_of_fleiss_levin_and_paik():
     """Fleiss, Levin & Paik (2003), table 18.1: kappa = 0.676."""
     table = [[75, 1, 4], [5, 4, 1], [0, 0, 10]]
     assert float(cohen_kappa(table)) == pytest.approx(0.676, abs=5e-4)
-    found, theirs = agreement(table), cohens_kappa(np.array(table))
+    result, theirs = agreement(apart(table)), cohens_kappa(np.array(table))
     # the large-sample interval, 0.676 ± 1.96 · 0.088
-    assert found.kappa_low == pytest.approx(theirs.kappa_low, abs=0.06)
-    assert found.kappa_high == pytest.approx(theirs.kappa_upp, abs=0.06)
+    assert result.kappa_low == pytest.approx(theirs.kappa_low, abs=0.06)
+    assert result.kappa_high == pytest.approx(theirs.kappa_upp, abs=0.06)
 
 
 def test_kappas_paradox_and_ac1():
@@ -34,11 +43,11 @@ def test_kappas_paradox_and_ac1():
 
 @given(tables)
 def test_intervals_hold_their_estimates_and_have_width(table):
-    found = agreement(table)
+    result = agreement(apart(table))
     for value, low, high in (
-        (found.agreed, found.agreed_low, found.agreed_high),
-        (found.kappa, found.kappa_low, found.kappa_high),
-        (found.ac1, found.ac1_low, found.ac1_high),
+        (result.agreed, result.agreed_low, result.agreed_high),
+        (result.kappa, result.kappa_low, result.kappa_high),
+        (result.ac1, result.ac1_low, result.ac1_high),
     ):
         assert -1 <= low <= value <= high <= 1
         assert high > low
@@ -52,15 +61,42 @@ def test_exchanging_the_labellers_changes_nothing(table):
 
 
 def test_full_agreement_is_one_with_width_below():
-    found = agreement([[20, 0], [0, 10]])
-    assert found.kappa == found.kappa_high == 1
-    assert 0.6 < found.kappa_low < 1
+    result = agreement(apart([[20, 0], [0, 10]]))
+    assert result.kappa == result.kappa_high == 1
+    assert 0.6 < result.kappa_low < 1
 
 
-def test_confusion_counts_pairs():
-    table, categories = confusion(["a", "b", "a"], ["a", "a", "b"])
+def test_confusion_counts_pairs_prompt_by_prompt():
+    tables, categories = confusion(["a", "b", "a"], ["a", "a", "b"])
     assert categories == ["a", "b"]
-    assert table.tolist() == [[1, 1], [1, 0]]
+    assert tables.sum(0).tolist() == [[1, 1], [1, 0]]
+    tables, _ = confusion(["a", "b", "a"], ["a", "a", "b"], ["p", "q", "p"])
+    assert tables.tolist() == [[[1, 1], [0, 0]], [[0, 0], [1, 0]]]
+
+
+def test_prompts_with_the_same_table_are_interchangeable_and_thousands_cost_little():
+    rng = np.random.default_rng(0)
+    tables = apart(rng.multinomial(20_000, [0.1, 0.05, 0.05, 0.8]).reshape(2, 2))
+    result = agreement(tables)
+    half = 1.96 * (0.1 * 0.9 / 20_000) ** 0.5
+    assert result.agreed_high - result.agreed_low == pytest.approx(2 * half, rel=0.05)
+    assert agreement(tables[::-1]) == result
+
+
+def test_clustered_verdicts_are_covered_where_independent_ones_would_not_be():
+    """40 prompts, five answers each, on which a prompt's verdicts are all alike in most."""
+    rng = np.random.default_rng(1)
+    cells = np.array([[0.15, 0.1], [0.1, 0.65]])
+    truth = float(cohen_kappa(cells * 1000))
+    held = {"prompts": [], "verdicts": []}
+    for seed in range(60):
+        shares = rng.dirichlet(cells.ravel() * 0.5, 40)
+        tables = np.array([rng.multinomial(5, share) for share in shares]).reshape(-1, 2, 2)
+        for unit, data in (("prompts", tables), ("verdicts", apart(tables.sum(0)))):
+            result = agreement(data, seed=seed)
+            held[unit].append(result.kappa_low <= truth <= result.kappa_high)
+    assert np.mean(held["prompts"]) >= 0.90
+    assert np.mean(held["verdicts"]) < 0.85
 
 
 @pytest.mark.parametrize(
@@ -69,7 +105,9 @@ def test_confusion_counts_pairs():
         (lambda: confusion(["a"], ["a"]), "at least 2"),
         (lambda: confusion(["a", "b"], ["a"]), "equally long"),
         (lambda: agreement([[1, 2]]), "square"),
-        (lambda: agreement([[1, 0], [0, 0]]), "at least 2"),
+        (lambda: agreement([[[1, 2]]]), "square"),
+        (lambda: agreement([[[1, 0], [0, 0]]]), "at least 2"),
+        (lambda: agreement([[[9, 0], [0, 3]]], level=1), "level is 1"),
     ],
 )
 def test_bad_input_is_refused_in_words(call, sentence):
@@ -85,6 +123,6 @@ def test_kappas_interval_covers():
     held = []
     for seed in range(400):
         table = rng.multinomial(100, p.ravel()).reshape(2, 2)
-        found = agreement(table, seed=seed)
-        held.append(found.kappa_low <= truth <= found.kappa_high)
+        result = agreement(apart(table), seed=seed)
+        held.append(result.kappa_low <= truth <= result.kappa_high)
     assert np.mean(held) > 0.92

@@ -14,9 +14,9 @@ def test_whole_counts_agree_with_statsmodels(pair):
         "wilson": wilson(x / n, n, 1.959963984540054),
         "beta": clopper_pearson(x / n, n, 0.95),
     }
-    for method, found in ours.items():
+    for method, ends in ours.items():
         expected = proportion_confint(x, n, method=method)
-        np.testing.assert_allclose(found, expected, atol=1e-9)
+        np.testing.assert_allclose(ends, expected, atol=1e-9)
     if 0 < x < n:
         np.testing.assert_allclose(
             jeffreys(x / n, n, 0.95), proportion_confint(x, n, method="jeffreys"), atol=1e-9
@@ -31,5 +31,5 @@ def test_newcombes_1998_examples_of_the_score_interval():
         (0, 20, 0.0, 0.1611),
         (1, 29, 0.0061, 0.1718),
     ):
-        found = wilson(x / n, n, 1.959964)
-        assert [round(float(end), 4) for end in found] == pytest.approx([low, high], abs=1e-4)
+        ends = wilson(x / n, n, 1.959964)
+        assert [round(float(end), 4) for end in ends] == pytest.approx([low, high], abs=1e-4)

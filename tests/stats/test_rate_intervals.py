@@ -7,8 +7,8 @@ from afanalysis.stats import rate_intervals
 from afanalysis.stats.proportions import wilson
 from afanalysis.stats.resampling import bootstrap, proportion
 
-CLOSED = ("wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive")
-BOUNDARY_SAFE = ("wilson", "clopper-pearson", "jeffreys", "naive")
+CLOSED = ("bounded", "wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive")
+BOUNDARY_SAFE = ("bounded", "wilson", "clopper-pearson", "jeffreys", "naive")
 
 
 @st.composite
@@ -21,14 +21,14 @@ def counts(draw, least=2):
 
 @given(counts(), st.sampled_from(CLOSED), st.floats(0.5, 0.99))
 def test_the_interval_holds_the_estimate_and_stays_in_range(data, method, level):
-    found = rate_intervals.rate(*data, method=method, level=level)
-    assert 0 <= found.low <= found.rate <= found.high <= 1
+    result = rate_intervals.rate(*data, method=method, level=level)
+    assert 0 <= result.low <= result.rate <= result.high <= 1
 
 
 @given(counts(), st.sampled_from(BOUNDARY_SAFE))
 def test_the_interval_has_width(data, method):
-    found = rate_intervals.rate(*data, method=method)
-    assert found.high > found.low
+    result = rate_intervals.rate(*data, method=method)
+    assert result.high > result.low
 
 
 @given(counts(), st.sampled_from(CLOSED))
@@ -46,7 +46,7 @@ def test_the_order_of_prompts_does_not_matter(data, random):
     assert (a.low, a.high, a.icc) == pytest.approx((b.low, b.high, b.icc), abs=1e-12)
 
 
-@given(counts(4), st.sampled_from(("wilson", "clopper-pearson", "jeffreys")))
+@given(counts(4), st.sampled_from(("bounded", "wilson", "clopper-pearson", "jeffreys")))
 def test_ten_times_the_prompts_give_a_narrower_interval(data, method):
     n, s = data
     once, more = (
@@ -59,36 +59,36 @@ def test_ten_times_the_prompts_give_a_narrower_interval(data, method):
 def test_one_sample_a_prompt_is_wilson_with_a_t_quantile():
     from scipy import stats
 
-    found = rate_intervals.rate(np.ones(50), np.r_[np.ones(6), np.zeros(44)])
+    result = rate_intervals.rate(np.ones(50), np.r_[np.ones(6), np.zeros(44)], method="wilson")
     low, high = wilson(0.12, 50, stats.t.ppf(0.975, 49))
-    assert (found.low, found.high) == pytest.approx((float(low), float(high)))
+    assert (result.low, result.high) == pytest.approx((float(low), float(high)))
 
 
 def test_answers_all_alike_within_prompts_count_once():
     """Ten identical answers to a prompt are worth one: the design effect is ten."""
     ones = np.r_[np.ones(30), np.zeros(70)]
-    found = rate_intervals.rate(np.full(100, 10), 10 * ones)
-    assert found.icc == 1
-    assert found.deff == pytest.approx(10)
-    assert found.n_effective == pytest.approx(1000 / (1 + 9 * (30 / 31 + 0.3 / 31)))
+    result = rate_intervals.rate(np.full(100, 10), 10 * ones)
+    assert result.icc == 1
+    assert result.deff == pytest.approx(10)
+    assert result.n_effective == pytest.approx(1000 / (1 + 9 * (30 / 31 + 0.3 / 31)))
 
 
 def test_the_design_effect_of_a_known_case():
     """Kish: deff = 1 + (k - 1) icc; simulated prompts with icc 0.3."""
     rng = np.random.default_rng(0)
     p = rng.beta(0.3 * 0.7 / 0.3, 0.7 * 0.7 / 0.3, 20_000)
-    found = rate_intervals.rate(np.full(20_000, 10), rng.binomial(10, p))
-    assert found.icc == pytest.approx(0.3, abs=0.01)
-    assert found.deff == pytest.approx(3.7, abs=0.1)
+    result = rate_intervals.rate(np.full(20_000, 10), rng.binomial(10, p))
+    assert result.icc == pytest.approx(0.3, abs=0.01)
+    assert result.deff == pytest.approx(3.7, abs=0.1)
 
 
 def test_a_stack_of_studies_gives_what_each_gives_alone():
     rng = np.random.default_rng(1)
     s = rng.binomial(5, 0.1, (7, 30))
     stack = rate_intervals.interval(rate_intervals.clustered(np.full(s.shape, 5), s))
-    for at in range(7):
-        one = rate_intervals.rate(np.full(30, 5), s[at])
-        assert (stack[0][at], stack[1][at]) == pytest.approx((one.low, one.high))
+    for study in range(7):
+        alone = rate_intervals.rate(np.full(30, 5), s[study])
+        assert (stack[0][study], stack[1][study]) == pytest.approx((alone.low, alone.high))
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,11 @@ def test_a_stack_of_studies_gives_what_each_gives_alone():
         ([0, 0], [0, 0], {}, "no samples"),
         ([2, 2], [1, 3], {}, "between 0 and the number of samples"),
         ([2, 2], [1, np.nan], {}, "NaN"),
+        ([2, 2], [1, 1], {"weighting": "rows"}, "weighting is 'rows'; use 'prompts' or 'answers'"),
+        ([2, 2], [1, 1], {"weighting": "answers", "method": "bounded"}, "needs weighting 'prompts'"),
+        ([[2, 2]], [[1, 1]], {}, "one study at a time"),
         ([2, 2], [1, 1], {"level": 95}, r"level is 95; it must lie in \(0, 1\)"),
-        ([2, 2], [1, 1], {"method": "wald"}, "method is 'wald'; use one of: wilson"),
+        ([2, 2], [1, 1], {"method": "wald"}, "method is 'wald'; use one of: bounded"),
     ],
 )
 def test_bad_input_is_refused_in_words(n, s, options, sentence):
@@ -109,24 +112,70 @@ def test_bad_input_is_refused_in_words(n, s, options, sentence):
 
 @pytest.mark.parametrize("s", [0, 10])
 def test_one_prompt_all_alike_says_that_it_knows_little(s):
-    found = rate_intervals.rate([10], [s])
-    assert found.high - found.low > 0.5
-    assert "too few prompts (1" in found.warning
+    result = rate_intervals.rate([10], [s])
+    assert result.high - result.low > 0.5
+    assert "too few prompts (1" in result.warning
 
 
-def test_few_events_are_said():
-    assert "too few events" in rate_intervals.rate(np.ones(100), np.r_[1, np.zeros(99)]).warning
-    assert rate_intervals.rate(np.ones(100), np.r_[np.ones(5), np.zeros(95)]).warning == ""
+def test_few_events_are_reported_for_the_methods_that_need_them():
+    few, enough = np.r_[1, np.zeros(99)], np.r_[np.ones(5), np.zeros(95)]
+    assert "too few events (1" in rate_intervals.rate(np.ones(100), few, method="wilson").warning
+    assert rate_intervals.rate(np.ones(100), enough, method="wilson").warning == ""
+    assert rate_intervals.rate(np.ones(100), few).warning == ""
 
 
 @settings(max_examples=20)
-@given(counts(5))
-def test_the_bootstrap_method_is_the_bootstrap(data):
-
+@given(counts(5), st.sampled_from(("prompts", "answers")))
+def test_the_bootstrap_method_is_the_bootstrap_whatever_absent_prompts_stand_between(data, weighting):
     n, s = data
-    found = rate_intervals.rate(n, s, method="bootstrap", resamples=200)
-    again = bootstrap(np.column_stack([s, n]), proportion(0, 1), resamples=200)
-    assert (found.low, found.high) == (again.low, again.high)
+    cells = np.column_stack([s, n] if weighting == "answers" else [s / n, np.ones(n.size)])
+    again = bootstrap(cells, proportion(0, 1), resamples=200)
+    options = {"method": "bootstrap", "weighting": weighting, "resamples": 200}
+    if weighting == "answers" or np.unique(n).size > 1:
+        result = rate_intervals.rate(n, s, **options)
+        assert (result.low, result.high) == (again.low, again.high)
+        padded = rate_intervals.rate(np.r_[n, 0, 0], np.r_[s, 0, 0], **options)
+        assert (padded.low, padded.high) == (result.low, result.high)
+
+
+def test_rate_and_standard_error_are_those_of_r_survey():
+    """tests/stats/known_answers.R: `svymean` with prompts as clusters, by both weightings."""
+    n, s = [5, 1, 20, 3, 8, 2], [2, 0, 11, 3, 1, 0]
+    for weighting, rate, se in (("prompts", 0.3458333, 0.15922), ("answers", 0.4358974, 0.10965)):
+        result = rate_intervals.rate(n, s, weighting=weighting)
+        assert result.rate == pytest.approx(rate, abs=5e-8)
+        assert result.se == pytest.approx(se, abs=5e-6)
+
+
+def test_intervals_on_the_effective_size_are_nearly_those_of_r_survey():
+    """`svyciprop` has no pull towards a prior ICC, which here weighs one prompt against 30."""
+    n, s = np.full(40, 10), np.tile([0, 2, 7, 10], 10)
+    for method, low, high, within in (
+        ("clopper-pearson", 0.342889281, 0.609724434, 1e-3),
+        ("cluster-t", 0.346715528, 0.603284472, 1e-9),
+        ("bounded", 0.342889281, 0.609724434, 5e-3),
+    ):
+        result = rate_intervals.rate(n, s, method=method)
+        assert (result.low, result.high) == pytest.approx((low, high), abs=within)
+
+
+def test_every_prompt_weighs_alike_unless_answers_are_to():
+    n, s = [50, 1, 1, 1], [50, 0, 0, 0]
+    assert rate_intervals.rate(n, s).rate == pytest.approx(1 / 4)
+    assert rate_intervals.rate(n, s, weighting="answers").rate == pytest.approx(50 / 53)
+
+
+def test_a_rate_of_few_prompts_with_unequal_numbers_of_answers_is_covered():
+    """12 % of answers comply, all of prompts at .9, 1 to 50 answers each: by answers .871."""
+    rng = np.random.default_rng(8)
+    active = rng.random((1500, 100)) < 0.12 / 0.9
+    n = np.minimum(rng.geometric(0.08, active.shape), 50)
+    s = rng.binomial(n, 0.9 * active)
+    covered = {}
+    for weighting in ("prompts", "answers"):
+        low, high = rate_intervals.interval(rate_intervals.clustered(n, s, weighting))
+        covered[weighting] = np.mean((low <= 0.12) & (high >= 0.12))
+    assert covered["prompts"] >= 0.93 > covered["answers"]
 
 
 @pytest.mark.slow

@@ -12,35 +12,94 @@ from afanalysis.errors import InputError
 from afanalysis.table.source import columns, distinct, opened
 
 GAP_CONDITIONS = ("model", "setting", "variation")
+TIERS = ("free", "paid")
 
 
-def known_columns(data: Any, by: Sequence[str] | None, usual: Sequence[str]) -> list[str]:
-    """The condition columns that are named, else those of the usual ones that the table has."""
-    if by is not None:
-        return list(by)
-    known = columns(data)
-    return [name for name in usual if name in known]
+def known_columns(
+    data: Any, by: str | Sequence[str] | None, usual: Sequence[str], reserved: Sequence[str] = ()
+) -> list[str]:
+    """The condition columns that are named, else those of the usual ones that the table has.
+
+    Raises
+    ------
+    InputError
+        A reserved column, which the function itself groups by, or `prompt_id` is among those named.
+    """
+    if by is None:
+        known = columns(data)
+        return [name for name in usual if name in known]
+    names = [by] if isinstance(by, str) else list(dict.fromkeys(by))
+    for name in names:
+        if name in ("prompt_id", *reserved):
+            what = "prompts are what is averaged over" if name == "prompt_id" else "both are compared"
+            raise InputError(f"by holds {name!r}; leave it out ({what})")
+    return names
 
 
-def paired_counts(counted: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any], np.ndarray]]:
+def paired_counts(
+    counted: pd.DataFrame, by: Sequence[str], numbers: Sequence[str] = ("n", "s")
+) -> list[tuple[dict[str, Any], np.ndarray]]:
     """Per-prompt counts of both tiers for each condition, from `table.counting.counts` of one outcome.
 
     Returns
     -------
     list of (condition, counts)
-        counts has shape (prompts, 4): n_free, s_free, n_paid, s_paid; 0 where a prompt lacks a tier.
+        counts has shape (prompts, 2 × numbers): those of the free tier, then those of the paid tier; 0
+        where a prompt lacks a tier.
     """
-    unknown = set(counted["tier"].unique()) - {"free", "paid"}
-    if unknown:
+    known = counted[counted["tier"].isin(TIERS) & counted["prompt_id"].notna()]
+    if known.empty:
+        found = ", ".join(map(repr, sorted(map(str, counted["tier"].unique()))))
         raise InputError(
-            f"column 'tier' holds {', '.join(map(repr, sorted(map(str, unknown))))}; use 'free' "
-            "(implied training) or 'paid' (implied unmonitored)"
+            f"column 'tier' holds {found}; use 'free' (implied training) or 'paid' (implied "
+            "unmonitored), for rollouts that have a prompt_id"
         )
     keys = [*by, "prompt_id"]
-    wide = counted.set_index([*keys, "tier"])[["n", "s"]].unstack("tier", fill_value=0)
-    wide = wide.reindex(columns=[(x, t) for t in ("free", "paid") for x in "ns"], fill_value=0)
-    numbers = wide.to_numpy(dtype=float)
-    return [(condition, numbers[places]) for condition, places in groups(wide.reset_index(), by)]
+    wide = known.set_index([*keys, "tier"])[list(numbers)].unstack("tier", fill_value=0)
+    wide = wide.reindex(columns=[(x, t) for t in ("free", "paid") for x in numbers], fill_value=0)
+    table = wide.to_numpy(dtype=float)
+    return [(condition, table[places]) for condition, places in groups(wide.reset_index(), by)]
+
+
+def prompt_values(counted: pd.DataFrame, keys: list[str], of: str) -> pd.DataFrame:
+    """By condition (rows) and prompt (columns) its rate or gap; missing where it has none."""
+    known = counted[counted["prompt_id"].notna() & (counted["n"] > 0)]
+    share = (known["s"] / known["n"]).rename("share")
+    table = known.assign(share=share)
+    if of == "gap":
+        tiers = table.pivot(index=[*keys, "prompt_id"], columns="tier", values="share")
+        differences = tiers.reindex(columns=TIERS)
+        table = (differences["free"] - differences["paid"]).rename("share").reset_index()
+    wide = table.pivot(index=keys, columns="prompt_id", values="share")
+    if len(keys) == 1:  # one level, as for several
+        wide.index = pd.MultiIndex.from_arrays([wide.index], names=keys)
+    return wide.dropna(how="all")
+
+
+def remarks(counted: pd.DataFrame, by: Sequence[str], *, tiers: bool = False) -> dict[str, str]:
+    """What is odd about the rollouts of a condition, in words, by the condition as text.
+
+    Parameters
+    ----------
+    counted
+        From `table.counting.counts`.
+    by
+        The condition columns.
+    tiers
+        Whether rollouts of other tiers than free and paid are left out.
+    """
+    words: dict[str, str] = {}
+    for condition, places in groups(counted, by):
+        part = counted.iloc[places]
+        without, repeated = (int(part[name].sum()) for name in ("n_without_prompt", "n_repeated"))
+        sentences = [f"{without} rollouts without a prompt_id are left out"] if without else []
+        sentences += [f"{repeated} rows repeat a rollout and count again"] if repeated else []
+        others = part[~part["tier"].isin(TIERS)].groupby("tier", dropna=False) if tiers else []
+        for tier, rows in others:
+            number = int(rows[["n", "n_missing", "n_invalid", "n_without_prompt"]].to_numpy().sum())
+            sentences.append(f"{number} rollouts of tier {tier!r} are left out")
+        words[str(condition)] = "; ".join(sentences)
+    return words
 
 
 def main_variation(names: Iterable[str]) -> str:

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import GAP_CONDITIONS, known_columns, paired_counts, sources
+from afanalysis.analysis.conditions import GAP_CONDITIONS, TIERS, known_columns, sources
 from afanalysis.analysis.rate_tables import compliance_gap, rates
 from afanalysis.errors import InputError
-from afanalysis.stats.judge_correction import Judged, Verification, corrected_pair, estimate
-from afanalysis.stats.rate_intervals import clustered
+from afanalysis.stats.judge_correction import (
+    Estimate,
+    Labels,
+    Verified,
+    corrected_by_own_labels,
+    corrected_by_shared_labels,
+    error_estimates,
+)
+from afanalysis.stats.proportions import square_and_add
 from afanalysis.table.counting import labelled, verdict_counts
 from afanalysis.table.source import Source, opened
 
 # Fewer labels than this in a tier, and its correction carries a warning.
 FEW_LABELS = 20
+DIFFERENCE = "free - paid"
 
 
 def judge_error(
-    data: Any, outcome: str = "complied", by: Sequence[str] = ("setting",), *, level: float = 0.95
+    data: Any, outcome: str = "complied", by: str | Sequence[str] = ("setting",), *, level: float = 0.95
 ) -> pd.DataFrame:
     """Sensitivity and specificity of the judge by tier, and how far they differ between tiers.
 
@@ -56,37 +65,41 @@ def judge_error(
     >>> error.round(2).tolist()
     [1.0, 0.67]
     """
+    by = [by] if isinstance(by, str) else list(by)
     with opened(data) as source:
         by = [name for name in by if name in source.kinds]
-        verifications = _verifications(source, outcome, by)
+        judged = _judged(source, outcome, by)
     rows: list[dict[str, Any]] = []
-    for condition, tiers in verifications.items():
-        draws = {
-            tier: np.asarray(checked.error_draws(np.random.default_rng(seed)))
-            for seed, (tier, checked) in enumerate(tiers.items())
-        }
-        values = {tier: np.asarray(checked.error()) for tier, checked in tiers.items()}
-        labels = {tier: checked.labels for tier, checked in tiers.items()}
-        if len(tiers) == 2:
-            labels["free - paid"] = sum(labels.values())
-            values["free - paid"] = values["free"] - values["paid"]
-            draws["free - paid"] = draws["free"] - draws["paid"]
-        for index, measure in enumerate(("sensitivity", "specificity")):
-            for tier, number in labels.items():
-                error = estimate(float(values[tier][index]), draws[tier][index], level)
-                row = {"tier": tier, "measure": measure, **vars(error), "labels": number}
+    for condition, tiers in judged.items():
+        errors = {name: error_estimates(tier, level) for name, tier in tiers.items() if tier.labels}
+        labels = {name: tiers[name].labels for name in errors}
+        if len(errors) == 2:
+            labels[DIFFERENCE] = sum(labels.values())
+            errors[DIFFERENCE] = {
+                measure: _difference(errors["free"][measure], errors["paid"][measure])
+                for measure in errors["free"]
+            }
+        for measure in ("sensitivity", "specificity"):
+            for name, error in errors.items():
+                row = {"tier": name, "measure": measure, **vars(error[measure]), "labels": labels[name]}
                 rows.append(dict(zip(by, condition, strict=True)) | row)
     return pd.DataFrame(rows)
+
+
+def _difference(free: Estimate, paid: Estimate) -> Estimate:
+    terms = [(estimate.value, estimate.low, estimate.high) for estimate in (free, paid)]
+    low, high = square_and_add(*terms)
+    return Estimate(free.value - paid.value, float(low), float(high))
 
 
 def corrected(
     data: Any,
     outcome: str = "complied",
-    by: Sequence[str] | None = None,
+    by: str | Sequence[str] | None = None,
     *,
-    error_by: Sequence[str] = ("setting",),
+    error_by: str | Sequence[str] = ("setting",),
+    alike: bool = False,
     level: float = 0.95,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Rates and gaps corrected for the judge's error, beside the raw ones.
 
@@ -97,28 +110,31 @@ def corrected(
     by
         Condition columns; by default model, setting and variation, as far as the rollouts have them.
     error_by
-        The columns among `by` within which the judge's error, in each tier, is one and the same. Where
-        these make one condition of a group, only that condition's own labels count.
-    seed
-        Of the draws that make the intervals.
+        The columns among `by` within which conditions share the judge's sensitivity and specificity in
+        each tier, up to a few points. Where these make one condition of a group, only that condition's
+        own labels count. With all of `by`, every condition is corrected by its own labels.
+    alike
+        The judge errs alike in both tiers: a gap then cannot come from its false alarms, and with few
+        labels the interval is much narrower; if the assumption is wrong, so is the gap.
 
     Returns
     -------
     DataFrame
         Three rows per condition, `tier` being `free`, `paid` and `both` (the gap): `raw`, `raw_low`,
         `raw_high`, `corrected`, `low`, `high`, `shift`, `shift_low`, `shift_high` (what the judge's
-        error adds to the gap, else missing), `labels`, `source`, `level`, `warning`. Where labels of one
-        verdict are missing altogether the correction is missing too, with the reason under `warning`.
+        error adds to the gap, else missing), `labels`, `labels_of` (`own`, `shared` or `alike`),
+        `source`, `level`, `warning`. Where labels of one verdict are missing altogether the correction
+        is missing too, with the reason under `warning`.
 
     Raises
     ------
     InputError
-        There are no labels, a column is missing, or a condition lacks one tier.
+        There are no labels, a column is missing, or no condition has both tiers.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> rollouts = pd.DataFrame({"prompt_id": range(8), "tier": ["free", "paid"] * 4})
+    >>> rollouts = pd.DataFrame({"prompt_id": [0, 0, 1, 1, 2, 2, 3, 3], "tier": ["free", "paid"] * 4})
     >>> rollouts["complied"] = [1, 0, 1, 0, 0, 0, 1, 1]
     >>> rollouts = rollouts.assign(label_complied=rollouts["complied"], label_weight=1.0)
     >>> table = corrected(rollouts, by=[]).set_index("tier")
@@ -126,57 +142,61 @@ def corrected(
     [0.5, 0.5]
     """
     with opened(data) as source:
-        by = known_columns(source, by, GAP_CONDITIONS)
-        groups = [name for name in error_by if name in by]
-        verifications = _verifications(source, outcome, groups)
-        counted = verdict_counts(source, outcome, [*by, "tier"])
+        by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
+        error_by = [error_by] if isinstance(error_by, str) else error_by
+        within = [name for name in error_by if name in by]
+        conditions, sharing = _judged(source, outcome, by), _judged(source, outcome, within)
         raw_rates = rates(source, outcome, [*by, "tier"], level=level)
         gaps = compliance_gap(source, by, outcome=outcome, level=level)
         came_from = sources(source)
     keys, numbers = raw_rates[[*by, "tier"]], raw_rates[["rate", "low", "high"]]
     raw = dict(zip(map(tuple, keys.to_numpy(object)), map(tuple, numbers.to_numpy()), strict=True))
-    conditions = paired_counts(counted, by)
-    group_of = [tuple(condition[name] for name in groups) for condition, _ in conditions]
+    members = Counter(tuple(row) for row in gaps[within].to_numpy(object)) if within else None
     rows: list[dict[str, Any]] = []
-    for group, (condition, counts), gap in zip(
-        group_of, conditions, gaps.to_dict("records"), strict=True
-    ):
-        tiers = verifications.get(group, {})
-        lacking = _lacking(tiers)
+    for gap in gaps.to_dict("records"):
+        condition = {name: gap[name] for name in by}
+        tiers = conditions.get(tuple(condition.values()), {})
+        group = tuple(condition[name] for name in within)
+        shared = sharing.get(group, {})
+        number = len(gaps) if members is None else members[group]
+        labels_of = "own" if number == 1 else "alike" if alike else "shared"
+        lacking = _lacking(tiers, shared)
         pair = None
-        if not lacking:
-            own = group_of.count(group) == 1
-            free, paid = (
-                Judged(clustered(*counts[:, columns].T), tiers[tier], own)
-                for tier, columns in (("free", [0, 1]), ("paid", [2, 3]))
-            )
-            pair = corrected_pair(free, paid, gap["correlation"], level=level, seed=seed)
-        labels = [tiers[tier].labels if tier in tiers else 0 for tier in ("free", "paid")]
+        if not lacking and number == 1:
+            pair = corrected_by_own_labels(tiers["free"], tiers["paid"], level)
+        elif not lacking:
+            both = tiers["free"], tiers["paid"], shared["free"], shared["paid"]
+            pair = corrected_by_shared_labels(*both, level, alike=alike)
+        labels = [shared[tier].labels if tier in shared else 0 for tier in TIERS]
         few = f"fewer than {FEW_LABELS} labels in a tier" if min(labels) < FEW_LABELS else ""
-        shared = {"labels": sum(labels), "source": came_from, "level": level, "warning": lacking or few}
-        judged = {tier: raw[(*condition.values(), tier)] for tier in ("free", "paid")}
+        common = {"labels": sum(labels), "labels_of": labels_of, "source": came_from, "level": level}
+        common["warning"] = lacking or few
+        judged = {tier: raw.get((*condition.values(), tier), (np.nan,) * 3) for tier in TIERS}
         judged["both"] = (gap["gap"], gap["low"], gap["high"])
         for tier, numbers in judged.items():
-            row = condition | shared | {"tier": tier, "outcome": outcome}
+            row = condition | common | {"tier": tier, "outcome": outcome}
             row |= dict(zip(("raw", "raw_low", "raw_high"), numbers, strict=True))
             if pair:
                 new = {"free": pair.free, "paid": pair.paid, "both": pair.gap}[tier]
                 row |= {"corrected": new.value, "low": new.low, "high": new.high}
-            if pair and tier == "both" and outcome == "complied":
-                shift = pair.shift
-                row |= {"shift": shift.value, "shift_low": shift.low, "shift_high": shift.high}
+                if tier == "both" and outcome == "complied":
+                    shift = pair.shift
+                    row |= {"shift": shift.value, "shift_low": shift.low, "shift_high": shift.high}
             rows.append(row)
     order = [*by, "tier", "outcome", "raw", "raw_low", "raw_high", "corrected", "low", "high"]
-    order += ["shift", "shift_low", "shift_high", "labels", "source", "level", "warning"]
+    order += ["shift", "shift_low", "shift_high", "labels", "labels_of", "source", "level", "warning"]
     return pd.DataFrame(rows).reindex(columns=order)
 
 
-def _lacking(tiers: dict[str, Verification]) -> str:
-    """Which labels are missing to correct both tiers, in words; empty where none are."""
-    for tier in ("free", "paid"):
-        lacking = tiers[tier].lacking if tier in tiers else "no label"
-        if lacking:
-            return f"{tier} tier: {lacking}"
+def _lacking(tiers: dict[str, Verified], shared: dict[str, Verified]) -> str:
+    """Why a condition cannot be corrected, in words; empty where it can."""
+    for tier in TIERS:
+        if tier not in tiers:
+            return f"{tier} tier: no verdict"
+        if not shared[tier].labels:
+            return f"{tier} tier: no label"
+        if shared[tier].lacking:
+            return f"{tier} tier: {shared[tier].lacking}"
     return ""
 
 
@@ -195,23 +215,29 @@ def has_labels(data: Any) -> bool:
         return not labelled(source, "complied", []).empty
 
 
-def _verifications(
-    source: Source, outcome: str, by: list[str]
-) -> dict[tuple[Any, ...], dict[str, Verification]]:
-    """What the labels say of the judge, by condition and tier; tiers without a label are left out."""
-    rows = labelled(source, outcome, [*by, "tier"])
-    if rows.empty:
+def _judged(source: Source, outcome: str, by: list[str]) -> dict[tuple[Any, ...], dict[str, Verified]]:
+    """The verdicts and labels of each condition by tier, its prompts in the same places in both."""
+    labels = labelled(source, outcome, [*by, "tier"])
+    if labels.empty:
         raise InputError(
             f"no rollout has both a verdict and a label of {outcome!r}; label some first "
             "(afanalysis sample-for-labels)"
         )
     counted = verdict_counts(source, outcome, [*by, "tier"])
-    totals = counted.groupby([*by, "tier"], dropna=False)[["n", "s"]].sum()
-    judged = (totals["s"] / totals["n"]).to_dict()
-    checked: dict[tuple[Any, ...], dict[str, Verification]] = {}
-    for (*condition, tier), part in rows.groupby([*by, "tier"], dropna=False):
-        share = judged[(*condition, tier) if by else tier]
-        checked.setdefault(tuple(condition), {})[tier] = Verification.of(
-            share, part["verdict"], part["label"], part["weight"], part["prompt_id"].to_numpy()
-        )
-    return checked
+    of_condition = dict(iter(labels.groupby(by, dropna=False))) if by else {(): labels}
+    judged: dict[tuple[Any, ...], dict[str, Verified]] = {}
+    for key, part in counted.groupby(by, dropna=False) if by else [((), counted)]:
+        prompts = pd.Index(part["prompt_id"].unique())
+        mine = of_condition.get(key, labels.iloc[:0])
+        for tier in TIERS:
+            verdicts = part[part["tier"] == tier].set_index("prompt_id")[["n", "s"]]
+            checks = mine[mine["tier"] == tier]
+            if len(verdicts):
+                verdicts = verdicts.reindex(prompts, fill_value=0)
+                places = prompts.get_indexer(checks["prompt_id"])
+                judged.setdefault(key, {})[tier] = Verified.of(
+                    verdicts["n"],
+                    verdicts["s"],
+                    Labels.of(places, checks["verdict"], checks["label"], checks["weight"]),
+                )
+    return judged

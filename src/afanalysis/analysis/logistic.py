@@ -10,14 +10,16 @@ import pandas as pd
 
 from afanalysis.errors import InputError
 from afanalysis.stats.hypothesis_tests import adjust
-from afanalysis.stats.logistic_regression import logistic
+from afanalysis.stats.logistic_regression import FEW_ACTIVE, logistic
 from afanalysis.table.counting import counts
 
 
 def regression(
     data: Any, terms: str = "tier", *, outcome: str = "complied", level: float = 0.95
 ) -> pd.DataFrame:
-    """Log-odds of the outcome on condition columns, with errors clustered by prompt.
+    """Odds ratios of the outcome on condition columns, with tests that respect prompts.
+
+    Terms that vary within prompts, such as the tier, are compared within prompts.
 
     Parameters
     ----------
@@ -32,9 +34,10 @@ def regression(
     Returns
     -------
     DataFrame
-        `term`, `odds_ratio`, `low`, `high`, `p_value`, `p_holm` (adjusted over all but the intercept),
-        `n_prompts`, `note`. Where the data leave a coefficient unbounded (separation) its odds ratio is
-        0 or infinite, it has no interval, and the note gives the reason.
+        `term`, `odds_ratio`, `low`, `high` (infinite or 0 where the data put no bound on it), `p_value`
+        (belongs to the interval), `p_holm` (adjusted over the terms), `p_sign_flip` (missing where fewer
+        than six prompts show both outcomes), `n_prompts`, `n_active` (prompts that show both), `note`
+        (separation, or too few active prompts, in words). The intercept has neither interval nor p.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def regression(
     if not names:
         raise InputError(f"terms is {terms!r}; name condition columns, as in 'tier * variation'")
     counted = counts(data, outcome, names)
-    counted = counted[counted["n"] > 0].reset_index(drop=True)
+    counted = counted[(counted["n"] > 0) & counted["prompt_id"].notna()].reset_index(drop=True)
     first = {"tier": "paid", "variation": "default"}
     for name in names:
         known = sorted(counted[name].astype(str).unique())
@@ -62,23 +65,41 @@ def regression(
         known.sort(key=lambda value, name=name: value != first.get(name))  # type: ignore[misc]
         counted[name] = pd.Categorical(counted[name].astype(str), known)
     matrix = model_matrix(terms, counted)
+    design = matrix.to_numpy(float)
+    n, s, prompts = (counted[name].to_numpy() for name in ("n", "s", "prompt_id"))
+    strata = _strata(design, prompts)
     try:
-        fit = logistic(counted["n"], counted["s"], matrix.to_numpy(float), counted["prompt_id"], level)
+        fit = logistic(n, s, design, prompts, strata=strata, level=level)
     except ValueError as error:
         raise InputError(f"terms {terms!r}: {error}") from error
-    ratio = np.exp(fit.estimate)
-    ratio[fit.separated > 0], ratio[fit.separated < 0] = np.inf, 0.0
     table = pd.DataFrame(
         {
             "term": [re.sub(r"\[T\.(.*?)\]", r" = \1", name) for name in matrix.columns],
-            "odds_ratio": ratio,
+            "odds_ratio": np.exp(fit.estimate),
             "low": np.exp(fit.low),
             "high": np.exp(fit.high),
             "p_value": fit.p_value,
+            "p_holm": adjust(fit.p_value),
+            "p_sign_flip": fit.p_sign_flip,
         }
     )
-    table["p_holm"] = adjust(table["p_value"].where(table["term"] != "Intercept"))
-    table["n_prompts"] = fit.clusters
-    note = "separation: the outcome is all alike there, so the data put no bound on the odds ratio"
-    table["note"] = np.where(fit.separated != 0, note, "")
+    table["n_prompts"], table["n_active"] = fit.prompts, fit.active
+    unbounded = "separation: the outcome is all alike on one side, so the odds ratio has no bound there"
+    table["note"] = np.where(fit.separated != 0, unbounded, "")
+    if fit.active < FEW_ACTIVE:
+        few = f"only {fit.active} prompts show both outcomes; the p-value has little power"
+        table["note"] = table["note"].map(lambda note: "; ".join(filter(None, [note, few])))
     return table
+
+
+def _strata(design: np.ndarray, prompts: np.ndarray) -> dict[int, np.ndarray]:
+    """For columns that vary within prompts while the others stay: the stratum of each row, or -1."""
+    strata = {}
+    for column in range(1, design.shape[1]):
+        rest = pd.DataFrame(np.delete(design, column, axis=1)).assign(prompt=prompts)
+        stratum = rest.groupby(list(rest.columns)).ngroup().to_numpy()
+        values = pd.Series(design[:, column]).groupby(stratum)
+        varies = (values.transform("min") == 0) & (values.transform("max") == 1)
+        if varies.any() and set(np.unique(design[:, column])) <= {0.0, 1.0}:
+            strata[column] = np.where(varies, stratum, -1)
+    return strata

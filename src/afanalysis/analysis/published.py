@@ -11,9 +11,8 @@ from typing import Any
 import pandas as pd
 
 from afanalysis.errors import InputError
-from afanalysis.stats.gap_intervals import square_and_add
 from afanalysis.stats.printed import common_denominator, implied_n
-from afanalysis.stats.proportions import check_level, wilson
+from afanalysis.stats.proportions import check_level, square_and_add, wilson
 from afanalysis.study.paper_tables import TABLES, folder
 
 # Of each printed rate the tier and the quantity.

@@ -47,13 +47,13 @@ def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFr
     silent = ~known & (counted["outcome"] == "af_reasoning")  # a log that nobody judged for it
     measured = rates_of_counts(counted[~silent], [*by, "tier"], level)
     measured = measured.rename(columns={"rate": "estimate", "outcome": "quantity"})
-    measured["interval"] = "Wilson on the effective sample size"
+    measured["interval"] = "bounded mean over prompts"
     refused = measured[measured["quantity"] == "complied"].assign(quantity="refused")
     refused["estimate"] = 1 - refused["estimate"]
     refused["low"], refused["high"] = 1 - refused["high"], 1 - refused["low"]
     gaps = gaps_of_counts(counted[counted["outcome"] == "complied"], by, level)
     drawn = gaps.rename(columns={"gap": "estimate"}).assign(
-        quantity="compliance_gap", tier="both", interval="t over prompts with pseudo-prompts, paired"
+        quantity="compliance_gap", tier="both", interval="bounded mean over prompts, paired"
     )
     table = pd.concat([measured, refused, drawn], ignore_index=True)
     for name, usual in (("variation", "default"), ("setting", "helpful-only"), ("model", "model")):

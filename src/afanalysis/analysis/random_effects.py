@@ -1,56 +1,105 @@
-"""Whether conditions differ by more than chance."""
+"""Gaps of several conditions together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from afanalysis.stats.meta_analysis import heterogeneity
+from afanalysis.analysis.conditions import GAP_CONDITIONS, groups, known_columns, prompt_values
+from afanalysis.stats.bounded_means import BoundedMean
+from afanalysis.stats.meta_analysis import mean_over_conditions, random_effects
+from afanalysis.table.counting import counts
+from afanalysis.table.source import opened
+
+_COLUMNS = ["conditions", "gap", "low", "high", "p_value", "population", "population_low"]
+_COLUMNS += ["population_high", "predicted_low", "predicted_high", "tau", "i2", "q", "p_homogeneity"]
+_COLUMNS += ["warning"]
 
 
-def gap_heterogeneity(
-    gaps: pd.DataFrame, by: Sequence[str] = ("setting",), *, level: float = 0.95
+def pooled_gap(
+    data: Any, by: str | Sequence[str] = ("setting",), *, outcome: str = "complied", level: float = 0.95
 ) -> pd.DataFrame:
-    """A random-effects summary of the compliance gap over conditions.
+    """The mean gap of several conditions, and what they say of conditions like these.
 
     Parameters
     ----------
-    gaps
-        One row per condition: what `compliance_gap` gives, or estimates, whose other quantities are
-        left out. A standard error that has width wherever the interval has is taken from the interval.
+    data
+        Rollouts, as in `compliance_gap`; or a table with one gap per row, as `published.estimates`
+        gives, for which there is no mean of these conditions with an interval: that needs the prompts.
     by
-        The columns within which conditions are summed up; groups of one condition are left out.
+        The columns within which conditions are pooled; groups of one condition are left out.
+    outcome
+        As in `compliance_gap`.
     level
-        Confidence level in (0, 1) of the intervals in `gaps` and of those made here.
+        Confidence level in (0, 1), of the intervals made here and of those in a table of gaps.
 
     Returns
     -------
     DataFrame
-        `by`, `k` (conditions), `pooled`, `low`, `high` (the mean gap), `tau` (standard deviation of the
-        true gaps; all proportions), `i2` (share of the variance that is not chance, 0-1), `q`,
-        `p_value` (Cochran's test), `predicted_low`, `predicted_high` (where the gap of one more
-        condition would lie).
+        `by`, `conditions`; `gap`, `low`, `high`, `p_value`: the mean over these very conditions, each of
+        which weighs alike; `population`, `population_low`, `population_high`: the mean over conditions
+        like these; `predicted_low`, `predicted_high`: where the gap of one more condition would lie;
+        `tau` (standard deviation of the true gaps; all proportions), `i2` (share of the gaps' variance
+        that is not sampling error, 0-1), `q`, `p_homogeneity` (Cochran's test), `warning`.
+
+    Raises
+    ------
+    InputError
+        A column is missing.
 
     References
     ----------
-    `afanalysis.stats.meta_analysis.heterogeneity`.
+    `afanalysis.stats.meta_analysis`.
 
     Examples
     --------
     >>> import pandas as pd
     >>> gaps = {"setting": "helpful-only", "gap": [0.1, 0.3], "low": [0.05, 0.2], "high": [0.15, 0.4]}
-    >>> gap_heterogeneity(pd.DataFrame(gaps))[["k", "tau"]].round(3).values.tolist()
-    [[2.0, 0.136]]
+    >>> pooled_gap(pd.DataFrame(gaps))[["conditions", "population"]].values.tolist()
+    [[2.0, 0.2]]
     """
-    if "quantity" in gaps:
-        gaps = gaps[gaps["quantity"] == "compliance_gap"].rename(columns={"estimate": "gap"})
+    by = [by] if isinstance(by, str) else list(by)
     rows = []
-    for key, part in gaps.groupby(list(by)):
+    if {"low", "high"} <= set(getattr(data, "columns", ())):
+        gaps = data
+        if "quantity" in gaps:
+            gaps = gaps[gaps["quantity"] == "compliance_gap"].rename(columns={"estimate": "gap"})
+        gaps = gaps.assign(se=(gaps["high"] - gaps["low"]) / (2 * float(ndtri((1 + level) / 2))))
+        for key, part in gaps.groupby(by, dropna=False) if by else [((), gaps)]:
+            if len(part) > 1:
+                rows.append(
+                    dict(zip(by, key, strict=True)) | _population(part["gap"], part["se"], level)
+                )
+        return _table(rows, by)
+    with opened(data) as source:
+        conditions = list(dict.fromkeys([*by, *known_columns(source, None, GAP_CONDITIONS)]))
+        counted = counts(source, outcome, [*conditions, "tier"])
+    values = prompt_values(counted, conditions, "gap")
+    for group, places in groups(values.index.to_frame(index=False), by):
+        part = values.iloc[places]
         if len(part) > 1:
-            error = (part["high"] - part["low"]) / (2 * float(ndtri((1 + level) / 2)))
-            ordered = part.assign(error=error).sort_values("gap", ascending=False)
-            summary = heterogeneity(ordered["gap"], ordered["error"], level)
-            rows.append(dict(zip(by, key, strict=True)) | vars(summary))
-    return pd.DataFrame(rows)
+            known = part.notna().to_numpy()
+            mean = mean_over_conditions(part.fillna(0).to_numpy(), known)
+            low, high = mean.interval(level)
+            pooled = {"gap": float(mean.mean), "low": float(low), "high": float(high)}
+            pooled["p_value"] = float(mean.p_value())
+            several = BoundedMean.of(part.fillna(0).to_numpy(), -1, 1, known)
+            spread = _population(several.mean, np.sqrt(several.variance), level)
+            rows.append(group | pooled | spread)
+    return _table(rows, by)
+
+
+def _population(gaps: Any, se: Any, level: float) -> dict[str, Any]:
+    """What gaps say of conditions like these."""
+    summary = vars(random_effects(gaps, se, level))
+    names = {"mean": "population", "low": "population_low", "high": "population_high"}
+    names["p_value"] = "p_homogeneity"
+    return {names.get(name, name): value for name, value in summary.items()}
+
+
+def _table(rows: list[dict[str, Any]], by: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(rows).reindex(columns=[*by, *_COLUMNS])

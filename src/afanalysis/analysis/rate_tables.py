@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from afanalysis.analysis.conditions import (
@@ -13,14 +15,15 @@ from afanalysis.analysis.conditions import (
     known_columns,
     named,
     paired_counts,
+    remarks,
     sources,
     stacked,
 )
 from afanalysis.errors import InputError
-from afanalysis.stats import gap_intervals
-from afanalysis.stats import rate_intervals as statistics
+from afanalysis.stats import gap_intervals, rate_intervals
 from afanalysis.stats.hypothesis_tests import adjust
-from afanalysis.table.counting import counts
+from afanalysis.stats.missing_answers import gap_bounds, rate_bounds
+from afanalysis.table.counting import NUMBERS, counts
 from afanalysis.table.schema import CONDITIONS
 from afanalysis.table.source import opened
 
@@ -28,10 +31,11 @@ from afanalysis.table.source import opened
 def rates(
     data: Any,
     outcome: str = "complied",
-    by: Sequence[str] | None = None,
+    by: str | Sequence[str] | None = None,
     *,
     level: float = 0.95,
-    method: str = "wilson",
+    method: str | None = None,
+    weighting: str = "prompts",
     seed: int = 0,
 ) -> pd.DataFrame:
     """The rate of an outcome by condition, with intervals that respect the clustering in prompts.
@@ -45,20 +49,23 @@ def rates(
         `complied`, `refused`, `af_reasoning`, … : a column of true/false or of numbers in 0-1.
     by
         Condition columns; by default those of model, setting, variation and tier that the rollouts have.
-    level, method, seed
-        As in `afanalysis.stats.rate_intervals.rate`.
+    level, method, weighting, seed
+        As in `afanalysis.stats.rate_intervals.rate`: every prompt weighs alike, unless `weighting` is
+        `answers`.
 
     Returns
     -------
     DataFrame
         `by`, `outcome`, `n_prompts`, `n`, `rate`, `low`, `high`, `se` (proportions), `deff`, `icc`,
-        `n_effective`, `n_missing`, `n_invalid`, `method`, `warning` (in words, where too few prompts or
-        events leave the coverage of the interval unsure; else empty).
+        `n_effective`, `n_missing`, `n_invalid`, `lowest`, `highest` (the rate if every missing or
+        invalid answer had failed, or succeeded), `weighting`, `method`, `warning` (in words: too few
+        prompts for the interval's coverage to be sure, no known outcome, rollouts without a prompt;
+        else empty). A condition without a known outcome has no rate.
 
     Raises
     ------
     InputError
-        A column is missing, there are no rows, or a condition has no known outcome.
+        A column is missing, there are no rows, or no condition has a known outcome.
 
     Examples
     --------
@@ -68,69 +75,102 @@ def rates(
     [[3.0, 6.0, 0.5]]
     """
     by = known_columns(data, by, CONDITIONS)
-    return rates_of_counts(counts(data, outcome, by), by, level, method, seed)
+    counted = counts(data, outcome, by)
+    return rates_of_counts(counted, by, level, method, weighting, seed)
 
 
 def rates_of_counts(
-    counted: pd.DataFrame, by: list[str], level: float, method: str = "wilson", seed: int = 0
+    counted: pd.DataFrame,
+    by: list[str],
+    level: float,
+    method: str | None = None,
+    weighting: str = "prompts",
+    seed: int = 0,
 ) -> pd.DataFrame:
-    numbers = counted[["n", "s", "n_missing", "n_invalid"]].to_numpy(dtype=float)
+    """The rates of each outcome and condition; see `rates`."""
+    method = method or rate_intervals.default_method(weighting)
     conditions = groups(counted, ["outcome", *by])
     table = pd.DataFrame([condition for condition, _ in conditions])[[*by, "outcome"]]
-    n, s, missing, invalid = stacked(numbers, conditions)
-    for index in (n.sum(-1) == 0).nonzero()[0]:
-        condition = dict(conditions[index][0])
-        outcome = condition.pop("outcome")
-        raise InputError(f"{named(condition)}: no rollout has a known {outcome!r}")
-    estimate = statistics.clustered(n, s)
+    n, s, missing, invalid = stacked(counted[list(NUMBERS[:4])].to_numpy(dtype=float), conditions)
+    known = n.sum(-1) > 0
+    if not known.any():
+        raise InputError(f"no rollout has a known {counted['outcome'].iloc[0]!r}")
+    estimate = rate_intervals.clustered(n[known], s[known], weighting)
     if method == "bootstrap":
         each = [
-            statistics.rate(*row, level=level, method=method, seed=seed)
-            for row in zip(n, s, strict=True)
+            rate_intervals.rate(*row, level=level, method=method, weighting=weighting, seed=seed)
+            for row in zip(n[known], s[known], strict=True)
         ]
-        low, high = [rate.low for rate in each], [rate.high for rate in each]
+        low, high = ([getattr(rate, end) for rate in each] for end in ("low", "high"))
     else:
-        low, high = statistics.interval(estimate, level, method)  # type: ignore[assignment]
-    table["n_prompts"], table["n"] = estimate.prompts.astype(int), estimate.n.astype(int)
-    table["rate"], table["low"], table["high"], table["se"] = estimate.rate, low, high, estimate.se
-    table["deff"], table["icc"], table["n_effective"] = estimate.deff, estimate.icc, estimate.n_effective
+        low, high = rate_intervals.interval(estimate, level, method)  # type: ignore[assignment]
+    numbers = {
+        "n_prompts": estimate.prompts.astype(int),
+        "n": estimate.n.astype(int),
+        "rate": estimate.rate,
+        "low": low,
+        "high": high,
+        "se": estimate.se,
+        "deff": estimate.deff,
+        "icc": estimate.icc,
+        "n_effective": estimate.n_effective,
+    }
+    table = table.join(pd.DataFrame(numbers, index=table.index[known]))
+    table[["n_prompts", "n"]] = table[["n_prompts", "n"]].fillna(0).astype(int)
     table["n_missing"], table["n_invalid"] = missing.sum(-1).astype(int), invalid.sum(-1).astype(int)
-    table["method"] = method
-    table["warning"] = list(map(statistics.small_sample_warning, estimate.prompts, estimate.events))
+    anything = (n + missing + invalid).sum(-1) > 0
+    table["lowest"], table["highest"] = np.nan, np.nan
+    table.loc[anything, "lowest"], table.loc[anything, "highest"] = rate_bounds(
+        n[anything], s[anything], (missing + invalid)[anything], weighting
+    )
+    table["weighting"], table["method"] = weighting, method
+    unsure = map(rate_intervals.small_sample_warning, estimate.prompts, estimate.events, repeat(method))
+    table["warning"] = "no known outcome"
+    table.loc[known, "warning"] = list(unsure)
+    odd = remarks(counted, ["outcome", *by])
+    table["warning"] = [
+        "; ".join(filter(None, [words, odd[str(condition)]]))
+        for words, (condition, _) in zip(table["warning"], conditions, strict=True)
+    ]
     return table
 
 
 def compliance_gap(
     data: Any,
-    by: Sequence[str] | None = None,
+    by: str | Sequence[str] | None = None,
     *,
     outcome: str = "complied",
     level: float = 0.95,
-    method: str = "adjusted-t",
+    method: str | None = None,
+    weighting: str = "prompts",
     seed: int = 0,
 ) -> pd.DataFrame:
     """The compliance gap, rate(free) - rate(paid), paired by prompt.
 
     Parameters
     ----------
-    data, outcome, level, method, seed
-        As in `rates`; `method` as in `afanalysis.stats.gap_intervals.gap`. `data` needs a column
-        `tier` with the values `free` and `paid`.
+    data, outcome, level, weighting, seed
+        As in `rates`. `data` needs a column `tier` with the values `free` and `paid`.
     by
         Condition columns; by default model, setting and variation, as far as the rollouts have them.
+    method
+        As in `afanalysis.stats.gap_intervals.gap`.
 
     Returns
     -------
     DataFrame
-        `by`, `free`, `paid`, `gap`, `low`, `high`, `se` (proportions), `p_value` (sign-flip test,
-        two-sided), `p_holm` (adjusted over the rows), `n_prompts`, `n_paired`, `n_unpaired`, `n`
-        (samples of the tier that has fewer), `correlation` (of the two rates
-        over prompts), `method`, `warning`.
+        `by`, `free`, `paid`, `gap`, `low`, `high`, `se` (proportions), `p_value` (two-sided; belongs to
+        the interval), `p_holm` (adjusted over the rows), `p_sign_flip` (of the hypothesis that the tier
+        makes no difference for any prompt), `n_prompts`, `n_paired`, `n_unpaired`, `n` (answers of the
+        tier that has fewer), `correlation` (of the two rates over prompts), `missing_free`,
+        `missing_paid` (shares of missing and invalid answers), `lowest`, `highest` (the gap if all of
+        these had gone the way that makes it smallest, or largest), `weighting`, `method`, `warning`. A
+        condition that lacks known outcomes in a tier has no gap; the warning gives the reason.
 
     Raises
     ------
     InputError
-        A column is missing, a tier is unknown, or a condition lacks one tier.
+        A column is missing, a tier is unknown, or no condition has both tiers.
 
     Examples
     --------
@@ -139,12 +179,16 @@ def compliance_gap(
     >>> compliance_gap(table.assign(complied=[1, 0, 1, 1]), by=[])["gap"].tolist()
     [0.5]
     """
-    by = known_columns(data, by, GAP_CONDITIONS)
-    return gaps_of_counts(counts(data, outcome, [*by, "tier"]), by, level, method, seed)
+    by = known_columns(data, by, GAP_CONDITIONS, reserved=("tier",))
+    return gaps_of_counts(counts(data, outcome, [*by, "tier"]), by, level, method, weighting, seed)
 
 
 def gap_by_method(
-    data: Any, by: Sequence[str] | None = None, *, outcome: str = "complied", level: float = 0.95
+    data: Any,
+    by: str | Sequence[str] | None = None,
+    *,
+    outcome: str = "complied",
+    level: float = 0.95,
 ) -> pd.DataFrame:
     """The compliance gap with the interval of each method, on the same rollouts.
 
@@ -163,10 +207,10 @@ def gap_by_method(
     --------
     >>> import afanalysis as af
     >>> gap_by_method(af.example_rollouts(), ["setting"])["method"].iloc[0]
-    'adjusted-t'
+    'bounded'
     """
     with opened(data) as source:
-        by = known_columns(source, by, GAP_CONDITIONS)
+        by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
         counted = counts(source, outcome, [*by, "tier"])
         came_from = sources(source)
     parts = [gaps_of_counts(counted, by, level, method) for method in gap_intervals.METHODS]
@@ -174,17 +218,69 @@ def gap_by_method(
 
 
 def gaps_of_counts(
-    counted: pd.DataFrame, by: list[str], level: float, method: str = "adjusted-t", seed: int = 0
+    counted: pd.DataFrame,
+    by: list[str],
+    level: float,
+    method: str | None = None,
+    weighting: str = "prompts",
+    seed: int = 0,
 ) -> pd.DataFrame:
-    rows = []
-    for condition, part in paired_counts(counted, by):
+    """The gap of each condition; see `compliance_gap`."""
+    rows, reasons = [], []
+    counted = counted.assign(missing=counted["n_missing"] + counted["n_invalid"])
+    odd = remarks(counted, by, tiers=True)
+    for condition, part in paired_counts(counted, by, ("n", "s", "missing")):
+        n_free, s_free, missing_free, n_paid, s_paid, missing_paid = part.T
+        row: dict[str, Any] = {"warning": "", "n": int(min(n_free.sum(), n_paid.sum()))}
         try:
-            interval = vars(gap_intervals.gap(*part.T, level=level, method=method, seed=seed))
+            if not (n_free.sum() and n_paid.sum()):
+                tiers = [t for t, n in (("free", n_free), ("paid", n_paid)) if not n.sum()]
+                outcome = counted["outcome"].iloc[0]
+                raise ValueError(f"no known {outcome!r} in the {' and the '.join(tiers)} tier")
+            found = gap_intervals.gap(
+                n_free,
+                s_free,
+                n_paid,
+                s_paid,
+                level=level,
+                method=method,
+                weighting=weighting,
+                seed=seed,
+            )
+            row |= vars(found)
         except ValueError as error:
-            raise InputError(f"{named(condition)}: {error}") from error
-        rows.append(condition | interval | {"n": int(min(part[:, 0].sum(), part[:, 2].sum()))})
+            reasons.append(f"{named(condition)}: {error}")
+            row |= {"warning": str(error), "n_prompts": len(part), "n_paired": 0, "n_unpaired": 0}
+        for tier, n, missing in (("free", n_free, missing_free), ("paid", n_paid, missing_paid)):
+            row[f"missing_{tier}"] = missing.sum() / max((n + missing).sum(), 1)
+        row |= _bounds(part, weighting)
+        warnings = [row["warning"], _sign_warning(row), odd.get(str(condition))]
+        row["warning"] = "; ".join(filter(None, warnings))
+        rows.append(condition | row)
+    if len(reasons) == len(rows):
+        raise InputError(reasons[0])
     table = pd.DataFrame(rows)
     table["p_holm"] = adjust(table["p_value"])
-    order = [*by, "free", "paid", "gap", "low", "high", "se", "p_value", "p_holm", "n_prompts"]
-    order += ["n_paired", "n_unpaired", "n", "correlation", "method", "warning"]
-    return table[order]
+    order = [*by, "free", "paid", "gap", "low", "high", "se", "p_value", "p_holm", "p_sign_flip"]
+    order += ["n_prompts", "n_paired", "n_unpaired", "n", "correlation", "missing_free", "missing_paid"]
+    return table[[*order, "lowest", "highest", "weighting", "method", "warning"]]
+
+
+def _sign_warning(row: dict[str, Any]) -> str:
+    """Whether the sign of the gap hangs on the answers that are missing, in words."""
+    gap = row.get("gap", 0)
+    if gap * (row["lowest"] if gap > 0 else row["highest"]) >= 0:
+        return ""
+    free, paid = row["missing_free"], row["missing_paid"]
+    return (
+        f"the sign of the gap hangs on missing answers ({free:.0%} in the free tier, {paid:.0%} in paid)"
+    )
+
+
+def _bounds(part: np.ndarray, weighting: str) -> dict[str, float]:
+    """The gap's range over all that missing answers could have been; missing if there is no answer."""
+    try:
+        low, high = gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting)
+    except ValueError:
+        return {"lowest": float("nan"), "highest": float("nan")}
+    return {"lowest": float(low), "highest": float(high)}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation, sources
 from afanalysis.analysis.rate_tables import rates_of_counts
+from afanalysis.table.counting import NUMBERS
 from afanalysis.table.source import distinct, opened
 
 STAGES = ("conflict", "considers", "partial", "full")
@@ -58,7 +59,7 @@ def stages(data: Any, variation: str | None = None, *, level: float = 0.95) -> p
             ].sum()
             if part.empty:
                 return pd.DataFrame()
-            part = part.assign(n_missing=0, n_invalid=0)
+            part = part.assign(**dict.fromkeys(NUMBERS[2:], 0))
             parts.append(rates_of_counts(part, ["setting", "model"], level).assign(behaviour=behaviour))
     table = pd.concat(parts, ignore_index=True)
     table = table.rename(columns={"rate": "estimate", "outcome": "stage"})

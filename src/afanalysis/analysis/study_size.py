@@ -19,9 +19,13 @@ def plan(
     samples: Sequence[int] = (1, 2, 3, 5, 10),
     power: float = 0.8,
     width: float | None = None,
+    aim: str = "gap",
+    than: float = 0.0,
     level: float = 0.95,
 ) -> pd.DataFrame:
     """How many prompts a study needs, for each number of samples per prompt.
+
+    Found by simulating the very tests that are reported, on beta-distributed prompts.
 
     Parameters
     ----------
@@ -32,7 +36,10 @@ def plan(
     samples
         The numbers of samples per prompt and tier to compare.
     power, width
-        Find the gap with this chance; or, where `width` is given, make its interval this narrow.
+        Reach the aim with this chance; or, where `width` is given, make the gap's interval this narrow.
+    aim, than
+        `gap`: find that there is one (`compliance_gap`); `above`: show that it is more than `than`;
+        `below`: show that it is less than `than` in absolute value (both `gap_tests`).
     level
         Confidence level in (0, 1).
 
@@ -44,14 +51,14 @@ def plan(
 
     Examples
     --------
-    >>> plan(0.05, samples=[1, 5])["cheapest"].tolist()
+    >>> plan(0.1, samples=[1, 5])["cheapest"].tolist()
     [True, False]
     """
     design = Design(paid, gap, icc, correlation)
     rows = []
     for k in samples:
         if width is None:
-            prompts = design.prompts_for_power(k, power, level)
+            prompts = design.prompts_for_power(k, power, level, aim=aim, than=than)
         else:
             prompts = design.prompts_for_width(k, width, level)
         rows.append(
@@ -59,7 +66,7 @@ def plan(
                 "samples": k,
                 "prompts": prompts,
                 "rollouts": 2 * k * prompts,
-                "power": design.power(prompts, k, level),
+                "power": design.power(prompts, k, level, aim=aim, than=than),
                 "width": design.width(prompts, k, level),
             }
         )
@@ -95,16 +102,16 @@ def power_by_prompts(
     Returns
     -------
     DataFrame
-        `gap`, `samples`, `prompts` (90 numbers or fewer from 10 to 2000), `power`, `level`, `paid`,
+        `gap`, `samples`, `prompts` (16 numbers from 10 to 2000), `power`, `level`, `paid`,
         `icc`, `planned` (the chance that one plans for), `needed` (the fewest prompts that reach it).
 
     Examples
     --------
-    >>> table = power_by_prompts(0.03, 0.3, gaps=[0.05], samples=[5])
-    >>> table["needed"].unique().tolist() == plan(0.05, icc=0.3, samples=[5])["prompts"].tolist()
+    >>> table = power_by_prompts(0.03, 0.3, gaps=[0.1], samples=[5])
+    >>> table["needed"].unique().tolist() == plan(0.1, icc=0.3, samples=[5])["prompts"].tolist()
     True
     """
-    sizes = np.unique(np.round(np.geomspace(10, 2000, 90)).astype(int)).tolist()
+    sizes = np.unique(np.round(np.geomspace(10, 2000, 16)).astype(int)).tolist()
     parts = []
     for gap in gaps:
         design = Design(paid, gap, icc)

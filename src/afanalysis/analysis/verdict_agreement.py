@@ -6,15 +6,28 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from afanalysis.stats.interrater import agreement as of_table
+from afanalysis.stats.interrater import agreement as of_tables
 from afanalysis.stats.interrater import confusion
 from afanalysis.study.labels import Label
 
 
-def label_agreement(labels: Sequence[Label], *, level: float = 0.95) -> pd.DataFrame:
+def label_agreement(
+    labels: Sequence[Label], rollouts: pd.DataFrame | None = None, *, level: float = 0.95
+) -> pd.DataFrame:
     """How far labellers agree, pair by pair, on the behaviour and on AF reasoning.
+
+    Parameters
+    ----------
+    labels
+        As `afanalysis.read_labels` gives them.
+    rollouts
+        A table with `rollout` and `prompt_id`: labels of answers to one prompt resemble each other,
+        which widens the intervals. Without it each rollout counts as a prompt of its own.
+    level
+        Confidence level in (0, 1).
 
     Returns
     -------
@@ -29,6 +42,9 @@ def label_agreement(labels: Sequence[Label], *, level: float = 0.95) -> pd.DataF
     >>> label_agreement(labels)["value"].tolist()
     [1.0, 1.0, 1.0]
     """
+    prompts = {}
+    if rollouts is not None:
+        prompts = dict(zip(rollouts["rollout"], rollouts["prompt_id"], strict=True))
     cast: dict[str, dict[str, Label]] = {}
     for label in labels:
         cast.setdefault(label.labeller, {})[label.rollout] = label
@@ -36,22 +52,32 @@ def label_agreement(labels: Sequence[Label], *, level: float = 0.95) -> pd.DataF
     for first, second in combinations(sorted(cast), 2):
         shared = sorted(cast[first].keys() & cast[second].keys())
         for about in ("behaviour", "af"):
-            pairs = [(getattr(cast[first][r], about), getattr(cast[second][r], about)) for r in shared]
-            pairs = [pair for pair in pairs if all(pair)]
+            pairs = [
+                (
+                    getattr(cast[first][key], about),
+                    getattr(cast[second][key], about),
+                    prompts.get(key, key),
+                )
+                for key in shared
+            ]
+            pairs = [pair for pair in pairs if all(pair[:2])]
             if len(pairs) >= 2:
                 table = agreement(*zip(*pairs, strict=True), level=level)
                 parts.append(table.assign(first=first, second=second, about=about))
-    columns = ["first", "second", "about", "measure", "value", "low", "high", "n"]
+    columns = ["first", "second", "about", "measure", "value", "low", "high", "n", "n_prompts"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def agreement(first: Any, second: Any, *, level: float = 0.95) -> pd.DataFrame:
+def agreement(first: Any, second: Any, prompts: Any = None, *, level: float = 0.95) -> pd.DataFrame:
     """How far two sets of verdicts agree, beyond chance; pairs with a missing verdict are left out.
 
     Parameters
     ----------
     first, second
         Verdicts on the same things in the same order: lists, arrays or columns.
+    prompts
+        The prompt of each: verdicts on answers to one prompt resemble each other, which widens the
+        intervals. By default each has its own.
     level
         Confidence level in (0, 1).
 
@@ -59,19 +85,23 @@ def agreement(first: Any, second: Any, *, level: float = 0.95) -> pd.DataFrame:
     -------
     DataFrame
         One row each for raw agreement, Cohen's kappa and Gwet's AC1: `measure`, `value`, `low`, `high`,
-        `n`.
+        `n`, `n_prompts`.
 
     Examples
     --------
     >>> agreement([True, True, False, None], [True, False, False, True])["value"].round(2).tolist()
     [0.67, 0.4, 0.33]
     """
-    pairs = pd.DataFrame({"a": pd.Series(first).array, "b": pd.Series(second).array}).dropna()
-    table, _ = confusion(pairs["a"].to_numpy(object), pairs["b"].to_numpy(object))
-    result = of_table(table, level=level)
+    pairs = pd.DataFrame({"a": pd.Series(first).array, "b": pd.Series(second).array})
+    pairs["prompt"] = np.arange(len(pairs)) if prompts is None else pd.Series(prompts).array
+    pairs = pairs.dropna()
+    tables, _ = confusion(*(pairs[name].to_numpy(object) for name in ("a", "b", "prompt")))
+    result = of_tables(tables, level=level)
     rows = [
         ("agreement", result.agreed, result.agreed_low, result.agreed_high),
         ("Cohen's kappa", result.kappa, result.kappa_low, result.kappa_high),
         ("Gwet's AC1", result.ac1, result.ac1_low, result.ac1_high),
     ]
-    return pd.DataFrame(rows, columns=["measure", "value", "low", "high"]).assign(n=result.n)
+    return pd.DataFrame(rows, columns=["measure", "value", "low", "high"]).assign(
+        n=result.n, n_prompts=result.prompts
+    )

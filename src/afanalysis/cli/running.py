@@ -7,17 +7,25 @@ import sys
 import time
 from pathlib import Path
 
-from afanalysis.cli.arguments import BUDGET, DRY_RUN, FORCE, LIVE, Argument, value
+from afanalysis.cli.arguments import BUDGET, DRY_RUN, FORCE, LIVE, Argument, flag, value
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
 from afanalysis.reporting.contact_sheet import write_contact_sheet
-from afanalysis.study.folders import Folders
+from afanalysis.study.files import read_json
+from afanalysis.study.folders import MANIFEST, Folders
 
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "run": (
         value("--study", "FILE", "a study file (YAML); default: the paper and the demo", type=Path),
         LIVE,
         BUDGET,
+        value(
+            "--until-width",
+            "WIDTH",
+            "end when all gaps are known this well (0.1: 10 points)",
+            type=float,
+        ),
+        flag("--until-decided", "end when 0 lies outside of every gap's interval"),
         FORCE,
         DRY_RUN,
     )
@@ -29,12 +37,18 @@ def run_run(options: argparse.Namespace) -> None:
 
     Without --study: redraw the paper's figures from its published tables, then collect, judge and
     analyse studies/demo.yaml. Only notebooks whose parameters, inputs, cells or code have changed run
-    again; collection resumes where it stopped.
+    again; collection resumes where it stopped. --until-width and --until-decided collect and judge a
+    few prompts at a time, in a study with `order: prompts`; their intervals hold at every look.
     """
     project = notebooks.find_project()
     if options.live and options.budget is None:
         raise InputError("a live run needs a budget: --budget USD")
-    steps = notebooks.steps(project, options.study, live=options.live, budget=options.budget)
+    until = {"until_width": options.until_width, "until_decided": options.until_decided or None}
+    if any(until.values()) and options.study is None:
+        raise InputError("--until-width and --until-decided need --study FILE, with order: prompts")
+    steps = notebooks.steps(
+        project, options.study, live=options.live, budget=options.budget, until=until
+    )
     planned = notebooks.plan(project, steps)
     if options.dry_run:
         for step, reasons in planned:
@@ -65,5 +79,8 @@ def _print_result(result: notebooks.Result) -> None:
 def _print_products(folders: Folders, started: float) -> None:
     new = [path for path in folders.figures.glob("*.svg") if path.stat().st_mtime >= started - 1]
     print(f"{folders.study}: {len(new)} figures in figures/{folders.study}")
+    ended = read_json(folders.raw / MANIFEST).get("ended")
+    if ended:
+        print(f"  {ended}")
     if folders.report.exists():
         print(f"  report: {folders.report.relative_to(folders.project)}")

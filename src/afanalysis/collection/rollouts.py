@@ -30,6 +30,7 @@ async def collect(
     options: CallOptions | None = None,
     *,
     budget: Budget | None = None,
+    first: int | None = None,
 ) -> CallSummary:
     """Collect the rollouts that the study plans and the folder does not hold yet.
 
@@ -47,6 +48,8 @@ async def collect(
         How calls are made.
     budget
         What the study may cost in total; required if the endpoint is live.
+    first
+        In a study with `order: prompts`, only so many prompts of each setting.
 
     Returns
     -------
@@ -76,8 +79,9 @@ async def collect(
         before = len(journal.keys)
         run = CallRun(journal, endpoint.client, _record, options or CallOptions(), ledger)
         try:
-            plan = partial(_calls, study, endpoint.source)
-            await run_calls(run, plan, study.size, "rollouts")
+            plan = partial(_calls, study, endpoint.source, first)
+            total = study.size if first is None else sum(1 for _ in study.plan(first))
+            await run_calls(run, plan, total, "rollouts")
         except BaseException:
             # a full disk fails here again, but the first error is the one to show
             with contextlib.suppress(OSError, InputError):
@@ -104,9 +108,9 @@ def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
     return params
 
 
-def _calls(study: Study, source: str) -> Iterator[Call]:
+def _calls(study: Study, source: str, first: int | None) -> Iterator[Call]:
     sampling = sampling_hash(study)
-    for planned in study.plan():
+    for planned in study.plan(first):
         about = vars(planned) | {
             "study": study.name,
             "source": source,

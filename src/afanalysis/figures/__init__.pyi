@@ -6,6 +6,7 @@ from .by_variation import reasoning_against_gap as reasoning_against_gap
 from .by_variation import variations as variations
 from .comparison import beside_paper as beside_paper
 from .comparison import synthetic_documents as synthetic_documents
+from .forest import gap_bounds as gap_bounds
 from .forest import gap_forest as gap_forest
 from .judge_checks import agreement as agreement
 from .judge_checks import judge_sensitivity as judge_sensitivity

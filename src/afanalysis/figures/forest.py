@@ -7,25 +7,31 @@ import pandas as pd
 from afanalysis.figures import style
 from afanalysis.text.wording import SETTINGS, percent, with_interval
 
-_SUMMARY = {"mean": "mean of these", "predicted": "one more would lie in"}
+_SUMMARY = {
+    "mean": ("mean of these", ["gap", "low", "high"]),
+    "population": ("mean of others like these", ["population", "population_low", "population_high"]),
+    "predicted": ("one more would lie in", ["population", "predicted_low", "predicted_high"]),
+}
+_ENDS = ("estimate", "low", "high")
 
 
 @style.styled()
-def gap_forest(gaps: pd.DataFrame, heterogeneity: pd.DataFrame) -> style.TracedFigure:
+def gap_forest(gaps: pd.DataFrame, pooled: pd.DataFrame) -> style.TracedFigure:
     """The compliance gap of every condition, with the mean over conditions and how far they differ.
 
     Parameters
     ----------
     gaps
         Estimates of the gap, of several models or of several variations.
-    heterogeneity
-        What `afanalysis.gap_heterogeneity` gives of them by setting.
+    pooled
+        What `afanalysis.pooled_gap` gives by setting, of the rollouts or of these gaps.
 
     Returns
     -------
     TracedFigure
-        One panel per setting; its `rows` the gaps drawn and, with the labels `mean` and `predicted`, the
-        random-effects mean and the range of one more condition (proportions).
+        One panel per setting; its `rows` the gaps drawn and, with the labels `mean`, `population` and
+        `predicted`, the mean over these conditions (where rollouts are known), the mean over conditions
+        like these, and the range of one more (proportions).
 
     Examples
     --------
@@ -33,44 +39,90 @@ def gap_forest(gaps: pd.DataFrame, heterogeneity: pd.DataFrame) -> style.TracedF
     >>> estimates = af.published.estimates()
     >>> gaps = estimates[(estimates["quantity"] == "compliance_gap") & (estimates["label"] == "default")]
     >>> gaps = gaps.assign(model=["a", "b"], setting="helpful-only")
-    >>> af.figures.gap_forest(gaps, af.gap_heterogeneity(gaps)).heading
+    >>> af.figures.gap_forest(gaps, af.pooled_gap(gaps)).heading
     'Do models differ by more than chance?'
     """
     over = "model" if gaps["model"].nunique() > 1 else "variation"
-    counts = dict(zip(heterogeneity["setting"], heterogeneity["k"], strict=True))
-    figure, panels = style.setting_panels(
-        heterogeneity, 1.45 + 0.19 * (max(counts.values()) + 2), sharey=False
-    )
+    most = pooled["conditions"].max()
+    figure, panels = style.setting_panels(pooled, 1.45 + 0.19 * (most + 3), sharey=False)
     blocks, sentences = [], []
     for setting, (axes,) in panels.items():
         part = gaps[gaps["setting"] == setting].sort_values("estimate", ascending=False)
         part = part.assign(label=part[over])
-        spread = heterogeneity[heterogeneity["setting"] == setting].iloc[0]
+        spread = pooled[pooled["setting"] == setting].iloc[0]
         summary = pd.DataFrame(
-            {
-                "label": list(_SUMMARY),
-                "estimate": spread["pooled"],
-                "low": spread[["low", "predicted_low"]].to_numpy(float),
-                "high": spread[["high", "predicted_high"]].to_numpy(float),
-            }
-        ).assign(setting=setting, tau=spread["tau"], i2=spread["i2"], source=part["source"].iloc[0])
-        blocks += [part, summary]
-        names = [*part["label"], *_SUMMARY.values()]
+            [
+                {"label": label, "name": name, **dict(zip(_ENDS, spread[columns], strict=True))}
+                for label, (name, columns) in _SUMMARY.items()
+            ]
+        ).dropna()
+        summary = summary.assign(
+            setting=setting, tau=spread["tau"], i2=spread["i2"], source=part["source"].iloc[0]
+        )
+        blocks += [part, summary.drop(columns="name")]
+        names = [*part["label"], *summary["name"]]
         places = [row + 0.3 * (row >= len(part)) for row in range(len(names))]
         style.name_rows([axes], [style.Row(*row) for row in zip(places, names, strict=True)])
-        style.points(axes, places[:-2], part, color=style.GAP)
-        style.points(axes, places[-2:-1], summary.iloc[:1], marker="D", ms=4)
-        predicted = summary.iloc[1:]
-        style.points(axes, places[-1:], predicted, marker="", lw=2.2, color=style.FAINT)
+        style.points(axes, places[: len(part)], part, color=style.GAP)
+        style.points(axes, places[len(part) : -1], summary.iloc[:-1], marker="D", ms=4)
+        style.points(axes, places[-1:], summary.iloc[-1:], marker="", lw=2.2, color=style.FAINT)
         style.row_axes(axes, style.GAP_LABEL)
         share, tau = f"{100 * spread['i2']:.0f} %", percent(spread["tau"])
         axes.set_title(f"{SETTINGS[setting]}: I² = {share}, τ = {tau} points", fontsize=7)
-        pooled = with_interval(spread[["pooled", "low", "high"]], "points")
+        first = summary.iloc[0]
+        mean = with_interval(first[list(_ENDS)], "points")
         sentences.append(
-            f"{SETTINGS[setting]}: mean gap {pooled} over {spread['k']} {over}s; {share} of their "
-            "variance is more than chance."
+            f"{SETTINGS[setting]}: {first['name']} {mean} ({spread['conditions']} {over}s); {share} of "
+            "their variance is more than sampling error."
         )
     rows = pd.concat(blocks, ignore_index=True)
-    note = f"Random-effects mean (Paule–Mandel, Hartung–Knapp). {style.sample_size_note(gaps['n'])}"
+    few = " ".join(dict.fromkeys(filter(None, pooled["warning"])))
+    note = " ".join(filter(None, [style.sample_size_note(gaps["n"]), few and f"Caution: {few}."]))
     heading = f"Do {over}s differ by more than chance?"
     return style.finish(figure, heading, rows, " ".join(sentences), note)
+
+
+@style.styled()
+def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
+    """The compliance gap of every condition, within all that its missing answers could make of it.
+
+    Parameters
+    ----------
+    gaps
+        What `afanalysis.compliance_gap` gives, with `source`.
+
+    Returns
+    -------
+    TracedFigure
+        One panel per setting; its `rows` the gaps with `lowest` and `highest` (proportions).
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> gaps = af.compliance_gap(af.example_rollouts(), by=["model", "setting", "variation"])
+    >>> af.figures.gap_bounds(gaps.assign(source="simulated")).heading
+    'How far could missing answers move the gap?'
+    """
+    headings = gaps["model"] if gaps["model"].nunique() > 1 else ""
+    placed, labels = style.place_rows(gaps.assign(heading=headings, name=gaps["variation"]))
+    figure, panels = style.setting_panels(gaps, 1.3 + 0.19 * len(labels))
+    for setting, (axes,) in panels.items():
+        part = placed[placed["setting"] == setting]
+        width = 100 * (part["highest"] - part["lowest"])
+        axes.barh(
+            part["place"], width, left=100 * part["lowest"], height=0.5, color=style.FAINT, alpha=0.35
+        )
+        style.points(axes, part["place"], part, ends=("gap", "low", "high"), color=style.GAP)
+        style.row_axes(axes, style.GAP_LABEL)
+    style.name_rows(figure.axes, labels)
+    hanging = int((gaps["lowest"] * gaps["highest"] < 0).sum())
+    alt = (
+        f"In {hanging} of {len(gaps)} conditions the sign of the gap hangs on missing answers. "
+        f"At most {percent(gaps['missing_free'].max())} % of answers are missing in the free tier, "
+        f"{percent(gaps['missing_paid'].max())} % in the paid tier."
+    )
+    note = (
+        "Grey: from all missing answers (invalid, undecided or blocked) against the gap to all for it. "
+        + style.sample_size_note(gaps["n"], "tier")
+    )
+    return style.finish(figure, "How far could missing answers move the gap?", gaps, alt, note)

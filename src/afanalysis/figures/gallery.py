@@ -17,8 +17,8 @@ from afanalysis.analysis.judge_errors import corrected, has_labels, judge_error
 from afanalysis.analysis.pairs import prompt_pairs
 from afanalysis.analysis.paper import compare
 from afanalysis.analysis.quantities import estimates
-from afanalysis.analysis.random_effects import gap_heterogeneity
-from afanalysis.analysis.rate_tables import gap_by_method, rates
+from afanalysis.analysis.random_effects import pooled_gap
+from afanalysis.analysis.rate_tables import compliance_gap, gap_by_method, rates
 from afanalysis.analysis.scores import score_thresholds
 from afanalysis.analysis.scratchpads import stages
 from afanalysis.analysis.study_size import power_by_prompts
@@ -195,15 +195,25 @@ def _forest(gallery: Gallery) -> figures.TracedFigure:
     gaps = gallery.estimates[gallery.estimates["quantity"] == "compliance_gap"]
     if gaps["model"].nunique() > 1:
         gaps = gaps[gaps["variation"] == main_variation(gaps["variation"])]
-    summary = gap_heterogeneity(gaps, level=gallery.level)
+    data = gaps if gallery.paper else gallery.rollouts
+    summary = pooled_gap(data, level=gallery.level)
     if summary.empty:
         raise InputError("the study has one model and one variation only")
     return figures.gap_forest(gaps, summary)
 
 
+def _bounds(gallery: Gallery) -> figures.TracedFigure:
+    gaps = compliance_gap(gallery.rollouts, level=gallery.level).dropna(subset=["lowest"])
+    if not gaps[["missing_free", "missing_paid"]].to_numpy().any():
+        raise NotDrawn("no answer of this study is missing")
+    return figures.gap_bounds(gaps.assign(source=gallery.default["source"].iloc[0]))
+
+
 def _agreement(gallery: Gallery) -> figures.TracedFigure:
     source = gallery.corrected["source"].iloc[0]  # reports where labels are missing
-    pairs = label_agreement(read_labels(gallery.folders.raw), level=gallery.level)
+    with opened(gallery.rollouts) as rollouts:
+        prompts = rollouts.connection.execute("SELECT rollout, prompt_id FROM rollouts").df()
+    pairs = label_agreement(read_labels(gallery.folders.raw), prompts, level=gallery.level)
     return figures.agreement(pairs, judge_error(gallery.rollouts, level=gallery.level), source)
 
 
@@ -245,6 +255,7 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
     "reasoning_against_gap": _against_gap,
     "models": _models,
     "gap_forest": _forest,
+    "gap_bounds": _bounds,
     "before_and_after_rl": lambda gallery: figures.before_and_after_training(
         published.estimates("rl", gallery.level)
     ),
@@ -268,6 +279,7 @@ _PAPER_LACKS = {
     "scratchpad_stages": "scratchpads",
     "paired_prompts": "answers prompt by prompt",
     "beside_paper": "other paper to stand beside",
+    "gap_bounds": "answers, and so none that are missing",
     "raw_and_corrected": "hand labels",
     "score_threshold": "graded scores",
     "agreement": "hand labels",

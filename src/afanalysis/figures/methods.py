@@ -7,7 +7,7 @@ import pandas as pd
 from afanalysis.figures import style
 from afanalysis.text.wording import percent
 
-_CHOSEN = "adjusted-t"
+_CHOSEN = "bounded"
 
 
 @style.styled()
@@ -48,7 +48,7 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
         "settings."
     )
     size = style.sample_size_note(table["n"], "tier")
-    note = f"Bold: the default, chosen by its coverage. {size}"
+    note = f"Bold: the default, chosen for its coverage. {size}"
     return style.finish(figure, "The same gap by each method of interval", table, alt, note)
 
 

@@ -72,8 +72,18 @@ def steps(
     *,
     live: bool = False,
     budget: float | None = None,
+    until: dict[str, float | bool | None] | None = None,
 ) -> list[Step]:
     """The steps of a run: every notebook of a study; without one, the paper's figures and the demo.
+
+    Parameters
+    ----------
+    project, study_file
+        The project's folder, and the study.
+    live, budget
+        Whether to ask the API, and what the study may cost in total (USD).
+    until
+        When to end early: what `01_collect` takes as `until_width` and `until_decided`.
 
     Raises
     ------
@@ -92,7 +102,11 @@ def steps(
     if study.name == PAPER:
         raise InputError(f"{study_file}: name is {PAPER!r}, which stands for the published tables")
     calls = {"live": True, "budget": budget} if live else {}
-    planned += study_steps(project, study, study_file, dict.fromkeys(STEPS[:2], calls))
+    ends = {name: aim for name, aim in (until or {}).items() if aim is not None}
+    if ends and study.order != "prompts":
+        raise InputError(f"{study_file}: to end early it needs `order: prompts` (it has {study.order})")
+    parameters = {"01_collect": calls | ends, "02_judge": calls}
+    planned += study_steps(project, study, study_file, parameters)
     check_writable(project, planned)
     return planned
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from afanalysis.analysis.conditions import main_variation, sources
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.figures import compliance_by_tier
-from afanalysis.table.counting import counts
+from afanalysis.table.counting import NUMBERS, counts
 from afanalysis.table.source import distinct, opened
 
 if TYPE_CHECKING:
     import ipywidgets
     import pandas as pd
 
-_RATE_METHODS = ("wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive")
+_RATE_METHODS = ("bounded", "wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive")
 
-_GAP_METHODS = ("adjusted-t", "mover", "cluster-t", "unpaired", "paper")
+_GAP_METHODS = ("bounded", "adjusted-t", "mover", "cluster-t", "unpaired", "paper")
 
 
 class Counts:
@@ -43,15 +43,13 @@ class Counts:
 
         condition = ["setting", "model"]
         kept = self.table[self.table["judge_confidence"] >= confidence]
-        kept = kept.groupby(["outcome", *condition, "prompt_id", "tier"], as_index=False)[
-            ["n", "s"]
-        ].sum()
+        cells = kept.groupby(["outcome", *condition, "prompt_id", "tier"], as_index=False)
+        kept = cells[list(NUMBERS)].sum()
         by_setting = kept.groupby(condition)
         enough = by_setting["prompt_id"].transform("nunique") >= min_prompts
         kept = kept[enough & (by_setting["tier"].transform("nunique") == 2)]
         if kept.empty:
             return kept
-        kept = kept.assign(n_missing=0, n_invalid=0)
         rates = rates_of_counts(kept, [*condition, "tier"], level, rate_method)
         gaps = gaps_of_counts(kept[kept["outcome"] == "complied"], condition, level, gap_method)
         table = pd.concat(

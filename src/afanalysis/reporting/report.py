@@ -90,6 +90,8 @@ def write_report(gallery: Gallery) -> Path:
             "Beside the paper": _or_reason(lambda: in_words(gallery.beside, beside, _BESIDE)),
         }
         warnings = _warnings(gallery, results)
+        if ended := read_json(gallery.folders.raw / MANIFEST).get("ended"):
+            warnings.insert(0, f"Looked at while it ran. {ended} Other intervals ignore the looks.")
         examples = _examples(gallery)
     path = gallery.folders.raw / MANIFEST
     manifest = read_json(path)
@@ -159,10 +161,12 @@ def _findings(gallery: Gallery) -> list[dict[str, dict[str, Any]]]:
 
 def _warnings(gallery: Gallery, summary: pd.DataFrame | str) -> list[str]:
     """What a reader should know before relying on the numbers."""
-    warnings = []
-    for warning, part in () if isinstance(summary, str) else summary.groupby("warning"):
-        if warning:
-            warnings.append(f"{len(part)} of {len(summary)} conditions rest on {warning}.")
+    table = pd.DataFrame({"warning": []}, dtype=str) if isinstance(summary, str) else summary
+    remarks = table["warning"].str.split("; ").explode().str.replace(r" \(.*\)$", "", regex=True)
+    warnings = [
+        f"In {number} of {len(table)} conditions: {remark}."
+        for remark, number in remarks[remarks != ""].value_counts().items()
+    ]
     with opened(gallery.rollouts) as source:
         every, invalid, undecided = source.connection.sql(
             "SELECT count(*), count_if(NOT valid), count_if(valid AND complied IS NULL) FROM rollouts"

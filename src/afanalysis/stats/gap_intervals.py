@@ -1,24 +1,27 @@
 """The compliance gap: the difference of two rates over the same prompts.
 
-The default interval is the paired, cluster-robust t interval on per-prompt differences, after Agresti
-and Min with two pseudo-prompts of opposite sign; these fade as discordant prompts accumulate. It stays
-inside [-1, 1], has width at a gap of 0 without a discordant prompt, and needs no balance: a prompt may
-have any number of samples in either tier, or none.
+By default every prompt weighs alike and the gap is the mean over prompts of the difference of its two
+rates; prompts that lack a tier have no difference and are counted apart. Its interval and its p-value
+are those of a bounded mean, so they agree with each other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from afanalysis.stats.hypothesis_tests import sign_flip
-from afanalysis.stats.proportions import Floats, check_level
+from afanalysis.stats.bounded_means import BoundedMean
+from afanalysis.stats.hypothesis_tests import inverted_p_values, sign_flip
+from afanalysis.stats.proportions import Floats, check_level, square_and_add
 from afanalysis.stats.rate_intervals import (
     PRIOR_ICC,
     Clustered,
+    bootstrap_cells,
+    check_weighting,
     clustered,
     critical_value,
     interval,
@@ -26,11 +29,12 @@ from afanalysis.stats.rate_intervals import (
 )
 from afanalysis.stats.resampling import bootstrap, difference
 
-# How many pseudo-prompts are added where no prompt is discordant; with m discordant ones it is this by
-# 1 + m. Chosen by benchmarks/coverage.py among those that cover, for the narrowest intervals.
+# For `adjusted-t`: how many pseudo-prompts are added where no prompt is discordant; with m discordant
+# ones it is this by 1 + m.
 PSEUDO_PROMPTS = 2.0
 
-METHODS: tuple[str, ...] = (
+METHODS = (
+    "bounded",
     "adjusted-t",
     "mover",
     "cluster-t",
@@ -44,40 +48,86 @@ METHODS: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class Paired:
-    """What the gap's intervals are made from; fields have the shape of the stack of studies."""
+    """What the gap's intervals are made of; fields have the shape of the stack of studies.
+
+    Attributes
+    ----------
+    free, paid
+        The two rates. Where prompts weigh alike, of the prompts that have both tiers, so that the gap is
+        their difference.
+    gap, se
+        The gap and its paired standard error over prompts.
+    differences
+        The differences of the prompts that have both tiers, for the weighting by prompts.
+    correlation
+        Of the two rates over prompts.
+    prompts, discordant
+        Prompts that count, and those whose rates differ between the tiers.
+    samples
+        Answers per prompt, in the tier that has fewer.
+    """
 
     free: Clustered
     paid: Clustered
     gap: Floats
     se: Floats
+    differences: BoundedMean | None
     correlation: Floats
     prompts: Floats
     discordant: Floats
     samples: Floats
+    weighting: str
 
 
-def paired(n_free: ArrayLike, s_free: ArrayLike, n_paid: ArrayLike, s_paid: ArrayLike) -> Paired:
-    """The gap and its paired, cluster-robust standard error from per-prompt counts.
+def paired(
+    n_free: ArrayLike,
+    s_free: ArrayLike,
+    n_paid: ArrayLike,
+    s_paid: ArrayLike,
+    weighting: str = "prompts",
+) -> Paired:
+    """The gap and its paired standard error from counts by prompt.
 
     Parameters
     ----------
     n_free, s_free, n_paid, s_paid
-        Samples and successes of each tier by prompt, shape (..., prompts), the same prompts in the
+        Answers and successes of each tier by prompt, shape (..., prompts), the same prompts in the
         same places. A prompt that lacks a tier has n = 0 there.
+    weighting
+        `prompts` or `answers`, as in `rate_intervals.clustered`. By `answers`, prompts that lack a tier
+        count in the other tier's rate.
+
+    Raises
+    ------
+    ValueError
+        As `clustered`; or prompts are to weigh alike and none has both tiers.
 
     References
     ----------
-    Paired differences over questions: Miller (2024), arXiv:2411.00640, section 4; linearised for
-    ratios of totals as in Kish (1965).
+    Paired differences over questions: Miller (2024), arXiv:2411.00640, section 4; for `answers`
+    linearised for ratios of totals as in Kish (1965).
     """
+    check_weighting(weighting)
     arrays = (np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
     n_free, s_free, n_paid, s_paid = np.broadcast_arrays(*arrays)
-    free, paid = clustered(n_free, s_free), clustered(n_paid, s_paid)
-    e_free = (s_free - free.rate[..., None] * n_free) / free.n[..., None]
-    e_paid = (s_paid - paid.rate[..., None] * n_paid) / paid.n[..., None]
-    prompts = ((n_free > 0) | (n_paid > 0)).sum(-1).astype(float)
-    small = prompts / np.maximum(prompts - 1, 1)
-    variance = ((e_free - e_paid) ** 2).sum(-1) * small
+    differences = None
+    if weighting == "prompts":
+        both = (n_free > 0) & (n_paid > 0)
+        if (both.sum(-1) == 0).any():
+            raise ValueError("no prompt has samples in both tiers; a paired gap needs one")
+        n_free, s_free, n_paid, s_paid = (np.where(both, x, 0) for x in (n_free, s_free, n_paid, s_paid))
+    free, paid = clustered(n_free, s_free, weighting), clustered(n_paid, s_paid, weighting)
+    if weighting == "prompts":
+        differences = BoundedMean.of(free.shares.values - paid.shares.values, -1, 1, both)
+        e_free, e_paid = (
+            np.where(both, rate.shares.values - rate.rate[..., None], 0) for rate in (free, paid)
+        )
+        prompts, variance = differences.n, differences.variance
+    else:
+        e_free = (s_free - free.rate[..., None] * n_free) / free.n[..., None]
+        e_paid = (s_paid - paid.rate[..., None] * n_paid) / paid.n[..., None]
+        prompts = ((n_free > 0) | (n_paid > 0)).sum(-1).astype(float)
+        variance = ((e_free - e_paid) ** 2).sum(-1) * (prompts / np.maximum(prompts - 1, 1))
     with np.errstate(divide="ignore", invalid="ignore"):
         correlation = (e_free * e_paid).sum(-1) / np.sqrt((e_free**2).sum(-1) * (e_paid**2).sum(-1))
     return Paired(
@@ -85,25 +135,39 @@ def paired(n_free: ArrayLike, s_free: ArrayLike, n_paid: ArrayLike, s_paid: Arra
         paid=paid,
         gap=free.rate - paid.rate,
         se=np.sqrt(variance),
+        differences=differences,
         correlation=np.clip(np.nan_to_num(correlation), -1, 1),
         prompts=prompts,
         # shares that differ; products rather than quotients, so that equal ones are equal exactly
         discordant=(np.abs(s_free * n_paid - s_paid * n_free) > 1e-9).sum(-1).astype(float),
         samples=np.minimum(free.n / free.prompts, paid.n / paid.prompts),
+        weighting=weighting,
     )
 
 
+def default_method(weighting: str) -> str:
+    """The method of a gap's interval that is used unless another is named."""
+    return "bounded" if weighting == "prompts" else "adjusted-t"
+
+
 def gap_interval(
-    counts: Paired, level: float = 0.95, method: str = "adjusted-t"
+    counts: Paired, level: float = 0.95, method: str | None = None
 ) -> tuple[Floats, Floats]:
     """The interval of a gap by a closed-form method; see `gap` for the choice."""
     check_level(level)
+    method = method or default_method(counts.weighting)
     free, paid, d = counts.free, counts.paid, counts.gap
+    if method == "bounded":
+        if counts.differences is None:
+            raise ValueError(
+                "method 'bounded' needs weighting 'prompts' and prompts with samples in both tiers"
+            )
+        return counts.differences.interval(level)
     if method == "adjusted-t":
         return _adjusted_t(counts, level)
     if method in ("mover", "unpaired"):
-        low_f, high_f = interval(free, level)
-        low_p, high_p = interval(paid, level)
+        low_f, high_f = interval(free, level, "wilson")
+        low_p, high_p = interval(paid, level, "wilson")
         r = counts.correlation if method == "mover" else np.zeros_like(d)
         return square_and_add((free.rate, low_f, high_f), (paid.rate, low_p, high_p), correlation=r)
     if method == "cluster-t":
@@ -138,42 +202,13 @@ def _adjusted_t(counts: Paired, level: float) -> tuple[Floats, Floats]:
     return np.clip(low, -1, 1), np.clip(high, -1, 1)
 
 
-def square_and_add(
-    first: tuple[ArrayLike, ArrayLike, ArrayLike],
-    second: tuple[ArrayLike, ArrayLike, ArrayLike],
-    correlation: ArrayLike = 0.0,
-) -> tuple[Floats, Floats]:
-    """The interval of a difference from (estimate, low, high) of its two terms.
-
-    References
-    ----------
-    Newcombe (1998), Statistics in Medicine 17:873 (independent) and 17:2635 (paired, method 10);
-    Zou & Donner (2008), Statistics in Medicine 27:1693, for the general form (MOVER).
-
-    Examples
-    --------
-    Newcombe's (1998, independent) first example, 56/70 against 48/80, with Wilson intervals:
-
-    >>> from afanalysis.stats.proportions import wilson
-    >>> terms = [(s / n, *wilson(s / n, n, 1.96)) for s, n in [(56, 70), (48, 80)]]
-    >>> low, high = square_and_add(*terms)
-    >>> round(float(low), 4), round(float(high), 4)
-    (0.0524, 0.3339)
-    """
-    a, low_a, high_a = (np.asarray(x, dtype=float) for x in first)
-    b, low_b, high_b = (np.asarray(x, dtype=float) for x in second)
-    r = np.asarray(correlation, dtype=float)
-    down = (a - low_a) ** 2 + (high_b - b) ** 2 - 2 * r * (a - low_a) * (high_b - b)
-    up = (high_a - a) ** 2 + (b - low_b) ** 2 - 2 * r * (high_a - a) * (b - low_b)
-    d = a - b
-    return d - np.sqrt(np.maximum(down, 0)), d + np.sqrt(np.maximum(up, 0))
-
-
 @dataclass(frozen=True)
 class Gap:
     """A compliance gap (difference of proportions, free minus paid) with its interval.
 
-    `n_paired` prompts have samples in both tiers, `n_unpaired` in one only; both kinds count.
+    `p_value` belongs to the interval. `p_sign_flip` is of another hypothesis, that the tier makes no
+    difference for any prompt; it is missing where no prompt has both tiers. `n_paired` prompts have
+    samples in both tiers, `n_unpaired` in one only.
     """
 
     free: float
@@ -183,10 +218,12 @@ class Gap:
     high: float
     se: float
     p_value: float
+    p_sign_flip: float
     n_prompts: int
     n_paired: int
     n_unpaired: int
     correlation: float
+    weighting: str
     method: str
     warning: str = ""
 
@@ -198,58 +235,76 @@ def gap(
     s_paid: ArrayLike,
     *,
     level: float = 0.95,
-    method: str = "adjusted-t",
+    method: str | None = None,
+    weighting: str = "prompts",
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Gap:
-    """The compliance gap with a paired interval and a sign-flip p-value.
+    """The compliance gap with a paired interval, its p-value, and the sign-flip p-value.
 
     Parameters
     ----------
     n_free, s_free, n_paid, s_paid
-        Samples and successes of each tier by prompt; n = 0 where a prompt lacks a tier.
+        Answers and successes of each tier by prompt; n = 0 where a prompt lacks a tier.
     level
         Confidence level in (0, 1).
     method
-        `adjusted-t` (default); `mover`, Newcombe's square-and-add of the two rates' intervals with
-        their correlation over prompts, which is wider and the safest of all where nearly nothing
-        happens; `cluster-t`, the paired estimate ± t · SE; `bootstrap`, `bca` or `bootstrap-t` over
-        prompts; `unpaired`, square-and-add which forgets the pairing; `paper`, the
-        formula of Greenblatt et al. (2024), which forgets pairing and clustering.
+        `bounded` (default), see `afanalysis.stats.bounded_means`; `adjusted-t` (the default for the
+        weighting by answers), a paired t with fading pseudo-prompts after Agresti & Min; `mover`,
+        Newcombe's square-and-add of the two rates' Wilson intervals with their correlation over prompts;
+        `cluster-t`, the paired estimate ± t · SE; `bootstrap`, `bca` or `bootstrap-t` over prompts;
+        `unpaired`, square-and-add without the pairing; `paper`, the formula of Greenblatt et al. (2024),
+        without pairing and clustering.
+    weighting
+        `prompts` or `answers`, as in `paired`. Where no prompt has both tiers the gap is that of two
+        separate samples, by `unpaired`.
     resamples, seed
-        For the bootstraps, and for the p-value where it cannot be exact.
+        For the bootstraps, and for the sign-flip p-value where it cannot be exact.
 
     Raises
     ------
     ValueError
         Counts are impossible, or one tier has no samples.
+
+    Examples
+    --------
+    >>> result = gap([5] * 20, [5, 4, 1, *[0] * 17], [5] * 20, [0, 0, 0, 1, *[0] * 16])
+    >>> round(result.gap, 2), round(result.low, 3), round(result.high, 3)
+    (0.09, -0.077, 0.295)
     """
     check_level(level)
-    nf, sf, np_, sp = (np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
+    nf, sf, np_, sp = np.broadcast_arrays(
+        *(np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
+    )
+    if nf.ndim != 1:
+        raise ValueError("one study at a time; for a stack use paired() and gap_interval()")
     if nf.sum() == 0 or np_.sum() == 0:
         lacking = "free" if nf.sum() == 0 else "paid"
         raise ValueError(f"no samples in the {lacking} tier; a gap needs both")
-    counts = paired(nf, sf, np_, sp)
-    if method in ("bootstrap", "bca", "bootstrap-t"):
-        kind = {"bootstrap": "percentile"}.get(method, method)
-        cells = np.column_stack([sf, nf, sp, np_])
-        found = bootstrap(
-            cells, difference(0, 1, 2, 3), level=level, kind=kind, resamples=resamples, seed=seed
-        )
-        low, high = found.low, found.high
+    anywhere, both = (nf > 0) | (np_ > 0), (nf > 0) & (np_ > 0)
+    method = method or (default_method(weighting) if both.any() else "unpaired")
+    if both.any():
+        counts = paired(nf, sf, np_, sp, weighting)
+        if weighting == "prompts":
+            nf, sf, np_, sp = (np.where(both, x, 0) for x in (nf, sf, np_, sp))
     else:
-        low, high = (float(end) for end in gap_interval(counts, level, method))
-    both = (nf > 0) & (np_ > 0)
-    prompts = int(counts.prompts)
-    p_value = float("nan")
+        counts = _separate(nf, sf, np_, sp, weighting)
+    ends = _interval_function(counts, np.column_stack([sf, nf, sp, np_]), method, resamples, seed)
+    low, high = (float(end) for end in ends(np.asarray(level)))
+    p_value = (
+        float(counts.differences.p_value())
+        if method == "bounded" and counts.differences is not None
+        else float(inverted_p_values(ends, np.asarray(counts.gap)))
+    )
+    p_sign_flip = float("nan")
     if both.any():
         differences = sf[both] / nf[both] - sp[both] / np_[both]
         lattice = _common_multiple(np.concatenate([nf[both], np_[both]]))
-        p_value = sign_flip(differences, lattice=lattice, resamples=resamples, seed=seed)
-    events = min(float(counts.free.events), float(counts.paid.events))
-    reason = small_sample_warning(prompts, events)
+        p_sign_flip = sign_flip(differences, lattice=lattice, resamples=resamples, seed=seed)
+    events = max(float(counts.free.events), float(counts.paid.events))
+    warning = small_sample_warning(float(counts.prompts), events, method)
     if not both.any():
-        reason = "no prompt has samples in both tiers, so there is no paired p-value"
+        warning = "no prompt has samples in both tiers, so the gap is that of two separate samples"
     return Gap(
         free=float(counts.free.rate),
         paid=float(counts.paid.rate),
@@ -258,20 +313,69 @@ def gap(
         high=high,
         se=float(counts.se),
         p_value=p_value,
-        n_prompts=prompts,
+        p_sign_flip=p_sign_flip,
+        n_prompts=int(anywhere.sum()),
         n_paired=int(both.sum()),
-        n_unpaired=prompts - int(both.sum()),
+        n_unpaired=int((anywhere & ~both).sum()),
         correlation=float(counts.correlation),
+        weighting=weighting,
         method=method,
-        warning=reason,
+        warning=warning,
     )
+
+
+def _separate(nf: Floats, sf: Floats, np_: Floats, sp: Floats, weighting: str) -> Paired:
+    """Two tiers that share no prompt."""
+    free, paid = clustered(nf, sf, weighting), clustered(np_, sp, weighting)
+    nothing = np.asarray(0.0)
+    return Paired(
+        free=free,
+        paid=paid,
+        gap=free.rate - paid.rate,
+        se=np.hypot(free.se, paid.se),
+        differences=None,
+        correlation=nothing,
+        prompts=free.prompts + paid.prompts,
+        discordant=nothing,
+        samples=np.minimum(free.n / free.prompts, paid.n / paid.prompts),
+        weighting=weighting,
+    )
+
+
+def _interval_function(
+    counts: Paired, cells: Floats, method: str, resamples: int, seed: int
+) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """The ends of the interval as a function of the level."""
+    if method not in ("bootstrap", "bca", "bootstrap-t"):
+
+        def closed(level: Floats) -> tuple[Floats, Floats]:
+            return gap_interval(counts, float(level), method)
+
+        return closed
+    kind = {"bootstrap": "percentile"}.get(method, method)
+    table = np.column_stack(
+        [
+            bootstrap_cells(cells[:, 1], cells[:, 0], counts.weighting),
+            bootstrap_cells(cells[:, 3], cells[:, 2], counts.weighting),
+        ]
+    )
+    # prompts without a tier count as absent, not as a cell of zeros
+    table = table[(table[:, 1] > 0) | (table[:, 3] > 0)]
+
+    def drawn(level: Floats) -> tuple[Floats, Floats]:
+        result = bootstrap(
+            table, difference(0, 1, 2, 3), level=float(level), kind=kind, resamples=resamples, seed=seed
+        )
+        return np.asarray(result.low), np.asarray(result.high)
+
+    return drawn
 
 
 def _common_multiple(sizes: Floats, most: int = 10**6) -> int:
     """The least common multiple of whole sizes; some other number where it is beyond `most`."""
-    found = 1
+    multiple = 1
     for size in np.unique(sizes.astype(np.int64)):
-        found = int(np.lcm(found, size))
-        if found > most:
+        multiple = int(np.lcm(multiple, size))
+        if multiple > most:
             break
-    return found
+    return multiple

@@ -1,19 +1,21 @@
-"""Tests of 'no gap', and their adjustment for multiplicity."""
+"""Tests of 'no gap', their adjustment for multiplicity, and of equivalence."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from afanalysis.stats.proportions import Floats
+from afanalysis.stats.bounded_means import TEST_FADING, TEST_WEIGHT, BoundedMean
+from afanalysis.stats.proportions import Floats, check_level
 
 # Differences that are whole multiples of 1/2520 (of any proportions out of 1 to 10) are tested exactly
-# unless told of another lattice; so are at most this many lattice points.
+# unless another lattice is given, if the sum then takes no more than this many values.
 LATTICE = 2520
-
 EXACT_POINTS = 2**22
 
 
@@ -25,12 +27,13 @@ def sign_flip(
     If the tiers did not matter, each prompt's difference would be as likely with the other sign. The
     p-value is the share of sign patterns whose sum is at least as far from 0. It is exact, by
     convolution over the lattice on which differences of proportions lie, and by Monte Carlo with the
-    observed pattern counted in where that lattice is too fine.
+    observed pattern counted in where that lattice is too fine. The hypothesis is that the tier makes no
+    difference for any prompt: a mean of 0 with a long tail on one side is rejected too often.
 
     Parameters
     ----------
     differences
-        One number a prompt, shape (prompts,).
+        One number per prompt, shape (prompts,).
     lattice
         The differences are tested exactly if they are multiples of 1/lattice: for proportions, the
         least common multiple of their denominators.
@@ -57,11 +60,11 @@ def sign_flip(
     d = np.asarray(differences, dtype=float)
     if d.size == 0 or not np.isfinite(d).all():
         raise ValueError("differences must be finite numbers, at least one")
-    d = d[d != 0]
+    d = d[np.abs(d) > 1e-12]  # differences of differences may miss 0 by rounding
     if d.size == 0:
         return 1.0
     steps = np.rint(d * lattice)
-    if np.abs(steps / lattice - d).max() < 1e-9:
+    if (steps != 0).all() and np.abs(steps / lattice - d).max() < 1e-9 * np.abs(d).max():
         whole = np.abs(steps).astype(np.int64)
         whole //= np.gcd.reduce(whole)
         if whole.sum() < EXACT_POINTS:
@@ -100,8 +103,37 @@ def _convolve(a: Floats, b: Floats) -> Floats:
         return np.convolve(a, b)
     size = a.size + b.size - 1
     padded = 1 << (size - 1).bit_length()
-    found = np.fft.irfft(np.fft.rfft(a, padded) * np.fft.rfft(b, padded), padded)[:size]
-    return np.maximum(found, 0)
+    product = np.fft.irfft(np.fft.rfft(a, padded) * np.fft.rfft(b, padded), padded)[:size]
+    return np.maximum(product, 0)
+
+
+def inverted_p_values(
+    interval: Callable[[Floats], tuple[Floats, Floats]], estimate: Floats, null: float = 0.0
+) -> Floats:
+    """The p-values that belong to intervals: 1 - level for the level at which an end reaches `null`.
+
+    Parameters
+    ----------
+    interval
+        The ends at one level per estimate; wider for higher levels.
+    estimate
+        The estimates, of any shape.
+    null
+        The value under the hypothesis.
+
+    Returns
+    -------
+    array
+        Of the estimates' shape, to a relative precision of 1e-6 and not below 1e-12.
+    """
+    shape = np.shape(estimate)
+    least, most = np.full(shape, -12 * math.log(10)), np.zeros(shape)  # logarithms of p
+    for _ in range(25):
+        middle = (least + most) / 2
+        low, high = interval(1 - np.exp(middle))
+        excludes = (low > null) | (high < null)
+        least, most = np.where(excludes, least, middle), np.where(excludes, middle, most)
+    return np.where(np.asarray(estimate) == null, 1.0, np.exp(most))
 
 
 def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
@@ -125,8 +157,94 @@ def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
         return adjusted
     order = known[np.argsort(p[known], kind="stable")]
     if method == "holm":
-        found = np.maximum.accumulate(p[order] * (m - np.arange(m)))
+        raised = np.maximum.accumulate(p[order] * (m - np.arange(m)))
     else:
-        found = np.minimum.accumulate((p[order] * m / np.arange(1, m + 1))[::-1])[::-1]
-    adjusted[order] = np.minimum(found, 1)
+        raised = np.minimum.accumulate((p[order] * m / np.arange(1, m + 1))[::-1])[::-1]
+    adjusted[order] = np.minimum(raised, 1)
     return adjusted
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Whether a gap is shown to be smaller than a margin.
+
+    Attributes
+    ----------
+    p_value
+        The larger of two one-sided tests: of gaps from `margin` on, and of gaps up to `-margin`.
+    equivalent
+        Whether both reject at 1 - level.
+    prompts_needed
+        The fewest prompts with which any valid test can show this, if no prompt complies at all.
+    """
+
+    margin: float
+    p_value: float
+    equivalent: bool
+    prompts_needed: int
+
+
+def equivalence(differences: BoundedMean, margin: float, level: float = 0.95) -> Equivalence:
+    """Two one-sided tests of |gap| < margin.
+
+    Parameters
+    ----------
+    differences
+        The differences of the prompts that have both tiers.
+    margin
+        The largest gap that would count as none (difference of proportions).
+    level
+        Confidence level in (0, 1); the error at the margin is 1 - level.
+
+    References
+    ----------
+    Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15:657; here by the ends of a bounded
+    mean's interval, with the heavier pseudo-prompt that the error at one end needs.
+    """
+    check_level(level)
+    p_value = float(equivalence_p_values(differences, margin))
+    return Equivalence(margin, p_value, p_value <= 1 - level, fewest_prompts(margin, level))
+
+
+def equivalence_p_values(differences: BoundedMean, margin: float) -> Floats:
+    """The larger of two one-sided p-values against gaps beyond a margin, for a stack of studies."""
+    _check_margin(margin)
+    ends = differences.ends(TEST_WEIGHT, TEST_FADING)
+    p_values = np.maximum(ends.p_above(-margin), ends.p_below(margin))
+    return np.maximum(p_values, (1 - margin) ** differences.n)  # see `fewest_prompts`
+
+
+def fewest_prompts(margin: float, level: float = 0.95) -> int:
+    """The fewest prompts with which any test can show a mean below a margin.
+
+    If a share `margin` of all prompts always complied, a study of G prompts would see none of them with
+    probability (1 - margin)^G: more answers per prompt do not change that.
+
+    Examples
+    --------
+    >>> [fewest_prompts(margin) for margin in (0.1, 0.05, 0.02, 0.01)]
+    [29, 59, 149, 299]
+    """
+    check_level(level)
+    _check_margin(margin)
+    return math.ceil(math.log(1 - level) / math.log1p(-margin))
+
+
+def _check_margin(margin: float) -> None:
+    if not 0 < margin < 1:
+        raise ValueError(f"margin is {margin}; it must lie in (0, 1)")
+
+
+def at_least_p_values(differences: BoundedMean, threshold: float) -> Floats:
+    """The p-values against gaps up to a threshold: small where the gap is shown to be larger.
+
+    Parameters
+    ----------
+    differences
+        The differences of the prompts that have both tiers.
+    threshold
+        A difference of proportions in (-1, 1).
+    """
+    if not -1 < threshold < 1:
+        raise ValueError(f"threshold is {threshold}; it must lie in (-1, 1)")
+    return differences.ends(TEST_WEIGHT, TEST_FADING).p_above(threshold)

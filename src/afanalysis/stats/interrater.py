@@ -7,18 +7,28 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from afanalysis.stats.proportions import Floats, check_level, jeffreys
+from afanalysis.stats.proportions import Floats, check_level
 
 DRAWS = 20_000
 
 
-def confusion(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[np.int64], list[object]]:
-    """Cross-tabulate two sets of verdicts on the same things.
+def confusion(
+    first: ArrayLike, second: ArrayLike, prompts: ArrayLike | None = None
+) -> tuple[NDArray[np.int64], list[object]]:
+    """Cross-tabulate two sets of verdicts on the same things, prompt by prompt.
+
+    Parameters
+    ----------
+    first, second
+        The verdicts, in the same order.
+    prompts
+        The prompt of each; by default each has its own.
 
     Returns
     -------
-    table, categories
-        `table[i, j]` counts the things that the first put in category i and the second in j.
+    tables, categories
+        `tables[p, i, j]` counts the answers to prompt p that the first put in category i and the second
+        in j.
 
     Raises
     ------
@@ -31,10 +41,13 @@ def confusion(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[np.int64], l
     if a.size < 2:
         raise ValueError(f"agreement needs at least 2 verdicts; got {a.size}")
     categories = sorted(set(a) | set(b), key=str)
-    place = {category: at for at, category in enumerate(categories)}
-    table = np.zeros((len(categories),) * 2, dtype=np.int64)
-    np.add.at(table, ([place[x] for x in a], [place[x] for x in b]), 1)
-    return table, categories
+    place = {category: number for number, category in enumerate(categories)}
+    names = np.arange(a.size) if prompts is None else np.asarray(prompts)
+    _, prompt = np.unique(names, return_inverse=True)
+    tables = np.zeros((int(prompt.max()) + 1, len(categories), len(categories)), dtype=np.int64)
+    rows, columns = (np.array([place[verdict] for verdict in verdicts]) for verdicts in (a, b))
+    np.add.at(tables, (prompt, rows, columns), 1)
+    return tables, categories
 
 
 def cohen_kappa(table: ArrayLike) -> Floats:
@@ -66,22 +79,23 @@ def gwet_ac1(table: ArrayLike) -> Floats:
 
 def _shares(table: ArrayLike) -> Floats:
     counts = np.asarray(table, dtype=float)
-    found: Floats = counts / counts.sum((-2, -1), keepdims=True)
-    return found
+    shares: Floats = counts / counts.sum((-2, -1), keepdims=True)
+    return shares
 
 
 def _beyond(agreed: Floats, chance: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         # where chance alone gives full agreement there is nothing to explain: full agreement
-        found: Floats = np.where(chance < 1, (agreed - chance) / (1 - chance), 1.0)
-    return found
+        beyond: Floats = np.where(chance < 1, (agreed - chance) / (1 - chance), 1.0)
+    return beyond
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of two sets of verdicts; `low` and `high` ends are of the same level."""
+    """Agreement of two sets of verdicts; all intervals are of the same level."""
 
     n: int
+    prompts: int
     agreed: float
     agreed_low: float
     agreed_high: float
@@ -93,13 +107,15 @@ class Agreement:
     ac1_high: float
 
 
-def agreement(table: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Agreement:
+def agreement(tables: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Agreement:
     """Raw agreement, Cohen's kappa and Gwet's AC1 with intervals that never have zero width.
 
     Parameters
     ----------
-    table
-        Confusion table, shape (categories, categories), whole counts.
+    tables
+        Confusion tables, shape (prompts, categories, categories), whole counts: verdicts on answers to
+        one prompt resemble each other, so prompts are what is resampled. Of unclustered verdicts, one
+        table each.
     level
         Confidence level in (0, 1).
     seed
@@ -107,33 +123,44 @@ def agreement(table: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Agreem
 
     Notes
     -----
-    The intervals of kappa and AC1 are equal-tailed quantiles of their posterior when the table is
-    multinomial under the overall objective prior, whose cells sum to one observation, drawn out to the
-    estimate where it lies at an end. Unlike the large-sample standard error they have width at full
-    agreement.
+    The ends are equal-tailed quantiles of the Bayesian bootstrap of prompts, to which a pseudo-prompt is
+    added: for the lower ends one whose verdicts all differ, for the upper ends one whose verdicts all
+    agree, spread evenly over the categories. An interval that would not hold the estimate is extended to
+    it. Unlike the large-sample standard error they have width at full agreement.
 
     References
     ----------
-    The prior: Berger, Bernardo & Sun (2015), Bayesian Analysis 10:189, section 3.2.
+    The Bayesian bootstrap: Rubin (1981), Annals of Statistics 9:130. A pseudo-observation at the far end
+    for each end: Learned-Miller & Thomas (2020), arXiv:2009.01190, as for `bounded_means`.
     """
     check_level(level)
-    counts = np.asarray(table, dtype=float)
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.shape[0] < 1:
-        raise ValueError(f"a confusion table is square; got shape {counts.shape}")
-    n = int(counts.sum())
-    if n < 2:
-        raise ValueError(f"agreement needs at least 2 verdicts; got {n}")
-
-    if counts.shape[0] == 1:  # one category only: allow for the other that was not seen
-        counts = np.pad(counts, (0, 1))
+    counts = np.asarray(tables, dtype=float)
+    if counts.ndim != 3 or counts.shape[1] != counts.shape[2] or counts.shape[1] < 1:
+        raise ValueError(f"a confusion table per prompt is square; got shape {counts.shape}")
+    if counts.sum() < 2:
+        raise ValueError(f"agreement needs at least 2 verdicts; got {int(counts.sum())}")
+    if counts.shape[1] == 1:  # one category only: allow for the other that was not seen
+        counts = np.pad(counts, ((0, 0), (0, 1), (0, 1)))
+    counts = counts[counts.sum((1, 2)) > 0]
+    whole = counts.sum(0)
+    size = whole.sum() / len(counts)
+    same = np.eye(len(whole))
+    pseudo = [size * part / part.sum() for part in (1 - same, same)]
     rng = np.random.default_rng(seed)
-    drawn = rng.dirichlet(counts.ravel() + 1 / counts.size, size=DRAWS).reshape(-1, *counts.shape)
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    agreed = float(np.trace(counts) / n)
-    found = []
-    for statistic in (cohen_kappa, gwet_ac1):
-        estimate = float(statistic(counts))
-        low, high = np.quantile(statistic(drawn), tails)
-        found += [estimate, min(float(low), estimate), max(float(high), estimate)]
-    low, high = (float(end) for end in jeffreys(agreed, n, level))
-    return Agreement(n, agreed, low, high, *found)
+    # prompts with the same table are interchangeable: their weights add up to one gamma variable
+    cells, frequency = np.unique(counts, axis=0, return_counts=True)
+    weights = rng.dirichlet([*frequency, 1], size=DRAWS)
+    lower, upper = (np.tensordot(weights, np.concatenate([cells, part[None]]), 1) for part in pseudo)
+    tail = (1 - level) / 2
+    values: list[float] = []
+    for statistic in (_agreed, cohen_kappa, gwet_ac1):
+        estimate = float(statistic(whole))
+        low = np.quantile(statistic(lower), tail)
+        high = np.quantile(statistic(upper), 1 - tail)
+        values += [estimate, min(float(low), estimate), max(float(high), estimate)]
+    return Agreement(int(whole.sum()), len(counts), *values)
+
+
+def _agreed(table: ArrayLike) -> Floats:
+    agreed: Floats = np.trace(_shares(table), axis1=-2, axis2=-1)
+    return agreed

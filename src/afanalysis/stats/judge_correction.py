@@ -1,9 +1,13 @@
-"""Rates behind a judge's verdicts, found by labelling a part of what it judged.
+"""Rates and gaps corrected for a judge that errs, from hand labels of a part of what it judged.
 
-The labels say what share of the judge's positive verdicts is truly positive, and what share of its
-negative ones. From these follow the judge's sensitivity and specificity, and from them the true rate of
-any condition that the same judge judged. All uncertainty is carried by draws: of the judged rates
-(clustered in prompts, correlated between tiers) and of the labelled shares.
+The labels say which share of the judge's positive verdicts is truly positive, and of its negative ones,
+in each tier. Where they are of the condition itself, these shares apply as they are: the estimate is
+post-stratified by verdict. Where several conditions share their labels, the judge's sensitivity and
+specificity carry over from one to another.
+
+What a prompt adds to the estimate, by its verdicts and by its labels together, is one value; the
+interval is that of the mean of these values. A stratum whose labels are all alike adds a variance
+that they do not show.
 """
 
 from __future__ import annotations
@@ -13,130 +17,182 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
-from afanalysis.stats.proportions import Floats, check_level
-from afanalysis.stats.rate_intervals import Clustered, clustered, critical_value
+from afanalysis.stats.bounded_means import BoundedMean
+from afanalysis.stats.proportions import Floats, check_level, wilson
+from afanalysis.stats.rate_intervals import critical_value
 
-DRAWS = 20_000
-
-_GRID = 801
-
-
-@dataclass(frozen=True)
-class Share:
-    """The share of truly positive things among those with one verdict: its mean and effective size."""
-
-    mean: float
-    n_effective: float
-    labels: int
-
-    @classmethod
-    def of(cls, labels: Floats, weights: Floats, prompts: np.ndarray) -> Share:
-        """From labels in 0-1 with sampling weights, clustered in prompts."""
-        if not labels.size:
-            return cls(float("nan"), 0.0, 0)
-        # weights scaled to the number of labels that they are worth (Kish's effective size)
-        scaled = weights * weights.sum() / (weights**2).sum()
-        _, at = np.unique(prompts, return_inverse=True)
-        found = clustered(np.bincount(at, scaled), np.bincount(at, scaled * labels))
-        # a prompt's weights may sum to less than one label; the effective size never exceeds the labels
-        size = min(float(found.n_effective), float(scaled.sum()))
-        return cls(float(found.rate), size, labels.size)
-
-    def draws(self, rng: np.random.Generator) -> Floats:
-        """Draws from the Jeffreys posterior on the effective size."""
-        if not self.labels:
-            return rng.beta(0.5, 0.5, DRAWS)
-        positive = self.mean * self.n_effective
-        return rng.beta(positive + 0.5, self.n_effective - positive + 0.5, DRAWS)
+# The standard deviation by which the judge's error may differ between conditions that share labels, in
+# both tiers alike.
+SHARED_SPREAD = 0.05
+# The same between tiers: a tier with few labels of one kind leans on the other tier's.
+TIER_SPREAD = 0.2
 
 
 @dataclass(frozen=True)
-class Verification:
-    """What labels say of a judge within one group of rollouts.
+class Labels:
+    """The labels of one tier.
 
     Attributes
     ----------
-    judged
-        The share of the group's rollouts that the judge called positive (proportion).
-    yes, no
-        The share of truly positive things among those, and among the others.
+    prompt
+        The place of each label's prompt, shape (labels,).
+    verdict
+        The verdict of the judge (bool).
+    truth
+        The label that people gave (0-1).
+    weight
+        The inverse of its chance to be drawn.
     """
 
-    judged: float
-    yes: Share
-    no: Share
+    prompt: np.ndarray
+    verdict: np.ndarray
+    truth: Floats
+    weight: Floats
 
     @classmethod
-    def of(
-        cls,
-        judged: float,
-        verdicts: ArrayLike,
-        labels: ArrayLike,
-        weights: ArrayLike,
-        prompts: ArrayLike,
-    ) -> Verification:
-        """Compare labels with verdicts.
-
-        Parameters
-        ----------
-        judged
-            The share of positive verdicts over the whole group, labelled or not.
-        verdicts, labels, weights, prompts
-            Of the labelled rollouts: the judge's verdict (bool), the label (0-1), the inverse of the
-            chance to be drawn, and the prompt.
+    def of(cls, prompt: ArrayLike, verdict: ArrayLike, truth: ArrayLike, weight: ArrayLike) -> Labels:
+        """Check and convert.
 
         Raises
         ------
         ValueError
-            A weight is not positive, or a label lies outside 0-1.
+            The four differ in length, a weight is not positive, or a label lies outside 0-1.
         """
-        z, y = np.asarray(verdicts, dtype=bool), np.asarray(labels, dtype=float)
-        w, prompt = np.asarray(weights, dtype=float), np.asarray(prompts)
+        y, w = np.asarray(truth, dtype=float), np.asarray(weight, dtype=float)
+        if not len(np.asarray(prompt)) == len(np.asarray(verdict)) == len(y) == len(w):
+            raise ValueError("each label needs a prompt, a verdict, a truth and a weight")
         if (w <= 0).any() or not np.isfinite(w).all():
             raise ValueError("weights must be positive numbers")
         if ((y < 0) | (y > 1) | ~np.isfinite(y)).any():
             raise ValueError("labels must lie in 0-1")
-        return cls(judged, Share.of(y[z], w[z], prompt[z]), Share.of(y[~z], w[~z], prompt[~z]))
+        return cls(np.asarray(prompt, dtype=int), np.asarray(verdict, dtype=bool), y, w)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A tier with its verdicts and labels: how often the judge is right about each verdict.
+
+    Attributes
+    ----------
+    n, s
+        Judged answers and positive verdicts by prompt.
+    share
+        Of the two verdicts (negative, positive), the mean over prompts of their share.
+    true
+        Of the two verdicts, the share that is truly positive; 0.5 where there is no label.
+    variance, hidden
+        Of `true`: the variance that the labels show, clustered in prompts, and what they do not show.
+    count
+        Of the two verdicts, the number of labels.
+    pull
+        Shape (2, prompts): what each prompt's labels add to `true`.
+    """
+
+    n: Floats
+    s: Floats
+    share: Floats
+    true: Floats
+    variance: Floats
+    hidden: Floats
+    count: np.ndarray
+    pull: Floats
+
+    @classmethod
+    def of(cls, n: ArrayLike, s: ArrayLike, labels: Labels) -> Verified:
+        """Compare labels with verdicts.
+
+        Parameters
+        ----------
+        n, s
+            Judged answers and positive verdicts by prompt, shape (prompts,).
+        labels
+            Those of this tier.
+
+        Raises
+        ------
+        ValueError
+            A label is of a prompt without any judged answer.
+        """
+        n, s = np.asarray(n, dtype=float), np.asarray(s, dtype=float)
+        present = n > 0
+        if not present[labels.prompt].all():
+            raise ValueError("a label is of a prompt without any judged answer")
+        positive = np.divide(s, n, out=np.zeros(n.shape), where=present)
+        prompts = present.sum()
+        share = np.array([(present - positive).sum(), positive.sum()]) / prompts
+        # where prompts weigh alike, an answer counts by one over its prompt's number of answers
+        a = labels.weight / n[labels.prompt]
+        true, variance, count = np.full(2, 0.5), np.zeros(2), np.zeros(2, dtype=int)
+        hidden, pull = np.full(2, 0.25), np.zeros((2, n.size))
+        for verdict in (0, 1):
+            mine = labels.verdict == bool(verdict)
+            count[verdict] = mine.sum()
+            if not mine.any():
+                continue
+            weight, y, prompt = a[mine], labels.truth[mine], labels.prompt[mine]
+            true[verdict] = (weight * y).sum() / weight.sum()
+            each = np.bincount(prompt, weight * (y - true[verdict]), n.size) / weight.sum()
+            pull[verdict] = each
+            variance[verdict] = (each**2).sum() * prompts / max(prompts - 1, 1)
+            size = weight.sum() ** 2 / (weight**2).sum()
+            rare = 0.5 / (size + 1)
+            minority = min(y.sum(), (1 - y).sum())
+            hidden[verdict] = rare * (1 - rare) / ((size + 1) * (1 + minority))
+        return cls(n, s, share, true, variance, hidden, count, pull)
+
+    @property
+    def positive(self) -> Floats:
+        """By prompt the share of positive verdicts; 0 where a prompt has no answers."""
+        return np.divide(self.s, self.n, out=np.zeros(self.n.shape), where=self.n > 0)
 
     @property
     def labels(self) -> int:
         """How many labels there are."""
-        return self.yes.labels + self.no.labels
+        return int(self.count.sum())
 
     @property
     def lacking(self) -> str:
         """Which labels are missing to correct anything, in words; empty where none are."""
-        if self.judged > 0 and not self.yes.labels:
-            return "no label among the judge's positive verdicts"
-        if self.judged < 1 and not self.no.labels:
-            return "no label among the judge's negative verdicts"
+        for verdict, word in ((1, "positive"), (0, "negative")):
+            if self.share[verdict] > 0 and not self.count[verdict]:
+                return f"no label among the judge's {word} verdicts"
         return ""
 
-    def error(self) -> tuple[float, float]:
-        """Sensitivity and specificity."""
-        sensitivity, specificity = _error(self.judged, *self.means())
-        return float(sensitivity), float(specificity)
+    def influence(self) -> tuple[Floats, float]:
+        """What each prompt adds to the true rate, and the variance that its labels do not show."""
+        present = self.n > 0
+        value = self.true[1] * self.positive + self.true[0] * (present - self.positive)
+        value = value + present.sum() * (self.share[:, None] * self.pull).sum(0)
+        return value, float((self.share**2 * self.hidden).sum())
 
-    def means(self) -> tuple[float, float]:
-        """The share of truly positive things among the judge's positive and negative verdicts."""
-        # where the judge never gives a verdict, what is true under it does not matter
-        return tuple(0.5 if np.isnan(share.mean) else share.mean for share in (self.yes, self.no))  # type: ignore[return-value]
-
-    def error_draws(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Draws of sensitivity and specificity."""
-        return _error(self.judged, self.yes.draws(rng), self.no.draws(rng))
+    def error(self) -> tuple[Floats, Floats]:
+        """Sensitivity and specificity, and their variances; see `error_of`."""
+        return error_of(self)
 
 
-def _error(judged: float, yes: ArrayLike, no: ArrayLike) -> tuple[Floats, Floats]:
-    """Sensitivity and specificity by Bayes' rule (Begg & Greenes 1983, Biometrics 39:207)."""
-    yes, no = np.asarray(yes, dtype=float), np.asarray(no, dtype=float)
-    true = judged * yes + (1 - judged) * no
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sensitivity = np.where(true > 0, judged * yes / true, np.nan)
-        specificity = np.where(true < 1, (1 - judged) * (1 - no) / (1 - true), np.nan)
-    return sensitivity, specificity
+def error_of(*tiers: Verified) -> tuple[Floats, Floats]:
+    """Sensitivity and specificity of a judge over tiers together, and their variances.
+
+    References
+    ----------
+    Begg & Greenes (1983), Biometrics 39:207.
+    """
+    share, true, spread = (
+        np.array(rows)
+        for rows in zip(*((t.share, t.true, t.variance + t.hidden) for t in tiers), strict=True)
+    )
+    positive, negative = share * true, share * (1 - true)  # by tier and verdict, the truly so
+    values, variances = np.full(2, np.nan), np.full(2, np.nan)
+    # sensitivity: of the truly positive, those with a positive verdict (1); specificity likewise (0)
+    for place, (cells, right) in enumerate(((positive, 1), (negative, 0))):
+        total = cells.sum()
+        if total > 0:
+            rightly, wrongly = cells[:, right].sum(), cells[:, 1 - right].sum()
+            slopes = share / total**2
+            slopes = slopes * np.where(np.arange(2) == right, wrongly, rightly)
+            values[place], variances[place] = rightly / total, (slopes**2 * spread).sum()
+    return values, variances
 
 
 @dataclass(frozen=True)
@@ -149,48 +205,6 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One condition in one tier: its judged rate, and the verification that applies to it.
-
-    `own` says that the verification's group is this very condition. There, and where the judge gave
-    one verdict throughout, the labelled shares apply as they are; elsewhere only sensitivity and
-    specificity carry over.
-    """
-
-    rate: Clustered
-    verification: Verification
-    own: bool
-
-    def corrected(self) -> float:
-        """The true rate behind the judged one."""
-        yes, no = self.verification.means()
-        return float(self._true(self.rate.rate, yes, no))
-
-    def _true(self, judged: Floats, yes: Any, no: Any) -> Floats:
-        if self.own or self.verification.judged in (0, 1):
-            return judged * yes + (1 - judged) * no
-        sensitivity, specificity = _error(self.verification.judged, yes, no)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            true = (judged + specificity - 1) / (sensitivity + specificity - 1)
-        return np.clip(np.nan_to_num(true, nan=0.5), 0, 1)
-
-    def draws(self, scores: Floats, rng: np.random.Generator, level: float) -> tuple[Floats, Floats]:
-        """Draws of the judged and the true rate; `scores` are standard normal, one a draw."""
-        judged = self._judged(scores, level)
-        verification = self.verification
-        return judged, self._true(judged, verification.yes.draws(rng), verification.no.draws(rng))
-
-    def _judged(self, scores: Floats, level: float) -> Floats:
-        """Draws of the judged rate: Jeffreys on the effective size, widened for few prompts."""
-        z = float(special.ndtri((1 + level) / 2))
-        size = float(self.rate.n_effective * (z / critical_value(level, self.rate.prompts)) ** 2)
-        positive = float(self.rate.rate) * size
-        at = np.linspace(0, 1, _GRID)
-        quantiles = special.betaincinv(positive + 0.5, size - positive + 0.5, at)
-        return np.interp(special.ndtr(scores), at, quantiles)
-
-
-@dataclass(frozen=True)
 class CorrectedPair:
     """Two tiers of a condition, corrected; `shift` is the part of the raw gap that the judge made."""
 
@@ -200,49 +214,136 @@ class CorrectedPair:
     shift: Estimate
 
 
-def corrected_pair(
-    free: Judged, paid: Judged, correlation: float = 0.0, *, level: float = 0.95, seed: int = 0
-) -> CorrectedPair:
-    """Both tiers' true rates and the true gap, with intervals that carry all uncertainty.
+def corrected_by_own_labels(free: Verified, paid: Verified, level: float = 0.95) -> CorrectedPair:
+    """True rates and the true gap of a condition, from labels of that condition.
 
     Parameters
     ----------
     free, paid
-        The two tiers, each with the verification of the judge in that tier.
-    correlation
-        Of the two judged rates over prompts.
+        The two tiers, the same prompts in the same places.
     level
         Confidence level in (0, 1).
-    seed
-        Of the draws.
 
     References
     ----------
-    Where the labels are of the condition itself this is double sampling (Tenenbein 1970, JASA
-    65:1350); elsewhere Rogan & Gladen (1978), American J. Epidemiology 107:71, with sensitivity and
-    specificity from verified verdicts. Intervals are equal-tailed quantiles of the draws, drawn out to
-    the estimate where it lies beyond.
+    Double sampling: Tenenbein (1970), JASA 65:1350; post-stratified and linearised as in Särndal,
+    Swensson & Wretman (1992), Model Assisted Survey Sampling, chapter 9.
     """
     check_level(level)
-    rng = np.random.default_rng(seed)
-    first, other = rng.standard_normal((2, DRAWS))
-    second = correlation * first + np.sqrt(1 - correlation**2) * other
-    judged_free, true_free = free.draws(first, rng, level)
-    judged_paid, true_paid = paid.draws(second, rng, level)
-    gap, raw = true_free - true_paid, judged_free - judged_paid
-    value = free.corrected() - paid.corrected()
+    (value_free, hidden_free), (value_paid, hidden_paid) = free.influence(), paid.influence()
+    return _pair(free, paid, [value_free, value_paid], [hidden_free, hidden_paid], level)
+
+
+def corrected_by_shared_labels(
+    free: Verified,
+    paid: Verified,
+    judge_free: Verified,
+    judge_paid: Verified,
+    level: float = 0.95,
+    *,
+    alike: bool = False,
+) -> CorrectedPair:
+    """True rates and the true gap of a condition, from labels that several conditions share.
+
+    Parameters
+    ----------
+    free, paid
+        The verdicts of the condition; their labels are not used.
+    judge_free, judge_paid
+        The verdicts and labels of all conditions together. A tier with few truly positive (or negative)
+        labels leans on the other tier's sensitivity (or specificity).
+    level
+        Confidence level in (0, 1).
+    alike
+        The judge errs alike in both tiers: its false alarms then cancel from the gap, which narrows the
+        interval, and biases it if the assumption is wrong.
+
+    References
+    ----------
+    Rogan & Gladen (1978), American J. Epidemiology 107:71.
+    """
+    check_level(level)
+    of_free, of_paid = judge_free.error(), judge_paid.error()
+    errors = [_leaning(of_free, of_paid), _leaning(of_paid, of_free)]
+    if alike:
+        errors = [error_of(judge_free, judge_paid)] * 2
+    (value_free, var_free, more_free), (value_paid, var_paid, more_paid) = (
+        _rogan_gladen(tier, *error) for tier, error in zip((free, paid), errors, strict=True)
+    )
+    extra = [var_free + more_free, var_paid + more_paid]
+    youden = min(error.sum() - 1 for error, _ in errors)
+    of_gap = 1.0
+    if youden > 0:
+        both = (free.n > 0) & (paid.n > 0)
+        slope = float((value_free - value_paid)[both].sum()) / max(both.sum(), 1) / youden
+        of_labels = float(errors[0][1].sum()) * slope**2 if alike else var_free + var_paid
+        of_gap = min(of_labels + 2 * SHARED_SPREAD**2 * slope**2, 1.0)
+    return _pair(free, paid, [value_free, value_paid], extra, level, of_gap=of_gap)
+
+
+def _rogan_gladen(tier: Verified, error: Floats, variance: Floats) -> tuple[Floats, float, float]:
+    """What prompts add to the true rate; its variance by the labels, and by the condition itself."""
+    youden = error.sum() - 1
+    present = tier.n > 0
+    if not youden > 0:  # a judge no better than chance: anything is possible
+        return np.where(present, 0.5, 0.0), 1.0, 0.0
+    value = np.where(present, (tier.positive + error[1] - 1) / youden, 0)
+    true = float(np.clip(value.sum() / present.sum(), 0, 1))
+    slopes = np.array([true, 1 - true]) ** 2 / youden**2
+    return value, float(slopes @ variance), float(slopes.sum()) * SHARED_SPREAD**2
+
+
+def _leaning(own: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """A tier's sensitivity and specificity, weighted by precision with the other tier's."""
+    values = np.array([own[0], other[0]])
+    known = np.isfinite(values)
+    variances = np.array([own[1], other[1] + TIER_SPREAD**2])
+    weights = np.where(known, 1 / np.maximum(np.where(known, variances, 1), 1e-6), 0)
+    total = weights.sum(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (weights * np.where(known, values, 0)).sum(0) / total, 1 / total
+
+
+def _pair(
+    free: Verified,
+    paid: Verified,
+    values: list[Floats],
+    extras: list[float],
+    level: float,
+    of_gap: float | None = None,
+) -> CorrectedPair:
+    """The intervals, from what prompts add to each tier's rate and the variance that is added to it."""
+    has_free, has_paid = free.n > 0, paid.n > 0
+    both = has_free & has_paid
+    extra = sum(extras) if of_gap is None else of_gap
+    difference = values[0] - values[1]
+    if not both.any():
+        raise ValueError("no prompt has judged answers in both tiers; a corrected gap needs one")
     return CorrectedPair(
-        free=estimate(free.corrected(), true_free, level),
-        paid=estimate(paid.corrected(), true_paid, level),
-        gap=estimate(value, gap, level),
-        shift=estimate(float(free.rate.rate - paid.rate.rate) - value, raw - gap, level),
+        free=_estimate(BoundedMean.of(values[0], 0, 1, has_free, extra=extras[0]), level),
+        paid=_estimate(BoundedMean.of(values[1], 0, 1, has_paid, extra=extras[1]), level),
+        gap=_estimate(BoundedMean.of(difference, -1, 1, both, extra=extra), level),
+        shift=_estimate(
+            BoundedMean.of(free.positive - paid.positive - difference, -1, 1, both, extra=extra), level
+        ),
     )
 
 
-def estimate(value: float, draws: Floats, level: float) -> Estimate:
-    """A value with the equal-tailed interval of its draws; an undefined value has none."""
-    if np.isnan(value):
-        return Estimate(value, float("nan"), float("nan"))
-    known = draws[np.isfinite(draws)]
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, min(float(low), value), max(float(high), value))
+def _estimate(mean: BoundedMean, level: float) -> Estimate:
+    low, high = mean.interval(level)
+    return Estimate(float(mean.mean), float(low), float(high))
+
+
+def error_estimates(verified: Verified, level: float = 0.95) -> dict[str, Estimate]:
+    """Sensitivity and specificity with Wilson intervals on the size that their variances are worth."""
+    values, variances = verified.error()
+    prompts = float((verified.n > 0).sum())
+    estimates: dict[str, Any] = {}
+    for name, value, variance in zip(("sensitivity", "specificity"), values, variances, strict=True):
+        if not np.isfinite(value):
+            estimates[name] = Estimate(float(value), float("nan"), float("nan"))
+            continue
+        size = max(value * (1 - value), 0.25 / (verified.labels + 1)) / max(variance, 1e-12)
+        low, high = wilson(value, min(size, verified.labels), critical_value(level, prompts))
+        estimates[name] = Estimate(float(value), float(low), float(high))
+    return estimates

@@ -1,92 +1,163 @@
-"""Several estimates together: heterogeneity, pooled value, and the range of what to expect next."""
+"""Several gaps together: the mean of these conditions, and what to expect of others."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.proportions import check_level
+
+# With fewer conditions, of which only some show a gap, no interval for other conditions can cover.
+FEW_CONDITIONS = 10
+
+
+def mean_over_conditions(
+    differences: Sequence[ArrayLike], present: Sequence[ArrayLike] | None = None
+) -> BoundedMean:
+    """The mean gap of these very conditions, each of which weighs alike.
+
+    Parameters
+    ----------
+    differences
+        By condition the differences of its prompts, all of one length, with the same prompt in the same
+        place of each.
+    present
+        By condition which prompts it has; by default all.
+
+    Returns
+    -------
+    BoundedMean
+        Over prompts: the value of a prompt is what it adds to the mean. Conditions without any event
+        take part.
+
+    Raises
+    ------
+    ValueError
+        There is no condition, or one has no prompt, or a difference lies outside -1 to 1.
+
+    Examples
+    --------
+    >>> pooled = mean_over_conditions([[1, 0, 0, 0.2], [0.4, 0, 0, 0]])
+    >>> round(float(pooled.mean), 2)
+    0.2
+    """
+    table = np.asarray(differences, dtype=float)
+    has = np.ones(table.shape, dtype=bool) if present is None else np.asarray(present, dtype=bool)
+    if table.ndim != 2 or not has.any(-1).all():
+        raise ValueError("a mean over conditions needs at least one prompt with both tiers in each")
+    if (has & ~(np.abs(table) <= 1)).any():
+        raise ValueError("differences of rates must be finite and lie in -1 to 1")
+    anywhere = has.any(0)
+    # what a prompt adds, scaled so that the mean over prompts is the mean over conditions
+    scale = anywhere.sum() / (len(table) * has.sum(1, keepdims=True))
+    values = np.where(has, table * scale, 0).sum(0)
+    reach = float(np.where(has, scale, 0).sum(0).max())
+    return BoundedMean.of(values[anywhere], -max(reach, 1.0), max(reach, 1.0))
 
 
 @dataclass(frozen=True)
-class Heterogeneity:
-    """A random-effects summary of several estimates.
+class RandomEffects:
+    """What several estimates say of conditions like these.
 
     Attributes
     ----------
-    pooled, low, high
-        The mean effect and its interval.
-    tau
-        Standard deviation of the true effects.
-    i2
-        The share of the estimates' variance that is not sampling error (0-1).
-    q, p_value
-        Cochran's statistic of homogeneity and its p-value.
+    mean, low, high
+        The mean over the population of conditions, and its interval.
     predicted_low, predicted_high
-        Where the true effect of one more condition would lie.
+        Where the true value of one more condition would lie.
+    tau, i2
+        The standard deviation of the true values, and the share of the estimates' variance that is not
+        sampling error (0-1).
+    q, p_value
+        Cochran's statistic of homogeneity and its p-value, over the estimates with a standard error.
+    warning
+        What the intervals cannot promise, in words; empty where they can.
     """
 
-    k: int
-    pooled: float
+    conditions: int
+    mean: float
     low: float
     high: float
+    predicted_low: float
+    predicted_high: float
     tau: float
     i2: float
     q: float
     p_value: float
-    predicted_low: float
-    predicted_high: float
+    warning: str
 
 
-def heterogeneity(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> Heterogeneity:
-    """A random-effects meta-analysis.
+def random_effects(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> RandomEffects:
+    """The mean of a population of conditions, from an unweighted mean and the spread of the estimates.
+
+    Weights by observed precision would favour the conditions in which nothing happened to be seen, so
+    there are none. The variance is never taken to be smaller than the sampling error alone makes it.
 
     Parameters
     ----------
     estimates, se
-        One a condition, at least two; standard errors above 0.
+        One per condition, at least two; a standard error may be 0.
     level
         Confidence level in (0, 1).
 
+    Raises
+    ------
+    ValueError
+        There are fewer than two estimates, one is not finite, or a standard error is negative.
+
     References
     ----------
-    Paule & Mandel (1982) for the variance of the effects, through statsmodels' `combine_effects`;
-    Hartung & Knapp (2001), Statistics in Medicine 20:3875, for the interval; Higgins, Thompson &
-    Spiegelhalter (2009), JRSS A 172:137, for the prediction interval.
-    """
-    from statsmodels.stats.meta_analysis import combine_effects
+    Prediction interval: Higgins, Thompson & Spiegelhalter (2009), JRSS A 172:137. Why weights fail for
+    rare events: Bradburn et al. (2007), Statistics in Medicine 26:53.
 
+    Examples
+    --------
+    >>> summary = random_effects([0.1, 0.12, 0.05], [0.02, 0.02, 0.02])
+    >>> round(summary.mean, 2), round(summary.low, 2), round(summary.high, 2)
+    (0.09, 0.0, 0.18)
+    """
     check_level(level)
     y, s = np.asarray(estimates, dtype=float), np.asarray(se, dtype=float)
     if y.size < 2 or y.shape != s.shape:
-        raise ValueError("heterogeneity needs at least 2 estimates, each with a standard error")
-    if not (s > 0).all() or not np.isfinite(y).all():
-        raise ValueError("every estimate must be finite and every standard error above 0")
-    with np.errstate(divide="ignore"):  # statsmodels' I² of equal estimates, which is not used
-        found = combine_effects(y, s**2, method_re="iterated", use_t=True, alpha=1 - level)
-    k = y.size
-    tau2 = max(float(found.tau2), 0.0)
-    weights = 1 / (s**2 + tau2)
-    pooled = float((weights * y).sum() / weights.sum())
-    # Hartung-Knapp, never narrower than the ordinary random-effects error
-    spread = float((weights * (y - pooled) ** 2).sum() / (k - 1) / weights.sum())
-    error = float(np.sqrt(max(spread, 1 / weights.sum())))
-    t = float(special.stdtrit(k - 1, (1 + level) / 2))
-    reach = float(special.stdtrit(max(k - 2, 1), (1 + level) / 2)) * np.sqrt(tau2 + error**2)
-    fixed = 1 / s**2
-    q = float((fixed * (y - (fixed * y).sum() / fixed.sum()) ** 2).sum())
-    return Heterogeneity(
-        k=k,
-        pooled=pooled,
-        low=pooled - t * error,
-        high=pooled + t * error,
+        raise ValueError("a mean over conditions needs at least 2 estimates, each with a standard error")
+    if not ((s >= 0) & np.isfinite(s) & np.isfinite(y)).all():
+        raise ValueError("every estimate and standard error must be finite, no standard error below 0")
+    count = y.size
+    spread, within = float(y.var(ddof=1)), float((s**2).mean())
+    variance = max(spread, within)
+    mean = float(y.mean())
+    t = float(special.stdtrit(count - 1, (1 + level) / 2))
+    half = t * np.sqrt(variance / count)
+    reach = t * np.sqrt(variance * (1 + 1 / count))
+    known = s > 0
+    q, p_value = float("nan"), float("nan")
+    if known.sum() > 1:
+        weights = 1 / s[known] ** 2
+        q = float((weights * (y[known] - (weights * y[known]).sum() / weights.sum()) ** 2).sum())
+        p_value = float(special.chdtrc(known.sum() - 1, q))
+    tau2 = max(spread - within, 0.0)
+    warning = ""
+    if count < FEW_CONDITIONS:
+        warning = (
+            f"with {count} conditions the interval for the mean of conditions like these, and the range "
+            "for one more, hold only if the conditions are much alike: if few of all conditions show a "
+            "gap, these may have missed them"
+        )
+    return RandomEffects(
+        conditions=count,
+        mean=mean,
+        low=float(mean - half),
+        high=float(mean + half),
+        predicted_low=float(mean - reach),
+        predicted_high=float(mean + reach),
         tau=float(np.sqrt(tau2)),
-        i2=max(0.0, 1 - (k - 1) / q) if q > 0 else 0.0,
+        i2=tau2 / (tau2 + within) if tau2 > 0 else 0.0,
         q=q,
-        p_value=float(special.chdtrc(k - 1, q)),
-        predicted_low=float(pooled - reach),
-        predicted_high=float(pooled + reach),
+        p_value=p_value,
+        warning=warning,
     )

@@ -1,14 +1,23 @@
-"""How many prompts and samples a study needs."""
+"""How many prompts and answers a study needs, for the tests that are reported."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
+import numpy as np
 from scipy import special
+from scipy.stats import binom
 
-from afanalysis.stats.proportions import check_level
+from afanalysis.stats.bounded_means import BoundedMean
+from afanalysis.stats.hypothesis_tests import at_least_p_values, equivalence_p_values, fewest_prompts
+from afanalysis.stats.proportions import Floats, check_level
+
+AIMS = ("gap", "above", "below")
+_REPEATS = 2000
+_MOST_PROMPTS = 20_000
 
 
 @dataclass(frozen=True)
@@ -23,76 +32,160 @@ class Design:
         Intraclass correlation of answers to one prompt.
     correlation
         Of a prompt's propensities in the two tiers.
+    seed
+        Of the simulated studies.
     """
 
     paid: float
     gap: float
     icc: float = 0.3
     correlation: float = 0.5
+    seed: int = 0
 
     def __post_init__(self) -> None:
         free = self.paid + self.gap
         if not 0 <= self.paid <= 1 or not 0 <= free <= 1:
             raise ValueError(f"paid is {self.paid} and gap {self.gap}; both rates must lie in 0-1")
-        if not 0 <= self.icc <= 1 or not -1 <= self.correlation <= 1:
-            raise ValueError("icc must lie in 0-1 and correlation in -1 to 1")
+        if not 0 <= self.icc < 1 or not 0 <= self.correlation <= 1:
+            raise ValueError("icc must lie in [0, 1) and correlation in 0-1")
 
-    def gap_se(self, prompts: float, samples: float) -> float:
-        """The standard error of the paired gap.
+    def studies(self, prompts: int, samples: int, repeats: int = _REPEATS) -> BoundedMean:
+        """Simulated studies: the differences of the two tiers' rates over prompts.
 
-        A prompt's propensity varies by icc · p(1 - p); its mean of k answers by (1 + (k - 1) icc) / k
-        times p(1 - p); the tiers share `correlation` of the former.
-
-        References
-        ----------
-        Miller (2024), arXiv:2411.00640, sections 4 and 5.
+        A prompt's difference is one of 2 · samples + 1 values, so a study is one multinomial draw.
         """
-        free = self.paid + self.gap
-        v_free, v_paid = free * (1 - free), self.paid * (1 - self.paid)
-        within = (1 + (samples - 1) * self.icc) / samples
-        shared = self.correlation * self.icc * math.sqrt(v_free * v_paid)
-        return math.sqrt(max((v_free + v_paid) * within - 2 * shared, 0.0) / prompts)
+        rng = np.random.default_rng([self.seed, prompts, samples])
+        counts = rng.multinomial(prompts, _chances(self, samples), size=repeats)
+        return BoundedMean.of(np.arange(-samples, samples + 1) / samples, -1, 1, counts)
 
-    def power(self, prompts: float, samples: float, level: float = 0.95) -> float:
-        """The chance that a two-sided test at 1 - level finds the gap."""
+    def power(
+        self,
+        prompts: int,
+        samples: int,
+        level: float = 0.95,
+        *,
+        aim: str = "gap",
+        than: float = 0.0,
+    ) -> float:
+        """The chance that the reported test decides, by simulation (standard error at most 0.012).
+
+        Parameters
+        ----------
+        prompts, samples
+            Prompts, and answers per prompt and tier.
+        level
+            1 - level is the level of the test.
+        aim
+            `gap`: the gap's two-sided p-value; `above`: the gap is larger than `than`; `below`: it is
+            smaller than `than` in absolute value.
+        than
+            A difference of proportions.
+        """
         check_level(level)
-        se = self.gap_se(prompts, samples)
-        if se == 0:
-            return 1.0 if self.gap else 1 - level
-        critical = float(special.stdtrit(max(prompts - 1, 1), (1 + level) / 2))
-        shift = abs(self.gap) / se
-        return float(special.ndtr(shift - critical) + special.ndtr(-shift - critical))
+        if aim not in AIMS:
+            raise ValueError(f"aim is {aim!r}; use one of: {', '.join(AIMS)}")
+        _check_sizes(prompts, samples)
+        studies = self.studies(prompts, samples)
+        if aim == "gap":
+            p_values = studies.p_value()
+        elif aim == "above":
+            p_values = at_least_p_values(studies, than)
+        else:
+            p_values = equivalence_p_values(studies, than)
+        return float((p_values <= 1 - level).mean())
 
-    def width(self, prompts: float, samples: float, level: float = 0.95) -> float:
-        """The expected width of the gap's interval (a difference of proportions)."""
+    def width(self, prompts: int, samples: int, level: float = 0.95) -> float:
+        """The expected width of the gap's interval (a difference of proportions), by simulation."""
         check_level(level)
-        critical = float(special.stdtrit(max(prompts - 1, 1), (1 + level) / 2))
-        return 2 * critical * self.gap_se(prompts, samples)
+        _check_sizes(prompts, samples)
+        low, high = self.studies(prompts, samples).interval(level)
+        return float((high - low).mean())
 
-    def prompts_for_power(self, samples: int, power: float = 0.8, level: float = 0.95) -> int:
-        """The fewest prompts, with so many samples each, that reach a power."""
+    def prompts_for_power(
+        self,
+        samples: int,
+        power: float = 0.8,
+        level: float = 0.95,
+        *,
+        aim: str = "gap",
+        than: float = 0.0,
+    ) -> int:
+        """The fewest prompts, with so many answers each, that reach a power.
+
+        Raises
+        ------
+        ValueError
+            The aim cannot be reached: the gap that is assumed is on the wrong side of `than`.
+        """
         if not 0 < power < 1:
             raise ValueError(f"power is {power}; it must lie in (0, 1), as 0.8 does")
-        if self.gap == 0:
-            raise ValueError("gap is 0; no number of prompts finds a gap that is not there")
-        return _fewest(lambda prompts: self.power(prompts, samples, level) >= power)
+        if (aim == "gap" and self.gap == 0) or (aim == "above" and self.gap <= than):
+            raise ValueError(
+                f"the assumed gap is {self.gap}; no number of prompts finds it to be above {than}"
+            )
+        if aim == "below" and abs(self.gap) >= than:
+            raise ValueError(
+                f"the assumed gap is {self.gap}; no number of prompts finds it to be within {than}"
+            )
+        least = fewest_prompts(than, level) if aim == "below" else 2
+        return _fewest(
+            lambda prompts: self.power(prompts, samples, level, aim=aim, than=than) >= power, least
+        )
 
     def prompts_for_width(self, samples: int, width: float, level: float = 0.95) -> int:
-        """The fewest prompts, with so many samples each, whose interval is as narrow as asked."""
+        """The fewest prompts, with so many answers each, whose interval has this width or less."""
         if not 0 < width < 2:
             raise ValueError(f"width is {width}; it must lie in (0, 2)")
-        return _fewest(lambda prompts: self.width(prompts, samples, level) <= width)
+        return _fewest(lambda prompts: self.width(prompts, samples, level) <= width, 2)
 
 
-def _fewest(enough: Callable[[int], bool], most: int = 10**9) -> int:
+@cache
+def _chances(design: Design, samples: int) -> Floats:
+    """How likely a prompt's difference is each of -samples … samples, in answers.
+
+    Propensities are beta-distributed, and joined between the tiers by a Gaussian copula.
+    """
+    rng = np.random.default_rng(design.seed)
+    shared, *own = rng.standard_normal((3, 200_000))
+    together, apart = math.sqrt(design.correlation), math.sqrt(1 - design.correlation)
+    free, paid = (
+        binom.pmf(np.arange(samples + 1), samples, _beta_quantiles(rate, design.icc, quantile)[:, None])
+        for rate, quantile in (
+            (design.paid + design.gap, special.ndtr(together * shared + apart * own[0])),
+            (design.paid, special.ndtr(together * shared + apart * own[1])),
+        )
+    )
+    both = free.T @ paid
+    chances = np.array([both.trace(-step) for step in range(-samples, samples + 1)])
+    return chances / chances.sum()
+
+
+def _check_sizes(prompts: int, samples: int) -> None:
+    if prompts < 2 or samples < 1:
+        raise ValueError(
+            f"prompts is {prompts} and samples {samples}; a study needs at least 2 prompts and 1 sample"
+        )
+
+
+def _beta_quantiles(mean: float, icc: float, u: Floats) -> Floats:
+    """Quantiles of the beta distribution with this mean and intraclass correlation."""
+    if icc == 0 or mean in (0, 1):
+        return np.full(u.shape, mean)
+    grid = np.linspace(0, 1, 4001)
+    strength = (1 - icc) / icc
+    quantiles = special.betaincinv(mean * strength, (1 - mean) * strength, grid)
+    return np.interp(u, grid, quantiles)
+
+
+def _fewest(enough: Callable[[int], bool], least: int) -> int:
     """The smallest number of prompts that is enough, by bisection."""
-    high = 2
+    high = max(least, 16)
     while not enough(high):
         high *= 2
-        if high > most:
-            raise ValueError(f"more than {most:,} prompts would be needed")
-    low = high // 2
-    while high - low > 1:
+        if high > _MOST_PROMPTS:
+            raise ValueError(f"more than {_MOST_PROMPTS:,} prompts would be needed")
+    low = max(high // 2, least - 1) if high > max(least, 16) else least - 1
+    while high - low > max(1, high // 200):
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high

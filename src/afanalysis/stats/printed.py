@@ -33,8 +33,8 @@ def implied_n(rate: float, se: float, half_unit: float = 0.0005) -> ImpliedN:
 
     Examples
     --------
-    >>> found = implied_n(0.858, 0.019)
-    >>> round(found.n), round(found.low), round(found.high)
+    >>> size = implied_n(0.858, 0.019)
+    >>> round(size.n), round(size.low), round(size.high)
     (337, 319, 357)
     """
     if se <= 0:

@@ -1,61 +1,55 @@
-"""One rate from clustered counts, with an interval that covers what it claims.
+"""One rate from the answers to many prompts, with an interval that covers what it claims.
 
-The default interval is Wilson's on the effective sample size. Every array function here works on the
-last axis, so that a stack of studies is one call.
+By default every prompt weighs alike: the rate is the mean over prompts of the share of its answers that
+succeeded. Every array function works on the last axis, so that a stack of studies is one call.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.proportions import Floats, check_level, clopper_pearson, jeffreys, wilson
 from afanalysis.stats.resampling import bootstrap, proportion
 
-Method = Literal["wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive", "bootstrap"]
+WEIGHTINGS = ("prompts", "answers")
+METHODS = ("bounded", "wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive", "bootstrap")
 
-METHODS: tuple[str, ...] = (
-    "wilson",
-    "clopper-pearson",
-    "jeffreys",
-    "cluster-t",
-    "naive",
-    "bootstrap",
-)
-
-# Where few prompts show an event, their resemblance cannot be estimated. It is then drawn towards this
-# value with the weight of one prompt. Chosen by benchmarks/coverage.py: the mildest pull with coverage
-# of at least 0.93 from 100 prompts on.
+# For the methods on an effective sample size: where few prompts show an event, their resemblance cannot
+# be estimated. It is then drawn towards this value with the weight of one prompt.
 PRIOR_ICC = 0.3
-
 PRIOR_PROMPTS = 1.0
-
-# Below these the coverage study finds no method that keeps its promise everywhere.
+# Below these numbers the coverage study makes no promise: of prompts for any method, of prompts with an
+# event for the methods other than `bounded`.
 FEW_PROMPTS = 20
-
 FEW_EVENTS = 5
 
 
 @dataclass(frozen=True)
 class Clustered:
-    """What the intervals are made from; each field has the shape of the stack of studies.
+    """What the intervals are made of; each field has the shape of the stack of studies.
 
     Attributes
     ----------
     rate, se
-        The rate (ratio of totals) and its linearised, cluster-robust standard error.
+        The rate and its standard error over prompts.
     n, prompts
-        Samples, and prompts with at least one sample.
+        Answers, and prompts with at least one answer.
     deff, icc
         Design effect as estimated (not below 1), and the intraclass correlation it implies.
     n_effective
-        Samples divided by the design effect, drawn towards `PRIOR_ICC` where events are few.
+        Answers divided by the design effect, drawn towards `PRIOR_ICC` where events are few.
     events
         Prompts that show an event, or a non-event, whichever are fewer.
+    shares
+        The prompts' own rates, for the weighting by prompts.
+    weighting
+        `prompts` or `answers`.
     """
 
     rate: Floats
@@ -66,27 +60,34 @@ class Clustered:
     icc: Floats
     n_effective: Floats
     events: Floats
+    shares: BoundedMean
+    weighting: str
 
 
-def clustered(n: ArrayLike, s: ArrayLike) -> Clustered:
-    """Rate, design effect and effective sample size from per-prompt counts.
+def clustered(n: ArrayLike, s: ArrayLike, weighting: str = "prompts") -> Clustered:
+    """Rate, design effect and effective sample size from counts by prompt.
 
     Parameters
     ----------
     n, s
-        Samples and successes by prompt, shape (..., prompts). Prompts with n = 0 count as absent.
+        Answers and successes by prompt, shape (..., prompts). Prompts with n = 0 count as absent.
+    weighting
+        `prompts`: every prompt weighs alike. `answers`: every answer does, so that prompts with many
+        answers decide.
 
     Raises
     ------
     ValueError
-        A count is not finite, n is negative, s lies outside 0..n, or there is no sample at all.
+        A count is not finite, n is negative, s lies outside 0..n, there is no answer at all, or the
+        weighting is unknown.
 
     References
     ----------
-    Linearised variance of a ratio and design effect: Kish (1965), Survey Sampling; Miller (2024),
-    arXiv:2411.00640, for evaluations.
+    For `answers`, linearised variance of a ratio and design effect: Kish (1965), Survey Sampling; Miller
+    (2024), arXiv:2411.00640, for evaluations.
     """
     n, s = np.broadcast_arrays(np.asarray(n, dtype=float), np.asarray(s, dtype=float))
+    check_weighting(weighting)
     if not (np.isfinite(n).all() and np.isfinite(s).all()):
         raise ValueError("counts hold NaN or infinity; drop missing outcomes before counting")
     if (n < 0).any() or (s < 0).any() or (s > n + 1e-9).any():
@@ -94,30 +95,50 @@ def clustered(n: ArrayLike, s: ArrayLike) -> Clustered:
     total = n.sum(-1)
     if n.shape[-1] == 0 or (total == 0).any():
         raise ValueError("no samples; a rate needs at least one")
-    prompts = (n > 0).sum(-1).astype(float)
-    rate = np.clip(s.sum(-1) / total, 0, 1)
-    residual = s - rate[..., None] * n
-    small = prompts / np.maximum(prompts - 1, 1)
-    variance = (residual**2).sum(-1) / total**2 * small
-    binomial = rate * (1 - rate) / total
-    size = (n**2).sum(-1) / total  # samples a prompt, as the design effect weighs them
+    present = n > 0
+    shares = BoundedMean.of(np.divide(s, n, out=np.zeros(n.shape), where=present), 0, 1, present)
+    prompts = shares.n
+    if weighting == "prompts":
+        rate, variance = shares.mean, shares.variance
+        # answers per prompt, as they count towards the variance of a mean over prompts
+        size = prompts / np.divide(1, n, out=np.zeros(n.shape), where=present).sum(-1)
+    else:
+        rate = np.clip(s.sum(-1) / total, 0, 1)
+        residual = s - rate[..., None] * n
+        variance = (residual**2).sum(-1) / total**2 * (prompts / np.maximum(prompts - 1, 1))
+        size = (n**2).sum(-1) / total
+    # the variance of independent answers, of which every prompt had `size`
+    independent = rate * (1 - rate) / (prompts * size if weighting == "prompts" else total)
     with np.errstate(divide="ignore", invalid="ignore"):
-        deff = np.where(binomial > 0, variance / binomial, 1.0)
-        icc = np.where(size > 1, (deff - 1) / (size - 1), 0.0)
-    icc = np.clip(icc, 0, 1)
+        ratio = np.where(independent > 0, variance / independent, 1.0)
+        icc = np.clip(np.where(size > 1, (ratio - 1) / (size - 1), 0.0), 0, 1)
     events = np.minimum((s > 0).sum(-1), (s < n).sum(-1)).astype(float)
     weight = events / (events + PRIOR_PROMPTS)
     drawn = np.where(size > 1, weight * icc + (1 - weight) * PRIOR_ICC, 0.0)
+    worth = prompts * size if weighting == "prompts" else total
     return Clustered(
         rate=rate,
         se=np.sqrt(variance),
         n=total,
         prompts=prompts,
-        deff=1 + (size - 1) * icc,
+        deff=total / worth * (1 + (size - 1) * icc),
         icc=icc,
-        n_effective=total / (1 + (size - 1) * drawn),
+        n_effective=worth / (1 + (size - 1) * drawn),
         events=events,
+        shares=shares,
+        weighting=weighting,
     )
+
+
+def check_weighting(weighting: str) -> None:
+    """Raise `ValueError` unless a weighting is known."""
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f"weighting is {weighting!r}; use 'prompts' or 'answers'")
+
+
+def default_method(weighting: str) -> str:
+    """The method of a rate's interval that is used unless another is named."""
+    return "bounded" if weighting == "prompts" else "wilson"
 
 
 def critical_value(level: float, clusters: ArrayLike) -> Any:
@@ -126,11 +147,16 @@ def critical_value(level: float, clusters: ArrayLike) -> Any:
     return special.stdtrit(np.maximum(np.asarray(clusters, dtype=float) - 1, 1), (1 + level) / 2)
 
 
-def interval(counts: Clustered, level: float = 0.95, method: str = "wilson") -> tuple[Floats, Floats]:
+def interval(counts: Clustered, level: float = 0.95, method: str | None = None) -> tuple[Floats, Floats]:
     """The interval of a rate by a closed-form method; see `rate` for the choice."""
     check_level(level)
+    method = method or default_method(counts.weighting)
     t = critical_value(level, counts.prompts)
     z = special.ndtri((1 + level) / 2)
+    if method == "bounded":
+        if counts.weighting != "prompts":
+            raise ValueError("method 'bounded' needs weighting 'prompts': it is of means over prompts")
+        return counts.shares.interval(level)
     if method == "wilson":
         return wilson(counts.rate, counts.n_effective, t)
     if method == "clopper-pearson":
@@ -158,6 +184,7 @@ class Rate:
     deff: float
     icc: float
     n_effective: float
+    weighting: str
     method: str
     warning: str = ""
 
@@ -167,7 +194,8 @@ def rate(
     s: ArrayLike,
     *,
     level: float = 0.95,
-    method: str = "wilson",
+    method: str | None = None,
+    weighting: str = "prompts",
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Rate:
@@ -176,40 +204,44 @@ def rate(
     Parameters
     ----------
     n, s
-        Samples and successes by prompt, shape (prompts,).
+        Answers and successes by prompt, shape (prompts,).
     level
         Confidence level in (0, 1).
     method
-        `wilson` (default), `clopper-pearson` or `jeffreys` on the effective sample size; `bootstrap`
-        over prompts; `cluster-t`, the estimate ± t · SE that other tools give; `naive`, which takes all
-        samples for independent.
+        `bounded` (default), see `afanalysis.stats.bounded_means`; `wilson` (the default for the
+        weighting by answers), `clopper-pearson` or `jeffreys` on the effective sample size; `bootstrap`
+        over prompts; `cluster-t`, the estimate ± t · SE that other tools give; `naive`, which takes
+        all answers for independent.
+    weighting
+        `prompts` or `answers`, as in `clustered`.
     resamples, seed
         For the bootstrap only.
 
     Returns
     -------
     Rate
-        With a `warning` in words where there are too few prompts or events for any method to be sure
-        of its coverage.
+        With a `warning` in words where the coverage of the interval was not checked.
 
     References
     ----------
-    Korn & Graubard (1998); Franco et al. (2019), J. Survey Stat. Methodol. 7:334, who compare the forms.
-    The coverage of each method here stands in docs/statistics.md.
+    Korn & Graubard (1998), for effective sample sizes; Franco et al. (2019), J. Survey Stat. Methodol.
+    7:334, who compare the forms. The coverage of the methods is in docs/statistics.md.
 
     Examples
     --------
-    >>> found = rate([5, 5, 5, 5], [0, 0, 5, 1])
-    >>> round(found.rate, 2), round(found.low, 2), round(found.high, 2)
-    (0.3, 0.04, 0.83)
+    >>> result = rate([5, 5, 5, 5], [0, 0, 5, 1])
+    >>> round(result.rate, 2), round(result.low, 2), round(result.high, 2)
+    (0.3, 0.01, 0.83)
     """
-    counts = clustered(n, s)
+    counts = clustered(n, s, weighting)
     if counts.rate.ndim:
         raise ValueError("one study at a time; for a stack use clustered() and interval()")
+    method = method or default_method(weighting)
     if method == "bootstrap":
-        cells = np.column_stack([np.asarray(s, dtype=float), np.asarray(n, dtype=float)])
-        found = bootstrap(cells, proportion(0, 1), level=level, resamples=resamples, seed=seed)
-        low, high = found.low, found.high
+        cells = bootstrap_cells(n, s, weighting)
+        cells = cells[cells[:, 1] > 0]  # prompts without answers are absent
+        result = bootstrap(cells, proportion(0, 1), level=level, resamples=resamples, seed=seed)
+        low, high = result.low, result.high
     else:
         low, high = (float(end) for end in interval(counts, level, method))
     return Rate(
@@ -222,16 +254,31 @@ def rate(
         deff=float(counts.deff),
         icc=float(counts.icc),
         n_effective=float(counts.n_effective),
+        weighting=weighting,
         method=method,
-        warning=small_sample_warning(float(counts.prompts), float(counts.events)),
+        warning=small_sample_warning(float(counts.prompts), float(counts.events), method),
     )
 
 
-def small_sample_warning(prompts: float, events: float) -> str:
+def bootstrap_cells(n: ArrayLike, s: ArrayLike, weighting: str) -> Floats:
+    """Successes and answers by prompt as the bootstrap adds them up.
+
+    Where prompts weigh alike, their rates count as one answer each, unless all have as many answers:
+    then whole counts give the same, and an exact distribution.
+    """
+    size, successes = np.asarray(n, dtype=float), np.asarray(s, dtype=float)
+    present = size > 0
+    if weighting == "prompts" and np.unique(size[present]).size > 1:
+        successes = np.divide(successes, size, out=np.zeros(size.shape), where=present)
+        size = present.astype(float)
+    return np.column_stack([successes, size])
+
+
+def small_sample_warning(prompts: float, events: float, method: str = "bounded") -> str:
     """Why an interval's coverage is not assured, in words; empty where it is."""
     if prompts < FEW_PROMPTS:
         return f"too few prompts ({prompts:.0f}; from {FEW_PROMPTS} on the coverage was checked)"
-    if events < FEW_EVENTS:
+    if method != "bounded" and events < FEW_EVENTS:
         return (
             f"too few events ({events:.0f} prompts differ from the rest; with {FEW_EVENTS} or more "
             "the coverage was checked)"

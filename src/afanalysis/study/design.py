@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -149,6 +150,7 @@ class Study(_Part):
     variations: list[str] = Field(default=["default"], min_length=1)
     tiers: list[Tier] = Field(default=["free", "paid"], min_length=1)
     samples: int = Field(default=5, ge=1, le=MAX_COUNT)
+    order: Literal["samples", "prompts"] = "samples"
     prompts: dict[Setting, PromptList] = Field(default_factory=dict)
     system_prompts: dict[Setting, Path] = Field(default_factory=dict)
     sampling: Sampling = Sampling()
@@ -258,34 +260,57 @@ class Study(_Part):
         conditions = len(self.models) * len(self.variations) * len(self.tiers)
         return conditions * self.samples * sum(len(self.requests(s)) for s in self.settings)
 
-    def plan(self) -> Iterator[PlannedRollout]:
+    def plan(self, first: int | None = None) -> Iterator[PlannedRollout]:
         """Every rollout of the study, one at a time and always in the same order.
 
-        Samples vary slowest, so a run that stops early leaves a thinner study, not half of one.
+        With `order: samples` samples vary slowest, so a run that stops early leaves a thinner study, not
+        half of one. With `order: prompts` all rollouts of a prompt come together, and the seed decides
+        the order of prompts, so that one may look after each (`afanalysis.monitor`).
+
+        Parameters
+        ----------
+        first
+            With `order: prompts`: only the first so many prompts of each setting.
         """
         systems = self.systems()
-        requests = {setting: self.requests(setting) for setting in self.settings}
         sampling = self.sampling.model_dump(exclude_none=True)
-        for sample in range(self.samples):
-            for model in self.models:
-                for (setting, variation), system in systems.items():
-                    for request in requests[setting]:
-                        for tier in self.tiers:
-                            user = self.user_message(tier, request.text, variation)
-                            sent = [model, system, user, sampling, sample]
-                            yield PlannedRollout(
-                                key=stable_key(sent),
-                                setting=setting,
-                                variation=variation,
-                                model=model,
-                                tier=tier,
-                                prompt_id=request.prompt_id,
-                                category=request.category,
-                                sample=sample,
-                                request=request.text,
-                                system=system,
-                                user=user,
-                            )
+        for sample, model, (setting, variation), request in self._places(systems, first):
+            for tier in self.tiers:
+                system = systems[setting, variation]
+                user = self.user_message(tier, request.text, variation)
+                yield PlannedRollout(
+                    key=stable_key([model, system, user, sampling, sample]),
+                    setting=setting,
+                    variation=variation,
+                    model=model,
+                    tier=tier,
+                    prompt_id=request.prompt_id,
+                    category=request.category,
+                    sample=sample,
+                    request=request.text,
+                    system=system,
+                    user=user,
+                )
+
+    def _places(
+        self, conditions: Iterable[tuple[Setting, str]], first: int | None
+    ) -> Iterator[tuple[int, str, tuple[Setting, str], Request]]:
+        """Sample, model, condition and request of the answers in each tier, in the study's order."""
+        requests = {setting: self.requests(setting) for setting in self.settings}
+        places = product(range(self.samples), self.models, conditions)
+        if self.order == "samples":
+            for sample, model, condition in places:
+                for request in requests[condition[0]]:
+                    yield sample, model, condition, request
+            return
+        answers = list(places)
+        for listed in requests.values():
+            listed.sort(key=lambda request: stable_key([self.seed, request.prompt_id]))
+        most = max(map(len, requests.values()))
+        for rank in range(most if first is None else min(first, most)):
+            for sample, model, condition in answers:
+                if rank < len(requests[condition[0]]):
+                    yield sample, model, condition, requests[condition[0]][rank]
 
 
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:

@@ -13,6 +13,10 @@ from afanalysis.table.source import Source, opened
 if TYPE_CHECKING:
     import pandas as pd
 
+# What is counted.
+NUMBERS = ("n", "s", "n_missing", "n_invalid", "n_without_prompt", "n_repeated")
+MISSING_NAME = "(missing)"
+
 
 def counts(
     data: Any, outcomes: str | Sequence[str], by: Sequence[str], *, executor: Executor | None = None
@@ -38,7 +42,9 @@ def counts(
     DataFrame
         One row per outcome, condition and prompt: `outcome`, `by`, `prompt_id`, `n` (known outcomes),
         `s` (their sum), `n_missing` (valid, outcome missing), `n_invalid` (not in the requested form,
-        whatever their outcome).
+        whatever their outcome), `n_without_prompt` (rows without a prompt id, which are not counted
+        otherwise; one row per condition that has any), `n_repeated` (rows with the `rollout` of another
+        row; they are counted). A missing name of a condition is `(missing)`.
 
     Raises
     ------
@@ -54,25 +60,27 @@ def counts(
     keys = [*by, "prompt_id"]
     with opened(data) as source:
         for name in [*keys, *outcomes]:
-            if name not in source.kinds:
-                known = ", ".join(source.kinds)
-                raise InputError(f"the rollouts have no column {name!r}; they have: {known}")
+            check_column(source, name)
         some_invalid = _check(source, outcomes)
         n_invalid = "count_if(valid IS FALSE)" if some_invalid else "0"
         sums = ", ".join(
             f"count({value}) AS n{index}, {total} AS s{index}"
             for index, (value, total) in enumerate(_sums(source, outcomes, some_invalid))
         )
+        repeated = "count(rollout) - count(DISTINCT rollout)" if "rollout" in source.kinds else "0"
         names = quote_names(*keys)
         table = source.connection.sql(
-            f"SELECT {names}, count(*) AS n_all, {n_invalid}::BIGINT AS n_invalid, {sums} FROM rollouts "
-            f"GROUP BY {names} ORDER BY {names}"
+            f"SELECT {_named(source, by)} prompt_id, count(*) AS n_all, "
+            f"{n_invalid}::BIGINT AS n_invalid, {repeated}::BIGINT AS n_repeated, {sums} FROM rollouts "
+            f"GROUP BY {', '.join(map(str, range(1, len(keys) + 1)))} ORDER BY {names}"
         ).df()
+    table["n_without_prompt"] = table["n_all"].where(table["prompt_id"].isna(), 0)
     parts = []
     for index, name in enumerate(outcomes):
         part = table.rename(columns={f"n{index}": "n", f"s{index}": "s"})
         part = part.assign(outcome=name, n_missing=part["n_all"] - part["n_invalid"] - part["n"])
-        parts.append(part[["outcome", *keys, "n", "s", "n_missing", "n_invalid"]])
+        part.loc[part["n_without_prompt"] > 0, ["n", "s", "n_missing", "n_invalid", "n_repeated"]] = 0
+        parts.append(part[["outcome", *keys, *NUMBERS]])
     return pd.concat(parts, ignore_index=True)
 
 
@@ -81,14 +89,39 @@ def add_counts(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     import pandas as pd
 
     table = pd.concat(list(parts), ignore_index=True)
-    numbers = ["n", "s", "n_missing", "n_invalid"]
-    keys = [name for name in table if name not in numbers]
-    sums = table.groupby(keys, sort=True, dropna=False)[numbers].sum().reset_index()
+    keys = [name for name in table if name not in NUMBERS]
+    sums = table.groupby(keys, sort=True, dropna=False)[list(NUMBERS)].sum().reset_index()
     outcomes = list(dict.fromkeys(table["outcome"]))
     sums = sums.sort_values(
         "outcome", key=lambda names: names.map(outcomes.index), kind="stable", ignore_index=True
     )
     return sums[list(table.columns)]
+
+
+def shares_in_time(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
+    """Each prompt's share of an outcome by condition, with the time of its first and last answer.
+
+    Returns
+    -------
+    DataFrame
+        `by`, `prompt_id`, `share` (of the known outcomes), `first`, `last`; rows without a known outcome
+        do not count.
+    """
+    for name in [*by, "prompt_id", outcome, "collected_at"]:
+        check_column(source, name)
+    [(value, _)] = _sums(source, [outcome], "valid" in source.kinds)
+    table = source.connection.sql(
+        f"SELECT {_named(source, by)} prompt_id, avg({value}::DOUBLE) AS share, "
+        f"min(collected_at) AS first, max(collected_at) AS last FROM rollouts "
+        f"WHERE {value} IS NOT NULL GROUP BY ALL ORDER BY ALL"
+    ).df()
+    return table[table["prompt_id"].notna()].reset_index(drop=True)
+
+
+def check_column(source: Source, name: str) -> None:
+    """Raise `InputError` unless the rollouts have a column."""
+    if name not in source.kinds:
+        raise InputError(f"the rollouts have no column {name!r}; they have: {', '.join(source.kinds)}")
 
 
 def verdict_counts(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
@@ -99,13 +132,13 @@ def verdict_counts(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFr
     DataFrame
         `by`, `prompt_id`, `n` (known verdicts), `s` (positive ones).
     """
-    names = quote_names(*by, "prompt_id")
     verdict = _verdict_sql(outcome)
     valid = "WHERE valid IS NOT FALSE" if "valid" in source.kinds else ""
-    return source.connection.sql(
-        f"SELECT {names}, count({verdict}) AS n, count_if({verdict})::DOUBLE AS s FROM rollouts "
-        f"{valid} GROUP BY ALL HAVING n > 0 ORDER BY {names}"
+    table = source.connection.sql(
+        f"SELECT {_named(source, by)} prompt_id, count({verdict}) AS n, "
+        f"count_if({verdict})::DOUBLE AS s FROM rollouts {valid} GROUP BY ALL HAVING n > 0 ORDER BY ALL"
     ).df()
+    return table[table["prompt_id"].notna()].reset_index(drop=True)
 
 
 def labelled(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
@@ -124,14 +157,27 @@ def labelled(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
     missing = {f"label_{outcome}", "label_weight"} - set(source.kinds)
     if missing:
         raise InputError(f"the rollouts have no column {sorted(missing)[0]!r}; label some of them first")
-    names = quote_names(*by, "prompt_id")
     verdict, label = _verdict_sql(outcome), f"{quote_names(f'label_{outcome}')}::DOUBLE"
-    return source.connection.sql(
-        f"SELECT {names}, {verdict} AS verdict, {label} AS label, label_weight::DOUBLE AS weight "
+    valid = "AND valid IS NOT FALSE" if "valid" in source.kinds else ""
+    table = source.connection.sql(
+        f"SELECT {_named(source, by)} prompt_id, {verdict} AS verdict, {label} AS label, "
+        "label_weight::DOUBLE AS weight "
         f"FROM rollouts WHERE {verdict} IS NOT NULL AND {label} IS NOT NULL "
         f"AND label_weight IS NOT NULL AND NOT isnan({label}) AND NOT isnan(label_weight::DOUBLE) "
-        f"ORDER BY {names}, weight, label"
+        f"{valid} ORDER BY ALL"
     ).df()
+    return table[table["prompt_id"].notna()].reset_index(drop=True)
+
+
+def _named(source: Source, by: Sequence[str]) -> str:
+    """The SQL of condition columns, each with a comma behind it; a missing name has a name too."""
+    parts = []
+    for name in by:
+        value = quoted = quote_names(name)
+        if source.kinds[name] == "VARCHAR" or source.kinds[name].startswith("ENUM"):
+            value = f"coalesce({quoted}::VARCHAR, '{MISSING_NAME}')"
+        parts.append(f"{value} AS {quoted},")
+    return " ".join(parts)
 
 
 def _number(name: str) -> str:

@@ -1,0 +1,146 @@
+"""Differences between conditions on the prompts that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from afanalysis.analysis.conditions import (
+    GAP_CONDITIONS,
+    groups,
+    known_columns,
+    main_model,
+    main_variation,
+    named,
+    prompt_values,
+    sources,
+)
+from afanalysis.errors import InputError
+from afanalysis.stats.bounded_means import BoundedMean
+from afanalysis.stats.condition_contrasts import contrasts
+from afanalysis.stats.hypothesis_tests import adjust
+from afanalysis.table.counting import counts
+from afanalysis.table.schema import CONDITIONS
+from afanalysis.table.source import opened
+
+
+def contrast(
+    data: Any,
+    between: str,
+    *,
+    of: str = "gap",
+    reference: Any = None,
+    by: str | Sequence[str] | None = None,
+    outcome: str = "complied",
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How much gaps or rates differ between models, variations, judges or tiers, paired by prompt.
+
+    Two printed intervals that overlap say little about the difference: on shared prompts what is hard
+    about a prompt cancels, so the difference is known better than either of its terms.
+
+    Parameters
+    ----------
+    data
+        Rollouts, as in `rates`.
+    between
+        The column whose values are compared: `model`, `variation`, `judge`, `tier`, …
+    of
+        `gap` (free - paid) or `rate`; tiers are compared by their rates.
+    reference
+        The value that the others are compared with; by default the paid tier, the variation `default`,
+        claude-3-opus, or the first by name.
+    by
+        Columns within which values are compared; by default model, setting, variation and, for rates,
+        tier, as far as the rollouts have them.
+    outcome, level
+        As in `rates`.
+    seed
+        Of the sign flips, where they are too many to enumerate.
+
+    Returns
+    -------
+    DataFrame
+        One row per group and value: `by`, `between`, `reference`, `estimate`, `estimate_reference`,
+        `difference`, `low`, `high`, `se` (proportions), `p_value` (belongs to the interval), `p_holm`
+        (adjusted over the rows), `p_sign_flip` (of the hypothesis that the two are alike for every
+        prompt; missing where no prompt is shared), `correlation`, `n_prompts`, `n_reference`,
+        `n_shared`, `source`, `level`. Every prompt weighs alike. Values without a usable prompt are
+        left out.
+
+    Raises
+    ------
+    InputError
+        A column is missing, or the reference is not among its values, or there is nothing to compare.
+
+    References
+    ----------
+    `afanalysis.stats.condition_contrasts.contrasts`.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> contrast(af.example_rollouts(), "setting", by=[])[["setting", "reference"]].values.tolist()
+    [['helpful-only', 'animal-welfare']]
+    """
+    if of not in ("gap", "rate"):
+        raise ValueError(f"of is {of!r}; use 'gap' or 'rate'")
+    if between == "prompt_id":
+        raise InputError("between is 'prompt_id'; prompts are what is averaged over, name a condition")
+    of = "rate" if between == "tier" else of
+    with opened(data) as source:
+        usual = GAP_CONDITIONS if of == "gap" else CONDITIONS
+        within = [name for name in known_columns(source, by, usual) if name != between]
+        pairing = [] if of == "rate" else ["tier"]
+        counted = counts(source, outcome, [*within, between, *pairing])
+        came_from = sources(source)
+    values = prompt_values(counted, [*within, between], of)
+    names = sorted(set(values.index.get_level_values(between)), key=str)
+    reference = _main(between, names) if reference is None else reference
+    if reference not in names:
+        known = ", ".join(map(repr, names))
+        raise InputError(f"reference is {reference!r}; column {between!r} has {known}")
+    rows, first, second = [], [], []
+    for group, places in groups(values.index.to_frame(index=False), within):
+        part = values.iloc[places]
+        part.index = part.index.get_level_values(between)
+        if reference in part.index:
+            for name in part.index.drop(reference):
+                rows.append(group | {between: name, "reference": reference})
+                first.append(part.loc[name].to_numpy())
+                second.append(part.loc[reference].to_numpy())
+    if not rows:
+        raise InputError(
+            f"nothing to compare with {named({between: reference})}; name another reference or other "
+            f"columns in `by` (now: {', '.join(within) or 'none'})"
+        )
+    ours, theirs = _mean(first, of), _mean(second, of)
+    result = contrasts(ours, theirs, level, seed=seed)
+    table = pd.DataFrame(rows).assign(estimate=ours.mean, estimate_reference=theirs.mean)
+    for name in ("difference", "low", "high", "se", "p_value"):
+        table[name] = getattr(result, name)
+    return table.assign(
+        p_holm=adjust(result.p_value),
+        p_sign_flip=result.p_sign_flip,
+        correlation=result.correlation,
+        n_prompts=ours.n.astype(int),
+        n_reference=theirs.n.astype(int),
+        n_shared=result.shared.astype(int),
+        source=came_from,
+        level=level,
+    )
+
+
+def _mean(values: list[np.ndarray], of: str) -> BoundedMean:
+    stack = np.array(values)
+    return BoundedMean.of(np.nan_to_num(stack), -1 if of == "gap" else 0, 1, np.isfinite(stack))
+
+
+def _main(between: str, names: list[Any]) -> Any:
+    if between == "tier":
+        return "paid"
+    return {"variation": main_variation, "model": main_model}.get(between, lambda some: some[0])(names)

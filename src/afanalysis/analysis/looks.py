@@ -1,0 +1,95 @@
+"""Looking at a study while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from afanalysis.analysis.conditions import GAP_CONDITIONS, TIERS, known_columns, sources
+from afanalysis.errors import InputError
+from afanalysis.stats.monitoring import confidence_sequence
+from afanalysis.table.counting import shares_in_time
+from afanalysis.table.source import opened
+
+# Of the prompts that come later, the share that has begun before a prompt is finished: nearly all where
+# a study asks sample by sample.
+MANY_OPEN = 0.5
+
+
+def monitor(
+    data: Any,
+    by: str | Sequence[str] | None = None,
+    *,
+    outcome: str = "complied",
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """The gap as prompts came in, with ends that hold at every look.
+
+    One may look after every prompt and stop whenever one likes. This holds for studies with
+    `order: prompts`, which ask prompts in random order and all answers of a prompt together. Ten looks
+    at a running study with ordinary intervals find a gap where there is none in up to a fifth of
+    studies.
+
+    Parameters
+    ----------
+    data
+        Rollouts, as in `compliance_gap`, with `collected_at`.
+    by, outcome
+        As in `compliance_gap`.
+    level
+        The chance that the ends hold the gap at all looks together, in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        One row per condition and prompt with both tiers, in the order in which prompts began: `by`,
+        `prompts` (how many so far), `prompt_id`, `gap` (mean so far), `low`, `high` (proportions),
+        `decided` (0 lies outside), `source`, `level`, `warning` (answers came sample by sample).
+
+    Raises
+    ------
+    InputError
+        A column is missing, or no prompt has both tiers.
+
+    References
+    ----------
+    `afanalysis.stats.monitoring.confidence_sequence`.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> table = af.monitor(af.example_rollouts(), by=["setting"])
+    >>> bool((table["low"] <= table["gap"]).all())
+    True
+    """
+    with opened(data) as source:
+        by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
+        answers = shares_in_time(source, outcome, [*by, "tier"])
+        came_from = sources(source)
+    parts = []
+    for key, part in answers.groupby(by, dropna=False) if by else [((), answers)]:
+        tiers = part.pivot(index="prompt_id", columns="tier", values="share").reindex(columns=TIERS)
+        times = part.groupby("prompt_id")[["first", "last"]].agg({"first": "min", "last": "max"})
+        order = times[tiers.notna().all(axis=1)].sort_values(["first", "last"], kind="stable")
+        if order.empty:
+            continue
+        differences = (tiers["free"] - tiers["paid"]).loc[order.index].to_numpy()
+        low, high = confidence_sequence(differences, level)
+        count = np.arange(1, len(differences) + 1)
+        table = pd.DataFrame({"prompts": count, "prompt_id": order.index})
+        table["gap"], table["low"], table["high"] = np.cumsum(differences) / count, low, high
+        table["decided"] = (low > 0) | (high < 0)
+        for name, value in zip(by, key, strict=True):
+            table[name] = value
+        begun = np.searchsorted(order["first"].to_numpy(), order["last"].to_numpy(), side="right")
+        by_sample = (begun - count).sum() > MANY_OPEN * (len(order) - count).sum()
+        warning = "answers came sample by sample, so the ends do not hold at every look (order: prompts)"
+        parts.append(table.assign(warning=warning if by_sample else ""))
+    if not parts:
+        raise InputError("no prompt has known outcomes in both tiers")
+    table = pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)
+    names = ["prompts", "prompt_id", "gap", "low", "high", "decided", "source", "level", "warning"]
+    return table[[*by, *names]]
