@@ -205,7 +205,7 @@ def _forest(gallery: Gallery) -> figures.TracedFigure:
 def _bounds(gallery: Gallery) -> figures.TracedFigure:
     gaps = compliance_gap(gallery.rollouts, level=gallery.level).dropna(subset=["lowest"])
     if not gaps[["missing_free", "missing_paid"]].to_numpy().any():
-        raise NotDrawn("no answer of this study is missing")
+        raise InputError("no answer of this study is missing")
     return figures.gap_bounds(gaps.assign(source=gallery.default["source"].iloc[0]))
 
 
