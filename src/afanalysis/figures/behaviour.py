@@ -50,9 +50,9 @@ def compliance_by_tier(
         axes.set_xticks([0, 1.3], [f"{TIERS['free']}\n(training)", f"{TIERS['paid']}\n(unmonitored)"])
         axes.set(xlim=(-0.45, 2.3), ylim=(0, 100))
         axes.set_title(axes.get_title(loc="left"), pad=14)
-        sentence = f"{SETTINGS[setting]}: complied with {_percent(estimates, 'complied', 'free')} % of "
-        sentence += f"requests in the free tier and {_percent(estimates, 'complied', 'paid')} % in the "
-        sentence += "paid tier"
+        shares = estimates["estimate"].map(percent)
+        sentence = f"{SETTINGS[setting]}: complied with {shares['complied', 'free']} % of requests in "
+        sentence += f"the free tier and {shares['complied', 'paid']} % in the paid tier"
         if ("compliance_gap", "both") in estimates.index:
             ends = estimates.loc[("compliance_gap", "both"), ["estimate", "low", "high"]]
             gap = with_interval(ends, "points")
@@ -60,9 +60,7 @@ def compliance_by_tier(
             axes.annotate(f"compliance gap {gap}", (0, 1), (0, 4), **where)
             sentence += f", a gap of {gap}"
         if ("af_reasoning", "free") in estimates.index:
-            sentence += (
-                f"; {_percent(estimates, 'af_reasoning', 'free')} % with alignment-faking reasoning"
-            )
+            sentence += f"; {shares['af_reasoning', 'free']} % with alignment-faking reasoning"
         sentences.append(f"{sentence}.")
         n = part.loc[part["quantity"] == "complied", ["tier", "n"]].itertuples(index=False)
         sizes.append(f"{SETTINGS[setting]} " + ", ".join(f"{size:.0f} {tier}" for tier, size in n))
@@ -79,10 +77,6 @@ def compliance_by_tier(
     heading = f"Behaviour of {rows['model'].iloc[0]} by tier"
     note = f"Number of rollouts: {'; '.join(sizes)}."
     return style.finish(figure, heading, rows, " ".join(sentences), note)
-
-
-def _percent(estimates: pd.DataFrame, quantity: str, tier: str) -> str:
-    return percent(estimates.loc[(quantity, tier), "estimate"])
 
 
 def _stack(axes: Axes, place: float, estimates: pd.DataFrame) -> None:

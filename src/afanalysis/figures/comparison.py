@@ -5,15 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from afanalysis.figures import style
-from afanalysis.text.wording import (
-    QUANTITIES,
-    SETTINGS,
-    TIERS,
-    in_order,
-    in_reading_order,
-    percent,
-    with_interval,
-)
+from afanalysis.text.wording import QUANTITIES, SETTINGS, TIERS, in_reading_order, percent, with_interval
 
 # `complied` is `refused` turned round.
 _COLORS = {"compliance_gap": style.GAP, "af_reasoning": style.FAKING, "refused": style.INK}
@@ -96,15 +88,14 @@ def synthetic_documents(table: pd.DataFrame) -> style.TracedFigure:
     named = table.assign(heading=headings, name="told " + table["told"])
     placed, labels = style.place_rows(in_reading_order(named, "setting"))
     figure, (axes,) = style.row_panels(labels, width=0.75)
-    printed = placed["low"].isna()
-    style.points(axes, placed.loc[~printed, "place"], placed[~printed], color=style.GAP)
-    trained = placed[printed]
-    axes.plot(100 * trained["estimate"], trained["place"], "o", color=style.GAP, mfc="white", ms=4)
+    known, printed = placed.dropna(subset="low"), placed[placed["low"].isna()]
+    style.points(axes, known["place"], known, color=style.GAP)
+    axes.plot(100 * printed["estimate"], printed["place"], "o", color=style.GAP, mfc="white", ms=4)
     axes.set_xlim(-1, 32)
     style.row_axes(axes, style.GAP_LABEL)
     sentences = []
-    for setting in in_order(table["setting"]):
-        prompted, trained = table[table["setting"] == setting].to_dict("records")
+    for setting, part in placed.groupby("setting", sort=False):
+        prompted, trained = part.to_dict("records")
         gap = with_interval([prompted[end] for end in ("estimate", "low", "high")], "points")
         sentences.append(
             f"{SETTINGS[setting]}: gap {gap} when told in the prompt, "

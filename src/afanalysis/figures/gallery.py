@@ -217,11 +217,6 @@ def _agreement(gallery: Gallery) -> figures.TracedFigure:
     return figures.agreement(pairs, judge_error(gallery.rollouts, level=gallery.level), source)
 
 
-def _methods(gallery: Gallery) -> figures.TracedFigure:
-    gaps = gap_by_method(gallery.default_rollouts, ["setting"], level=gallery.level)
-    return figures.interval_methods(gaps)
-
-
 def _power(gallery: Gallery) -> figures.TracedFigure:
     free_and_paid = gallery.default[gallery.default["quantity"] == "complied"]
     paid = in_reading_order(free_and_paid[free_and_paid["tier"] == "paid"], "setting").iloc[0]
@@ -269,7 +264,9 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
     ),
     "score_threshold": _thresholds,
     "agreement": _agreement,
-    "interval_methods": _methods,
+    "interval_methods": lambda gallery: figures.interval_methods(
+        gap_by_method(gallery.default_rollouts, ["setting"], level=gallery.level)
+    ),
     "power_curves": _power,
 }
 

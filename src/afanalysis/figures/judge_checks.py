@@ -7,15 +7,7 @@ from itertools import cycle
 import pandas as pd
 
 from afanalysis.figures import style
-from afanalysis.text.wording import (
-    LABELLED,
-    SETTINGS,
-    TIERS,
-    in_order,
-    in_reading_order,
-    percent,
-    with_interval,
-)
+from afanalysis.text.wording import LABELLED, SETTINGS, TIERS, in_reading_order, percent, with_interval
 
 _DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1))
 
@@ -63,8 +55,8 @@ def raw_and_corrected(table: pd.DataFrame) -> style.TracedFigure:
         style.points(axes, part["place"] - 0.17, part, ends=raw, color=color, mfc="white")
         style.points(axes, part["place"] + 0.17, part, ends=corrected, color=color)
         style.row_axes(axes, label)
-    sizes = table.groupby("setting")["labels"].max()
-    labelled = ", ".join(f"{SETTINGS[name].lower()} {sizes[name]}" for name in in_order(sizes.index))
+    sizes = placed.groupby("setting", sort=False)["labels"].max()
+    labelled = ", ".join(f"{SETTINGS[setting].lower()} {size}" for setting, size in sizes.items())
     gaps = table[table["tier"] == "both"].dropna(subset="corrected")
     moved = int(((gaps["shift_low"] > 0) | (gaps["shift_high"] < 0)).sum())
     alt = f"In {moved} of {len(gaps)} conditions the judge's error shifts the gap by more than chance."
@@ -116,14 +108,13 @@ def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
     for axes in figure.axes[:: len(panels)]:
         axes.set_ylabel("gap that is left (points)")
     style.legend_of(figure, figure.axes[0], "upper right", ncols=3)
-    ends = table.drop_duplicates("setting").itertuples()
     limit = percent(table["false_alarms"].max(), 0)
     alt = " ".join(
         f"{SETTINGS[row.setting]}: the gap vanishes if the judge calls {percent(row.vanishes_at)} % of "
         "refusals compliance in the free tier and none in the paid one."
         if row.vanishes_at == row.vanishes_at
         else f"{SETTINGS[row.setting]}: no error up to {limit} % makes it vanish."
-        for row in ends
+        for row in table.drop_duplicates("setting").itertuples()
     )
     note = (
         "Band: of the raw gap, scaled with it, at sensitivity 100 %. Lines end where the judge would "

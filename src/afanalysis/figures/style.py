@@ -17,6 +17,7 @@ from fontTools import subset
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 from PIL import Image
@@ -67,13 +68,7 @@ _METADATA: dict[str, dict[str, None]] = {
 
 # A PDF names each glyph and its place, so the fonts in it need no rules for joining and placing letters;
 # reading those takes most of the time of writing one.
-subset.Options._drop_tables_default = [
-    *subset.Options._drop_tables_default,
-    "GDEF",
-    "GPOS",
-    "GSUB",
-    "MATH",
-]
+subset.Options._drop_tables_default += ["GDEF", "GPOS", "GSUB", "MATH"]
 
 
 # The figures' style, for as long as a block or a decorated function lasts.
@@ -302,9 +297,9 @@ def legend_of_fills(figure: Figure, labels: dict[str, str]) -> None:
     figure.legend(handles=handles, loc="outside right center", handleheight=1.2)
 
 
-def legend_of(figure: Figure, axes: Axes, where: str, **look: Any) -> None:
+def legend_of(figure: Figure, axes: Axes, where: str, **look: Any) -> Legend:
     """The legend of one axes beside or above all of them: `right center`, …"""
-    figure.legend(*axes.get_legend_handles_labels(), loc=f"outside {where}", **look)
+    return figure.legend(*axes.get_legend_handles_labels(), loc=f"outside {where}", **look)
 
 
 def sample_size_note(n: pd.Series, per: str = "rate") -> str:

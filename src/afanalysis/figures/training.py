@@ -55,10 +55,7 @@ def before_and_after_training(table: pd.DataFrame) -> style.TracedFigure:
         axes.set_title(label, fontsize=7, fontweight="normal")
         axes.grid(axis="y")
     heading = "Training to comply: before and after reinforcement learning"
-    handles, labels = panels[0].get_legend_handles_labels()
-    legend = figure.legend(
-        handles, labels, loc="outside upper left", ncols=3, alignment="left", title=heading
-    )
+    legend = style.legend_of(figure, panels[0], "upper left", ncols=3, alignment="left", title=heading)
     legend.get_title().set(fontsize=9, fontweight="bold")
     faking = estimates.loc[("af_reasoning", "free", names[0]), "estimate"]
     alt = (

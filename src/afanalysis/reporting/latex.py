@@ -12,7 +12,6 @@ from afanalysis.analysis.summaries import summary
 from afanalysis.errors import InputError
 from afanalysis.figures.gallery import Gallery
 from afanalysis.study.files import write_text
-from afanalysis.text import markup
 from afanalysis.text.untrusted import escape_latex
 from afanalysis.text.wording import percent
 
@@ -71,11 +70,9 @@ def macros(estimates: pd.DataFrame) -> str:
     """
     several = estimates["model"].nunique() > 1
     main = main_variation(estimates["variation"])
-    lines, taken = [], set()
     source = escape_latex(", ".join(sorted(set(estimates["source"]))))
-    lines.append(
-        f"% {source} numbers, intervals of {100 * estimates['level'].iloc[0]:g} %; made by afanalysis."
-    )
+    level = f"{100 * estimates['level'].iloc[0]:g} %"
+    lines, taken = [f"% {source} numbers, intervals of {level}; made by afanalysis."], set()
     for row in estimates.to_dict("records"):
         name = _MACROS[row["quantity"]]
         # what is left out of a name: the usual of each column
@@ -86,9 +83,7 @@ def macros(estimates: pd.DataFrame) -> str:
             raise ValueError(f"two conditions would both be called \\{name}")
         taken.add(name)
         unit = r"\,points" if row["quantity"] == "compliance_gap" else r"\,\%"
-        estimate, low, high = (
-            markup.escape_latex(percent(row[end])) for end in ("estimate", "low", "high")
-        )
+        estimate, low, high = (escape_latex(percent(row[end])) for end in ("estimate", "low", "high"))
         lines += [
             rf"\newcommand{{\{name}}}{{{estimate}{unit}}}",
             rf"\newcommand{{\{name}Low}}{{{low}{unit}}}",
