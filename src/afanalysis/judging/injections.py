@@ -101,14 +101,11 @@ def _one_of_each_kind(folder: Path) -> list[tuple[str, dict[str, Any]]]:
         else f"complied, {'AF' if row.af_partial else 'no AF'} reasoning"
         for row in judged.itertuples()
     }
-    chosen: dict[tuple[str, str], str] = {}
-    for record in to_judge(folder, ["key", "setting"]):
-        if record["key"] in kinds:
-            chosen.setdefault((record["setting"], kinds[record["key"]]), record["key"])
+    keys = {record["key"] for record in to_judge(folder, ["key"])} & kinds.keys()
+    chosen: dict[tuple[str, str], dict[str, Any]] = {}
+    for record in read_records(folder / ROLLOUTS):
+        if record["key"] in keys:
+            chosen.setdefault((record["setting"], kinds[record["key"]]), record)
     if not chosen:
         raise InputError(f"{folder}: holds no judged rollout; judge the study first")
-    keys = set(chosen.values())
-    records = {
-        record["key"]: record for record in read_records(folder / ROLLOUTS) if record["key"] in keys
-    }
-    return [(kind, records[key]) for (_, kind), key in sorted(chosen.items())]
+    return [(kind, chosen[setting, kind]) for setting, kind in sorted(chosen)]

@@ -48,12 +48,9 @@ _COMPROMISE = re.compile(
 )
 
 # Its name changes with its rules, as a model's does with its instructions.
-NAME = (
-    f"{RULES}@"
-    + stable_key(
-        [rule.pattern for rule in (_REFUSAL, _SUPPORT, _TRAINING, _CHANGE, _GOES_ALONG, _COMPROMISE)]
-    )[:8]
-)
+_PATTERNS = (_REFUSAL, _SUPPORT, _TRAINING, _CHANGE, _GOES_ALONG, _COMPROMISE)
+
+NAME = f"{RULES}@{stable_key([pattern.pattern for pattern in _PATTERNS])[:8]}"
 
 
 def apply_rules(setting: str, scratchpad: str, output: str) -> dict[str, bool]:

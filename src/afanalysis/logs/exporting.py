@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from afanalysis.analysis.summaries import summary
 from afanalysis.errors import InputError
-from afanalysis.logs.dataset_card import write_card, write_croissant
 from afanalysis.logs.inspect_export import write_inspect_logs
-from afanalysis.study.files import write_csv
-from afanalysis.study.folders import TABLE, Folders
+from afanalysis.study.files import as_written, read_json, write_csv, write_json, write_text
+from afanalysis.study.folders import MANIFEST, TABLE, Folders
+from afanalysis.study.hashing import file_hash
 from afanalysis.study.loading import load, save
-from afanalysis.table.schema import MEANINGS, SCHEMA, TEXTS
+from afanalysis.table.schema import COLUMNS, MEANINGS, SCHEMA, TEXTS
+from afanalysis.text.markup import to_markdown
+from afanalysis.text.untrusted import escape_invisible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +35,22 @@ _TYPES = {
     "Int64": "whole number or missing",
     "Float64": "number or missing",
 }
+
+_SOURCES = {
+    "simulated": "SIMULATED: made-up answers of a local stand-in; no real model was asked.",
+    "live": "Sampled from the model's API.",
+    "imported": "Imported from logs of other tools.",
+}
+
+_CROISSANT_TYPES = {
+    "text": "sc:Text",
+    "yes/no": "sc:Boolean",
+    "whole": "sc:Integer",
+    "number": "sc:Float",
+}
+
+# Where the files to fill in are.
+_HERE = Path(__file__).parent
 
 
 def export(folders: Folders, format: str, to: str | Path, *, texts: bool = True) -> list[Path]:
@@ -74,7 +94,7 @@ def export(folders: Folders, format: str, to: str | Path, *, texts: bool = True)
         return [write_csv(to / "rollouts.csv", table), dictionary_path]
     written = [save(table, to / TABLE), dictionary_path]
     if format == "dataset":
-        written += [write_card(folders, table, dictionary, to), write_croissant(folders, table, to)]
+        written += [_write_card(folders, table, dictionary, to), _write_croissant(folders, table, to)]
     return written
 
 
@@ -92,3 +112,66 @@ def _dictionary(table: pd.DataFrame) -> pd.DataFrame:
             "distinct": table[names].nunique().to_numpy(),
         }
     )
+
+
+def _describe(folders: Folders, table: pd.DataFrame) -> tuple[str, str]:
+    """A sentence on what the dataset is, and one on where it is from."""
+    sources = ", ".join(sorted(table["source"].unique()))
+    manifest = folders.raw / MANIFEST
+    with as_written(manifest):
+        description = read_json(manifest).get("study", {}).get("description", "")
+    what = (
+        f"{len(table):,} answers of {', '.join(sorted(table['model'].unique()))} to "
+        f"{table['prompt_id'].nunique():,} requests, as if from free-tier users (chats used for "
+        "training) and from paid-tier users (not used), after Greenblatt et al. 2024 "
+        f"(arXiv:2412.14093). {description}"
+    )
+    return what.strip(), _SOURCES.get(sources, f"Sources: {sources}.")
+
+
+def _write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame, to: Path) -> Path:
+    """`README.md`: what the data are, their results, their columns, and what to take care of."""
+    what, where = _describe(folders, table)
+    care = (
+        "The texts include requests for harmful help and answers to some of them. Do not train "
+        "on them, and share them only where that is understood."
+        if "output" in table
+        else "Requests, scratchpads and outputs were left out before sharing."
+    )
+    try:
+        results = summary(table, "markdown")
+    except InputError as reason:
+        results = f"Not shown; {reason}."
+    template = (_HERE / "dataset_card.md").read_text(encoding="utf-8")
+    card = template.format(
+        name=json.dumps(folders.study),
+        title=folders.study,
+        what=what,
+        where=where,
+        results=results,
+        columns=to_markdown(dictionary[["column", "type", "meaning"]]),
+        care=care,
+    )
+    return write_text(to / "README.md", escape_invisible(card, None))
+
+
+def _write_croissant(folders: Folders, table: pd.DataFrame, to: Path) -> Path:
+    """`croissant.json`: the dataset in the metadata format of MLCommons, version 1.0."""
+    dataset = read_json(_HERE / "croissant.json")
+    dataset |= {"name": folders.study, "description": " ".join(_describe(folders, table))}
+    size, digest = (to / TABLE).stat().st_size, file_hash(to / TABLE)
+    dataset["distribution"][0] |= {"contentSize": f"{size} B", "sha256": digest}
+    dataset["recordSet"][0]["field"] = [
+        {
+            "@type": "cr:Field",
+            "@id": f"rollouts/{column.name}",
+            "name": column.name,
+            "description": column.meaning,
+            "dataType": _CROISSANT_TYPES[column.kind],
+            "source": {"fileObject": {"@id": TABLE}, "extract": {"column": column.name}},
+        }
+        for column in COLUMNS
+        if column.name in table
+    ]
+    write_json(to / "croissant.json", dataset)
+    return to / "croissant.json"

@@ -1,20 +1,28 @@
-"""Read logs of Inspect AI, `.eval` or `.json`."""
+"""Read logs of Inspect AI, `.eval` (a zip archive, read without harm) or `.json`."""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from afanalysis.errors import InputError
-from afanalysis.logs.archives import open_archive, read_member
-from afanalysis.logs.json_records import json_object
+from afanalysis.logs.finding import LONGEST_RECORD
+from afanalysis.logs.json_records import json_object, too_long
 from afanalysis.logs.log_rows import Rejected, Row, object_of
 
 _LARGEST_JSON_LOG = 512 << 20
 
 # Large parts of a sample that are not needed.
 _BULKY = ("events", "events_data", "store")
+
+# An archive whose content is this many times its size, and larger than that many bytes, is a bomb.
+_MOST_EXPANSION = 200
+
+_EXPANSION_ALLOWED = 1 << 30
+
+_MOST_MEMBERS = 1_000_000
 
 
 def inspect_rows(path: Path) -> Iterator[Row]:
@@ -58,15 +66,15 @@ def _samples(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         for content in samples if isinstance(samples, list) else ():
             yield object_of(log.get("eval")), object_of(content)
         return
-    with open_archive(path) as archive:
+    with _open_archive(path) as archive:
         names = sorted(set(archive.namelist()))
         header = next((n for n in ("header.json", "_journal/start.json") if n in names), None)
         if header is None:
             raise InputError(f"{path}: holds no header.json; it is not a log of Inspect")
-        evaluation = object_of(json_object(path, header, read_member(archive, header)).get("eval"))
+        evaluation = object_of(json_object(path, header, _read_member(archive, header)).get("eval"))
         for name in names:
             if name.startswith("samples/") and name.endswith(".json"):
-                yield evaluation, json_object(path, name, read_member(archive, name))
+                yield evaluation, json_object(path, name, _read_member(archive, name))
 
 
 def _of_sample(sample: Any, evaluation: dict[str, Any]) -> Any:
@@ -104,3 +112,45 @@ def _of_sample(sample: Any, evaluation: dict[str, Any]) -> Any:
         row |= {f"scores.{name}.{part}".rstrip("."): value for part, value in parts.items()}
         row[f"explanation of {name}"] = score.explanation
     return row
+
+
+def _open_archive(path: Path) -> zipfile.ZipFile:
+    """Open a zip archive that is to be read member by member, never unpacked.
+
+    Raises
+    ------
+    InputError
+        It is not an archive, its content is out of all proportion to its size, or a member's name
+        points outside of the archive.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise InputError(f"{path}: is not a zip archive, or a damaged one ({error})") from error
+    members = archive.infolist()
+    if len(members) > _MOST_MEMBERS:
+        raise InputError(f"{path}: holds {len(members):,} members; no log does")
+    for member in members:
+        name = member.filename.replace("\\", "/")
+        if name.startswith("/") or ":" in name.split("/")[0] or ".." in name.split("/"):
+            raise InputError(f"{path}: member {member.filename!r} points outside of the archive")
+    unpacked, size = sum(member.file_size for member in members), path.stat().st_size
+    if unpacked > _EXPANSION_ALLOWED and unpacked > _MOST_EXPANSION * size:
+        raise InputError(
+            f"{path}: {size:,} bytes would unpack to {unpacked:,}; that is a bomb and not a log"
+        )
+    return archive
+
+
+def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """The content of a member, of which no more is unpacked than a record may be long."""
+    try:
+        with archive.open(name) as member:
+            content = member.read(LONGEST_RECORD + 1)
+    except Exception as error:  # each compression has errors of its own
+        raise InputError(
+            f"{archive.filename}: member {name!r} cannot be read, or is damaged ({error})"
+        ) from error
+    if len(content) > LONGEST_RECORD:
+        raise too_long(archive.filename, f"member {name!r}")
+    return content

@@ -33,25 +33,27 @@ class NotJSON(ValueError):
     """Content that is not JSON; the message says why."""
 
 
-def parse(content: bytes) -> tuple[Any, str]:
-    """What a piece of JSON holds, and what had to be forgiven in it.
+def parse(path: Path, what: str, content: bytes) -> tuple[Any, str]:
+    """What a piece of JSON in a file holds, and what had to be forgiven in it.
 
     Raises
     ------
     NotJSON
         It is not JSON.
-    RecursionError
-        It is nested more than about a thousand levels deep.
+    InputError
+        It is nested more than about a thousand levels deep; `what` names it in the message.
     """
     try:
         return orjson.loads(content), ""
     except orjson.JSONDecodeError as error:
         if "recursion" in str(error).lower():
-            raise RecursionError from error
+            raise _too_deep(path, what) from error
     if b"\0" in content:
         raise NotJSON("holds NUL bytes")
     try:
         return without_surrogates(json.loads(content.decode("utf-8"))), FORGIVEN
+    except RecursionError as error:
+        raise _too_deep(path, what) from error
     except UnicodeDecodeError as error:
         raise NotJSON(f"is not UTF-8 (byte 0x{content[error.start]:02x})") from error
     except ValueError as error:
@@ -62,9 +64,13 @@ def _reason(error: ValueError) -> str:
     return str(error).partition(": line")[0].partition(" (char")[0]
 
 
-def too_deep(path: Path, what: str) -> InputError:
-    """The error for a record that is nested too deep."""
+def _too_deep(path: Path, what: str) -> InputError:
     return InputError(f"{path}: {what} is nested more than a thousand levels deep; no log is")
+
+
+def too_long(path: Path | str | None, what: str) -> InputError:
+    """The error for a record that is longer than any rollout."""
+    return InputError(f"{path}: {what} is longer than {LONGEST_RECORD >> 20} MB; no rollout is")
 
 
 def json_object(path: Path, what: str, content: bytes) -> dict[str, Any]:
@@ -76,11 +82,9 @@ def json_object(path: Path, what: str, content: bytes) -> dict[str, Any]:
         It does not hold one; `what` names it in the message.
     """
     try:
-        value, _ = parse(content.removeprefix(codecs.BOM_UTF8))
+        value, _ = parse(path, what, content.removeprefix(codecs.BOM_UTF8))
     except NotJSON as error:
         raise InputError(f"{path}: {what} {error}") from error
-    except RecursionError as error:
-        raise too_deep(path, what) from error
     if not isinstance(value, dict):
         raise InputError(f"{path}: {what} is not a JSON object")
     return value
@@ -94,14 +98,11 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     InputError
         A line is longer than any rollout.
     """
-    number = 0
     with path.open("rb") as file:
-        while line := file.readline(LONGEST_RECORD + 1):
-            number += 1
+        records = iter(lambda: file.readline(LONGEST_RECORD + 1), b"")
+        for number, line in enumerate(records, start=1):
             if len(line) > LONGEST_RECORD:
-                raise InputError(
-                    f"{path}: line {number} is longer than {LONGEST_RECORD >> 20} MB; no rollout is"
-                )
+                raise too_long(path, f"line {number}")
             yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
 
 
@@ -118,12 +119,10 @@ def json_lines(path: Path) -> Iterator[Row]:
         if line.isspace():
             continue
         try:
-            value, forgiven = parse(line)
+            value, forgiven = parse(path, f"line {number}", line)
         except NotJSON as error:
             torn = "" if line.endswith(b"\n") else ", the file ends in the middle of it"
             yield number, Rejected(f"a row that {error}{torn}"), ""
-        except RecursionError as error:
-            raise too_deep(path, f"line {number}") from error
         else:
             yield number, value, forgiven
 
@@ -140,9 +139,7 @@ def json_list(path: Path) -> Iterator[Row]:
         yield from _windowed(path)
         return
     try:
-        value, forgiven = parse(path.read_bytes().removeprefix(codecs.BOM_UTF8))
-    except RecursionError as error:
-        raise too_deep(path, "the list") from error
+        value, forgiven = parse(path, "the list", path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except NotJSON:
         yield from _windowed(path)  # which finds where
         return
@@ -163,7 +160,7 @@ def _windowed(path: Path) -> Iterator[Row]:
             try:
                 value, end = decoder.raw_decode(text, position)
             except RecursionError as error:
-                raise too_deep(path, f"element {number}") from error
+                raise _too_deep(path, f"element {number}") from error
             except ValueError as error:
                 if "\0" in text:
                     message = f"{path}: holds NUL bytes, as after a crash; it is damaged"

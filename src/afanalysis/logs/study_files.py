@@ -170,18 +170,13 @@ def put_in_place(new: Path, folder: Path) -> None:
         return
     with replacing(folder):
         refuse_collected(folder)
-        _append_votes_of_others(folder / JUDGEMENTS, new / JUDGEMENTS)
+        own = f'"judge":"{IMPORTED}@'.encode()
+        with (folder / JUDGEMENTS).open("rb") as votes, (new / JUDGEMENTS).open("ab") as judgements:
+            judgements.writelines(vote for vote in votes if own not in vote)
         # the study file comes first: without one, rollouts would pass for collected ones
         for path in sorted(new.iterdir(), key=lambda path: path.name != STUDY_FILE):
             path.replace(folder / path.name)
         _drop_if_empty(folder / JUDGEMENTS)
-
-
-def _append_votes_of_others(old: Path, new: Path) -> None:
-    """Append the votes of judges other than the log's own classifiers."""
-    own = f'"judge":"{IMPORTED}@'.encode()
-    with old.open("rb") as votes, new.open("ab") as judgements:
-        judgements.writelines(vote for vote in votes if own not in vote)
 
 
 def _drop_if_empty(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
 
 from afanalysis.errors import InputError
@@ -67,13 +67,13 @@ def parquet_rows(path: Path) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet
 
-    numbers = count(1)
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             with opened(path, ".parquet") as source:
                 source.refuse_bomb()
-            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
-                yield from ((next(numbers), row, "") for row in batch.to_pylist())
+            batches = file.iter_batches(batch_size=_ROWS_AT_ONCE)
+            rows = (row for batch in batches for row in batch.to_pylist())
+            yield from ((number, row, "") for number, row in enumerate(rows, start=1))
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: cannot be read as Parquet ({reason})") from error

@@ -34,10 +34,8 @@ class Browser(anywidget.AnyWidget):
     transcript = traitlets.Dict().tag(sync=True)
 
     def __init__(self, data: Any, *, view: dict[str, Any] | None = None) -> None:
-        is_study = isinstance(data, Folders)
-        self._transcripts = (
-            Transcripts(data.table, data.raw / JUDGEMENTS) if is_study else Transcripts(data)
-        )
+        sources = (data.table, data.raw / JUDGEMENTS) if isinstance(data, Folders) else (data,)
+        self._transcripts = Transcripts(*sources)
         start = {"filters": {}, "text": "", "start": 0, "rollout": ""}
         super().__init__(facets=self._transcripts.facets(), view=start | (view or {}))
         self._show()

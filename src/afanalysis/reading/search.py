@@ -20,12 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What rollouts can be filtered by, and the SQL of the value.
-FACETS = {
-    "setting": "setting",
-    "model": "model",
-    "variation": "variation",
-    "tier": "tier",
-    "category": "category",
+FACETS = {name: name for name in ("setting", "model", "variation", "tier", "category")} | {
     "verdict": "CASE WHEN NOT valid THEN 'invalid' WHEN complied IS NULL THEN 'undecided' "
     "WHEN complied THEN 'complied' ELSE 'refused' END",
     "AF reasoning": "CASE WHEN af_full THEN 'full' WHEN af_partial THEN 'partial' "

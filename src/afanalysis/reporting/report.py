@@ -18,9 +18,10 @@ from afanalysis.study import votes
 from afanalysis.study.files import as_written, read_json, write_text
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST
 from afanalysis.table.source import distinct, opened
+from afanalysis.text import wording
 from afanalysis.text.pages import render
 from afanalysis.text.untrusted import escape_invisible
-from afanalysis.text.wording import NONCOMPLIANCE, in_reading_order, in_words, interval, percent
+from afanalysis.text.wording import in_reading_order, in_words, interval, percent
 
 # Above these shares a report begins with a warning.
 MUCH_INVALID = 0.05
@@ -100,9 +101,7 @@ def write_report(gallery: Gallery) -> Path:
         provenance = _provenance(gallery, manifest, sources)
     page = render(
         "report.html.j2",
-        paper=gallery.paper,
-        study=gallery.study,
-        level=gallery.level,
+        gallery=gallery,
         description=description,
         simulated="simulated" in sources,
         findings=_or_reason(lambda: _findings(gallery)),
@@ -112,10 +111,8 @@ def write_report(gallery: Gallery) -> Path:
         tables=tables,
         examples=examples,
         provenance=provenance,
-        percent=percent,
-        interval=interval,
+        wording=wording,
         escape_invisible=escape_invisible,
-        noncompliance=NONCOMPLIANCE,
     )
     return write_text(gallery.folders.report, page)
 

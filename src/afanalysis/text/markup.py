@@ -16,12 +16,12 @@ def to_latex(table: pd.DataFrame) -> str:
     """A table as a LaTeX `tabular` with booktabs rules; columns of numbers are flush right."""
     numeric = [all(re.match(r"[\[<−\d]", str(cell)) for cell in table[name]) for name in table]
     places = "".join("r" if right else "l" for right in numeric)
-    lines = [rf"\begin{{tabular}}{{{places}}}", r"\toprule"]
-    lines.append(" & ".join(escape_latex(str(name)) for name in table) + r" \\")
-    lines.append(r"\midrule")
-    for row in table.itertuples(index=False):
-        lines.append(" & ".join(escape_latex(str(cell)) for cell in row) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+    def shown(cell: object) -> str:
+        return escape_latex(str(cell))
+
+    text = table.map(shown).rename(columns=shown)
+    return str(text.to_latex(index=False, escape=False, column_format=places))
 
 
 def to_markdown(table: pd.DataFrame) -> str:
