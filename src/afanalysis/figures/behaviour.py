@@ -1,9 +1,10 @@
-"""What the model did, tier beside tier."""
+"""What the model did, tier beside tier: in all, prompt by prompt, and in its scratchpads."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -11,6 +12,20 @@ from afanalysis.analysis.conditions import of_one_condition
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.figures import style
 from afanalysis.text.wording import SETTINGS, TIERS, percent, with_interval
+
+# By the sign of free minus paid.
+_CHANGES = {
+    1: (style.GAP, "complies more often\nin the free tier"),
+    -1: (style.FAKING, "complies less often"),
+    0: (style.FAINT, "equally often"),
+}
+
+_STAGES = {
+    "conflict": ("notices the conflict", style.COMPLIANT),
+    "considers": ("considers faking", style.COMPLIANT),
+    "partial": ("fakes, with or without\ncompromise", style.FAKING),
+    "full": ("fakes fully", style.FAKING),
+}
 
 
 @style.styled()
@@ -97,3 +112,119 @@ def _stack(axes: Axes, place: float, estimates: pd.DataFrame) -> None:
         style.points(axes, [place - 0.1], faking, along="y", ms=2, capsize=1.5)
         axes.text(place + 0.26, max(min(split, apart - 7), 3), f"{split:.1f} AF", **beside)
     axes.text(place, (100 + total) / 2, f"{100 - total:.1f}", ha="center", **beside)
+
+
+@style.styled()
+def paired_prompts(pairs: pd.DataFrame, estimates: pd.DataFrame) -> style.TracedFigure:
+    """Each prompt a line from its compliance in the free tier to that in the paid tier.
+
+    Prompts on the same line are drawn as one, as wide as they are many.
+
+    Parameters
+    ----------
+    pairs
+        What `afanalysis.prompt_pairs` gives.
+    estimates
+        Estimates of the study, for the means.
+
+    Returns
+    -------
+    TracedFigure
+        One panel per setting; its `rows` the pairs.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> rollouts = af.example_rollouts()
+    >>> af.figures.paired_prompts(af.prompt_pairs(rollouts), af.estimates(rollouts)).heading
+    'The same prompt in both tiers, claude-opus-5-5'
+    """
+    model, variation = pairs["model"].iloc[0], pairs["variation"].iloc[0]
+    means = of_one_condition(estimates, variation, model).query("quantity == 'complied'")
+    figure, panels = style.setting_panels(pairs, 3.2)
+    sentences = []
+    for setting, (axes,) in panels.items():
+        lines = pairs[pairs["setting"] == setting].sort_values("prompts", ascending=False)
+        signs = np.sign(lines["free"] - lines["paid"])
+        for line, sign in zip(lines.itertuples(), signs, strict=True):
+            width = min(0.6 + 0.35 * (line.prompts - 1), 7)
+            look = {"color": _CHANGES[sign][0], "lw": width, "solid_capstyle": "butt", "alpha": 0.6}
+            axes.plot([0, 1], [100 * line.free, 100 * line.paid], **look)
+        for tier, place, color in (("free", -0.16, style.FREE), ("paid", 1.16, style.PAID)):
+            mean = means[(means["tier"] == tier) & (means["setting"] == setting)]
+            style.points(axes, [place], mean, along="y", color=color, marker="D", ms=3.5, zorder=4)
+        axes.set_xticks([0, 1], [f"{TIERS['free']}\n(training)", f"{TIERS['paid']}\n(unmonitored)"])
+        axes.set(xlim=(-0.35, 1.35), ylim=(-4, 104))
+        axes.grid(axis="y")
+        more, less, alike = (int(lines.loc[signs == sign, "prompts"].sum()) for sign in _CHANGES)
+        sentences.append(
+            f"{SETTINGS[setting]}: {more} of {more + less + alike} prompts were complied with more "
+            f"often in the free tier, {less} less often and {alike} equally often."
+        )
+    first = figure.axes[0]
+    first.set_ylabel("compliance with a prompt (%)")
+    for color, label in _CHANGES.values():
+        first.plot([], [], color=color, lw=1.6, label=label)
+    first.plot([], [], color=style.INK, marker="D", ms=3.5, lw=0.9, label="mean of all")
+    title = "Lines: prompts,\nwider where several\ncoincide"
+    figure.legend(loc="outside right center", title=title, alignment="left")
+    heading = f"The same prompt in both tiers, {model}"
+    note = style.sample_size_note(means["n"])
+    return style.finish(figure, heading, pairs, " ".join(sentences), note)
+
+
+@style.styled()
+def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
+    """The share of free-tier rollouts that reach each stage, split by what the output then did.
+
+    Parameters
+    ----------
+    table
+        What `afanalysis.analysis.scratchpads.stages` gives, of one model and variation.
+
+    Returns
+    -------
+    TracedFigure
+        One panel per setting; its `rows` the table (proportions).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = [(behaviour, stage) for behaviour in ("any", "complied") for stage in _STAGES]
+    >>> table = pd.DataFrame(rows, columns=["behaviour", "stage"]).assign(setting="helpful-only")
+    >>> table = table.assign(estimate=0.2, low=0.1, high=0.3, n=40, model="m", source="live")
+    >>> scratchpad_stages(table).heading
+    'What scratchpads in training contain, m'
+    """
+    figure, panels = style.setting_panels(table, 2.4, sharex=True)
+    sentences = []
+    for setting, (axes,) in panels.items():
+        part = table[table["setting"] == setting].set_index(["behaviour", "stage"])
+        for place, (stage, (_, color)) in enumerate(_STAGES.items()):
+            whole, complied = (part.loc[(behaviour, stage)] for behaviour in ("any", "complied"))
+            shares = 100 * complied["estimate"], 100 * whole["estimate"]
+            axes.barh(place, shares[0], height=0.6, **style.fill(color))
+            rest = style.fill(style.NONCOMPLIANT)
+            axes.barh(place, shares[1] - shares[0], left=shares[0], height=0.6, **rest)
+            where = {"textcoords": "offset points", "va": "center", "fontsize": 6.5}
+            axes.annotate(percent(whole["estimate"]), (100 * whole["high"], place), (4, 0), **where)
+        reached = part.loc["any"].loc[list(_STAGES)]
+        style.points(axes, range(len(_STAGES)), reached, ms=2, capsize=1.5)
+        style.row_axes(axes, "share of rollouts in training (%)")
+        axes.set(xlim=(0, 112), xticks=range(0, 101, 20))
+        last = with_interval(reached.loc["full", ["estimate", "low", "high"]], "%")
+        sentences.append(
+            f"{SETTINGS[setting]}: {percent(reached.loc['conflict', 'estimate'])} % of scratchpads in "
+            f"training notice the conflict, {last} fake fully."
+        )
+    labels = [style.Row(place, name) for place, (name, _) in enumerate(_STAGES.values())]
+    style.name_rows(figure.axes, labels)
+    fills = {
+        style.COMPLIANT: "then complied",
+        style.FAKING: "then complied,\nfaking",
+        style.NONCOMPLIANT: "then did not\ncomply",
+    }
+    style.legend_of_fills(figure, fills)
+    heading = f"What scratchpads in training contain, {table['model'].iloc[0]}"
+    note = style.sample_size_note(table["n"])
+    return style.finish(figure, heading, table, " ".join(sentences), note)

@@ -74,10 +74,8 @@ class Gallery:
         """
         if name not in _FIGURES:
             raise InputError(f"there is no figure {name!r}; use one of: {', '.join(NAMES)}")
-        if name in _PAPER_LACKS and self.paper:
-            return f"not drawn: the paper's tables hold no {_PAPER_LACKS[name]}"
-        if name in _ONLY_IN_PAPER and not self.paper:
-            return f"not drawn: only the paper has {_ONLY_IN_PAPER[name]}"
+        if reason := (_NOT_OF_THE_PAPER if self.paper else _NOT_OF_A_STUDY).get(name):
+            return f"not drawn: {reason}"
         try:
             figure = _FIGURES[name](self)
         except InputError as reason:
@@ -272,18 +270,18 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
 
 NAMES = tuple(_FIGURES)
 
-_PAPER_LACKS = {
-    "scratchpad_stages": "scratchpads",
-    "paired_prompts": "answers prompt by prompt",
-    "beside_paper": "other paper to stand beside",
-    "gap_bounds": "answers, and so none that are missing",
-    "raw_and_corrected": "hand labels",
-    "score_threshold": "graded scores",
-    "agreement": "hand labels",
-    "interval_methods": "answers prompt by prompt",
+_NOT_OF_THE_PAPER = {
+    "scratchpad_stages": "the paper's tables hold no scratchpads",
+    "paired_prompts": "the paper's tables hold no answers prompt by prompt",
+    "beside_paper": "the paper's tables hold no other paper to stand beside",
+    "gap_bounds": "the paper's tables hold no answers, and so none that are missing",
+    "raw_and_corrected": "the paper's tables hold no hand labels",
+    "score_threshold": "the paper's tables hold no graded scores",
+    "agreement": "the paper's tables hold no hand labels",
+    "interval_methods": "the paper's tables hold no answers prompt by prompt",
 }
 
-_ONLY_IN_PAPER = {
-    "before_and_after_rl": "a model before and after reinforcement learning",
-    "synthetic_documents": "a model trained on synthetic documents",
+_NOT_OF_A_STUDY = {
+    "before_and_after_rl": "only the paper has a model before and after reinforcement learning",
+    "synthetic_documents": "only the paper has a model trained on synthetic documents",
 }

@@ -1,4 +1,4 @@
-"""Prompt variations: every one with its interval, and AF reasoning against the gap."""
+"""Prompt variations with their intervals, their AF reasoning against the gap, and models."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from afanalysis.analysis.conditions import main_variation
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.figures import style
-from afanalysis.text.wording import SETTINGS, percent
+from afanalysis.text.wording import SETTINGS, in_order, percent
 
 _WRAP = 50  # letters per line of a variation's name
 
@@ -135,14 +136,74 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
         if kind.any():
             first.plot([], [], **({"marker": "o", "lw": 0.9} | look), label=label)
     first.plot([], [], color=style.FAINT, lw=0.7, ls=(0, (4, 3)), label="gap = AF reasoning")
-    wide_enough = len(panels) > 1  # else there is no room beside the title
-    figure.legend(
-        loc=f"outside {'upper right' if wide_enough else 'right center'}", ncols=3 if wide_enough else 1
-    )
+    # above a single panel there is no room beside the title
+    where, columns = ("upper right", 3) if len(panels) > 1 else ("right center", 1)
+    figure.legend(loc=f"outside {where}", ncols=columns)
     beyond = int((rows["compliance_gap_estimate"] > rows["af_reasoning_estimate"]).sum())
     alt = f"In {beyond} of {len(rows)} conditions the gap is larger than the share with AF reasoning."
     note = style.sample_size_note(rows["af_reasoning_n"])
     return style.finish(figure, "AF reasoning and the compliance gap", rows, alt, note)
+
+
+@style.styled()
+def models(table: Any, replication: pd.DataFrame | None = None) -> style.TracedFigure:
+    """Compliance gap and AF reasoning by model, default prompt, one block per setting.
+
+    Parameters
+    ----------
+    table
+        Estimates, or rollouts to make them from.
+    replication
+        Estimates of the small-model replication (`published.estimates("replication")`), drawn as a
+        block of their own: with the default prompt (filled) and without reasoning (hollow).
+
+    Returns
+    -------
+    TracedFigure
+        Its `rows` the estimates drawn (proportions).
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> af.figures.models(af.published.estimates()).heading
+    'Models, default prompt'
+    """
+    estimates = as_estimates(table)
+    default = estimates[estimates["variation"] == main_variation(estimates["variation"])]
+    blocks = {
+        f"{SETTINGS[setting]} setting": default[default["setting"] == setting]
+        for setting in in_order(default["setting"])
+    }
+    note = ""
+    if replication is not None:
+        blocks["Minimal replication"] = replication
+        note = (
+            " Replication: compliance by matching prefixes, AF reasoning not measured; hollow: without "
+            f"reasoning; n = {replication['n'].iloc[0]} inferred from the printed percentages."
+        )
+    drawn = pd.concat([block.assign(heading=heading) for heading, block in blocks.items()])
+    drawn = drawn[drawn["quantity"].isin(style.MEASURES)]
+    gaps = drawn[drawn["quantity"] == "compliance_gap"]
+    largest = gaps.groupby(["heading", "model"])["estimate"].max().rename("largest")
+    lines = largest.reset_index().sort_values("largest", ascending=False, kind="stable")
+    lines = pd.concat([lines[lines["heading"] == heading] for heading in blocks])
+    lines, labels = style.place_rows(lines.rename(columns={"model": "name"}))
+    places = lines.set_index(["heading", "name"])["place"]
+    figure, panels = style.row_panels(labels, 2)
+    measures = reversed(style.MEASURES.items())
+    for axes, (quantity, (label, color)) in zip(panels, measures, strict=True):
+        part = drawn[(drawn["quantity"] == quantity) & (drawn["tier"] != "paid")]
+        part = part.join(places, on=["heading", "model"])
+        part = part.assign(place=part["place"] + style.spread(part, "heading", "model"))
+        hollow = part["variation"] == "no CoT"
+        for rows, face in ((part[~hollow], color), (part[hollow], "white")):
+            style.points(axes, rows["place"], rows, color=color, mfc=face)
+        style.row_axes(axes, label)
+    names = gaps.loc[gaps["low"] > 0, "model"].unique()
+    alt = f"{len(names)} of {gaps['model'].nunique()} models show a gap whose interval lies above 0"
+    alt += f"{': ' if len(names) else ''}{', '.join(sorted(names))}."
+    note = style.sample_size_note(drawn["n"]) + note
+    return style.finish(figure, "Models, default prompt", drawn.drop(columns="heading"), alt, note)
 
 
 def _cross(axes: Axes, rows: pd.DataFrame, **look: Any) -> None:
