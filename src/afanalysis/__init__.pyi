@@ -37,7 +37,7 @@ from .logs.importing import import_logs as import_logs
 from .logs.importing import read_logs as read_logs
 from .pipeline.stopping import collect_until as collect_until
 from .reading.browser import browse as browse
-from .reading.labeller import label as label
+from .reading.browser import label as label
 from .reading.sliders import play as play
 from .reporting.latex import write_latex as write_latex
 from .reporting.report import write_report as write_report

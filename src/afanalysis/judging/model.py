@@ -142,7 +142,12 @@ async def judge(
     ...     await af.judge(study.judge, endpoint, folders.raw)
     """
     if endpoint.source == "simulated":
-        _require_simulated(folder)
+        real = next(to_judge(folder, ["source"], "source != 'simulated'"), None)
+        if real:
+            raise InputError(
+                f"{folder}: holds {real['source']} rollouts, which the stand-in cannot judge; "
+                "judge them with a model (--live) or by rules (--rules)"
+            )
     require_budget(endpoint.source, budget, [settings.model])
     with Journal(folder / JUDGEMENTS) as journal:
         ledger = Ledger(folder, budget) if budget else None
@@ -162,15 +167,6 @@ async def judge(
             calls = partial(_calls, settings, prompt, folder, attempt, only)
             await run_calls(run, calls, total, "malformed verdicts" if attempt else "verdicts")
     return run.summary
-
-
-def _require_simulated(folder: Path) -> None:
-    real = next(to_judge(folder, ["source"], "source != 'simulated'"), None)
-    if real:
-        raise InputError(
-            f"{folder}: holds {real['source']} rollouts, which the stand-in cannot judge; "
-            "judge them with a model (--live) or by rules (--rules)"
-        )
 
 
 def to_judge(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from afanalysis.analysis.summaries import summary
 from afanalysis.errors import InputError
-from afanalysis.logs.inspect_export import write_inspect_logs
+from afanalysis.logs.inspect_logs import write_inspect_logs
 from afanalysis.study.files import as_written, read_json, write_csv, write_json, write_text
 from afanalysis.study.folders import MANIFEST, TABLE, Folders
 from afanalysis.study.hashing import file_hash

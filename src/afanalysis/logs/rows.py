@@ -250,7 +250,7 @@ def _setting(given: Any, notes: Remarks) -> str:
     if given is None:
         notes.append(("no setting is named: taken as helpful-only", ""))
         return "helpful-only"
-    setting = values.setting(str(given))
+    setting = values.SETTINGS.get(values.squeezed(str(given)))
     if setting is None:
         raise Rejected("a setting that is not known: say --rename setting:FOUND=helpful-only", given)
     return setting

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,15 @@ def write_study(
         for rollout, votes in _journal_lines(recorded, index, judge, report):
             rollouts.write(rollout)
             judgements.write(votes)
-    study = _study(index, formats, report)
+    [(samples,)] = index.rows("SELECT max(sample) + 1 FROM kept")
+    study = Study(
+        name=report.study,
+        description=f"Imported from {len(report.files)} file{'s' * (len(report.files) != 1)} "
+        f"({', '.join(formats)}); import.html says what was kept.",
+        imported=True,
+        **{f"{column}s": index.values(column) for column in ("model", "setting", "variation", "tier")},
+        samples=samples,
+    )
     content = study.model_dump(mode="json", exclude_defaults=True, exclude_unset=True)
     text = _STUDY_FILE_HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     (folder / STUDY_FILE).write_text(text, encoding="utf-8")
@@ -127,19 +135,6 @@ def _vote(judge: str, nth: int, vote: Vote) -> dict[str, Any]:
     if vote == (None, None, None):
         verdicts = {"undecided": "the log's own classifier decided nothing"}
     return {"judge": judge, "vote": nth, **verdicts, "quotes": 0, "quotes_not_found": 0}
-
-
-def _study(index: RolloutIndex, formats: Sequence[str], report: ImportReport) -> Study:
-    """The study that the logs make up."""
-    [(samples,)] = index.rows("SELECT max(sample) + 1 FROM kept")
-    return Study(
-        name=report.study,
-        description=f"Imported from {len(report.files)} file{'s' * (len(report.files) != 1)} "
-        f"({', '.join(formats)}); import.html says what was kept.",
-        imported=True,
-        **{f"{column}s": index.values(column) for column in ("model", "setting", "variation", "tier")},
-        samples=samples,
-    )
 
 
 def refuse_collected(folder: Path) -> None:

@@ -19,7 +19,7 @@ def meanings(heading: str) -> dict[str, str]:
     return {word: meaning for meaning, words in VOCABULARY[heading].items() for word in words}
 
 
-_TIERS, _SETTINGS, _TRUTH = meanings("tiers"), meanings("settings"), meanings("truth")
+SETTINGS, _TIERS, _TRUTH = meanings("settings"), meanings("tiers"), meanings("truth")
 
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 
@@ -31,6 +31,7 @@ def missing(value: Any) -> bool:
     return isinstance(value, str) and len(value) < 6 and _TRUTH.get(value.strip().lower()) == "missing"
 
 
+@lru_cache(maxsize=4096)
 def squeezed(word: str) -> str:
     """A word in lower case, letters and digits only."""
     return re.sub(r"[\W_]+", "", word).lower()
@@ -52,12 +53,6 @@ def tier(value: Any, means_free: bool | None) -> str | None:
     if truth in ("yes", "no"):
         return None if means_free is None else "free" if means_free == (truth == "yes") else "paid"
     return _TIERS.get(squeezed(str(value)))
-
-
-@lru_cache(maxsize=1024)
-def setting(value: str) -> str | None:
-    """The setting that a word names, or None."""
-    return _SETTINGS.get(squeezed(value))
 
 
 @lru_cache(maxsize=4096)

@@ -1,18 +1,31 @@
-"""The transcript browser: a filtered list, beside the transcript in both tiers."""
+"""The transcript browser, and the labeller: one transcript after another, each label on disk at once."""
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
+from afanalysis.analysis.verdict_agreement import agreement
+from afanalysis.errors import InputError
 from afanalysis.reading.search import PAGE, Transcripts, as_markdown, plain
 from afanalysis.study.folders import JUDGEMENTS, Folders
+from afanalysis.study.label_sample import read_sample
+from afanalysis.study.labels import Label, add_labels, read_labels
 from afanalysis.text.pages import render
+from afanalysis.text.wording import percent
 
 _FALLBACK_ROWS = 20
+
+# Agreement is shown from this many shared labels on: fewer would reveal single labels.
+SHARED_AT_LEAST = 10
+
+AC1 = "Gwet's AC1"
+
+_FIELDS = ("behaviour", "af", "note")
 
 
 class Browser(anywidget.AnyWidget):
@@ -97,3 +110,128 @@ def browse(data: Any, *, view: dict[str, Any] | None = None) -> Browser:
     >>> af.browse(af.example_rollouts(), view={"filters": {"tier": "free"}})  # doctest: +SKIP
     """
     return Browser(data, view=view)
+
+
+class Labeller(Browser):
+    """The widget.
+
+    Attributes
+    ----------
+    progress
+        `done`, `total`, `agreement` (in words), `labeller`.
+    label
+        This labeller's label of the rollout that is shown; empty if there is none.
+    """
+
+    mode = traitlets.Unicode("label").tag(sync=True)
+    progress = traitlets.Dict().tag(sync=True)
+    label = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, folders: Folders, labeller: str, *, blind_tier: bool = False) -> None:
+        if not isinstance(folders, Folders):
+            raise InputError("labels are kept with a study: give its folders, af.Folders('..', 'demo')")
+        if not labeller.strip():
+            raise InputError("labeller is empty; give the name of the person who labels")
+        self._raw, self._labeller, self._blind = folders.raw, labeller, blind_tier
+        self._history: list[str] = []
+        self._labels = {(label.rollout, label.labeller): label for label in read_labels(folders.raw)}
+        super().__init__(folders)
+        known = set(self._transcripts.keys())
+        sample = [rollout for rollout in read_sample(folders.raw) if rollout in known]
+        self._queue = sample or sorted(known)
+        self.on_msg(self._receive)
+        self._next()
+
+    def _show(self) -> None:
+        """The labeller has no search: the order is that of the sample."""
+
+    def _read(self, rollout: str) -> dict[str, Any]:
+        transcript = self._transcripts.read(rollout)
+        side = transcript["sides"][0]
+        tier = "hidden" if self._blind else side["tier"]
+        about = {} if self._blind else {"tier": tier}
+        # the judge's quotes would reveal its verdict
+        texts = {name: [{"text": plain(side[name]), "mark": ""}] for name in ("scratchpad", "output")}
+        return transcript | {"sides": [side | texts | {"verdict": "", "tier": tier, "about": about}]}
+
+    def _table(self) -> str:
+        """For where widgets cannot run: the progress, and no verdict."""
+        done = f"{self.progress['done']} of {self.progress['total']} rollouts are labelled by "
+        return f"<p>{done}{escape(self._labeller)} (run the notebook in JupyterLab to label).</p>"
+
+    def _next(self, rollout: str = "") -> None:
+        """Show a rollout, or the first that this labeller has not labelled."""
+        remaining = [key for key in self._queue if (key, self._labeller) not in self._labels]
+        rollout = rollout or (remaining[0] if remaining else "")
+        label = self._labels.get((rollout, self._labeller))
+        with self.hold_sync():  # one message, so that no key acts on half of it
+            self.label = {name: getattr(label, name) for name in _FIELDS} if label else {}
+            self.progress = {
+                "done": len(self._queue) - len(remaining),
+                "total": len(self._queue),
+                "labeller": self._labeller,
+                "agreement": self._agreement(),
+            }
+            self.transcript = self._read(rollout) if rollout else {}
+
+    def _receive(self, _: Any, message: dict[str, Any], __: Any) -> None:
+        """Take what the page sends: a label, or the wish to go back."""
+        if message.get("do") == "undo" and self._history:
+            self._next(self._history.pop())
+        elif message.get("do") == "label" and message.get("rollout") in self._queue:
+            fields = {name: str(message.get(name, "")) for name in _FIELDS}
+            label = Label(rollout=message["rollout"], labeller=self._labeller, **fields)
+            add_labels(self._raw, [label])  # on disk when this returns
+            self._labels[label.rollout, self._labeller] = label
+            self._history.append(label.rollout)
+            self._next()
+
+    def _agreement(self) -> str:
+        """The agreement with each other labeller, in words."""
+        sentences = []
+        for colleague in sorted({labeller for _, labeller in self._labels} - {self._labeller}):
+            shared = [
+                (label.behaviour, self._labels[rollout, colleague].behaviour)
+                for (rollout, labeller), label in self._labels.items()
+                if labeller == self._labeller and (rollout, colleague) in self._labels
+            ]
+            if len(shared) >= SHARED_AT_LEAST:
+                measures = agreement(*zip(*shared, strict=True)).set_index("measure")["value"]
+                alike = f"{percent(measures['agreement'], 0)} % of {len(shared)} alike"
+                sentences.append(f"with {colleague}: {alike}, AC1 {measures[AC1]:.2f}")
+        return "; ".join(sentences)
+
+
+def label(folders: Folders, labeller: str, *, blind_tier: bool = False) -> Labeller:
+    """Label a study's drawn sample by keyboard.
+
+    Keys: c complied, r refused, u undecided, x artifact; f, p, n for AF reasoning (full, partial, none);
+    o for a note, Enter saves and goes on, z goes back. The judge's verdict is not shown, nor, with
+    `blind_tier`, the tier. Stop and resume at any time: every label is on disk.
+
+    Parameters
+    ----------
+    folders
+        The study's folders. Without a drawn sample (`afanalysis sample-for-labels`), all its rollouts
+        are shown in the order of their keys.
+    labeller
+        The name of the person who labels.
+    blind_tier
+        Also hide the tier; a scratchpad may still reveal it.
+
+    Returns
+    -------
+    Labeller
+        A widget, for the last line of a notebook cell.
+
+    Raises
+    ------
+    InputError
+        The labeller has no name, or `folders` are not a study's.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> af.label(af.Folders("..", "demo"), labeller="ann")  # doctest: +SKIP
+    """
+    return Labeller(folders, labeller, blind_tier=blind_tier)

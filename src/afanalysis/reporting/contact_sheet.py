@@ -18,9 +18,7 @@ def write_contact_sheet(folder: Path) -> Path:
         for path in sorted(study.glob("*.json")):
             about = read_json(path)
             kinds = [kind for kind in _KINDS if path.with_suffix(f".{kind}").exists()]
-            pictures.append(
-                {"name": path.stem, "heading": about["heading"], "alt": about["alt"], "kinds": kinds}
-            )
+            pictures.append(about | {"name": path.stem, "kinds": kinds})
         if pictures:
             studies.append({"name": study.name, "pictures": pictures})
     return write_text(folder / "index.html", render("contact_sheet.html.j2", studies=studies))

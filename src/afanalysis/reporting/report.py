@@ -177,9 +177,7 @@ def _warnings(gallery: Gallery, summary: pd.DataFrame | str) -> list[str]:
         )
     if (gallery.folders.raw / JUDGEMENTS).exists():
         judges = votes.judges(gallery.folders.raw).set_index("judge")
-        with opened(gallery.rollouts) as source:
-            named = distinct(source, "judge")
-        for name in set(named) & set(judges.index):
+        for name in set(distinct(gallery.rollouts, "judge")) & set(judges.index):
             quotes, missing = judges.loc[name, ["quotes", "quotes_not_found"]]
             if quotes and missing / quotes > MANY_QUOTES_MISSING:
                 share = percent(missing / quotes)
