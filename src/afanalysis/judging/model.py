@@ -187,11 +187,7 @@ def _malformed(folder: Path, name: str, attempt: int) -> set[str]:
 
 
 def _calls(
-    settings: JudgeSettings,
-    prompt: JudgePrompt,
-    folder: Path,
-    attempt: int = 0,
-    only: set[str] | None = None,
+    settings: JudgeSettings, prompt: JudgePrompt, folder: Path, attempt: int, only: set[str] | None
 ) -> Iterator[Call]:
     """The votes to request as the given attempt: all of them, or those in `only`."""
     from anthropic import transform_schema

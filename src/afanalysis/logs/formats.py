@@ -9,11 +9,10 @@ from pathlib import Path
 
 from afanalysis import logs
 from afanalysis.errors import InputError
-from afanalysis.logs.batch_results import batch_rows
 from afanalysis.logs.inspect_logs import inspect_rows
 from afanalysis.logs.json_records import json_rows
 from afanalysis.logs.log_rows import Row
-from afanalysis.logs.pipeline_results import USUAL_FIELDS, columns_of_place, pipeline_rows
+from afanalysis.logs.results import USUAL_FIELDS, batch_rows, columns_of_place, pipeline_rows
 from afanalysis.logs.tables import csv_rows, parquet_rows
 from afanalysis.table.foreign_files import regular_file
 

@@ -68,7 +68,7 @@ class ImportReport:
         From which graded score an answer complies.
     thresholds
         The compliance gap by the graded score from which an answer counts as complying, as
-        `afanalysis.logs.import_checks.gaps_by_threshold` gives it.
+        `afanalysis.logs.rollout_index.gaps_by_threshold` gives it.
 
     Examples
     --------

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afanalysis.errors import InputError
-from afanalysis.logs.batch_results import read_requests
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.finding import LogFile, find_logs
 from afanalysis.logs.formats import FORMATS, recognise
-from afanalysis.logs.import_checks import checks, gaps_by_threshold
 from afanalysis.logs.import_report import ImportReport
 from afanalysis.logs.recording import record_rollouts
-from afanalysis.logs.rollout_index import RolloutIndex
+from afanalysis.logs.results import read_requests
+from afanalysis.logs.rollout_index import RolloutIndex, checks, gaps_by_threshold
 from afanalysis.logs.study_files import put_in_place, refuse_collected, write_study
 from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE
 from afanalysis.study.tidying import tidy

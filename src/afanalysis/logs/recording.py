@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from afanalysis.logs.batch_results import Requests
 from afanalysis.logs.classifier_votes import Vote
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.finding import LogFile
 from afanalysis.logs.formats import FORMATS
 from afanalysis.logs.import_report import ImportReport
 from afanalysis.logs.log_rows import Rejected, Row
+from afanalysis.logs.results import Requests
 from afanalysis.logs.rollout_index import COPIED
 from afanalysis.logs.rows import Reader, Rollout, to_json
 from afanalysis.study.hashing import file_hash, text_hash

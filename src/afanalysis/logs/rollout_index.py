@@ -1,4 +1,4 @@
-"""What has to be known of all rollouts to keep each once and to number them, as a table of DuckDB."""
+"""The rollouts of an import as a table of DuckDB: which are kept, how numbered, what is odd."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from afanalysis.logs.values import undated
+from afanalysis.stats.thresholds import candidate_thresholds
 from afanalysis.study.journal_sql import journal_table
 from afanalysis.table.database import connect
 
@@ -99,3 +101,103 @@ class RolloutIndex:
         order = f"{column} NOT IN ('default', 'helpful-only'), {column}"
         rows = self.rows(f"SELECT {column} FROM kept GROUP BY {column} ORDER BY {order}")
         return [value for (value,) in rows]
+
+
+def checks(index: RolloutIndex) -> list[str]:
+    """What is odd about the rollouts as a whole, and what to do about it, in sentences."""
+    tiers = index.values("tier")
+    if len(tiers) == 1:
+        return [f"All rollouts are of the {tiers[0]} tier: there is no gap to compute."]
+    sentences = [
+        f"{', '.join(condition)}: has only the {tier} tier, so it has no gap; leave it out or add the "
+        "other tier."
+        for *condition, tier in index.rows(
+            "SELECT setting, variation, model, min(tier) FROM kept GROUP BY ALL "
+            "HAVING count(DISTINCT tier) = 1 ORDER BY ALL"
+        )
+    ]
+    [(paired, alone)] = index.rows(
+        "SELECT count_if(tiers = 2), count_if(tiers = 1 AND of_condition = 2) FROM ("
+        "SELECT count(DISTINCT tier) AS tiers, any_value(of_condition) AS of_condition FROM ("
+        "SELECT *, count(DISTINCT tier) OVER (PARTITION BY setting, variation, model) AS of_condition "
+        "FROM kept) GROUP BY setting, variation, model, prompt_id)"
+    )
+    in_both = _count(index, "request", "tier")
+    if not paired and in_both:
+        sentences.append(
+            f"No prompt's id occurs in both tiers, but {in_both} requests do: pair them by their texts "
+            "with --map prompt_id="
+        )
+    elif alone:
+        sentences.append(
+            f"Prompts in both tiers: {paired}, in one only: {alone}. The latter count in their tier's "
+            "rate, and in the gap as unpaired."
+        )
+    if mixed := _count(index, "setting, prompt_id", "request"):
+        sentences.append(
+            f"{mixed} prompt ids name several requests each: they count as one prompt. If they are not, "
+            "tell them apart by their texts with --map prompt_id="
+        )
+    if (doubled := _count(index, "request", "prompt_id")) and (paired or not in_both):
+        sentences.append(
+            f"{doubled} requests occur under several prompt ids: their answers count as independent. "
+            "Join them by their texts with --map prompt_id="
+        )
+    variations = index.values("variation")
+    if "default" not in variations:
+        first = variations[0]
+        sentences.append(
+            f"No variation is called default, so nothing is laid beside the paper. If {first} is its "
+            f"default prompt: --rename variation:{first}=default"
+        )
+    by_model: dict[str, list[str]] = {}
+    for name in index.values("model"):
+        by_model.setdefault(undated(name), []).append(name)
+    sentences += [
+        f"{', '.join([first, *rest])} may be one model under several names; if so: "
+        + " ".join(f"--rename model:{name}={first}" for name in rest)
+        for first, *rest in by_model.values()
+        if rest
+    ]
+    [(alike,)] = index.rows("SELECT count(identity) - count(DISTINCT identity) FROM kept")
+    if alike:
+        sentences.append(
+            f"{alike} answers are equal to another one to the same request, and nothing (no id, no "
+            "time) tells a copy from a second sample: all are kept."
+        )
+    return sentences
+
+
+def _count(index: RolloutIndex, groups: str, column: str) -> int:
+    """In how many groups of rollouts with a request a column has several values."""
+    [(count,)] = index.rows(
+        f"SELECT count(*) FROM (SELECT 1 FROM kept WHERE request IS NOT NULL GROUP BY {groups} "
+        f"HAVING count(DISTINCT {column}) > 1)"
+    )
+    return int(count)
+
+
+def gaps_by_threshold(index: RolloutIndex) -> list[dict[str, Any]]:
+    """What the choice of a threshold does, where verdicts are graded.
+
+    Returns
+    -------
+    list of dict
+        `model`, `setting`, `variation`, `threshold`, `free`, `paid` (the share that complies), `gap`
+        (proportions); one row per threshold and condition with both tiers, the thresholds being the
+        scores that occur, or eighths where more than sixteen do. `afanalysis.score_thresholds` adds
+        intervals.
+    """
+    scores = index.rows("SELECT DISTINCT score FROM kept WHERE valid AND score IS NOT NULL")
+    thresholds = candidate_thresholds(score for (score,) in scores)
+    rows = index.rows(
+        "SELECT model, setting, variation, threshold, "
+        "avg((score >= threshold)::INT) FILTER (tier = 'free') AS free, "
+        "avg((score >= threshold)::INT) FILTER (tier = 'paid') AS paid, free - paid "
+        "FROM kept, (SELECT unnest($1::DOUBLE[]) AS threshold) WHERE valid AND score IS NOT NULL "
+        "GROUP BY model, setting, variation, threshold HAVING free IS NOT NULL AND paid IS NOT NULL "
+        "ORDER BY setting, variation, model, threshold",
+        [thresholds],
+    )
+    names = ("model", "setting", "variation", "threshold", "free", "paid", "gap")
+    return [dict(zip(names, row, strict=True)) for row in rows]

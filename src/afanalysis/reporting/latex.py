@@ -68,17 +68,17 @@ def macros(estimates: pd.DataFrame) -> str:
     ValueError
         Two conditions have names that LaTeX could not tell apart.
     """
-    several = estimates["model"].nunique() > 1
+    # what is left out of a name: the usual of each column
     main = main_variation(estimates["variation"])
+    usual = {"tier": "both", "setting": "helpful-only", "variation": main}
+    if estimates["model"].nunique() > 1:
+        usual["model"] = "claude-3-opus"
     source = escape_latex(", ".join(sorted(set(estimates["source"]))))
     level = f"{100 * estimates['level'].iloc[0]:g} %"
     lines, taken = [f"% {source} numbers, intervals of {level}; made by afanalysis."], set()
     for row in estimates.to_dict("records"):
         name = _MACROS[row["quantity"]]
-        # what is left out of a name: the usual of each column
-        usual = {"tier": "both", "setting": "helpful-only", "variation": main, "model": "claude-3-opus"}
-        shown = usual if several else {key: usual[key] for key in usual if key != "model"}
-        name += "".join(_letters(row[key]) for key in shown if row[key] != usual[key])
+        name += "".join(_letters(row[key]) for key in usual if row[key] != usual[key])
         if name in taken:
             raise ValueError(f"two conditions would both be called \\{name}")
         taken.add(name)
