@@ -102,8 +102,8 @@ def judge_by_rules(folder: str | Path) -> int:
     (1, 0)
     """
     folder = Path(folder)
-    judged = 0
     with Journal(folder / JUDGEMENTS) as journal:
+        before = len(journal.keys)
         for record in to_judge(folder):
             key = stable_key([record["key"], NAME, 0])
             if key in journal:
@@ -111,5 +111,4 @@ def judge_by_rules(folder: str | Path) -> int:
             vote = {"rollout": record["key"], "judge": NAME, "vote": 0, "setting": record["setting"]}
             verdict = apply_rules(record["setting"], record["scratchpad"], record["output"])
             journal.append(key, vote | verdict | {"quotes": 0, "quotes_not_found": 0})
-            judged += 1
-    return judged
+    return len(journal.keys) - before

@@ -130,11 +130,9 @@ def _pictures(gallery: Gallery) -> tuple[list[dict[str, str]], list[tuple[str, s
     pictures, missing = [], []
     for name in NAMES:
         path = gallery.folders.figures / f"{name}.json"
-        if not gallery.is_current(name):
-            figure = gallery.draw(name)
-            if isinstance(figure, str):
-                missing.append((name, figure.removeprefix("not drawn: ")))
-                continue
+        if not gallery.is_current(name) and isinstance(reason := gallery.draw(name), str):
+            missing.append((name, reason.removeprefix("not drawn: ")))
+            continue
         about = read_json(path)
         svg = base64.b64encode(path.with_suffix(".svg").read_bytes()).decode()
         pictures.append({"name": name, "heading": about["heading"], "alt": about["alt"], "svg": svg})

@@ -15,11 +15,7 @@ def render(template: str, **content: Any) -> str:
         loader=PackageLoader("afanalysis.text", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_visible,
+        # HTML that the package made is a `Markup`, and stays as it is
+        finalize=lambda value: escape_invisible(value, None) if type(value) is str else value,
     )
     return environment.get_template(template).render(content)
-
-
-def _visible(value: Any) -> Any:
-    """A text as the reader can see it; HTML that the package made, which is a `Markup`, as it is."""
-    return escape_invisible(value, None) if type(value) is str else value
