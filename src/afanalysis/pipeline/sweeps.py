@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from afanalysis import figures
 from afanalysis.analysis.conditions import main_variation
@@ -25,7 +25,7 @@ from afanalysis.pipeline import notebooks
 from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
 from afanalysis.pipeline.store import RunBundle, Store
-from afanalysis.study.design import Study, first_problem
+from afanalysis.study.design import FilePart, Study
 from afanalysis.study.files import read_csv, read_yaml, write_csv
 from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE, Folders
 from afanalysis.study.hashing import text_hash
@@ -39,10 +39,9 @@ _COLUMNS = ("run", "state", "seconds", "headline", "error")
 _RESERVED = ("study", "project", "live", "budget")
 
 
-class Sweep(BaseModel):
+class Sweep(FilePart):
     """The content of a sweep file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")  # no dot: a run is called SWEEP.RUN
     study: Path
     notebook: str | None = None
@@ -60,10 +59,8 @@ class Sweep(BaseModel):
         InputError
             The file is missing or is not YAML, or a field is wrong.
         """
-        try:
-            sweep = cls(**read_yaml(path, "a sweep file; write name, study and a grid or list"))
-        except ValidationError as error:
-            raise InputError(f"{path}: {first_problem(error, cls)}") from error
+        content = read_yaml(path, "a sweep file; write name, study and a grid or list")
+        sweep = cls.checked(content, path)
         if sweep.live and sweep.budget is None:
             raise InputError(f"{path}: live is true; give a budget (USD per run)")
         if not sweep.grid and not sweep.sets:
@@ -201,10 +198,7 @@ def _study_of(sweep: Sweep, base: Study, name: str, parameters: dict[str, Any]) 
             for step in path:
                 part = part.setdefault(step, {})
             part[field] = value
-    try:
-        return Study(**content)
-    except ValidationError as error:
-        raise InputError(f"sweep {sweep.name}: {first_problem(error, Study)}") from error
+    return Study.checked(content, f"sweep {sweep.name}")
 
 
 def _spelled_out(parameters: dict[str, Any]) -> str:

@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from afanalysis.standin.answers import SimulatedJudge, SimulatedModel, uniform
-from afanalysis.study.design import STRICT, Simulation
+from afanalysis.study.design import Simulation
 from afanalysis.study.files import read_yaml
 from afanalysis.study.hashing import text_hash
 
@@ -27,10 +27,9 @@ _WORDS = re.compile(r"\w+|[^\w\s]")
 FAULT = "one of the stand-in's deliberate faults"
 
 
-class Fault(BaseModel):
+class Fault(BaseModel, extra="forbid", frozen=True):
     """One thing that can go wrong; `faults.yaml` has all of them, and says what the fields mean."""
 
-    model_config = STRICT
     where: Literal["call", "create", "list", "status", "results"] = "call"
     billed: bool = False
     status: int = 200
@@ -60,7 +59,7 @@ def table_of_faults() -> dict[str, Fault]:
     return {name: Fault(**fields) for name, fields in table.items()}
 
 
-class Faults(BaseModel):
+class Faults(BaseModel, extra="allow"):
     """What goes wrong on purpose: also, for each fault of `faults.yaml` by name, its share.
 
     Attributes
@@ -79,7 +78,6 @@ class Faults(BaseModel):
         Settings that get a 400, as from a model that does not accept them.
     """
 
-    model_config = ConfigDict(extra="allow")
     latency: float = Field(0.0, ge=0)
     retry_after: float = Field(0.0, ge=0)
     malformed: float = Field(0.0, ge=0, le=1)
