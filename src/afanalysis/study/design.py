@@ -187,16 +187,13 @@ class Study(FilePart):
         """
         path = Path(path)
         study = cls.checked(read_yaml(path, "a study; write at least `name: my-study`"), path)
-        return study._resolved(path.parent)
-
-    def _resolved(self, folder: Path) -> Study:
-        """The same study with absolute paths."""
+        folder = path.parent
         lists = {
             setting: part.model_copy(update={"file": part.file and (folder / part.file).resolve()})
-            for setting, part in self.prompts.items()
+            for setting, part in study.prompts.items()
         }
-        systems = {setting: (folder / file).resolve() for setting, file in self.system_prompts.items()}
-        return self.model_copy(update={"prompts": lists, "system_prompts": systems})
+        systems = {setting: (folder / file).resolve() for setting, file in study.system_prompts.items()}
+        return study.model_copy(update={"prompts": lists, "system_prompts": systems})
 
     def with_texts(self, kept: KeptTexts) -> Study:
         """The same study with the package's texts as they were when its folder was begun."""

@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any
 from afanalysis.errors import InputError
 from afanalysis.study.files import as_written, read_json, written_whole
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS
-from afanalysis.study.journal_sql import (
-    journal_table,
-    query_journals,
-    required_field,
-    stream_journal,
-)
+from afanalysis.study.journal_sql import journal_table, query_journals, required_field, stream_journal
 from afanalysis.study.label_sample import weights
 from afanalysis.study.labels import consensus, read_labels
 from afanalysis.study.votes import choose_judge, verdicts_sql
@@ -154,24 +149,17 @@ def write_tidy(
 
 def _run(folder: Path, judge: str | None, unjudged: bool, query: Any, *targets: Path) -> Any:
     name = "" if unjudged else choose_judge(folder, judge)
-    labels = _label_rows(folder)
+    labels = _label_table(folder)
     columns = ", ".join(
         f"{_MADE.get(column.name) or _recorded(column)} AS {column.name}" for column in COLUMNS
     )
 
     def run(rollouts: Path, *judgements: Path) -> Any:
         connection = connect(rollouts, *judgements, *targets)
-        connection.execute(
-            "CREATE TEMP TABLE labels (rollout VARCHAR, complied BOOLEAN, af_reasoning DOUBLE, "
-            "weight DOUBLE)"
-        )
-        if labels:
-            connection.executemany("INSERT INTO labels VALUES (?, ?, ?, ?)", labels)
-        votes = (
-            verdicts_sql(judgements[0]).replace("judge = ?", "judge = $judge")
-            if judgements
-            else _NO_VERDICTS
-        )
+        connection.register("labels", labels)
+        votes = _NO_VERDICTS
+        if judgements:
+            votes = verdicts_sql(judgements[0]).replace("judge = ?", "judge = $judge")
         sql = (
             f"SELECT {columns} FROM (SELECT *, coalesce(stop_reason, '') = 'refusal' AS by_api "
             f"FROM {_current(connection, folder, rollouts)}) r "
@@ -188,10 +176,14 @@ def _recorded(column: Column) -> str:
     return required_field(f"r.{column.name}") if column.required else f"r.{column.name}"
 
 
-def _label_rows(folder: Path) -> list[tuple[Any, ...]]:
+def _label_table(folder: Path) -> pd.DataFrame:
+    import pandas as pd
+
     agreed = consensus(read_labels(folder))
     label_weights = weights(folder, agreed)
-    return [(key, complied, af, label_weights.get(key)) for key, (complied, af) in agreed.items()]
+    rows = [(key, complied, af, label_weights.get(key)) for key, (complied, af) in agreed.items()]
+    kinds = {"rollout": "string", "complied": "boolean", "af_reasoning": "Float64", "weight": "Float64"}
+    return pd.DataFrame(rows, columns=list(kinds), dtype=object).astype(kinds)
 
 
 def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path) -> str:
@@ -200,6 +192,8 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
     A rollout is skipped if the system prompt of its condition, its request or the sampling settings
     have changed since, or its request is no longer in the study.
     """
+    import pandas as pd
+
     source = journal_table(rollouts, _RECORD)
     current = read_json(folder / MANIFEST).get("current")
     if current is None:
@@ -212,12 +206,10 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
             for prompt_id, name in names.items()
         ]
     for name, columns, rows in (
-        ("systems", "place VARCHAR, system VARCHAR", systems),
-        ("requests", "setting VARCHAR, prompt_id VARCHAR, request VARCHAR", requests),
+        ("systems", ["place", "system"], systems),
+        ("requests", ["setting", "prompt_id", "request"], requests),
     ):
-        connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
-        if rows:
-            connection.executemany(f"INSERT INTO {name} VALUES (?{', ?' * columns.count(',')})", rows)
+        connection.register(name, pd.DataFrame(rows, columns=columns, dtype="string"))
     connection.execute("SET VARIABLE sampling = ?", [sampling])
     return (
         f"(SELECT r.* FROM {source} r "
