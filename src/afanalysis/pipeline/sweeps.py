@@ -24,7 +24,7 @@ from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
 from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
-from afanalysis.pipeline.store import RunBundle, Store
+from afanalysis.pipeline.store import RunBundle, Store, write_study
 from afanalysis.study.design import FilePart, Study
 from afanalysis.study.files import read_csv, read_yaml, write_csv
 from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE, Folders
@@ -166,22 +166,17 @@ def _check(sweep: Sweep, parameters: dict[str, Any], defaults: dict[str, dict[st
     }
     fields = [field for field in Study.model_fields if field not in ("name", "imported")]
     for name, value in parameters.items():
+        problem = ""
         if name.startswith("study.") and not sweep.notebook:
             if name.split(".")[1] not in fields:
-                known_names = ", ".join(fields)
-                raise InputError(
-                    f"sweep {sweep.name}: {name} is not a field of a study; use: {known_names}"
-                )
+                problem = f"{name} is not a field of a study; use: {', '.join(fields)}"
         elif name not in usable:
             known_names = ", ".join(sorted(usable)) + ("" if sweep.notebook else ", or study.FIELD")
-            raise InputError(
-                f"sweep {sweep.name}: no notebook has a parameter {name!r}; use: {known_names}"
-            )
+            problem = f"no notebook has a parameter {name!r}; use: {known_names}"
         elif (default := usable[name]) is not None and _kind(value) != _kind(default):
-            raise InputError(
-                f"sweep {sweep.name}: {name} is {value!r}; the notebook has {default!r}, so give "
-                f"{_kind(default)}"
-            )
+            problem = f"{name} is {value!r}; the notebook has {default!r}, so give {_kind(default)}"
+        if problem:
+            raise InputError(f"sweep {sweep.name}: {problem}")
 
 
 def _kind(value: Any) -> str:
@@ -230,7 +225,7 @@ def prepare(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
     shared = Folders(project, Study.from_yaml(sweep.study).name)
     for run in runs:
         if not sweep.notebook:
-            notebooks.write_study(project, run.name, run.study)
+            write_study(project, run.name, run.study)
             continue
         own = Folders(Folders(project, sweep.name).processed / run.name, shared.study)
         for source, link in ((shared.raw, own.raw), (shared.table, own.table)):

@@ -163,7 +163,9 @@ class Journal(LockedFile):
             size = 0
             for number, line in enumerate(lines, start=1):
                 if not line.endswith(b"\n"):
-                    self._set_aside(line, size)
+                    with self.path.with_name(self.path.name + ".torn").open("ab") as torn:
+                        torn.write(line + b"\n")
+                    os.truncate(self.path, size)
                     break
                 size += len(line)
                 try:
@@ -173,11 +175,6 @@ class Journal(LockedFile):
                         f"{self.path}: line {number} is not a record of this package (it must begin "
                         f"with its key); move the file away to start afresh"
                     ) from error
-
-    def _set_aside(self, line: bytes, size: int) -> None:
-        with self.path.with_name(self.path.name + ".torn").open("ab") as torn:
-            torn.write(line + b"\n")
-        os.truncate(self.path, size)
 
     def __contains__(self, key: str) -> bool:
         return bytes.fromhex(key) in self.keys

@@ -14,7 +14,7 @@ from afanalysis.study.label_sample import weights
 from afanalysis.study.labels import consensus, read_labels
 from afanalysis.study.votes import choose_judge, verdicts_sql
 from afanalysis.table.database import connect, quote_names, quote_target
-from afanalysis.table.schema import COLUMNS, ROW_ORDER, SCHEMA, Column
+from afanalysis.table.schema import COLUMNS, ROW_ORDER, SCHEMA
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 _RECORD = {"key": "VARCHAR", "system": "VARCHAR", "sampling": "VARCHAR", "original": "JSON"} | {
     column.name: column.sql_type for column in COLUMNS if not column.made and column.name != "original"
 }
-_NO_VERDICTS = (
-    "SELECT NULL::VARCHAR AS rollout, NULL::BOOLEAN AS complied, NULL::BOOLEAN AS af_full, "
-    "NULL::BOOLEAN AS af_partial, NULL::BOOLEAN AS about_reasoning, NULL::VARCHAR AS af_stage, "
-    "NULL::DOUBLE AS judge_agreeing, NULL::DOUBLE AS judge_confidence WHERE false"
-)
 # How each column that is not in the record is made. An answer that the API itself refused needs no
 # judge: it counts as refused.
 _MADE = {
@@ -150,16 +145,15 @@ def write_tidy(
 def _run(folder: Path, judge: str | None, unjudged: bool, query: Any, *targets: Path) -> Any:
     name = "" if unjudged else choose_judge(folder, judge)
     labels = _label_table(folder)
-    columns = ", ".join(
-        f"{_MADE.get(column.name) or _recorded(column)} AS {column.name}" for column in COLUMNS
-    )
+    fields = {c.name: required_field(f"r.{c.name}") if c.required else f"r.{c.name}" for c in COLUMNS}
+    columns = ", ".join(f"{sql} AS {name}" for name, sql in (fields | _MADE).items())
 
     def run(rollouts: Path, *judgements: Path) -> Any:
         connection = connect(rollouts, *judgements, *targets)
         connection.register("labels", labels)
-        votes = _NO_VERDICTS
-        if judgements:
-            votes = verdicts_sql(judgements[0]).replace("judge = ?", "judge = $judge")
+        # without a judge no line is a vote, and none is read
+        votes = verdicts_sql(judgements[0]) if judgements else verdicts_sql(rollouts)
+        votes = votes.replace("judge = ?", "judge = $judge" if judgements else "false")
         sql = (
             f"SELECT {columns} FROM (SELECT *, coalesce(stop_reason, '') = 'refusal' AS by_api "
             f"FROM {_current(connection, folder, rollouts)}) r "
@@ -170,10 +164,6 @@ def _run(folder: Path, judge: str | None, unjudged: bool, query: Any, *targets: 
     if not (folder / ROLLOUTS).exists():
         raise InputError(f"{folder / ROLLOUTS}: cannot be read (No such file or directory)")
     return query_journals(run, folder / ROLLOUTS, *([] if unjudged else [folder / JUDGEMENTS]))
-
-
-def _recorded(column: Column) -> str:
-    return required_field(f"r.{column.name}") if column.required else f"r.{column.name}"
 
 
 def _label_table(folder: Path) -> pd.DataFrame:
