@@ -256,12 +256,12 @@ def cluster(address: str) -> Iterator[Executor]:
     """
     try:
         from distributed import Client
+
+        client = Client(address, timeout=10, set_as_default=False)
     except ImportError as error:
         raise InputError(
             "--scheduler needs Dask; install it with: pip install 'afanalysis[cluster]'"
         ) from error
-    try:
-        client = Client(address, timeout=10, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"{address}: no Dask scheduler answers there ({error})") from error
     with client:

@@ -23,6 +23,17 @@ from afanalysis.study.hashing import text_hash
 
 _WORDS = re.compile(r"\w+|[^\w\s]")
 
+ERRORS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    529: "overloaded_error",
+}
+
 # The message of an error that was made on purpose.
 FAULT = "one of the stand-in's deliberate faults"
 
@@ -224,9 +235,7 @@ class StandIn:
         elif chance < self.faults.batch_expired:
             result["type"] = "expired"
         elif problem or errored or (fault and not fault.billed):
-            kind = "invalid_request_error" if problem else "api_error"
-            inner = {"type": kind, "message": problem or FAULT}
-            result = {"type": "errored", "error": {"type": "error", "error": inner}}
+            result = {"type": "errored", "error": error_body(400 if problem else 500, problem or FAULT)}
         else:
             result["message"] = self.message(params, custom_id, "batch")
         line = json.dumps({"custom_id": custom_id, "result": result}).encode()
@@ -268,6 +277,12 @@ class StandIn:
         except (AttributeError, LookupError, TypeError, ValueError):  # junk of any shape
             return "the parameters are not those of a message"
         return None
+
+
+def error_body(status: int, message: str) -> dict[str, Any]:
+    """An error in the API's form."""
+    kind = ERRORS.get(status, ERRORS[500 if status >= 500 else 400])
+    return {"type": "error", "error": {"type": kind, "message": message}}
 
 
 def text_of(content: Any) -> str:

@@ -161,8 +161,6 @@ def _run(folder: Path, judge: str | None, unjudged: bool, query: Any, *targets: 
         )
         return query(connection, sql, {"judge": name})
 
-    if not (folder / ROLLOUTS).exists():
-        raise InputError(f"{folder / ROLLOUTS}: cannot be read (No such file or directory)")
     return query_journals(run, folder / ROLLOUTS, *([] if unjudged else [folder / JUDGEMENTS]))
 
 
@@ -195,11 +193,9 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
             for setting, names in current["requests"].items()
             for prompt_id, name in names.items()
         ]
-    for name, columns, rows in (
-        ("systems", ["place", "system"], systems),
-        ("requests", ["setting", "prompt_id", "request"], requests),
-    ):
-        connection.register(name, pd.DataFrame(rows, columns=columns, dtype="string"))
+    columns = ["setting", "prompt_id", "request"]
+    connection.register("requests", pd.DataFrame(requests, columns=columns, dtype="string"))
+    connection.register("systems", pd.DataFrame(systems, columns=["place", "system"], dtype="string"))
     connection.execute("SET VARIABLE sampling = ?", [sampling])
     return (
         f"(SELECT r.* FROM {source} r "
