@@ -234,9 +234,8 @@ async def count_tokens(client: anthropic.AsyncAnthropic, params: dict[str, Any])
         **{name: params[name] for name in ("model", "system", "messages") if name in params}
     )
     response = await receive(counting, seconds=20)
-    return (
-        None if isinstance(response, Failure) else whole_number(decode(response[1]).get("input_tokens"))
-    )
+    content = {} if isinstance(response, Failure) else decode(response[1])
+    return whole_number(content.get("input_tokens"))
 
 
 @contextlib.contextmanager
