@@ -21,12 +21,12 @@ COMMANDS = {
     "collect": ("asking", "sample a study's rollouts"),
     "judge": ("asking", "judge a study's rollouts"),
     "check-judge": ("asking", "test whether transcripts can give the judge orders (prompt injection)"),
-    "sample-for-labels": ("labelling", "draw rollouts for people to label"),
-    "add-labels": ("labelling", "read in a completed label sheet"),
+    "sample-for-labels": ("exchanging", "draw rollouts for people to label"),
+    "add-labels": ("exchanging", "read in a completed label sheet"),
     "rates": ("showing", "print the headline table of a rollouts file, or the paper's"),
     "figure": ("showing", "redraw one figure"),
-    "import": ("importing", "make a study from another tool's logs"),
-    "export": ("exporting", "write a study for other tools and people"),
+    "import": ("exchanging", "make a study from another tool's logs"),
+    "export": ("showing", "write a study for other tools and people"),
     "serve": ("asking", "start the stand-in, for trying out clients"),
 }
 

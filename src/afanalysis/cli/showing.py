@@ -1,4 +1,4 @@
-"""Commands that show results: rates, figure."""
+"""Commands that show results, or write them for other tools and people: rates, figure, export."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import afanalysis as af
-from afanalysis.cli.arguments import LEVEL, Argument, check_level, value
+from afanalysis.cli.arguments import LEVEL, STUDY_NAME, Argument, check_level, flag, format_of, value
 from afanalysis.errors import InputError
 from afanalysis.figures import gallery
+from afanalysis.logs.exporting import FORMATS, export
 from afanalysis.pipeline.notebooks import find_project
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.study.folders import PAPER, ROLLOUTS
@@ -29,6 +30,12 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
         value("name", "NAME", "a figure's name, or `list`"),
         value("--study", "NAME", f"a study's name (default: {PAPER})", default=PAPER),
         LEVEL,
+    ),
+    "export": (
+        format_of(FORMATS),
+        STUDY_NAME,
+        value("--to", "FOLDER", "default: data/processed/NAME/export/FORMAT", type=Path),
+        flag("--without-texts", "leave out requests, scratchpads and outputs"),
     ),
 }
 
@@ -97,3 +104,11 @@ def run_figure(options: argparse.Namespace) -> None:
     write_contact_sheet(study.folders.figures.parent)
     print(f"{figure.heading}: {figure.alt}")
     print(f"Files: figures/{options.study}/{options.name}.{{svg,pdf,png,csv,json}}")
+
+
+def run_export(options: argparse.Namespace) -> None:
+    """Write a study that was run in a form for other tools and people."""
+    folders = af.Folders(find_project(), options.study)
+    target = options.to or folders.processed / "export" / options.format
+    for path in export(folders, options.format, target, texts=not options.without_texts):
+        print(path if options.to else path.relative_to(folders.project))

@@ -49,11 +49,8 @@ def run_sweep(options: argparse.Namespace) -> None:
             print(f"  {run.name}  {'run: ' + reasons[0] if reasons else 'up to date'}")
         return
     notebooks.check_writable(project, [step for run in chosen for step in run.chain])
-    with (
-        sweeps.cluster(options.scheduler)
-        if options.scheduler
-        else sweeps.local(options.jobs) as executor
-    ):
+    workers = sweeps.cluster(options.scheduler) if options.scheduler else sweeps.local(options.jobs)
+    with workers as executor:
         sweeps.prepare(sweep, project, runs)
         print(f"{len(chosen)} of {len(runs)} runs of {sweep.name}", flush=True)
         settings = {"force": options.force, "store": options.store, "report": _print_result}

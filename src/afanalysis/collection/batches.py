@@ -21,17 +21,10 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
+from afanalysis.collection import responses
 from afanalysis.collection.calls import Call, CallRun, graceful_end
 from afanalysis.collection.live import raise_if_fatal, run_live
-from afanalysis.collection.responses import (
-    CALL_SECONDS,
-    OTHER_BYTES,
-    Failure,
-    decode,
-    error_message,
-    read_answer,
-    receive,
-)
+from afanalysis.collection.responses import CALL_SECONDS, Failure, decode, longest, read_answer, receive
 from afanalysis.errors import InputError
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.journal import Journal, read_records
@@ -319,8 +312,8 @@ class _BatchRunner:
             if isinstance(row.get("custom_id"), str) and isinstance(row.get("result"), dict):
                 take(row["custom_id"], row["result"])
 
-        longest = max((call.longest_answer for call in self.calls.values()), default=OTHER_BYTES)
-        await receive(self.api.results(batch_id), longest, CALL_SECONDS + size, take_line)
+        tokens = max((call.params["max_tokens"] for call in self.calls.values()), default=0)
+        await receive(self.api.results(batch_id), longest(tokens), CALL_SECONDS + size, take_line)
         return lines
 
     async def _collect_one(self, batches: Sequence[_Batch]) -> None:
@@ -354,7 +347,7 @@ class _BatchRunner:
                 usages[key] = {}
                 error = decode(result.get("error"))
                 if decode(error.get("error")).get("type") in _INVALID:
-                    self.failed[key] = error_message(error)
+                    self.failed[key] = responses.error_message(error)
             elif isinstance(answer, Failure):
                 unreadable[key] = answer.usage
                 return

@@ -11,15 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from afanalysis.collection.responses import (
-    OTHER_BYTES,
-    TOKEN_BYTES,
-    Answer,
-    Failure,
-    decode,
-    prepared,
-    receive,
-)
+from afanalysis.collection.responses import Answer, Failure, decode, prepared, receive
 from afanalysis.errors import InputError
 from afanalysis.study.journal import Journal
 from afanalysis.study.ledger import Charge, Ledger, Usage, whole_number
@@ -47,11 +39,6 @@ class Call:
         """The parameters as the API expects them."""
         params = dict(self.params)
         return params | params.pop("extra_body", {})
-
-    @property
-    def longest_answer(self) -> int:
-        """The most bytes that the answer can have."""
-        return OTHER_BYTES + TOKEN_BYTES * int(self.params["max_tokens"])
 
 
 @dataclass(frozen=True)
@@ -247,9 +234,8 @@ async def count_tokens(client: anthropic.AsyncAnthropic, params: dict[str, Any])
         **{name: params[name] for name in ("model", "system", "messages") if name in params}
     )
     response = await receive(counting, seconds=20)
-    return (
-        None if isinstance(response, Failure) else whole_number(decode(response[1]).get("input_tokens"))
-    )
+    content = {} if isinstance(response, Failure) else decode(response[1])
+    return whole_number(content.get("input_tokens"))
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import replace
 
 from afanalysis.collection.calls import Call, CallRun
-from afanalysis.collection.responses import Answer, Failure, hint, read_answer, receive
+from afanalysis.collection.responses import Answer, Failure, hint, longest, read_answer, receive
 from afanalysis.errors import InputError
 
 # How often a call is tried: at all, if each try may have been billed, and if nothing was ever answered,
@@ -154,7 +154,7 @@ class _LiveCalls:
         sending = self.run.client.messages.with_streaming_response.create(
             **call.params, extra_headers={"idempotency-key": call.key}
         )
-        response = await receive(sending, call.longest_answer)
+        response = await receive(sending, longest(call.params["max_tokens"]))
         if isinstance(response, Failure):
             self._throttle.answered(response.pushed_back)
             return response

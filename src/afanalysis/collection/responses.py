@@ -92,6 +92,11 @@ class Failure(Exception):
     status: int | None = None
 
 
+def longest(tokens: int) -> int:
+    """The most bytes that an answer of at most so many tokens can have."""
+    return OTHER_BYTES + TOKEN_BYTES * tokens
+
+
 def prepared(client: anthropic.AsyncAnthropic) -> anthropic.AsyncAnthropic:
     """The client as it is used here: a request is sent once and nowhere else; errors are bounded."""
     import anthropic

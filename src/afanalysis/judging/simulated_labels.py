@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from afanalysis.errors import InputError
-from afanalysis.standin.answers import SimulatedLabeller
+from afanalysis.standin.answers import simulated_label
 from afanalysis.study.design import Study
 from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.journal import read_records
@@ -51,15 +51,14 @@ def simulate_labels(study: Study, folder: Path) -> int:
     """
     drawn = read_sample(folder)
     present = {(label.rollout, label.labeller) for label in read_labels(folder)}
-    people = [SimulatedLabeller(name, study.seed) for name in SIMULATED_LABELLERS]
     labels = []
     for record in read_records(folder / ROLLOUTS):
         key = record["key"]
         if record["source"] != "simulated":
             raise InputError(f"{folder}: holds {record['source']} rollouts; people must label those")
         labels += [
-            Label(key, person.name, *person.label(key, record["scratchpad"], record["output"]))
-            for person in people
-            if key in drawn and (key, person.name) not in present
+            Label(key, name, *simulated_label(name, study.seed, record))
+            for name in SIMULATED_LABELLERS
+            if key in drawn and (key, name) not in present
         ]
     return add_labels(folder, labels)

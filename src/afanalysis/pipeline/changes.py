@@ -146,13 +146,8 @@ def _package_hash() -> str:
 
 def _package_files() -> list[Path]:
     """Every file of the package, without compiled code and what tools hide there (`.ruff_cache`)."""
-    return [
-        path
-        for path in _ROOT.rglob("*")
-        if path.suffix != ".pyc"
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(_ROOT).parts)
-    ]
+    files = (path for path in _ROOT.rglob("*") if path.suffix != ".pyc" and path.is_file())
+    return [path for path in files if "/." not in f"/{path.relative_to(_ROOT).as_posix()}"]
 
 
 def _without_comments(source: str) -> str:

@@ -20,17 +20,7 @@ from afanalysis.errors import InputError, NotebookFailed
 from afanalysis.pipeline.changes import Record, Step
 from afanalysis.study import paper_tables
 from afanalysis.study.design import Study
-from afanalysis.study.files import read_text, write_text
-from afanalysis.study.folders import (
-    JUDGEMENTS,
-    LABEL_SAMPLE,
-    LABELS,
-    MANIFEST,
-    PAPER,
-    ROLLOUTS,
-    STUDY_FILE,
-    Folders,
-)
+from afanalysis.study.folders import JUDGEMENTS, LABEL_SAMPLE, LABELS, MANIFEST, PAPER, ROLLOUTS, Folders
 from afanalysis.text.untrusted import escape_invisible
 
 STEPS = ("01_collect", "02_judge", "03_rates", "04_robustness", "05_figures")
@@ -93,7 +83,10 @@ def steps(
     planned = []
     if study_file is None:
         study_file = project / "studies" / "demo.yaml"
-        planned.append(_paper_step(project))
+        paper = Folders(project, PAPER)
+        copy = paper.notebooks / f"{STEPS[-1]}.ipynb"
+        outputs = (paper.report, paper.figures / "behaviour_by_tier.svg")
+        planned.append(Step(PAPER, STEPS[-1], {"study": PAPER}, copy, published_files(), outputs))
     study = Study.from_yaml(study_file)
     if study.imported and live:
         raise InputError(
@@ -159,29 +152,9 @@ def study_steps(
     ]
 
 
-def write_study(project: Path, name: str, text: str) -> Path:
-    """Write the file of a generated study, unless it already has this content."""
-    file = Folders(project, name).processed / STUDY_FILE
-    if not file.exists() or read_text(file) != text:
-        write_text(file, text)
-    return file
-
-
-def _paper_step(project: Path) -> Step:
-    folders = Folders(project, PAPER)
-    return Step(
-        PAPER,
-        "05_figures",
-        {"study": PAPER},
-        folders.notebooks / "05_figures.ipynb",
-        tuple(published_files()),
-        (folders.report, folders.figures / "behaviour_by_tier.svg"),
-    )
-
-
-def published_files() -> list[Path]:
+def published_files() -> tuple[Path, ...]:
     """The paper's tables."""
-    return [paper_tables.folder() / name for name in paper_tables.TABLES.values()]
+    return tuple(paper_tables.folder() / name for name in paper_tables.TABLES.values())
 
 
 def check_writable(project: Path, planned: Iterable[Step]) -> None:

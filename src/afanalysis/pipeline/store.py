@@ -14,7 +14,16 @@ from afanalysis.pipeline import notebooks
 from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import Result
 from afanalysis.study.design import Study
-from afanalysis.study.folders import Folders
+from afanalysis.study.files import read_text, write_text
+from afanalysis.study.folders import STUDY_FILE, Folders
+
+
+def write_study(project: Path, name: str, text: str) -> Path:
+    """Write the file of a generated study, unless it already has this content."""
+    file = Folders(project, name).processed / STUDY_FILE
+    if not file.exists() or read_text(file) != text:
+        write_text(file, text)
+    return file
 
 
 class Store:
@@ -107,7 +116,7 @@ class RunBundle:
                 for folder in folders:
                     store.send(project, folder)
 
-            file = notebooks.write_study(project, self.name, self.study)
+            file = write_study(project, self.name, self.study)
             chain = notebooks.study_steps(project, Study.from_yaml(file), file, self.parameters)
             results = notebooks.run(project, chain, force=force, on_result=send)
             send(results[-1])  # with the record of what was done

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from afanalysis import figures
 from afanalysis.analysis.conditions import main_variation
@@ -24,8 +24,8 @@ from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
 from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
-from afanalysis.pipeline.store import RunBundle, Store
-from afanalysis.study.design import Study, first_problem
+from afanalysis.pipeline.store import RunBundle, Store, write_study
+from afanalysis.study.design import FilePart, Study
 from afanalysis.study.files import read_csv, read_yaml, write_csv
 from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE, Folders
 from afanalysis.study.hashing import text_hash
@@ -39,10 +39,9 @@ _COLUMNS = ("run", "state", "seconds", "headline", "error")
 _RESERVED = ("study", "project", "live", "budget")
 
 
-class Sweep(BaseModel):
+class Sweep(FilePart):
     """The content of a sweep file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")  # no dot: a run is called SWEEP.RUN
     study: Path
     notebook: str | None = None
@@ -60,10 +59,8 @@ class Sweep(BaseModel):
         InputError
             The file is missing or is not YAML, or a field is wrong.
         """
-        try:
-            sweep = cls(**read_yaml(path, "a sweep file; write name, study and a grid or list"))
-        except ValidationError as error:
-            raise InputError(f"{path}: {first_problem(error, cls)}") from error
+        content = read_yaml(path, "a sweep file; write name, study and a grid or list")
+        sweep = cls.checked(content, path)
         if sweep.live and sweep.budget is None:
             raise InputError(f"{path}: live is true; give a budget (USD per run)")
         if not sweep.grid and not sweep.sets:
@@ -169,22 +166,17 @@ def _check(sweep: Sweep, parameters: dict[str, Any], defaults: dict[str, dict[st
     }
     fields = [field for field in Study.model_fields if field not in ("name", "imported")]
     for name, value in parameters.items():
+        problem = ""
         if name.startswith("study.") and not sweep.notebook:
             if name.split(".")[1] not in fields:
-                known_names = ", ".join(fields)
-                raise InputError(
-                    f"sweep {sweep.name}: {name} is not a field of a study; use: {known_names}"
-                )
+                problem = f"{name} is not a field of a study; use: {', '.join(fields)}"
         elif name not in usable:
             known_names = ", ".join(sorted(usable)) + ("" if sweep.notebook else ", or study.FIELD")
-            raise InputError(
-                f"sweep {sweep.name}: no notebook has a parameter {name!r}; use: {known_names}"
-            )
+            problem = f"no notebook has a parameter {name!r}; use: {known_names}"
         elif (default := usable[name]) is not None and _kind(value) != _kind(default):
-            raise InputError(
-                f"sweep {sweep.name}: {name} is {value!r}; the notebook has {default!r}, so give "
-                f"{_kind(default)}"
-            )
+            problem = f"{name} is {value!r}; the notebook has {default!r}, so give {_kind(default)}"
+        if problem:
+            raise InputError(f"sweep {sweep.name}: {problem}")
 
 
 def _kind(value: Any) -> str:
@@ -201,10 +193,7 @@ def _study_of(sweep: Sweep, base: Study, name: str, parameters: dict[str, Any]) 
             for step in path:
                 part = part.setdefault(step, {})
             part[field] = value
-    try:
-        return Study(**content)
-    except ValidationError as error:
-        raise InputError(f"sweep {sweep.name}: {first_problem(error, Study)}") from error
+    return Study.checked(content, f"sweep {sweep.name}")
 
 
 def _spelled_out(parameters: dict[str, Any]) -> str:
@@ -236,7 +225,7 @@ def prepare(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
     shared = Folders(project, Study.from_yaml(sweep.study).name)
     for run in runs:
         if not sweep.notebook:
-            notebooks.write_study(project, run.name, run.study)
+            write_study(project, run.name, run.study)
             continue
         own = Folders(Folders(project, sweep.name).processed / run.name, shared.study)
         for source, link in ((shared.raw, own.raw), (shared.table, own.table)):
@@ -267,12 +256,12 @@ def cluster(address: str) -> Iterator[Executor]:
     """
     try:
         from distributed import Client
+
+        client = Client(address, timeout=10, set_as_default=False)
     except ImportError as error:
         raise InputError(
             "--scheduler needs Dask; install it with: pip install 'afanalysis[cluster]'"
         ) from error
-    try:
-        client = Client(address, timeout=10, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"{address}: no Dask scheduler answers there ({error})") from error
     with client:

@@ -23,19 +23,8 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
-from afanalysis.standin.state import FAULT, Batch, Fault, StandIn, count_tokens, text_of
+from afanalysis.standin.state import FAULT, Batch, Fault, StandIn, count_tokens, error_body, text_of
 from afanalysis.text.untrusted import without_surrogates
-
-ERRORS = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    500: "api_error",
-    529: "overloaded_error",
-}
 
 # The largest bodies (bytes), and hosts and origins that are this machine.
 MESSAGE_BYTES = 10 << 20
@@ -147,12 +136,6 @@ class _Handler(RequestHandler):
 
 def _encoded(content: Any) -> bytes:
     return content if isinstance(content, bytes) else json.dumps(content).encode()
-
-
-def error_body(status: int, message: str) -> dict[str, Any]:
-    """An error in the API's form."""
-    kind = ERRORS.get(status, ERRORS[500 if status >= 500 else 400])
-    return {"type": "error", "error": {"type": kind, "message": message}}
 
 
 class Messages(_Handler):
@@ -296,9 +279,7 @@ class OneBatch(_Handler):
 
 
 def _described(standin: StandIn, batch: Batch, host: str) -> dict[str, Any]:
-    def stamp(moment: datetime) -> str:
-        return moment.isoformat().replace("+00:00", "Z")
-
+    stamp = "{:%Y-%m-%dT%H:%M:%S.%fZ}".format
     counts = Counter(kind for kind, _ in standin.results(batch))
     return {
         "id": batch.id,

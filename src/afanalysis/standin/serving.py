@@ -75,10 +75,6 @@ async def _until_orphaned(standin: StandIn) -> None:
     server.cancel()
 
 
-def _main() -> None:
-    seed, simulation, faults = json.loads(sys.argv[1])
-    asyncio.run(_until_orphaned(StandIn(seed, Simulation(**simulation), Faults(**faults))))
-
-
 if __name__ == "__main__":
-    _main()
+    _seed, _simulation, _faults = json.loads(sys.argv[1])
+    asyncio.run(_until_orphaned(StandIn(_seed, Simulation(**_simulation), Faults(**_faults))))

@@ -14,23 +14,33 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from afanalysis.standin.answers import SimulatedJudge, SimulatedModel, uniform
-from afanalysis.study.design import STRICT, Simulation
+from afanalysis.study.design import Simulation
 from afanalysis.study.files import read_yaml
 from afanalysis.study.hashing import text_hash
 
 _WORDS = re.compile(r"\w+|[^\w\s]")
 
+ERRORS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    529: "overloaded_error",
+}
+
 # The message of an error that was made on purpose.
 FAULT = "one of the stand-in's deliberate faults"
 
 
-class Fault(BaseModel):
+class Fault(BaseModel, extra="forbid", frozen=True):
     """One thing that can go wrong; `faults.yaml` has all of them, and says what the fields mean."""
 
-    model_config = STRICT
     where: Literal["call", "create", "list", "status", "results"] = "call"
     billed: bool = False
     status: int = 200
@@ -60,7 +70,7 @@ def table_of_faults() -> dict[str, Fault]:
     return {name: Fault(**fields) for name, fields in table.items()}
 
 
-class Faults(BaseModel):
+class Faults(BaseModel, extra="allow"):
     """What goes wrong on purpose: also, for each fault of `faults.yaml` by name, its share.
 
     Attributes
@@ -79,7 +89,6 @@ class Faults(BaseModel):
         Settings that get a 400, as from a model that does not accept them.
     """
 
-    model_config = ConfigDict(extra="allow")
     latency: float = Field(0.0, ge=0)
     retry_after: float = Field(0.0, ge=0)
     malformed: float = Field(0.0, ge=0, le=1)
@@ -226,9 +235,7 @@ class StandIn:
         elif chance < self.faults.batch_expired:
             result["type"] = "expired"
         elif problem or errored or (fault and not fault.billed):
-            kind = "invalid_request_error" if problem else "api_error"
-            inner = {"type": kind, "message": problem or FAULT}
-            result = {"type": "errored", "error": {"type": "error", "error": inner}}
+            result = {"type": "errored", "error": error_body(400 if problem else 500, problem or FAULT)}
         else:
             result["message"] = self.message(params, custom_id, "batch")
         line = json.dumps({"custom_id": custom_id, "result": result}).encode()
@@ -270,6 +277,12 @@ class StandIn:
         except (AttributeError, LookupError, TypeError, ValueError):  # junk of any shape
             return "the parameters are not those of a message"
         return None
+
+
+def error_body(status: int, message: str) -> dict[str, Any]:
+    """An error in the API's form."""
+    kind = ERRORS.get(status, ERRORS[500 if status >= 500 else 400])
+    return {"type": "error", "error": {"type": kind, "message": message}}
 
 
 def text_of(content: Any) -> str:

@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 _TAG = re.compile(r"<(?i:\s*(/?)\s*(?:((?:hidden_)?scratchpad(?:_reasoning)?)|output)\s*>)")
 
-_REGULAR = ["scratchpad", "/scratchpad", "output", "/output"]
-
 _PLACEHOLDER = re.compile(
     r"^\[[^\]\n]{0,200}\b(content|answer|text|response|here|insert|redacted|revised)\b[^\]\n]{0,200}\]$",
     re.I,
@@ -54,11 +52,6 @@ def split(completion: str, *, tagged: bool = True) -> Transcript:
     'scratchpad not closed'
     """
     tags = _tags(completion)
-    if [tag.kind for tag in tags] == _REGULAR:
-        scratchpad = completion[tags[0].end : tags[1].start].strip()
-        output = completion[tags[2].end : tags[3].start].strip()
-        if scratchpad and output and output[0] != "[":
-            return Transcript(scratchpad, output, True)
     opening = _first(tags, "scratchpad")
     problem = ""
     after = 0

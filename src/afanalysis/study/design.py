@@ -7,18 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    PrivateAttr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, Field, JsonValue, ValidationError, ValidationInfo, field_validator
 
 from afanalysis.errors import InputError
 from afanalysis.study import prompts
@@ -33,24 +24,30 @@ Setting = Literal["helpful-only", "animal-welfare"]
 Tier = Literal["free", "paid"]
 
 
-# Of everything that a user's file is read into.
-STRICT = ConfigDict(extra="forbid", frozen=True)
 # No study has more samples, and no answer more tokens.
 MAX_COUNT = 1_000_000
 
 
-class _Part(BaseModel):
-    model_config = STRICT
+class FilePart(BaseModel, extra="forbid", frozen=True):
+    """What a user's file, or a part of it, is read into."""
+
+    @classmethod
+    def checked(cls, content: dict[str, Any], place: object, advice: str = "") -> Self:
+        """The content of a file; a problem with it is an `InputError` that begins with the place."""
+        try:
+            return cls(**content)
+        except ValidationError as error:
+            raise InputError(f"{place}: {_first_problem(error, cls)}{advice}") from error
 
 
-class PromptList(_Part):
+class PromptList(FilePart):
     """Which requests a setting uses: the package's own list or a CSV file, all or the first few."""
 
     file: Path | None = None
     first: int | None = Field(default=None, ge=1, le=MAX_COUNT)
 
 
-class Sampling(_Part):
+class Sampling(FilePart):
     """How answers are sampled; settings left out are not sent, so the model's defaults apply."""
 
     max_tokens: int = Field(default=4000, ge=1, le=MAX_COUNT)
@@ -58,7 +55,7 @@ class Sampling(_Part):
     thinking: dict[str, JsonValue] | None = None
 
 
-class JudgeSettings(_Part):
+class JudgeSettings(FilePart):
     """Which model judges, and with how many votes per rollout."""
 
     model: str = Field(default="claude-sonnet-5-5", min_length=1)
@@ -66,14 +63,14 @@ class JudgeSettings(_Part):
     max_tokens: int = Field(default=2000, ge=1, le=MAX_COUNT)
 
 
-class JudgeError(_Part):
+class JudgeError(FilePart):
     """How often the stand-in's judge is right in a simulated study (proportions)."""
 
     sensitivity: float = Field(default=1.0, gt=0.5, le=1)
     specificity: float = Field(default=1.0, gt=0.5, le=1)
 
 
-class Simulation(_Part):
+class Simulation(FilePart):
     """How the stand-in's simulated model and judge behave; ignored in a live run.
 
     Attributes
@@ -127,7 +124,7 @@ class KeptTexts:
     messages: dict[str, dict[str, str]]
 
 
-class Study(_Part):
+class Study(FilePart):
     """A study: the conditions (model × setting × variation × tier), the requests, the samples.
 
     The fields are those of a study file; `docs/collecting.md` describes them.
@@ -157,7 +154,7 @@ class Study(_Part):
     judge: JudgeSettings = JudgeSettings()
     simulation: Simulation = Simulation()
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
-    _kept: KeptTexts = PrivateAttr(default_factory=lambda: KeptTexts({}, {}, {}))
+    _kept: KeptTexts = KeptTexts({}, {}, {})
 
     @field_validator("variations")
     @classmethod
@@ -189,21 +186,14 @@ class Study(_Part):
             was found and what would be right.
         """
         path = Path(path)
-        content = read_yaml(path, "a study; write at least `name: my-study`")
-        try:
-            study = cls(**content)
-        except ValidationError as error:
-            raise InputError(f"{path}: {first_problem(error, cls)}") from error
-        return study._resolved(path.parent)
-
-    def _resolved(self, folder: Path) -> Study:
-        """The same study with absolute paths."""
+        study = cls.checked(read_yaml(path, "a study; write at least `name: my-study`"), path)
+        folder = path.parent
         lists = {
             setting: part.model_copy(update={"file": part.file and (folder / part.file).resolve()})
-            for setting, part in self.prompts.items()
+            for setting, part in study.prompts.items()
         }
-        systems = {setting: (folder / file).resolve() for setting, file in self.system_prompts.items()}
-        return self.model_copy(update={"prompts": lists, "system_prompts": systems})
+        systems = {setting: (folder / file).resolve() for setting, file in study.system_prompts.items()}
+        return study.model_copy(update={"prompts": lists, "system_prompts": systems})
 
     def with_texts(self, kept: KeptTexts) -> Study:
         """The same study with the package's texts as they were when its folder was begun."""
@@ -313,7 +303,7 @@ class Study(_Part):
                     yield sample, model, condition, requests[condition[0]][rank]
 
 
-def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     """The first problem with a file's content: the field, what was found, what would be right."""
     problem = error.errors(include_url=False)[0]
     field = ""

@@ -38,7 +38,7 @@ def replacing(folder: Path) -> Iterator[None]:
         for name in (ROLLOUTS, JUDGEMENTS, LABELS, LEDGER):
             file = LockedFile(folder / name)
             file.lock()
-            locks.callback(file.unlock)
+            locks.callback(file.release)
         yield
 
 
@@ -62,6 +62,7 @@ class LockedFile:
         self.path, self.brief = path, brief
         self._lock_path = path.with_name(f".{path.name}.lock")
         self._lock = FileLock(self._lock_path, timeout=PATIENCE)
+        self.release = self._lock.release  # let others append again
         self._file = -1
         self._written = False
 
@@ -70,7 +71,7 @@ class LockedFile:
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
-            self.unlock()
+            self.release()
             raise self._cannot_write(error) from error
         return self
 
@@ -80,7 +81,7 @@ class LockedFile:
                 self.sync()
             os.close(self._file)
             self._file = -1
-            self.unlock()
+            self.release()
 
     def lock(self) -> None:
         """Let no other process append, whether the file exists or not."""
@@ -100,10 +101,6 @@ class LockedFile:
             words = [Path(sys.argv[0]).name, *filter(str.isidentifier, sys.argv[1:2])]
             with contextlib.suppress(OSError):  # of a full disk, which must not hide what follows
                 self._lock_path.write_text(f"process {os.getpid()}, {' '.join(words)}", encoding="utf-8")
-
-    def unlock(self) -> None:
-        """Let others append again."""
-        self._lock.release()
 
     def _cannot_write(self, error: OSError) -> InputError:
         return InputError(f"{self.path}: cannot be written ({error.strerror}); choose a folder that can")
@@ -163,7 +160,9 @@ class Journal(LockedFile):
             size = 0
             for number, line in enumerate(lines, start=1):
                 if not line.endswith(b"\n"):
-                    self._set_aside(line, size)
+                    with self.path.with_name(self.path.name + ".torn").open("ab") as torn:
+                        torn.write(line + b"\n")
+                    os.truncate(self.path, size)
                     break
                 size += len(line)
                 try:
@@ -173,11 +172,6 @@ class Journal(LockedFile):
                         f"{self.path}: line {number} is not a record of this package (it must begin "
                         f"with its key); move the file away to start afresh"
                     ) from error
-
-    def _set_aside(self, line: bytes, size: int) -> None:
-        with self.path.with_name(self.path.name + ".torn").open("ab") as torn:
-            torn.write(line + b"\n")
-        os.truncate(self.path, size)
 
     def __contains__(self, key: str) -> bool:
         return bytes.fromhex(key) in self.keys

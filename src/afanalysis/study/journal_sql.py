@@ -58,9 +58,9 @@ def query_journals(query: Callable[..., Result], *paths: Path) -> Result:
         regular_file(path)
     try:
         return query(*paths)
-    except duckdb.Error as error:
-        if isinstance(error, duckdb.IOException):
-            raise InputError(f"{paths[0].parent}: cannot be read ({_first_line(error)})") from error
+    except duckdb.IOException as error:
+        raise InputError(f"{paths[0].parent}: cannot be read ({_first_line(error)})") from error
+    except duckdb.Error:
         with tempfile.TemporaryDirectory(prefix="afanalysis-") as folder:
             repaired = [repair(path, Path(folder, path.name)) for path in paths]
             try:

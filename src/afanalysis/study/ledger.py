@@ -22,10 +22,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
 from afanalysis.errors import InputError
-from afanalysis.study.design import STRICT, first_problem
+from afanalysis.study.design import FilePart
 from afanalysis.study.files import read_yaml
 from afanalysis.study.folders import JUDGE_CHECK, JUDGEMENTS, LEDGER, ROLLOUTS
 from afanalysis.study.journal import LockedFile
@@ -48,18 +48,16 @@ _REFUSAL = (
 _FORM = "write models: {NAME: {input: 4, output: 20}}"
 
 
-class ModelPrice(BaseModel):
+class ModelPrice(FilePart):
     """USD per million input and output tokens."""
 
-    model_config = STRICT
     input: float = Field(ge=0)
     output: float = Field(ge=0)
 
 
-class Prices(BaseModel):
+class Prices(FilePart):
     """A dated price list."""
 
-    model_config = STRICT
     as_of: Any
     batch_factor: float = Field(default=0.5, gt=0, le=1)
     cache_write_factor: float = Field(default=1.25, ge=1)
@@ -82,10 +80,8 @@ class Prices(BaseModel):
         models = own.get("models") or {}
         if not isinstance(models, dict):
             raise InputError(f"{extra}: models is {models!r}; {_FORM}")
-        try:
-            return cls(**(content | own | {"models": content["models"] | models}))
-        except ValidationError as error:
-            raise InputError(f"{extra}: {first_problem(error, cls)}; {_FORM}") from error
+        merged = content | own | {"models": content["models"] | models}
+        return cls.checked(merged, extra, f"; {_FORM}")
 
     def cost(self, model: str, usage: dict[str, Any], *, batch: bool = False) -> float | None:
         """What one answer cost in USD; None if the model has no price.

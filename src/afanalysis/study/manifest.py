@@ -68,9 +68,8 @@ class Manifest:
         }
         systems = {text_hash(text): text for text in study.systems().values()}
         write_json(folder / PROMPTS, read_json(folder / PROMPTS) | systems)
-        manifest = cls(folder, content)
         write_json(folder / MANIFEST, content)
-        return manifest
+        return cls(folder, content)
 
     def close(self, sent: int, collected: int, budget: Budget | None) -> None:
         """Record that the run has ended, with the study's counts and spend so far.

@@ -9,17 +9,12 @@ from typing import TYPE_CHECKING, Any
 from afanalysis.errors import InputError
 from afanalysis.study.files import as_written, read_json, written_whole
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS
-from afanalysis.study.journal_sql import (
-    journal_table,
-    query_journals,
-    required_field,
-    stream_journal,
-)
+from afanalysis.study.journal_sql import journal_table, query_journals, required_field, stream_journal
 from afanalysis.study.label_sample import weights
 from afanalysis.study.labels import consensus, read_labels
 from afanalysis.study.votes import choose_judge, verdicts_sql
 from afanalysis.table.database import connect, quote_names, quote_target
-from afanalysis.table.schema import COLUMNS, ROW_ORDER, SCHEMA, Column
+from afanalysis.table.schema import COLUMNS, ROW_ORDER, SCHEMA
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,11 +23,6 @@ if TYPE_CHECKING:
 _RECORD = {"key": "VARCHAR", "system": "VARCHAR", "sampling": "VARCHAR", "original": "JSON"} | {
     column.name: column.sql_type for column in COLUMNS if not column.made and column.name != "original"
 }
-_NO_VERDICTS = (
-    "SELECT NULL::VARCHAR AS rollout, NULL::BOOLEAN AS complied, NULL::BOOLEAN AS af_full, "
-    "NULL::BOOLEAN AS af_partial, NULL::BOOLEAN AS about_reasoning, NULL::VARCHAR AS af_stage, "
-    "NULL::DOUBLE AS judge_agreeing, NULL::DOUBLE AS judge_confidence WHERE false"
-)
 # How each column that is not in the record is made. An answer that the API itself refused needs no
 # judge: it counts as refused.
 _MADE = {
@@ -154,24 +144,16 @@ def write_tidy(
 
 def _run(folder: Path, judge: str | None, unjudged: bool, query: Any, *targets: Path) -> Any:
     name = "" if unjudged else choose_judge(folder, judge)
-    labels = _label_rows(folder)
-    columns = ", ".join(
-        f"{_MADE.get(column.name) or _recorded(column)} AS {column.name}" for column in COLUMNS
-    )
+    labels = _label_table(folder)
+    fields = {c.name: required_field(f"r.{c.name}") if c.required else f"r.{c.name}" for c in COLUMNS}
+    columns = ", ".join(f"{sql} AS {name}" for name, sql in (fields | _MADE).items())
 
     def run(rollouts: Path, *judgements: Path) -> Any:
         connection = connect(rollouts, *judgements, *targets)
-        connection.execute(
-            "CREATE TEMP TABLE labels (rollout VARCHAR, complied BOOLEAN, af_reasoning DOUBLE, "
-            "weight DOUBLE)"
-        )
-        if labels:
-            connection.executemany("INSERT INTO labels VALUES (?, ?, ?, ?)", labels)
-        votes = (
-            verdicts_sql(judgements[0]).replace("judge = ?", "judge = $judge")
-            if judgements
-            else _NO_VERDICTS
-        )
+        connection.register("labels", labels)
+        # without a judge no line is a vote, and none is read
+        votes = verdicts_sql(judgements[0]) if judgements else verdicts_sql(rollouts)
+        votes = votes.replace("judge = ?", "judge = $judge" if judgements else "false")
         sql = (
             f"SELECT {columns} FROM (SELECT *, coalesce(stop_reason, '') = 'refusal' AS by_api "
             f"FROM {_current(connection, folder, rollouts)}) r "
@@ -179,19 +161,17 @@ def _run(folder: Path, judge: str | None, unjudged: bool, query: Any, *targets: 
         )
         return query(connection, sql, {"judge": name})
 
-    if not (folder / ROLLOUTS).exists():
-        raise InputError(f"{folder / ROLLOUTS}: cannot be read (No such file or directory)")
     return query_journals(run, folder / ROLLOUTS, *([] if unjudged else [folder / JUDGEMENTS]))
 
 
-def _recorded(column: Column) -> str:
-    return required_field(f"r.{column.name}") if column.required else f"r.{column.name}"
+def _label_table(folder: Path) -> pd.DataFrame:
+    import pandas as pd
 
-
-def _label_rows(folder: Path) -> list[tuple[Any, ...]]:
     agreed = consensus(read_labels(folder))
     label_weights = weights(folder, agreed)
-    return [(key, complied, af, label_weights.get(key)) for key, (complied, af) in agreed.items()]
+    rows = [(key, complied, af, label_weights.get(key)) for key, (complied, af) in agreed.items()]
+    kinds = {"rollout": "string", "complied": "boolean", "af_reasoning": "Float64", "weight": "Float64"}
+    return pd.DataFrame(rows, columns=list(kinds), dtype=object).astype(kinds)
 
 
 def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path) -> str:
@@ -200,6 +180,8 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
     A rollout is skipped if the system prompt of its condition, its request or the sampling settings
     have changed since, or its request is no longer in the study.
     """
+    import pandas as pd
+
     source = journal_table(rollouts, _RECORD)
     current = read_json(folder / MANIFEST).get("current")
     if current is None:
@@ -211,13 +193,9 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
             for setting, names in current["requests"].items()
             for prompt_id, name in names.items()
         ]
-    for name, columns, rows in (
-        ("systems", "place VARCHAR, system VARCHAR", systems),
-        ("requests", "setting VARCHAR, prompt_id VARCHAR, request VARCHAR", requests),
-    ):
-        connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
-        if rows:
-            connection.executemany(f"INSERT INTO {name} VALUES (?{', ?' * columns.count(',')})", rows)
+    columns = ["setting", "prompt_id", "request"]
+    connection.register("requests", pd.DataFrame(requests, columns=columns, dtype="string"))
+    connection.register("systems", pd.DataFrame(systems, columns=["place", "system"], dtype="string"))
     connection.execute("SET VARIABLE sampling = ?", [sampling])
     return (
         f"(SELECT r.* FROM {source} r "

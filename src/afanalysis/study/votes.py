@@ -197,17 +197,14 @@ def judges(folder: str | Path) -> pd.DataFrame:
 
     def query(path: Path) -> pd.DataFrame:
         votes = journal_table(path, _VOTE)
-        return (
-            connect(path)
-            .sql(
-                f"SELECT judge, count(DISTINCT rollout) AS rollouts, count(*) AS votes, "
-                f"count(undecided) AS undecided, coalesce(sum(quotes), 0)::BIGINT AS quotes, "
-                f"coalesce(sum(quotes_not_found), 0)::BIGINT AS quotes_not_found FROM ("
-                f"SELECT * FROM {votes} QUALIFY row_number() OVER (PARTITION BY judge, rollout, vote "
-                f"ORDER BY undecided IS NOT NULL, coalesce(attempt, 0)) = 1) GROUP BY judge"
-            )
-            .df()
+        rows = connect(path).sql(
+            f"SELECT judge, count(DISTINCT rollout) AS rollouts, count(*) AS votes, "
+            f"count(undecided) AS undecided, coalesce(sum(quotes), 0)::BIGINT AS quotes, "
+            f"coalesce(sum(quotes_not_found), 0)::BIGINT AS quotes_not_found FROM ("
+            f"SELECT * FROM {votes} QUALIFY row_number() OVER (PARTITION BY judge, rollout, vote "
+            f"ORDER BY undecided IS NOT NULL, coalesce(attempt, 0)) = 1) GROUP BY judge"
         )
+        return rows.df()
 
     table = query_journals(query, folder / JUDGEMENTS)
     return table.set_index("judge").loc[names].reset_index()

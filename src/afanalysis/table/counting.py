@@ -110,12 +110,8 @@ def shares_in_time(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFr
     for name in [*by, "prompt_id", outcome, "collected_at"]:
         check_column(source, name)
     [(value, _)] = _sums(source, [outcome], "valid" in source.kinds)
-    table = source.connection.sql(
-        f"SELECT {_named(source, by)} prompt_id, avg({value}::DOUBLE) AS share, "
-        f"min(collected_at) AS first, max(collected_at) AS last FROM rollouts "
-        f"WHERE {value} IS NOT NULL GROUP BY ALL ORDER BY ALL"
-    ).df()
-    return table[table["prompt_id"].notna()].reset_index(drop=True)
+    columns = f"avg({value}::DOUBLE) AS share, min(collected_at) AS first, max(collected_at) AS last"
+    return _by_prompt(source, by, columns, f"WHERE {value} IS NOT NULL GROUP BY ALL")
 
 
 def check_column(source: Source, name: str) -> None:
@@ -134,11 +130,8 @@ def verdict_counts(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFr
     """
     verdict = _verdict_sql(outcome)
     valid = "WHERE valid IS NOT FALSE" if "valid" in source.kinds else ""
-    table = source.connection.sql(
-        f"SELECT {_named(source, by)} prompt_id, count({verdict}) AS n, "
-        f"count_if({verdict})::DOUBLE AS s FROM rollouts {valid} GROUP BY ALL HAVING n > 0 ORDER BY ALL"
-    ).df()
-    return table[table["prompt_id"].notna()].reset_index(drop=True)
+    columns = f"count({verdict}) AS n, count_if({verdict})::DOUBLE AS s"
+    return _by_prompt(source, by, columns, f"{valid} GROUP BY ALL HAVING n > 0")
 
 
 def labelled(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
@@ -157,14 +150,17 @@ def labelled(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
     missing = {f"label_{outcome}", "label_weight"} - set(source.kinds)
     if missing:
         raise InputError(f"the rollouts have no column {sorted(missing)[0]!r}; label some of them first")
-    verdict, label = _verdict_sql(outcome), f"{quote_names(f'label_{outcome}')}::DOUBLE"
+    verdict, label, weight = _verdict_sql(outcome), _number(f"label_{outcome}"), _number("label_weight")
     valid = "AND valid IS NOT FALSE" if "valid" in source.kinds else ""
+    columns = f"{verdict} AS verdict, {label} AS label, {weight} AS weight"
+    known = f"{verdict} IS NOT NULL AND {label} IS NOT NULL AND {weight} IS NOT NULL"
+    return _by_prompt(source, by, columns, f"WHERE {known} {valid}")
+
+
+def _by_prompt(source: Source, by: Sequence[str], columns: str, clauses: str) -> pd.DataFrame:
+    """What a query finds by condition and prompt; rows without a prompt are left out."""
     table = source.connection.sql(
-        f"SELECT {_named(source, by)} prompt_id, {verdict} AS verdict, {label} AS label, "
-        "label_weight::DOUBLE AS weight "
-        f"FROM rollouts WHERE {verdict} IS NOT NULL AND {label} IS NOT NULL "
-        f"AND label_weight IS NOT NULL AND NOT isnan({label}) AND NOT isnan(label_weight::DOUBLE) "
-        f"{valid} ORDER BY ALL"
+        f"SELECT {_named(source, by)} prompt_id, {columns} FROM rollouts {clauses} ORDER BY ALL"
     ).df()
     return table[table["prompt_id"].notna()].reset_index(drop=True)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _NULLABLE = {"text": "string", "number": "Float64", "whole": "Int64", "yes/no": "boolean"}
 _PLAIN = {"whole": "int64", "yes/no": "bool"}
@@ -55,17 +56,9 @@ class Column:
 
 def _columns() -> tuple[Column, ...]:
     with Path(__file__).with_name("columns.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(
-            Column(
-                row["name"],
-                row["kind"],
-                row["required"] == "yes",
-                row["made"] == "yes",
-                row["meaning"],
-                row["aliases"],
-            )
-            for row in csv.DictReader(file)
-        )
+        rows: list[dict[str, Any]] = list(csv.DictReader(file))
+    yes_no = ("required", "made")
+    return tuple(Column(**row | {name: row[name] == "yes" for name in yes_no}) for row in rows)
 
 
 COLUMNS = _columns()

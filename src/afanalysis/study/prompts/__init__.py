@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -123,10 +124,6 @@ def read_requests(path: Path) -> list[Request]:
 
 def refuse_duplicates(requests: list[Request], place: str) -> None:
     """Raise `InputError` if two requests share an id."""
-    seen: set[str] = set()
-    for request in requests:
-        if request.prompt_id in seen:
-            raise InputError(
-                f"{place}: prompt_id {request.prompt_id!r} occurs twice; ids must be unique"
-            )
-        seen.add(request.prompt_id)
+    [(prompt_id, times)] = Counter(request.prompt_id for request in requests).most_common(1)
+    if times > 1:
+        raise InputError(f"{place}: prompt_id {prompt_id!r} occurs twice; ids must be unique")
