@@ -66,6 +66,8 @@ class Manifest:
             "runs": [*before.get("runs", []), run],
             "files": before.get("files", {}),
         }
+        if "ended" in before:
+            content["ended"] = before["ended"]  # of a study that was looked at while it ran
         manifest = cls(folder, content)
         write_json(folder / MANIFEST, content)
         return manifest
@@ -80,6 +82,8 @@ class Manifest:
             self.content["runs"].pop()
         else:
             self.content["runs"][-1]["ended"] = _now()
+        if sent:
+            self.content.pop("ended", None)
         self.content["collected"] = collected
         self.content["files"] = {ROLLOUTS: file_hash(self.folder / ROLLOUTS)}
         if budget:
