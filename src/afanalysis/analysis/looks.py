@@ -8,10 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import GAP_CONDITIONS, TIERS, known_columns, sources
+from afanalysis.analysis.conditions import (
+    GAP_CONDITIONS,
+    TIERS,
+    groups,
+    known_columns,
+    paired_counts,
+    sources,
+)
 from afanalysis.errors import InputError
-from afanalysis.stats.monitoring import confidence_sequence
-from afanalysis.table.counting import shares_in_time
+from afanalysis.stats.gap_intervals import paired
+from afanalysis.stats.monitoring import confidence_sequence, late_spending
+from afanalysis.table.counting import counts, shares_in_time
 from afanalysis.table.source import opened
 
 # Of the prompts that come later, the share that has begun before a prompt is finished: nearly all where
@@ -25,13 +33,15 @@ def monitor(
     *,
     outcome: str = "complied",
     level: float = 0.95,
+    rounds: int | None = None,
 ) -> pd.DataFrame:
     """The gap as prompts came in, with ends that hold at every look.
 
     One may look after every prompt and stop whenever one likes. This holds for studies with
     `order: prompts`, which ask prompts in random order and all answers of a prompt together. Ten looks
     at a running study with ordinary intervals find a gap where there is none in up to a fifth of
-    studies.
+    studies. A study with `order: samples` asks in rounds, one sample of every prompt after another; give
+    their number to look after whole rounds.
 
     Parameters
     ----------
@@ -41,13 +51,16 @@ def monitor(
         As in `compliance_gap`.
     level
         The chance that the ends hold the gap at all looks together, in (0, 1).
+    rounds
+        The samples per prompt that the study plans, if it asks in rounds.
 
     Returns
     -------
     DataFrame
-        One row per condition and prompt with both tiers, in the order in which prompts began: `by`,
-        `prompts` (how many so far), `prompt_id`, `gap` (mean so far), `low`, `high` (proportions),
-        `decided` (0 lies outside), `source`, `level`, `warning` (answers came sample by sample).
+        One row per condition and prompt with both tiers, in the order in which prompts began, or per
+        condition and whole round: `by`, `prompts` (how many so far), `prompt_id` or `round`, `gap` (mean
+        so far), `low`, `high` (proportions), `decided` (0 lies outside), `source`, `level`, `warning`
+        (answers came sample by sample).
 
     Raises
     ------
@@ -56,7 +69,7 @@ def monitor(
 
     References
     ----------
-    `afanalysis.stats.monitoring.confidence_sequence`.
+    `afanalysis.stats.monitoring.confidence_sequence`; for rounds `late_spending`.
 
     Examples
     --------
@@ -67,6 +80,9 @@ def monitor(
     """
     with opened(data) as source:
         by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
+        if rounds:
+            counted = counts(source, outcome, [*by, "tier", "sample"])
+            return _by_round(counted, by, rounds, level).assign(source=sources(source), level=level)
         answers = shares_in_time(source, outcome, [*by, "tier"])
         came_from = sources(source)
     parts = []
@@ -93,3 +109,31 @@ def monitor(
     table = pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)
     names = ["prompts", "prompt_id", "gap", "low", "high", "decided", "source", "level", "warning"]
     return table[[*by, *names]]
+
+
+def _by_round(counted: pd.DataFrame, by: list[str], rounds: int, level: float) -> pd.DataFrame:
+    """The gap after each whole round: those in which every prompt was asked in both tiers."""
+    rows = []
+    for condition, places in groups(counted, by):
+        part = counted.iloc[places]
+        asked = part.groupby("sample").size()
+        looks = zip(asked.index[:rounds], late_spending(rounds, level), strict=False)
+        for number, (sample, allowed) in enumerate(looks, start=1):
+            if asked[sample] < asked.max():
+                break
+            so_far = part[part["sample"] <= sample].groupby(["tier", "prompt_id"], as_index=False)
+            [(_, table)] = paired_counts(so_far[["n", "s"]].sum(), [])
+            try:
+                differences = paired(*table.T).differences
+            except ValueError as error:
+                raise InputError(f"{condition or 'the rollouts'}: {error}") from error
+            assert differences is not None  # prompts weigh alike
+            low, high = (float(end) for end in differences.interval(allowed))
+            row: dict[str, Any] = {
+                "round": number,
+                "prompts": int(differences.n),
+                "gap": float(differences.mean),
+            }
+            row |= {"low": low, "high": high, "decided": low > 0 or high < 0, "warning": ""}
+            rows.append(condition | row)
+    return pd.DataFrame(rows)
