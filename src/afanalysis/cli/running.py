@@ -7,16 +7,17 @@ import asyncio
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import afanalysis as af
 from afanalysis.cli.arguments import BUDGET, DRY_RUN, FORCE, LIVE, Argument, flag, value
-from afanalysis.collection.endpoint import connect
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
-from afanalysis.pipeline.stopping import Ending, collect_until
 from afanalysis.reporting.contact_sheet import write_contact_sheet
-from afanalysis.study.design import Study
 from afanalysis.study.folders import Folders
-from afanalysis.study.ledger import Budget
+
+if TYPE_CHECKING:
+    from afanalysis.pipeline.stopping import Ending
 
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "run": (
@@ -83,13 +84,13 @@ def _collect_until(project: Path, options: argparse.Namespace) -> Ending | None:
         return None
     if options.study is None:
         raise InputError("--until-width and --until-decided need --study FILE, with order: prompts")
-    study = Study.from_yaml(options.study)
+    study = af.Study.from_yaml(options.study)
     folder = Folders(project, study.name).raw
 
     async def run() -> Ending:
-        budget = Budget(options.budget) if options.live else None
-        async with connect(study, live=options.live) as endpoint:
-            return await collect_until(
+        budget = af.Budget(options.budget) if options.live else None
+        async with af.connect(study, live=options.live) as endpoint:
+            return await af.collect_until(
                 study,
                 endpoint,
                 folder,
