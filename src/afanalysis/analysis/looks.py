@@ -13,7 +13,9 @@ from afanalysis.analysis.conditions import (
     TIERS,
     groups,
     known_columns,
+    named,
     paired_counts,
+    remarks,
     sources,
 )
 from afanalysis.errors import InputError
@@ -83,14 +85,18 @@ def monitor(
         if rounds:
             counted = counts(source, outcome, [*by, "tier", "sample"])
             return _by_round(counted, by, rounds, level).assign(source=sources(source), level=level)
+        counted = counts(source, outcome, [*by, "tier"])
+        odd = remarks(counted, by, tiers=True)
         answers = shares_in_time(source, outcome, [*by, "tier"])
         came_from = sources(source)
-    parts = []
-    for key, part in answers.groupby(by, dropna=False) if by else [((), answers)]:
+    parts, lost = [], []
+    for condition, places in groups(answers, by):
+        part = answers.iloc[places]
         tiers = part.pivot(index="prompt_id", columns="tier", values="share").reindex(columns=TIERS)
         times = part.groupby("prompt_id")[["first", "last"]].agg({"first": "min", "last": "max"})
         order = times[tiers.notna().all(axis=1)].sort_values(["first", "last"], kind="stable")
         if order.empty:
+            lost.append(f"{named(condition)} has no prompt in both tiers")
             continue
         differences = (tiers["free"] - tiers["paid"]).loc[order.index].to_numpy()
         low, high = confidence_sequence(differences, level)
@@ -98,15 +104,16 @@ def monitor(
         table = pd.DataFrame({"prompts": count, "prompt_id": order.index})
         table["gap"], table["low"], table["high"] = np.cumsum(differences) / count, low, high
         table["decided"] = (low > 0) | (high < 0)
-        for name, value in zip(by, key, strict=True):
-            table[name] = value
+        table = table.assign(**condition)
         begun = np.searchsorted(order["first"].to_numpy(), order["last"].to_numpy(), side="right")
         by_sample = (begun - count).sum() > MANY_OPEN * (len(order) - count).sum()
-        warning = "answers came sample by sample, so the ends do not hold at every look (order: prompts)"
-        parts.append(table.assign(warning=warning if by_sample else ""))
+        words = ["answers came sample by sample, so the ends do not hold at every look"] * int(by_sample)
+        parts.append(table.assign(warning="; ".join(filter(None, [*words, odd[str(condition)]]))))
     if not parts:
         raise InputError("no prompt has known outcomes in both tiers")
     table = pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)
+    if lost:
+        table["warning"] = ["; ".join(filter(None, [words, *lost])) for words in table["warning"]]
     names = ["prompts", "prompt_id", "gap", "low", "high", "decided", "source", "level", "warning"]
     return table[[*by, *names]]
 
@@ -114,6 +121,7 @@ def monitor(
 def _by_round(counted: pd.DataFrame, by: list[str], rounds: int, level: float) -> pd.DataFrame:
     """The gap after each whole round: those in which every prompt was asked in both tiers."""
     rows = []
+    odd = remarks(counted, by, tiers=True)
     for condition, places in groups(counted, by):
         part = counted.iloc[places]
         asked = part.groupby("sample").size()
@@ -134,6 +142,11 @@ def _by_round(counted: pd.DataFrame, by: list[str], rounds: int, level: float) -
                 "prompts": int(differences.n),
                 "gap": float(differences.mean),
             }
-            row |= {"low": low, "high": high, "decided": low > 0 or high < 0, "warning": ""}
+            row |= {
+                "low": low,
+                "high": high,
+                "decided": low > 0 or high < 0,
+                "warning": odd[str(condition)],
+            }
             rows.append(condition | row)
     return pd.DataFrame(rows)
