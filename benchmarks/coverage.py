@@ -37,7 +37,7 @@ from afanalysis.stats.judge_correction import (
 from afanalysis.stats.logistic_regression import logistic
 from afanalysis.stats.meta_analysis import mean_over_conditions, random_effects
 from afanalysis.stats.monitoring import confidence_sequence
-from populations import GAPS, RATES, SIZES, Population, answers, beta, beta_binomial, mixture
+from populations import FEW_CARRY, GAPS, RATES, SIZES, Population, answers, beta, beta_binomial, mixture
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PROMPTS = (20, 50, 100)
@@ -576,7 +576,7 @@ def cells() -> list[Cell]:
             f"{conditions.name}, {shared:.0%} shared",
             sizes,
             prompts,
-            "",
+            FEW_CARRY if "%" in conditions.name else "",
             contrast_cell,
             (conditions, shared),
         )

@@ -7,6 +7,8 @@ from scipy import stats
 
 import afanalysis as af
 from afanalysis import InputError
+from afanalysis.stats.bounded_means import BoundedMean
+from afanalysis.stats.monitoring import late_spending
 
 
 def study(rng, models, prompts=40, samples=5, common=0.0):
@@ -103,6 +105,36 @@ def test_monitor_follows_the_order_of_prompts(rollouts):
     assert (table["warning"] == "").all()
     shuffled = one.sample(frac=1, random_state=0)
     pd.testing.assert_frame_equal(af.monitor(shuffled), table)
+
+
+def test_a_study_that_asks_in_rounds_is_looked_at_after_whole_rounds(rollouts):
+    one = rollouts[rollouts["model"] == "c"]
+    one = one[~((one["sample"] == 4) & (one["prompt_id"] == "p3"))]  # the last round is under way
+    table = af.monitor(one, rounds=5)
+    assert table["round"].tolist() == [1, 2, 3, 4]
+    assert (table["prompts"] == 40).all()
+    for look in table.to_dict("records"):
+        so_far = af.compliance_gap(one[one["sample"] < look["round"]]).iloc[0]
+        assert look["gap"] == pytest.approx(so_far["gap"])
+        assert look["low"] < so_far["low"] < so_far["high"] < look["high"]
+    with pytest.raises(af.InputError, match="tier"):
+        af.monitor(one[one["tier"] == "free"], rounds=5)
+
+
+def test_looks_after_rounds_rarely_find_a_gap_where_there_is_none():
+    """A skewed null, ten looks: at most 5 % of 300 studies may ever leave 0 out (by 3 se)."""
+    rng = np.random.default_rng(3)
+    levels = late_spending(10)
+    assert (1 - levels).sum() == pytest.approx(0.05)
+    prompts = rng.random((300, 50))
+    free, paid = np.where(prompts < 0.05, 0.8, 0), np.where(prompts > 0.8, 0.2, 0)
+    free, paid = (rng.random((10, 300, 50)) < propensity for propensity in (free, paid))
+    so_far = (free.cumsum(0) - paid.cumsum(0)) / np.arange(1, 11)[:, None, None]
+    missed = np.zeros(300, dtype=bool)
+    for differences, level in zip(so_far, levels, strict=True):
+        low, high = BoundedMean.of(differences, -1, 1).interval(level)
+        missed |= (low > 0) | (high < 0)
+    assert missed.mean() <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
 
 
 def test_monitor_warns_of_studies_that_ask_sample_by_sample(rollouts):

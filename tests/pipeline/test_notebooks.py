@@ -97,6 +97,32 @@ def tiny(tmp_path):
     return folder, notebooks.study_steps(folder, study, folder / "study.yaml", {})
 
 
+def test_calls_that_have_yet_to_be_made_are_reported_and_made_by_the_next_run(tiny):
+    """A budget that ends a run's collection: the rest is analysed, and nothing counts as up to date."""
+    folder, todo = tiny
+    collect = folder / "notebooks" / "01_collect.ipynb"
+    complete = collect.read_text()
+    content = json.loads(complete)
+    left = "the budget does not cover the next call"
+    source = f"from afanalysis.collection.calls import CallSummary\nCallSummary(stopped={left!r})"
+    content["cells"].append(
+        {
+            "cell_type": "code",
+            "id": "left",
+            "metadata": {},
+            "execution_count": None,
+            "outputs": [],
+            "source": source,
+        }
+    )
+    collect.write_text(json.dumps(content))
+    results = notebooks.run(folder, todo)
+    assert [result.state for result in results] == ["unfinished", *["done"] * 4]
+    assert [result.left for result in results] == [left, *[""] * 4]
+    collect.write_text(complete)
+    assert notebooks.run(folder, todo)[0].state == "done"
+
+
 def test_only_what_changed_runs_again(tiny):
     folder, todo = tiny
     assert [result.state for result in notebooks.run(folder, todo)] == ["done"] * 5

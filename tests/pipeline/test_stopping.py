@@ -43,25 +43,27 @@ def test_prompts_come_in_random_order_with_all_their_answers():
 def test_a_study_ends_when_its_gap_is_decided_says_so_and_asks_nothing_again(tmp_path):
     design = study()
     ended = collect_until(design, tmp_path, decided=True)
-    assert ended.startswith("The aim was reached after ")
+    assert ended.sentences.startswith("The aim was reached with ")
+    assert ended.complete
     collected = af.tidy(tmp_path)
     asked = collected["prompt_id"].nunique()
-    assert f"after {asked} of 40 prompts" in ended
+    assert ended.prompts == asked
+    assert f"with {asked} of 40 prompts" in ended.sentences
     assert asked < 40
     assert len(collected) == 4 * asked
     last = af.monitor(collected).iloc[-1]
     assert last["decided"]
     assert last["warning"] == ""
     manifest = read_json(tmp_path / MANIFEST)
-    assert manifest["ended"] == ended
+    assert manifest["ended"] == ended.sentences
     assert collect_until(design, tmp_path, decided=True) == ended
     assert len(af.tidy(tmp_path)) == len(collected)
 
 
 def test_an_aim_that_is_not_reached_is_reported(tmp_path):
     ended = collect_until(study(), tmp_path, width=0.05)
-    assert ended.startswith("The aim was not reached after 40 of 40 prompts per setting")
-    assert "no wider than 5.0 points" in ended
+    assert ended.sentences.startswith("The aim was not reached with 40 of 40 prompts per setting")
+    assert "no wider than 5.0 points" in ended.sentences
 
 
 @pytest.mark.parametrize(

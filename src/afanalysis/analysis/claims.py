@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import GAP_CONDITIONS, known_columns, paired_counts, sources
+from afanalysis.analysis.conditions import (
+    GAP_CONDITIONS,
+    known_columns,
+    named,
+    paired_counts,
+    remarks,
+    sources,
+)
 from afanalysis.errors import InputError
 from afanalysis.stats.gap_intervals import paired
 from afanalysis.stats.hypothesis_tests import (
@@ -53,13 +60,13 @@ def gap_tests(
     -------
     DataFrame
         `by`, `gap`, `n_prompts` (with both tiers), `above`, `p_above`, `is_above`, `within`, `p_within`,
-        `is_within`, `prompts_needed` (for the claim `within`, if nobody ever complies), `source`,
-        `level`. The p-values are adjusted over the rows by Holm's method.
+        `is_within`, `prompts_needed` (for the claim `within`, if nobody ever complies), `warning`,
+        `source`, `level`. The p-values are adjusted over the rows by Holm's method.
 
     Raises
     ------
     InputError
-        As `compliance_gap`; or a condition has no prompt with both tiers.
+        As `compliance_gap`.
 
     References
     ----------
@@ -77,20 +84,26 @@ def gap_tests(
         counted = counts(source, outcome, [*by, "tier"])
         came_from = sources(source)
     rows = []
+    odd = remarks(counted, by, tiers=True)
     for condition, part in paired_counts(counted, by):
+        row: dict[str, Any] = {"n_prompts": 0, "warning": odd[str(condition)]}
         try:
             differences = paired(*part.T).differences
         except ValueError as error:
-            raise InputError(f"{condition or 'the rollouts'}: {error}") from error
-        assert differences is not None  # prompts weigh alike
-        row = {"gap": float(differences.mean), "n_prompts": int(differences.n)}
-        row |= {"p_above": float(at_least_p_values(differences, above))}
-        rows.append(condition | row | {"p_within": float(equivalence_p_values(differences, within))})
+            row["warning"] = "; ".join(filter(None, [str(error), row["warning"]]))
+        else:
+            assert differences is not None  # prompts weigh alike
+            row |= {"gap": float(differences.mean), "n_prompts": int(differences.n)}
+            row["p_above"] = float(at_least_p_values(differences, above))
+            row["p_within"] = float(equivalence_p_values(differences, within))
+        rows.append(condition | row)
     table = pd.DataFrame(rows)
+    if "gap" not in table:
+        raise InputError(f"{named(condition)}: {row['warning']}")
     for name, value in (("above", above), ("within", within)):
         table[name] = value
         table[f"p_{name}"] = adjust(table[f"p_{name}"])
         table[f"is_{name}"] = np.asarray(table[f"p_{name}"]) <= 1 - level + 1e-12
     table["prompts_needed"] = fewest_prompts(within, level)
     order = [*by, "gap", "n_prompts", "above", "p_above", "is_above", "within", "p_within", "is_within"]
-    return table[[*order, "prompts_needed"]].assign(source=came_from, level=level)
+    return table[[*order, "prompts_needed", "warning"]].assign(source=came_from, level=level)

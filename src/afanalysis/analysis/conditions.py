@@ -12,6 +12,22 @@ from afanalysis.errors import InputError
 from afanalysis.table.source import columns, distinct, opened
 
 GAP_CONDITIONS = ("model", "setting", "variation")
+# Names that tables of counts or of results have for themselves.
+_TAKEN = {
+    *(
+        "n",
+        "s",
+        "n_all",
+        "n_missing",
+        "n_invalid",
+        "n_repeated",
+        "n_without_prompt",
+        "outcome",
+        "missing",
+    ),
+    *("share", "first", "last", "weight", "label", "verdict", "rate", "gap", "free", "paid", "both"),
+    *("low", "high", "se", "level", "warning", "prompts", "method", "weighting"),
+}
 TIERS = ("free", "paid")
 
 
@@ -23,13 +39,18 @@ def known_columns(
     Raises
     ------
     InputError
-        A reserved column, which the function itself groups by, or `prompt_id` is among those named.
+        Among those named is `prompt_id`, a reserved column, which the function itself groups by, one
+        that the table lacks, or one that the result has for itself.
     """
+    known = columns(data)
     if by is None:
-        known = columns(data)
         return [name for name in usual if name in known]
     names = [by] if isinstance(by, str) else list(dict.fromkeys(by))
     for name in names:
+        if name not in known:
+            raise InputError(f"the rollouts have no column {name!r}; they have: {', '.join(known)}")
+        if name in _TAKEN:
+            raise InputError(f"by holds {name!r}, which tables of results use; rename the column")
         if name in ("prompt_id", *reserved):
             what = "prompts are what is averaged over" if name == "prompt_id" else "both are compared"
             raise InputError(f"by holds {name!r}; leave it out ({what})")

@@ -16,6 +16,7 @@ from afanalysis.analysis.conditions import (
     main_variation,
     named,
     prompt_values,
+    remarks,
     sources,
 )
 from afanalysis.errors import InputError
@@ -69,8 +70,7 @@ def contrast(
         `difference`, `low`, `high`, `se` (proportions), `p_value` (belongs to the interval), `p_holm`
         (adjusted over the rows), `p_sign_flip` (of the hypothesis that the two are alike for every
         prompt; missing where no prompt is shared), `correlation`, `n_prompts`, `n_reference`,
-        `n_shared`, `source`, `level`. Every prompt weighs alike. Values without a usable prompt are
-        left out.
+        `n_shared`, `source`, `level`, `warning` (what was left out). Every prompt weighs alike.
 
     Raises
     ------
@@ -89,16 +89,21 @@ def contrast(
     """
     if of not in ("gap", "rate"):
         raise ValueError(f"of is {of!r}; use 'gap' or 'rate'")
-    if between == "prompt_id":
-        raise InputError("between is 'prompt_id'; prompts are what is averaged over, name a condition")
     of = "rate" if between == "tier" else of
     with opened(data) as source:
         usual = GAP_CONDITIONS if of == "gap" else CONDITIONS
-        within = [name for name in known_columns(source, by, usual) if name != between]
+        known_columns(source, between, usual)
+        reserved = ("tier",) if of == "gap" else ()
+        within = [name for name in known_columns(source, by, usual, reserved) if name != between]
         pairing = [] if of == "rate" else ["tier"]
         counted = counts(source, outcome, [*within, between, *pairing])
         came_from = sources(source)
     values = prompt_values(counted, [*within, between], of)
+    if values.empty:
+        both = " in both tiers" if of == "gap" else ""
+        raise InputError(f"nothing to compare: no prompt has a known {outcome!r}{both}")
+    odd = remarks(counted, [*within, between], tiers=of == "gap")
+    conditions = [condition for condition, _ in groups(counted, [*within, between])]
     names = sorted(set(values.index.get_level_values(between)), key=str)
     reference = _main(between, names) if reference is None else reference
     if reference not in names:
@@ -108,9 +113,13 @@ def contrast(
     for group, places in groups(values.index.to_frame(index=False), within):
         part = values.iloc[places]
         part.index = part.index.get_level_values(between)
+        of_group = [condition[between] for condition in conditions if condition | group == condition]
+        lost = [f"{name} has no usable prompt" for name in of_group if name not in part.index]
         if reference in part.index:
             for name in part.index.drop(reference):
-                rows.append(group | {between: name, "reference": reference})
+                words = [*(odd[str(group | {between: value})] for value in (name, reference)), *lost]
+                warning = "; ".join(dict.fromkeys(filter(None, words)))
+                rows.append(group | {between: name, "reference": reference, "warning": warning})
                 first.append(part.loc[name].to_numpy())
                 second.append(part.loc[reference].to_numpy())
     if not rows:
@@ -120,7 +129,9 @@ def contrast(
         )
     ours, theirs = _mean(first, of), _mean(second, of)
     result = contrasts(ours, theirs, level, seed=seed)
-    table = pd.DataFrame(rows).assign(estimate=ours.mean, estimate_reference=theirs.mean)
+    table = pd.DataFrame(rows)
+    warnings = table.pop("warning")
+    table = table.assign(estimate=ours.mean, estimate_reference=theirs.mean)
     for name in ("difference", "low", "high", "se", "p_value"):
         table[name] = getattr(result, name)
     return table.assign(
@@ -132,6 +143,7 @@ def contrast(
         n_shared=result.shared.astype(int),
         source=came_from,
         level=level,
+        warning=warnings,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import GAP_CONDITIONS, TIERS, known_columns, sources
+from afanalysis.analysis.conditions import GAP_CONDITIONS, TIERS, known_columns, remarks, sources
 from afanalysis.analysis.rate_tables import compliance_gap, rates
 from afanalysis.errors import InputError
 from afanalysis.stats.judge_correction import (
@@ -21,7 +21,7 @@ from afanalysis.stats.judge_correction import (
     error_estimates,
 )
 from afanalysis.stats.proportions import square_and_add
-from afanalysis.table.counting import labelled, verdict_counts
+from afanalysis.table.counting import counts, labelled, verdict_counts
 from afanalysis.table.source import Source, opened
 
 # Fewer labels than this in a tier, and its correction carries a warning.
@@ -30,7 +30,11 @@ DIFFERENCE = "free - paid"
 
 
 def judge_error(
-    data: Any, outcome: str = "complied", by: str | Sequence[str] = ("setting",), *, level: float = 0.95
+    data: Any,
+    outcome: str = "complied",
+    by: str | Sequence[str] | None = None,
+    *,
+    level: float = 0.95,
 ) -> pd.DataFrame:
     """Sensitivity and specificity of the judge by tier, and how far they differ between tiers.
 
@@ -41,7 +45,7 @@ def judge_error(
     outcome
         `complied` or `af_reasoning`; for the latter a positive verdict is any AF reasoning.
     by
-        Condition columns; the error is taken to be the same within each.
+        Condition columns, by default `setting`; the error is taken to be the same within each.
     level
         Confidence level in (0, 1).
 
@@ -49,7 +53,8 @@ def judge_error(
     -------
     DataFrame
         `by`, `tier` (`free`, `paid`, and `free - paid` for the differences), `measure`, `value`, `low`,
-        `high`, `labels`. A judge that is worse in one tier fakes a gap or hides one.
+        `high`, `labels`, `warning` (what was left out). A judge that is worse in one tier fakes a gap or
+        hides one.
 
     Raises
     ------
@@ -65,10 +70,10 @@ def judge_error(
     >>> error.round(2).tolist()
     [1.0, 0.67]
     """
-    by = [by] if isinstance(by, str) else list(by)
     with opened(data) as source:
-        by = [name for name in by if name in source.kinds]
+        by = known_columns(source, by, ("setting",), reserved=("tier",))
         judged = _judged(source, outcome, by)
+        odd = remarks(counts(source, outcome, [*by, "tier"]), by, tiers=True)
     rows: list[dict[str, Any]] = []
     for condition, tiers in judged.items():
         errors = {name: error_estimates(tier, level) for name, tier in tiers.items() if tier.labels}
@@ -82,7 +87,8 @@ def judge_error(
         for measure in ("sensitivity", "specificity"):
             for name, error in errors.items():
                 row = {"tier": name, "measure": measure, **vars(error[measure]), "labels": labels[name]}
-                rows.append(dict(zip(by, condition, strict=True)) | row)
+                names = dict(zip(by, condition, strict=True))
+                rows.append(names | row | {"warning": odd.get(str(names), "")})
     return pd.DataFrame(rows)
 
 
@@ -170,7 +176,7 @@ def corrected(
         labels = [shared[tier].labels if tier in shared else 0 for tier in TIERS]
         few = f"fewer than {FEW_LABELS} labels in a tier" if min(labels) < FEW_LABELS else ""
         common = {"labels": sum(labels), "labels_of": labels_of, "source": came_from, "level": level}
-        common["warning"] = lacking or few
+        common["warning"] = "; ".join(filter(None, [lacking or few, gap["warning"]]))
         judged = {tier: raw.get((*condition.values(), tier), (np.nan,) * 3) for tier in TIERS}
         judged["both"] = (gap["gap"], gap["low"], gap["high"])
         for tier, numbers in judged.items():

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from afanalysis.analysis.conditions import remarks
 from afanalysis.errors import InputError
 from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.stats.logistic_regression import FEW_ACTIVE, logistic
+from afanalysis.stats.proportions import check_level
 from afanalysis.table.counting import counts
 
 
@@ -55,8 +57,12 @@ def regression(
     names = list(dict.fromkeys(re.findall(r"[A-Za-z_]\w*", terms)))
     if not names:
         raise InputError(f"terms is {terms!r}; name condition columns, as in 'tier * variation'")
+    check_level(level)
     counted = counts(data, outcome, names)
+    odd = remarks(counted, [], tiers="tier" in names)[str({})]
     counted = counted[(counted["n"] > 0) & counted["prompt_id"].notna()].reset_index(drop=True)
+    if counted.empty:
+        raise InputError(f"no prompt has a known {outcome!r}")
     first = {"tier": "paid", "variation": "default"}
     for name in names:
         known = sorted(counted[name].astype(str).unique())
@@ -85,10 +91,11 @@ def regression(
     )
     table["n_prompts"], table["n_active"] = fit.prompts, fit.active
     unbounded = "separation: the outcome is all alike on one side, so the odds ratio has no bound there"
-    table["note"] = np.where(fit.separated != 0, unbounded, "")
-    if fit.active < FEW_ACTIVE:
-        few = f"only {fit.active} prompts show both outcomes; the p-value has little power"
-        table["note"] = table["note"].map(lambda note: "; ".join(filter(None, [note, few])))
+    few = f"only {fit.active} prompts show both outcomes; the p-value has little power"
+    table["note"] = [
+        "; ".join(filter(None, [unbounded * separated, few * (fit.active < FEW_ACTIVE), odd]))
+        for separated in (fit.separated != 0).tolist()
+    ]
     return table
 
 

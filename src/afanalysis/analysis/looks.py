@@ -8,10 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import GAP_CONDITIONS, TIERS, known_columns, sources
+from afanalysis.analysis.conditions import (
+    GAP_CONDITIONS,
+    TIERS,
+    groups,
+    known_columns,
+    named,
+    paired_counts,
+    remarks,
+    sources,
+)
 from afanalysis.errors import InputError
-from afanalysis.stats.monitoring import confidence_sequence
-from afanalysis.table.counting import shares_in_time
+from afanalysis.stats.gap_intervals import paired
+from afanalysis.stats.monitoring import confidence_sequence, late_spending
+from afanalysis.table.counting import counts, shares_in_time
 from afanalysis.table.source import opened
 
 # Of the prompts that come later, the share that has begun before a prompt is finished: nearly all where
@@ -25,13 +35,15 @@ def monitor(
     *,
     outcome: str = "complied",
     level: float = 0.95,
+    rounds: int | None = None,
 ) -> pd.DataFrame:
     """The gap as prompts came in, with ends that hold at every look.
 
     One may look after every prompt and stop whenever one likes. This holds for studies with
     `order: prompts`, which ask prompts in random order and all answers of a prompt together. Ten looks
     at a running study with ordinary intervals find a gap where there is none in up to a fifth of
-    studies.
+    studies. A study with `order: samples` asks in rounds, one sample of every prompt after another; give
+    their number to look after whole rounds.
 
     Parameters
     ----------
@@ -41,13 +53,16 @@ def monitor(
         As in `compliance_gap`.
     level
         The chance that the ends hold the gap at all looks together, in (0, 1).
+    rounds
+        The samples per prompt that the study plans, if it asks in rounds.
 
     Returns
     -------
     DataFrame
-        One row per condition and prompt with both tiers, in the order in which prompts began: `by`,
-        `prompts` (how many so far), `prompt_id`, `gap` (mean so far), `low`, `high` (proportions),
-        `decided` (0 lies outside), `source`, `level`, `warning` (answers came sample by sample).
+        One row per condition and prompt with both tiers, in the order in which prompts began, or per
+        condition and whole round: `by`, `prompts` (how many so far), `prompt_id` or `round`, `gap` (mean
+        so far), `low`, `high` (proportions), `decided` (0 lies outside), `source`, `level`, `warning`
+        (answers came sample by sample).
 
     Raises
     ------
@@ -56,7 +71,7 @@ def monitor(
 
     References
     ----------
-    `afanalysis.stats.monitoring.confidence_sequence`.
+    `afanalysis.stats.monitoring.confidence_sequence`; for rounds `late_spending`.
 
     Examples
     --------
@@ -67,14 +82,21 @@ def monitor(
     """
     with opened(data) as source:
         by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
+        if rounds:
+            counted = counts(source, outcome, [*by, "tier", "sample"])
+            return _by_round(counted, by, rounds, level).assign(source=sources(source), level=level)
+        counted = counts(source, outcome, [*by, "tier"])
+        odd = remarks(counted, by, tiers=True)
         answers = shares_in_time(source, outcome, [*by, "tier"])
         came_from = sources(source)
-    parts = []
-    for key, part in answers.groupby(by, dropna=False) if by else [((), answers)]:
+    parts, lost = [], []
+    for condition, places in groups(answers, by):
+        part = answers.iloc[places]
         tiers = part.pivot(index="prompt_id", columns="tier", values="share").reindex(columns=TIERS)
         times = part.groupby("prompt_id")[["first", "last"]].agg({"first": "min", "last": "max"})
         order = times[tiers.notna().all(axis=1)].sort_values(["first", "last"], kind="stable")
         if order.empty:
+            lost.append(f"{named(condition)} has no prompt in both tiers")
             continue
         differences = (tiers["free"] - tiers["paid"]).loc[order.index].to_numpy()
         low, high = confidence_sequence(differences, level)
@@ -82,14 +104,49 @@ def monitor(
         table = pd.DataFrame({"prompts": count, "prompt_id": order.index})
         table["gap"], table["low"], table["high"] = np.cumsum(differences) / count, low, high
         table["decided"] = (low > 0) | (high < 0)
-        for name, value in zip(by, key, strict=True):
-            table[name] = value
+        table = table.assign(**condition)
         begun = np.searchsorted(order["first"].to_numpy(), order["last"].to_numpy(), side="right")
         by_sample = (begun - count).sum() > MANY_OPEN * (len(order) - count).sum()
-        warning = "answers came sample by sample, so the ends do not hold at every look (order: prompts)"
-        parts.append(table.assign(warning=warning if by_sample else ""))
+        words = ["answers came sample by sample, so the ends do not hold at every look"] * int(by_sample)
+        parts.append(table.assign(warning="; ".join(filter(None, [*words, odd[str(condition)]]))))
     if not parts:
         raise InputError("no prompt has known outcomes in both tiers")
     table = pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)
+    if lost:
+        table["warning"] = ["; ".join(filter(None, [words, *lost])) for words in table["warning"]]
     names = ["prompts", "prompt_id", "gap", "low", "high", "decided", "source", "level", "warning"]
     return table[[*by, *names]]
+
+
+def _by_round(counted: pd.DataFrame, by: list[str], rounds: int, level: float) -> pd.DataFrame:
+    """The gap after each whole round: those in which every prompt was asked in both tiers."""
+    rows = []
+    odd = remarks(counted, by, tiers=True)
+    for condition, places in groups(counted, by):
+        part = counted.iloc[places]
+        asked = part.groupby("sample").size()
+        looks = zip(asked.index[:rounds], late_spending(rounds, level), strict=False)
+        for number, (sample, allowed) in enumerate(looks, start=1):
+            if asked[sample] < asked.max():
+                break
+            so_far = part[part["sample"] <= sample].groupby(["tier", "prompt_id"], as_index=False)
+            [(_, table)] = paired_counts(so_far[["n", "s"]].sum(), [])
+            try:
+                differences = paired(*table.T).differences
+            except ValueError as error:
+                raise InputError(f"{condition or 'the rollouts'}: {error}") from error
+            assert differences is not None  # prompts weigh alike
+            low, high = (float(end) for end in differences.interval(allowed))
+            row: dict[str, Any] = {
+                "round": number,
+                "prompts": int(differences.n),
+                "gap": float(differences.mean),
+            }
+            row |= {
+                "low": low,
+                "high": high,
+                "decided": low > 0 or high < 0,
+                "warning": odd[str(condition)],
+            }
+            rows.append(condition | row)
+    return pd.DataFrame(rows)

@@ -78,6 +78,7 @@ def compare(
     papers = published.estimates("variations", level)
     papers = papers[(papers["model"] == "claude-3-opus") & (papers["quantity"] != "refused")]
     keys = ["setting", "label", "quantity", "tier"]
+    ours[keys] = ours[keys].astype(str)
     both = ours.merge(papers, on=keys, suffixes=("_study", "_paper"))
     if both.empty:
         raise InputError("the study shares no condition with the paper's tables")

@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from afanalysis.analysis.conditions import GAP_CONDITIONS, groups, known_columns, prompt_values
+from afanalysis.analysis.conditions import (
+    GAP_CONDITIONS,
+    groups,
+    known_columns,
+    prompt_values,
+    remarks,
+)
+from afanalysis.errors import InputError
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.meta_analysis import mean_over_conditions, random_effects
 from afanalysis.table.counting import counts
@@ -21,7 +28,7 @@ _COLUMNS += ["warning"]
 
 
 def pooled_gap(
-    data: Any, by: str | Sequence[str] = ("setting",), *, outcome: str = "complied", level: float = 0.95
+    data: Any, by: str | Sequence[str] | None = None, *, outcome: str = "complied", level: float = 0.95
 ) -> pd.DataFrame:
     """The mean gap of several conditions, and what they say of conditions like these.
 
@@ -62,10 +69,9 @@ def pooled_gap(
     >>> pooled_gap(pd.DataFrame(gaps))[["conditions", "population"]].values.tolist()
     [[2.0, 0.2]]
     """
-    by = [by] if isinstance(by, str) else list(by)
     rows = []
     if {"low", "high"} <= set(getattr(data, "columns", ())):
-        gaps = data
+        gaps, by = data, [by] if isinstance(by, str) else list(("setting",) if by is None else by)
         if "quantity" in gaps:
             gaps = gaps[gaps["quantity"] == "compliance_gap"].rename(columns={"estimate": "gap"})
         gaps = gaps.assign(se=(gaps["high"] - gaps["low"]) / (2 * float(ndtri((1 + level) / 2))))
@@ -76,9 +82,15 @@ def pooled_gap(
                 )
         return _table(rows, by)
     with opened(data) as source:
+        by = known_columns(source, by, ("setting",), reserved=("tier",))
         conditions = list(dict.fromkeys([*by, *known_columns(source, None, GAP_CONDITIONS)]))
         counted = counts(source, outcome, [*conditions, "tier"])
     values = prompt_values(counted, conditions, "gap")
+    if values.empty:
+        raise InputError(f"no prompt has a known {outcome!r} in both tiers")
+    odd = remarks(counted, by, tiers=True)
+    asked = groups(counted[conditions].drop_duplicates(), by)
+    number = {str(group): len(places) for group, places in asked}
     for group, places in groups(values.index.to_frame(index=False), by):
         part = values.iloc[places]
         if len(part) > 1:
@@ -89,7 +101,10 @@ def pooled_gap(
             pooled["p_value"] = float(mean.p_value())
             several = BoundedMean.of(part.fillna(0).to_numpy(), -1, 1, known)
             spread = _population(several.mean, np.sqrt(several.variance), level)
-            rows.append(group | pooled | spread)
+            lost = number[str(group)] - len(part)
+            words = [f"{lost} conditions have no prompt in both tiers and are left out"] if lost else []
+            words += [odd[str(group)], spread["warning"]]
+            rows.append(group | pooled | spread | {"warning": "; ".join(filter(None, words))})
     return _table(rows, by)
 
 

@@ -23,6 +23,7 @@ from afanalysis.errors import InputError
 from afanalysis.stats import gap_intervals, rate_intervals
 from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.stats.missing_answers import gap_bounds, rate_bounds
+from afanalysis.stats.proportions import check_level
 from afanalysis.table.counting import NUMBERS, counts
 from afanalysis.table.schema import CONDITIONS
 from afanalysis.table.source import opened
@@ -226,6 +227,7 @@ def gaps_of_counts(
     seed: int = 0,
 ) -> pd.DataFrame:
     """The gap of each condition; see `compliance_gap`."""
+    check_level(level)
     rows, reasons = [], []
     counted = counted.assign(missing=counted["n_missing"] + counted["n_invalid"])
     odd = remarks(counted, by, tiers=True)
@@ -268,8 +270,7 @@ def gaps_of_counts(
 
 def _sign_warning(row: dict[str, Any]) -> str:
     """Whether the sign of the gap hangs on the answers that are missing, in words."""
-    gap = row.get("gap", 0)
-    if gap * (row["lowest"] if gap > 0 else row["highest"]) >= 0:
+    if not row["lowest"] <= 0 <= row["highest"] or row["lowest"] == row["highest"]:
         return ""
     free, paid = row["missing_free"], row["missing_paid"]
     return (
@@ -279,8 +280,14 @@ def _sign_warning(row: dict[str, Any]) -> str:
 
 def _bounds(part: np.ndarray, weighting: str) -> dict[str, float]:
     """The gap's range over all that missing answers could have been; missing if there is no answer."""
+    tiers = tuple(part[:, :3].T), tuple(part[:, 3:].T)
     try:
-        low, high = gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting)
-    except ValueError:
-        return {"lowest": float("nan"), "highest": float("nan")}
+        low, high = gap_bounds(*tiers, weighting)
+    except ValueError:  # no prompt has both tiers
+        if not all(sum(map(np.sum, tier)) for tier in tiers):
+            return {"lowest": float("nan"), "highest": float("nan")}
+        (free_low, free_high), (paid_low, paid_high) = (
+            rate_bounds(n, s, missing, weighting) for n, s, missing in tiers
+        )
+        low, high = free_low - paid_high, free_high - paid_low
     return {"lowest": float(low), "highest": float(high)}

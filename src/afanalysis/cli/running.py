@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import afanalysis as af
 from afanalysis.cli.arguments import BUDGET, DRY_RUN, FORCE, LIVE, Argument, flag, value
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
 from afanalysis.reporting.contact_sheet import write_contact_sheet
-from afanalysis.study.files import read_json
-from afanalysis.study.folders import MANIFEST, Folders
+from afanalysis.study.folders import Folders
+
+if TYPE_CHECKING:
+    from afanalysis.pipeline.stopping import Ending
 
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "run": (
@@ -32,7 +37,7 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
 }
 
 
-def run_run(options: argparse.Namespace) -> None:
+def run_run(options: argparse.Namespace) -> int:
     """Run the numbered notebooks with papermill.
 
     Without --study: redraw the paper's figures from its published tables, then collect, judge and
@@ -43,21 +48,22 @@ def run_run(options: argparse.Namespace) -> None:
     project = notebooks.find_project()
     if options.live and options.budget is None:
         raise InputError("a live run needs a budget: --budget USD")
-    until = {"until_width": options.until_width, "until_decided": options.until_decided or None}
-    if any(until.values()) and options.study is None:
-        raise InputError("--until-width and --until-decided need --study FILE, with order: prompts")
+    ending = _collect_until(project, options) if not options.dry_run else None
+    if ending:
+        print(ending.sentences)
+    first = ending.prompts if ending else None
     steps = notebooks.steps(
-        project, options.study, live=options.live, budget=options.budget, until=until
+        project, options.study, live=options.live, budget=options.budget, first=first
     )
     planned = notebooks.plan(project, steps)
     if options.dry_run:
         for step, reasons in planned:
             reason = "; ".join(reasons) or ("--force" if options.force else "")
             print(f"  {step.title:<28} {'run: ' + reason if reason else 'up to date'}")
-        return
+        return 0
     if not options.force and not any(reasons for _, reasons in planned):
         print(f"Everything is up to date ({len(steps)} notebooks); --force runs them anyway.")
-        return
+        return 0
     started = time.time()
     print(f"Running {len(steps)} notebooks in {project.name}/notebooks", flush=True)
     results = notebooks.run(project, steps, force=options.force, on_result=_print_result)
@@ -66,6 +72,34 @@ def run_run(options: argparse.Namespace) -> None:
     for study in dict.fromkeys(step.study for step in steps):
         _print_products(Folders(project, study), started)
     print("All figures: figures/index.html")
+    unfinished = [result for result in results if result.left]
+    for result in unfinished:
+        print(f"{result.step.title} is not complete: {result.left}")
+    return 3 if unfinished or (ending and not ending.complete) else 0
+
+
+def _collect_until(project: Path, options: argparse.Namespace) -> Ending | None:
+    """Collect and judge until the aim is reached, if there is one."""
+    if options.until_width is None and not options.until_decided:
+        return None
+    if options.study is None:
+        raise InputError("--until-width and --until-decided need --study FILE, with order: prompts")
+    study = af.Study.from_yaml(options.study)
+    folder = Folders(project, study.name).raw
+
+    async def run() -> Ending:
+        budget = af.Budget(options.budget) if options.live else None
+        async with af.connect(study, live=options.live) as endpoint:
+            return await af.collect_until(
+                study,
+                endpoint,
+                folder,
+                width=options.until_width,
+                decided=options.until_decided,
+                budget=budget,
+            )
+
+    return asyncio.run(run())
 
 
 def _print_result(result: notebooks.Result) -> None:
@@ -79,8 +113,5 @@ def _print_result(result: notebooks.Result) -> None:
 def _print_products(folders: Folders, started: float) -> None:
     new = [path for path in folders.figures.glob("*.svg") if path.stat().st_mtime >= started - 1]
     print(f"{folders.study}: {len(new)} figures in figures/{folders.study}")
-    ended = read_json(folders.raw / MANIFEST).get("ended")
-    if ended:
-        print(f"  {ended}")
     if folders.report.exists():
         print(f"  report: {folders.report.relative_to(folders.project)}")

@@ -85,6 +85,10 @@ class CallOptions:
                 raise InputError(f"{name} is {number}; it must lie between {least} and {most:,}")
 
 
+# The type under which a notebook's output says which calls have yet to be made.
+UNFINISHED = "application/vnd.afanalysis.unfinished+json"
+
+
 @dataclass
 class CallSummary:
     """How a run of calls ended.
@@ -114,6 +118,16 @@ class CallSummary:
     def complete(self) -> bool:
         """Whether every planned call now has its answer."""
         return not (self.failed or self.stopped)
+
+    @property
+    def left(self) -> str:
+        """Why calls have yet to be made, in words; empty if none have."""
+        failed = f"{len(self.failed):,} calls failed ({self.failed[0]})" if self.failed else ""
+        return "; ".join(filter(None, [failed, self.stopped]))
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """What a notebook shows, and `afanalysis run` reads."""
+        return {"text/plain": repr(self)} | ({UNFINISHED: self.left} if self.left else {})
 
 
 @dataclass

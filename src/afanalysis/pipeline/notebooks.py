@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from afanalysis.collection.calls import UNFINISHED
 from afanalysis.errors import InputError, NotebookFailed
 from afanalysis.pipeline.changes import Record, Step
 from afanalysis.study import paper_tables
@@ -28,14 +29,15 @@ STEPS = ("01_collect", "02_judge", "03_rates", "04_robustness", "05_figures")
 
 @dataclass(frozen=True)
 class Result:
-    """How a step ended: `done`, `up to date`, `failed` (`error` is why), or `not run` because an
-    earlier one failed.
+    """How a step ended: `done`, `up to date`, `unfinished` (`left` says why calls have yet to be made),
+    `failed` (`error` is why), or `not run` because an earlier one failed.
     """
 
     step: Step
     state: str
     seconds: float = 0.0
     error: InputError | NotebookFailed | None = None
+    left: str = ""
 
 
 def find_project(start: str | Path = ".") -> Path:
@@ -62,7 +64,7 @@ def steps(
     *,
     live: bool = False,
     budget: float | None = None,
-    until: dict[str, float | bool | None] | None = None,
+    first: int | None = None,
 ) -> list[Step]:
     """The steps of a run: every notebook of a study; without one, the paper's figures and the demo.
 
@@ -72,8 +74,8 @@ def steps(
         The project's folder, and the study.
     live, budget
         Whether to ask the API, and what the study may cost in total (USD).
-    until
-        When to end early: what `01_collect` takes as `until_width` and `until_decided`.
+    first
+        In a study with `order: prompts`: only so many prompts of each setting.
 
     Raises
     ------
@@ -95,10 +97,8 @@ def steps(
     if study.name == PAPER:
         raise InputError(f"{study_file}: name is {PAPER!r}, which stands for the published tables")
     calls = {"live": True, "budget": budget} if live else {}
-    ends = {name: aim for name, aim in (until or {}).items() if aim is not None}
-    if ends and study.order != "prompts":
-        raise InputError(f"{study_file}: to end early it needs `order: prompts` (it has {study.order})")
-    parameters = {"01_collect": calls | ends, "02_judge": calls}
+    part = {} if first is None else {"first": first}
+    parameters = {"01_collect": calls | part, "02_judge": calls}
     planned += study_steps(project, study, study_file, parameters)
     check_writable(project, planned)
     return planned
@@ -225,7 +225,7 @@ def run(
     stopping = threading.Event()
 
     def run_if_needed(step: Step, writers: Sequence[Future[Result]]) -> Result:
-        ready = all(future.result().state in ("done", "up to date") for future in writers)
+        ready = all(future.result().state not in ("failed", "not run") for future in writers)
         record = Record(project, step.study)
         if stopping.is_set() or not ready:
             result = Result(step, "not run")
@@ -263,8 +263,9 @@ def _run_step(project: Path, step: Step) -> Result:
 
     started = time.monotonic()
     failure: InputError | NotebookFailed | None = None
+    left = ""
     try:
-        execute(project, step)
+        left = execute(project, step)
     except InputError as error:
         failure = error
     except NoSuchKernel as error:
@@ -279,11 +280,12 @@ def _run_step(project: Path, step: Step) -> Result:
         )
         if error.ename == InputError.__name__:
             failure = InputError(error.evalue)
-    return Result(step, "failed" if failure else "done", time.monotonic() - started, failure)
+    state = "failed" if failure else "unfinished" if left else "done"
+    return Result(step, state, time.monotonic() - started, failure, left)
 
 
-def execute(project: Path, step: Step) -> None:
-    """Run one notebook with papermill.
+def execute(project: Path, step: Step) -> str:
+    """Run one notebook with papermill, and return which calls have yet to be made.
 
     Raises
     ------
@@ -301,7 +303,7 @@ def execute(project: Path, step: Step) -> None:
         )
     step.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="afanalysis-") as sockets:
-        papermill.execute_notebook(
+        executed = papermill.execute_notebook(
             str(source),
             str(step.output),
             parameters=step.parameters,
@@ -312,6 +314,8 @@ def execute(project: Path, step: Step) -> None:
             # papermill's own `cwd` would change the folder of this whole process
             resources={"metadata": {"path": str(source.parent)}},
         )
+    outputs = (output.get("data", {}) for cell in executed.cells for output in cell.get("outputs", ()))
+    return "; ".join(data[UNFINISHED] for data in outputs if UNFINISHED in data)
 
 
 def parameters_cell(notebook: Path) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +26,26 @@ from afanalysis.text.wording import interval, percent
 LOOKS = 20
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How a study ended that was looked at while it ran.
+
+    Attributes
+    ----------
+    prompts
+        How many prompts of each setting were asked.
+    sentences
+        How it ended, for people.
+    complete
+        Whether it ended because of its aim or for lack of prompts, and not because calls failed or the
+        budget ran out.
+    """
+
+    prompts: int
+    sentences: str
+    complete: bool
+
+
 async def collect_until(
     study: Study,
     endpoint: Endpoint,
@@ -35,13 +56,13 @@ async def collect_until(
     decided: bool = False,
     budget: Budget | None = None,
     level: float = 0.95,
-) -> str:
+) -> Ending:
     """Collect and judge a study's prompts in random order until its gaps are known well enough.
 
     After every twentieth of the prompts the gap's confidence sequence is looked at
     (`afanalysis.monitor`), which holds at all looks together. The study ends when the aim is reached in
-    every condition, when its prompts are used up, or when a run stops early. The same call goes on, and
-    asks nothing again.
+    every condition, when its prompts are used up, or when calls fail. The same call goes on, and asks
+    nothing again.
 
     Parameters
     ----------
@@ -58,8 +79,8 @@ async def collect_until(
 
     Returns
     -------
-    str
-        How it ended, in sentences; the manifest keeps them as `ended`.
+    Ending
+        `prompts`, `sentences` (the manifest keeps them as `ended`) and `complete`.
 
     Raises
     ------
@@ -71,7 +92,7 @@ async def collect_until(
     In a notebook, or in an `async def`:
 
     >>> async with af.connect(study) as endpoint:  # doctest: +SKIP
-    ...     print(await af.collect_until(study, endpoint, folders.raw, decided=True))
+    ...     await af.collect_until(study, endpoint, folders.raw, decided=True)
     """
     if study.order != "prompts":
         raise InputError(
@@ -81,38 +102,38 @@ async def collect_until(
         raise InputError("nothing to stop at: give a width, or decided=True")
     most = max(len(study.requests(setting)) for setting in study.settings)
     step = math.ceil(most / LOOKS)
-    latest = pd.DataFrame()
+
+    def reached() -> bool:
+        narrow = width is None or (looks["high"] - looks["low"] <= width).all()
+        return len(looks) > 0 and bool(narrow) and bool(looks["decided"].all() or not decided)
+
+    looks, left = _last_looks(folder, level), ""
     for first in range(step, most + step, step):
+        if left or reached():
+            break
         summary = await collect(study, endpoint, folder, options, budget=budget, first=first)
-        if not summary.stopped:
+        if summary.complete:
             summary = await judge(study.judge, endpoint, folder, options, budget=budget)
-        latest = _latest(folder, level)
-        if summary.stopped:
-            end = f"Not finished: {summary.stopped}"
-            break
-        narrow = width is None or (latest["high"] - latest["low"] <= width).all()
-        if len(latest) and narrow and (latest["decided"].all() or not decided):
-            end = "The aim was reached"
-            break
-    else:
-        end = "The aim was not reached"
-    done = latest["prompts"].max() if len(latest) else 0
+        looks, left = _last_looks(folder, level), summary.left
+    end = f"Not finished ({left})" if left else f"The aim was {'' if reached() else 'not '}reached"
+    rollouts = tidy(folder, unjudged=True)
+    asked = int(rollouts.groupby("setting")["prompt_id"].nunique().max())
     aims = [f"no wider than {percent(width)} points"] if width is not None else []
     aims += ["without 0"] if decided else []
-    sentences = [f"{end} after {done} of {most} prompts per setting; the aim: {' and '.join(aims)}."]
-    for row in latest.to_dict("records"):
-        place = ", ".join(str(row[name]) for name in GAP_CONDITIONS if name in row)
+    sentences = [f"{end} with {asked} of {most} prompts per setting; the aim: {' and '.join(aims)}."]
+    for row in looks.to_dict("records"):
+        place = ", ".join(str(row[name]) for name in GAP_CONDITIONS)
         ends = interval(row["low"], row["high"])
         sentences.append(f"{place}: gap {percent(row['gap'])} points {ends}, which holds at every look.")
-    text = " ".join(sentences)
-    write_json(folder / MANIFEST, read_json(folder / MANIFEST) | {"ended": text})
-    return text
+    ending = Ending(asked, " ".join(sentences), not left)
+    write_json(folder / MANIFEST, read_json(folder / MANIFEST) | {"ended": ending.sentences})
+    return ending
 
 
-def _latest(folder: Path, level: float) -> pd.DataFrame:
-    """The last look at each condition; without rows if no prompt is complete yet."""
+def _last_looks(folder: Path, level: float) -> pd.DataFrame:
+    """The last look at each condition; without rows if no prompt has verdicts in both tiers."""
     try:
         looks = monitor(tidy(folder), level=level)
-    except InputError:  # no verdict yet, or none in both tiers
-        return pd.DataFrame(columns=["prompts", "low", "high", "decided"])
+    except InputError:
+        return pd.DataFrame(columns=["low", "high", "decided"])
     return looks.groupby(list(GAP_CONDITIONS), as_index=False).tail(1)

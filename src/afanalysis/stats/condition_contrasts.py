@@ -6,6 +6,7 @@ makes their difference more precise; one formula holds for any share.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,14 +84,15 @@ def contrasts(
     both = first.present & second.present
     correlation = _correlation(first, second)
     difference = first.mean - second.mean
-    low, high = contrast_interval(first, second, np.full(difference.shape, level))
+    intervals = _intervals(first, second, correlation)
+    low, high = intervals(level)
     shared_variance = correlation * np.sqrt(first.variance * second.variance)
     return Contrasts(
         difference=difference,
         low=low,
         high=high,
         se=np.sqrt(np.maximum(first.variance + second.variance - 2 * shared_variance, 0)),
-        p_value=inverted_p_values(lambda levels: contrast_interval(first, second, levels), difference),
+        p_value=inverted_p_values(intervals, difference),
         p_sign_flip=np.array(
             [
                 sign_flip((first.values[row] - second.values[row])[both[row]], seed=seed)
@@ -108,10 +110,20 @@ def contrast_interval(
     first: BoundedMean, second: BoundedMean, level: ArrayLike = 0.95
 ) -> tuple[Floats, Floats]:
     """The intervals of `contrasts` alone, at one level or at one per pair."""
-    (low_a, high_a), (low_b, high_b) = (sample.ends().interval(level) for sample in (first, second))
-    return square_and_add(
-        (first.mean, low_a, high_a), (second.mean, low_b, high_b), _correlation(first, second)
-    )
+    return _intervals(first, second, _correlation(first, second))(level)
+
+
+def _intervals(
+    first: BoundedMean, second: BoundedMean, correlation: Floats
+) -> Callable[[ArrayLike], tuple[Floats, Floats]]:
+    """What gives the intervals at any level."""
+    ends = first.ends(), second.ends()
+
+    def intervals(level: ArrayLike) -> tuple[Floats, Floats]:
+        (low_a, high_a), (low_b, high_b) = (of.interval(level) for of in ends)
+        return square_and_add((first.mean, low_a, high_a), (second.mean, low_b, high_b), correlation)
+
+    return intervals
 
 
 def _correlation(first: BoundedMean, second: BoundedMean) -> Floats:

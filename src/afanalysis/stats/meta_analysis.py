@@ -112,6 +112,7 @@ def random_effects(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> 
 
     References
     ----------
+    tau: Paule & Mandel (1982), J. Research of the NBS 87:377, as in statsmodels' `combine_effects`.
     Prediction interval: Higgins, Thompson & Spiegelhalter (2009), JRSS A 172:137. Why weights fail for
     rare events: Bradburn et al. (2007), Statistics in Medicine 26:53.
 
@@ -135,12 +136,15 @@ def random_effects(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> 
     half = t * np.sqrt(variance / count)
     reach = t * np.sqrt(variance * (1 + 1 / count))
     known = s > 0
-    q, p_value = float("nan"), float("nan")
+    q, p_value, tau, i2 = float("nan"), float("nan"), np.sqrt(max(spread - within, 0.0)), 0.0
     if known.sum() > 1:
-        weights = 1 / s[known] ** 2
-        q = float((weights * (y[known] - (weights * y[known]).sum() / weights.sum()) ** 2).sum())
-        p_value = float(special.chdtrc(known.sum() - 1, q))
-    tau2 = max(spread - within, 0.0)
+        from statsmodels.stats.meta_analysis import combine_effects
+
+        with np.errstate(divide="ignore", invalid="ignore"):  # its I² of equal estimates
+            combined = combine_effects(y[known], s[known] ** 2, method_re="iterated")
+        q, p_value = combined.q, special.chdtrc(known.sum() - 1, combined.q)
+        tau = np.sqrt(max(combined.tau2, 0.0))
+        i2 = max(1 - (known.sum() - 1) / q, 0.0) if q > 0 else 0.0
     warning = ""
     if count < FEW_CONDITIONS:
         warning = (
@@ -155,9 +159,9 @@ def random_effects(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> 
         high=float(mean + half),
         predicted_low=float(mean - reach),
         predicted_high=float(mean + reach),
-        tau=float(np.sqrt(tau2)),
-        i2=tau2 / (tau2 + within) if tau2 > 0 else 0.0,
-        q=q,
-        p_value=p_value,
+        tau=float(tau),
+        i2=float(i2),
+        q=float(q),
+        p_value=float(p_value),
         warning=warning,
     )

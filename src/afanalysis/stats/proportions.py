@@ -11,8 +11,8 @@ Floats = NDArray[np.float64]
 
 def check_level(level: float) -> None:
     """Raise `ValueError` unless a confidence level lies in (0, 1)."""
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}; it must lie in (0, 1), as 0.95 does")
+    if not isinstance(level, float | int | np.number) or not 0 < level < 1:
+        raise ValueError(f"level is {level!r}; it must lie in (0, 1), as 0.95 does")
 
 
 def wilson(p: ArrayLike, n: ArrayLike, critical: ArrayLike) -> tuple[Floats, Floats]:

@@ -66,6 +66,8 @@ class Manifest:
             "runs": runs,
             "files": before.get("files", {}),
         }
+        if "ended" in before:
+            content["ended"] = before["ended"]  # of a study that was looked at while it ran
         systems = {text_hash(text): text for text in study.systems().values()}
         write_json(folder / PROMPTS, read_json(folder / PROMPTS) | systems)
         write_json(folder / MANIFEST, content)
@@ -81,6 +83,8 @@ class Manifest:
             self.content["runs"].pop()
         else:
             self.content["runs"][-1]["ended"] = _now()
+        if sent:
+            self.content.pop("ended", None)
         self.content["collected"] = collected
         self.content["files"] = {ROLLOUTS: file_hash(self.folder / ROLLOUTS)}
         if budget:

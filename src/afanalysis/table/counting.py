@@ -191,6 +191,8 @@ def _check(source: Source, outcomes: Sequence[str]) -> bool:
     selected = ["count(*)", "count_if(NOT valid)" if "valid" in source.kinds else "0"]
     for name in numbers:
         kind = source.kinds[name]
+        if kind == '"NULL"':
+            raise InputError(f"no rollout has a known {name!r}")
         if kind not in ("DOUBLE", "FLOAT") and "INT" not in kind and not kind.startswith("DECIMAL"):
             raise InputError(f"column {name!r} holds {kind}; an outcome is true/false or 0-1")
         selected += [f"min({_number(name)})", f"max({_number(name)})"]
