@@ -152,7 +152,7 @@ class Messages(_Handler):
         def answer() -> dict[str, Any]:
             body = self.message_body()
             standin.asked["answered"] += 1
-            return standin.message(body, standin.draw_for(body, key))
+            return standin.billed(standin.message(body, standin.draw_for(body, key)), "live")
 
         if self.body().get("stream"):
             self._stream(answer())

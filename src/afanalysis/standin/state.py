@@ -180,8 +180,8 @@ class StandIn:
             chance -= share
         return None
 
-    def message(self, body: dict[str, Any], draw: str, kind: str = "live") -> dict[str, Any]:
-        """The answer to a request, in the API's form; its tokens count as billed."""
+    def message(self, body: dict[str, Any], draw: str) -> dict[str, Any]:
+        """The answer to a request, in the API's form."""
         system, user = text_of(body.get("system", "")), text_of(body["messages"][-1]["content"])
         form = (body.get("output_config") or {}).get("format")
         if form:
@@ -199,8 +199,6 @@ class StandIn:
             content[-1]["text"] = text
         read = count_tokens(system) + count_tokens(user)
         written = min(written, body["max_tokens"])
-        self.asked[f"{body['model']} {kind} input"] += read
-        self.asked[f"{body['model']} {kind} output"] += written
         return {
             "id": f"msg_{text_hash(draw)}",
             "type": "message",
@@ -216,6 +214,12 @@ class StandIn:
                 "output_tokens": written,
             },
         }
+
+    def billed(self, message: dict[str, Any], kind: str) -> dict[str, Any]:
+        """The message, whose tokens count as billed, `live` or in a `batch`."""
+        for name in ("input", "output"):
+            self.asked[f"{message['model']} {kind} {name}"] += message["usage"][f"{name}_tokens"]
+        return message
 
     def results(self, batch: Batch) -> list[tuple[str, bytes]]:
         """A batch's results, made at the first look after its end: of each its type and its line."""
@@ -237,7 +241,7 @@ class StandIn:
         elif problem or errored or (fault and not fault.billed):
             result = {"type": "errored", "error": error_body(400 if problem else 500, problem or FAULT)}
         else:
-            result["message"] = self.message(params, custom_id, "batch")
+            result["message"] = self.billed(self.message(params, custom_id), "batch")
         line = json.dumps({"custom_id": custom_id, "result": result}).encode()
         if fault and "message" in result:
             line = fault.content(line)
