@@ -131,7 +131,7 @@ def main_variation(names: Iterable[str]) -> str:
     >>> main_variation(["short", "default"]), main_variation(["short", "long"])
     ('default', 'long')
     """
-    return min(names, key=lambda name: (name != "default", name))
+    return min(names, key=lambda name: (name != "default", str(name)))
 
 
 def main_model(names: Iterable[str]) -> str:
@@ -142,7 +142,7 @@ def main_model(names: Iterable[str]) -> str:
     >>> main_model(["claude-3-haiku", "claude-3-opus"]), main_model(["b", "a"])
     ('claude-3-opus', 'a')
     """
-    return min(names, key=lambda name: (name != "claude-3-opus", name))
+    return min(names, key=lambda name: (name != "claude-3-opus", str(name)))
 
 
 def of_one_condition(

@@ -109,13 +109,15 @@ def contrast(
     if reference not in names:
         known = ", ".join(map(repr, names))
         raise InputError(f"reference is {reference!r}; column {between!r} has {known}")
-    rows, first, second = [], [], []
+    rows, first, second, without = [], [], [], []
     for group, places in groups(values.index.to_frame(index=False), within):
         part = values.iloc[places]
         part.index = part.index.get_level_values(between)
         of_group = [condition[between] for condition in conditions if condition | group == condition]
         lost = [f"{name} has no usable prompt" for name in of_group if name not in part.index]
-        if reference in part.index:
+        if reference not in part.index:
+            without.append(f"{named(group)} lacks {reference} and is left out")
+        else:
             for name in part.index.drop(reference):
                 words = [*(odd[str(group | {between: value})] for value in (name, reference)), *lost]
                 warning = "; ".join(dict.fromkeys(filter(None, words)))
@@ -143,7 +145,7 @@ def contrast(
         n_shared=result.shared.astype(int),
         source=came_from,
         level=level,
-        warning=warnings,
+        warning=["; ".join(filter(None, [words, *without])) for words in warnings],
     )
 
 

@@ -74,6 +74,8 @@ def judge_error(
         by = known_columns(source, by, ("setting",), reserved=("tier",))
         judged = _judged(source, outcome, by)
         odd = remarks(counts(source, outcome, [*by, "tier"]), by, tiers=True)
+    if not judged:
+        raise InputError("no rollout of the free or the paid tier has both a verdict and a label")
     rows: list[dict[str, Any]] = []
     for condition, tiers in judged.items():
         errors = {name: error_estimates(tier, level) for name, tier in tiers.items() if tier.labels}
@@ -203,6 +205,8 @@ def _lacking(tiers: dict[str, Verified], shared: dict[str, Verified]) -> str:
             return f"{tier} tier: no label"
         if shared[tier].lacking:
             return f"{tier} tier: {shared[tier].lacking}"
+    if not ((tiers["free"].n > 0) & (tiers["paid"].n > 0)).any():
+        return "no prompt has verdicts in both tiers"
     return ""
 
 

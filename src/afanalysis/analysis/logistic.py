@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import remarks
+from afanalysis.analysis.conditions import known_columns, remarks
 from afanalysis.errors import InputError
 from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.stats.logistic_regression import FEW_ACTIVE, logistic
@@ -54,9 +54,10 @@ def regression(
     """
     from formulaic import model_matrix
 
-    names = list(dict.fromkeys(re.findall(r"[A-Za-z_]\w*", terms)))
-    if not names:
+    names = re.findall(r"[A-Za-z_]\w*", str(terms))
+    if not names or "~" in terms or outcome in names:
         raise InputError(f"terms is {terms!r}; name condition columns, as in 'tier * variation'")
+    names = known_columns(data, names, ())
     check_level(level)
     counted = counts(data, outcome, names)
     odd = remarks(counted, [], tiers="tier" in names)[str({})]
@@ -70,7 +71,10 @@ def regression(
             raise InputError(f"column {name!r} has one value only ({known[0]!r}); it explains nothing")
         known.sort(key=lambda value, name=name: value != first.get(name))  # type: ignore[misc]
         counted[name] = pd.Categorical(counted[name].astype(str), known)
-    matrix = model_matrix(terms, counted)
+    try:
+        matrix = model_matrix(terms, counted)
+    except Exception as error:  # formulaic's own errors, and those of whatever the formula calls
+        raise InputError(f"terms {terms!r} cannot be read as a formula of columns") from error
     design = matrix.to_numpy(float)
     n, s, prompts = (counted[name].to_numpy() for name in ("n", "s", "prompt_id"))
     strata = _strata(design, prompts)

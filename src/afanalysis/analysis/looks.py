@@ -41,7 +41,7 @@ def monitor(
 
     One may look after every prompt and stop whenever one likes. This holds for studies with
     `order: prompts`, which ask prompts in random order and all answers of a prompt together. Ten looks
-    at a running study with ordinary intervals find a gap where there is none in up to a fifth of
+    at a running study with ordinary intervals find a gap where there is none in about one of seven
     studies. A study with `order: samples` asks in rounds, one sample of every prompt after another; give
     their number to look after whole rounds.
 
@@ -95,6 +95,7 @@ def monitor(
         tiers = part.pivot(index="prompt_id", columns="tier", values="share").reindex(columns=TIERS)
         times = part.groupby("prompt_id")[["first", "last"]].agg({"first": "min", "last": "max"})
         order = times[tiers.notna().all(axis=1)].sort_values(["first", "last"], kind="stable")
+        lacking = len(times) - len(order)
         if order.empty:
             lost.append(f"{named(condition)} has no prompt in both tiers")
             continue
@@ -108,6 +109,9 @@ def monitor(
         begun = np.searchsorted(order["first"].to_numpy(), order["last"].to_numpy(), side="right")
         by_sample = (begun - count).sum() > MANY_OPEN * (len(order) - count).sum()
         words = ["answers came sample by sample, so the ends do not hold at every look"] * int(by_sample)
+        words += [f"{lacking} prompts without both tiers are left out"] if lacking else []
+        if order["first"].isna().any():
+            words.append("some prompts have no time (collected_at), and come last")
         parts.append(table.assign(warning="; ".join(filter(None, [*words, odd[str(condition)]]))))
     if not parts:
         raise InputError("no prompt has known outcomes in both tiers")
@@ -120,7 +124,7 @@ def monitor(
 
 def _by_round(counted: pd.DataFrame, by: list[str], rounds: int, level: float) -> pd.DataFrame:
     """The gap after each whole round: those in which every prompt was asked in both tiers."""
-    rows = []
+    rows, lost = [], []
     odd = remarks(counted, by, tiers=True)
     for condition, places in groups(counted, by):
         part = counted.iloc[places]
@@ -130,11 +134,15 @@ def _by_round(counted: pd.DataFrame, by: list[str], rounds: int, level: float) -
             if asked[sample] < asked.max():
                 break
             so_far = part[part["sample"] <= sample].groupby(["tier", "prompt_id"], as_index=False)
+            if not part["tier"].isin(TIERS).any():
+                lost.append(f"{named(condition)} has neither the free nor the paid tier")
+                break
             [(_, table)] = paired_counts(so_far[["n", "s"]].sum(), [])
             try:
                 differences = paired(*table.T).differences
             except ValueError as error:
-                raise InputError(f"{condition or 'the rollouts'}: {error}") from error
+                lost.append(f"{named(condition)}: {error}")
+                break
             assert differences is not None  # prompts weigh alike
             low, high = (float(end) for end in differences.interval(allowed))
             row: dict[str, Any] = {
@@ -149,4 +157,8 @@ def _by_round(counted: pd.DataFrame, by: list[str], rounds: int, level: float) -
                 "warning": odd[str(condition)],
             }
             rows.append(condition | row)
-    return pd.DataFrame(rows)
+    if not rows:
+        raise InputError(lost[0] if lost else "no round is complete")
+    table = pd.DataFrame(rows)
+    table["warning"] = ["; ".join(filter(None, [words, *lost])) for words in table["warning"]]
+    return table

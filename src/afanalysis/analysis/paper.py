@@ -13,9 +13,12 @@ from afanalysis.analysis.conditions import of_one_condition
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.errors import InputError
 from afanalysis.stats.hypothesis_tests import adjust
-from afanalysis.stats.proportions import square_and_add
 from afanalysis.study import prompts
 from afanalysis.text.wording import SETTINGS
+
+# The level of the intervals that are compared, and the design effects that `holds_to` is one of.
+_LEVEL = 0.95
+_DEFFS = np.geomspace(1, 1000, 300)
 
 
 def compare(
@@ -48,10 +51,10 @@ def compare(
     DataFrame
         `setting`, `variation`, `quantity`, `tier`, `study`, `study_low`, `study_high`, `paper`,
         `paper_low`, `paper_high`, `difference` (study minus paper), `low`, `high`, `p_value` (belongs to
-        the interval), `p_holm` (adjusted over the rows), `paper_deff`, `holds_to` (the design effect up
-        to which the interval excludes 0; missing where it does not), `verdict`, `source`, `level`. A
-        study counts as larger or smaller by the adjusted p-value. Refusal, the rest of compliance, is
-        left out.
+        the interval), `p_holm` (adjusted over the rows), `paper_deff`, `holds_to` (the design effect of
+        the paper, of 300 up to 1,000, up to which the study counts as larger or smaller; missing where
+        it never does), `verdict`, `source`, `level`. A study counts as larger or smaller by the adjusted
+        p-value. Refusal, the rest of compliance, is left out.
 
     Raises
     ------
@@ -66,54 +69,66 @@ def compare(
     >>> float(same["difference"].abs().max())
     0.0
     """
-    ours = as_estimates(data, level=level)
-    known = sorted(ours["model"].unique())
-    if not paper_deff >= 1:
-        raise ValueError(f"paper_deff is {paper_deff}; it must be 1 or more")
+    if not 0 < margin < 1 or not paper_deff >= 1:
+        raise ValueError(
+            f"margin is {margin} and paper_deff {paper_deff}; they must lie in (0, 1) and from 1 on"
+        )
+    shown = as_estimates(data, level=level)
+    # what is compared are intervals of one level, so that no p-value hangs on the level that is shown
+    ours = shown if shown is data else as_estimates(data, level=_LEVEL)
+    base = float(ours["level"].iloc[0])
+    ours = ours.assign(shown_low=shown["low"], shown_high=shown["high"])
+    known = sorted(ours["model"].unique(), key=str)
     if model is None and len(known) > 1:
-        raise InputError(f"the study has the models {', '.join(known)}; name one of them")
+        raise InputError(f"the study has the models {', '.join(map(str, known))}; name one of them")
     ours = ours[ours["model"] == (model or known[0])].copy()
     edits = prompts.variations()
     ours["label"] = [edits.get(name, {}).get("published", "") for name in ours["variation"]]
-    papers = published.estimates("variations", level)
+    papers = published.estimates("variations", base)
+    ends = published.estimates("variations", level)
+    papers = papers.assign(shown_low=ends["low"], shown_high=ends["high"])
     papers = papers[(papers["model"] == "claude-3-opus") & (papers["quantity"] != "refused")]
     keys = ["setting", "label", "quantity", "tier"]
     ours[keys] = ours[keys].astype(str)
     both = ours.merge(papers, on=keys, suffixes=("_study", "_paper"))
     if both.empty:
         raise InputError("the study shares no condition with the paper's tables")
-    columns = {"variation_study": "variation", "source_study": "source"}
-    for side in ("study", "paper"):
-        columns |= {f"{end}_{side}": f"{side}_{end}" for end in ("low", "high")}
-        columns[f"estimate_{side}"] = side
-    table = both.rename(columns=columns)
-    study, paper = (
-        (table[side], table[f"{side}_low"], table[f"{side}_high"]) for side in ("study", "paper")
+    study, paper = both["estimate_study"], both["estimate_paper"]
+    difference = study - paper
+    # downwards the study's lower and the paper's upper part, and the reverse
+    down = study - both["low_study"], both["high_paper"] - paper
+    up = both["high_study"] - study, paper - both["low_paper"]
+    z = float(ndtri((1 + base) / 2))
+
+    def reach(parts: tuple[pd.Series, pd.Series], deff: float) -> pd.Series:
+        return np.sqrt(parts[0] ** 2 + deff * parts[1] ** 2) / z
+
+    def p_values(deff: float) -> np.ndarray:
+        towards = reach(down, deff).where(difference > 0, reach(up, deff))
+        return 2 * ndtr(-np.abs(difference) / np.maximum(towards, 1e-12)).to_numpy()
+
+    critical = float(ndtri((1 + level) / 2))
+    low, high = (
+        (difference + side * critical * reach(parts, paper_deff)).clip(-1, 1)
+        for side, parts in ((-1, down), (1, up))
     )
-    printed = paper  # as if answers were independent
+    p_holm = adjust(p_values(paper_deff))
+    holds = np.array([adjust(p_values(deff)) <= 1 - level for deff in _DEFFS])
     scale = np.sqrt(paper_deff)
-    paper = (paper[0], *(paper[0] + scale * (end - paper[0]) for end in printed[1:]))
-    difference = table["study"] - table["paper"]
-    low, high = square_and_add(study, paper)
-    reach = np.where(difference > 0, difference - low, high - difference)
-    z = np.abs(difference) / np.maximum(reach, 1e-12) * ndtri((1 + level) / 2)
-    p_value = 2 * ndtr(-z)
-    # towards 0 reach² is the study's part + paper_deff · the paper's part
-    own = np.where(difference > 0, study[0] - study[1], study[2] - study[0])
-    theirs = np.where(difference > 0, printed[2] - printed[0], printed[0] - printed[1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        holds_to = (difference**2 - own**2) / theirs**2
-    p_holm = adjust(p_value)
-    table = table.assign(
-        paper_low=paper[1],
-        paper_high=paper[2],
+    table = both.rename(columns={"variation_study": "variation", "source_study": "source"}).assign(
+        study=study,
+        study_low=both["shown_low_study"],
+        study_high=both["shown_high_study"],
+        paper=paper,
+        paper_low=paper + scale * (both["shown_low_paper"] - paper),
+        paper_high=paper + scale * (both["shown_high_paper"] - paper),
         difference=difference,
         low=low,
         high=high,
-        p_value=p_value,
+        p_value=p_values(paper_deff),
         p_holm=p_holm,
         paper_deff=paper_deff,
-        holds_to=np.where((low > 0) | (high < 0), holds_to, np.nan),
+        holds_to=np.where(holds[0], _DEFFS[holds.sum(0) - 1], np.nan),
         verdict=[
             _verdict(*ends, margin, p <= 1 - level)
             for ends, p in zip(zip(low, high, strict=True), p_holm, strict=True)

@@ -70,10 +70,11 @@ def pooled_gap(
     [[2.0, 0.2]]
     """
     rows = []
-    if {"low", "high"} <= set(getattr(data, "columns", ())):
+    if {"low", "high"} < set(getattr(data, "columns", ())) & {"low", "high", "gap", "estimate"}:
         gaps, by = data, [by] if isinstance(by, str) else list(("setting",) if by is None else by)
         if "quantity" in gaps:
             gaps = gaps[gaps["quantity"] == "compliance_gap"].rename(columns={"estimate": "gap"})
+        gaps = gaps.dropna(subset=["gap", "low", "high"])
         gaps = gaps.assign(se=(gaps["high"] - gaps["low"]) / (2 * float(ndtri((1 + level) / 2))))
         for key, part in gaps.groupby(by, dropna=False) if by else [((), gaps)]:
             if len(part) > 1:

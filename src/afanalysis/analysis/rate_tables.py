@@ -180,8 +180,12 @@ def compliance_gap(
     >>> compliance_gap(table.assign(complied=[1, 0, 1, 1]), by=[])["gap"].tolist()
     [0.5]
     """
-    by = known_columns(data, by, GAP_CONDITIONS, reserved=("tier",))
-    return gaps_of_counts(counts(data, outcome, [*by, "tier"]), by, level, method, weighting, seed)
+    with opened(data) as source:
+        by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
+        counted = counts(source, outcome, [*by, "tier"])
+        came_from = sources(source)
+    gaps = gaps_of_counts(counted, by, level, method, weighting, seed)
+    return gaps.assign(source=came_from, level=level)
 
 
 def gap_by_method(
@@ -214,7 +218,13 @@ def gap_by_method(
         by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
         counted = counts(source, outcome, [*by, "tier"])
         came_from = sources(source)
-    parts = [gaps_of_counts(counted, by, level, method) for method in gap_intervals.METHODS]
+    parts = []
+    for method in gap_intervals.METHODS:
+        try:
+            parts.append(gaps_of_counts(counted, by, level, method))
+        except InputError:  # a bootstrap of one prompt; what no method can do is an error
+            if not parts:
+                raise
     return pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)
 
 

@@ -92,7 +92,7 @@ def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
     Parameters
     ----------
     gaps
-        What `afanalysis.compliance_gap` gives, with `source`.
+        What `afanalysis.compliance_gap` gives.
 
     Returns
     -------
@@ -103,9 +103,11 @@ def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
     --------
     >>> import afanalysis as af
     >>> gaps = af.compliance_gap(af.example_rollouts(), by=["model", "setting", "variation"])
-    >>> af.figures.gap_bounds(gaps.assign(source="simulated")).heading
+    >>> af.figures.gap_bounds(gaps).heading
     'How far could missing answers move the gap?'
     """
+    usual = {"model": "model", "setting": "helpful-only", "variation": "default"}
+    gaps = gaps.assign(**{name: value for name, value in usual.items() if name not in gaps})
     headings = gaps["model"] if gaps["model"].nunique() > 1 else ""
     placed, labels = style.place_rows(gaps.assign(heading=headings, name=gaps["variation"]))
     figure, panels = style.setting_panels(gaps, 1.3 + 0.19 * len(labels))

@@ -204,7 +204,7 @@ def _bounds(gallery: Gallery) -> figures.TracedFigure:
     gaps = compliance_gap(gallery.rollouts, level=gallery.level).dropna(subset=["lowest"])
     if not gaps[["missing_free", "missing_paid"]].to_numpy().any():
         raise InputError("no answer of this study is missing")
-    return figures.gap_bounds(gaps.assign(source=gallery.default["source"].iloc[0]))
+    return figures.gap_bounds(gaps)
 
 
 def _agreement(gallery: Gallery) -> figures.TracedFigure:

@@ -70,10 +70,11 @@ def counts(
         repeated = "count(rollout) - count(DISTINCT rollout)" if "rollout" in source.kinds else "0"
         names = quote_names(*keys)
         table = source.connection.sql(
-            f"SELECT {_named(source, by)} prompt_id, count(*) AS n_all, "
+            f"SELECT {names}, count(*) AS n_all, "
             f"{n_invalid}::BIGINT AS n_invalid, {repeated}::BIGINT AS n_repeated, {sums} FROM rollouts "
-            f"GROUP BY {', '.join(map(str, range(1, len(keys) + 1)))} ORDER BY {names}"
+            f"GROUP BY {names} ORDER BY {names}"
         ).df()
+    table = _name_missing(table, by)
     table["n_without_prompt"] = table["n_all"].where(table["prompt_id"].isna(), 0)
     parts = []
     for index, name in enumerate(outcomes):
@@ -110,7 +111,10 @@ def shares_in_time(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFr
     for name in [*by, "prompt_id", outcome, "collected_at"]:
         check_column(source, name)
     [(value, _)] = _sums(source, [outcome], "valid" in source.kinds)
-    columns = f"avg({value}::DOUBLE) AS share, min(collected_at) AS first, max(collected_at) AS last"
+    time = "collected_at"
+    if source.kinds[time] == "VARCHAR":
+        time = f"TRY_CAST({time} AS TIMESTAMP)"
+    columns = f"avg({value}::DOUBLE) AS share, min({time}) AS first, max({time}) AS last"
     return _by_prompt(source, by, columns, f"WHERE {value} IS NOT NULL GROUP BY ALL")
 
 
@@ -160,20 +164,18 @@ def labelled(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
 def _by_prompt(source: Source, by: Sequence[str], columns: str, clauses: str) -> pd.DataFrame:
     """What a query finds by condition and prompt; rows without a prompt are left out."""
     table = source.connection.sql(
-        f"SELECT {_named(source, by)} prompt_id, {columns} FROM rollouts {clauses} ORDER BY ALL"
+        f"SELECT {quote_names(*by, 'prompt_id')}, {columns} FROM rollouts {clauses} ORDER BY ALL"
     ).df()
+    table = _name_missing(table, by)
     return table[table["prompt_id"].notna()].reset_index(drop=True)
 
 
-def _named(source: Source, by: Sequence[str]) -> str:
-    """The SQL of condition columns, each with a comma behind it; a missing name has a name too."""
-    parts = []
+def _name_missing(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """The table in which a missing name of a condition has a name, too."""
     for name in by:
-        value = quoted = quote_names(name)
-        if source.kinds[name] == "VARCHAR" or source.kinds[name].startswith("ENUM"):
-            value = f"coalesce({quoted}::VARCHAR, '{MISSING_NAME}')"
-        parts.append(f"{value} AS {quoted},")
-    return " ".join(parts)
+        if table[name].isna().any():
+            table[name] = table[name].astype(object).where(table[name].notna(), MISSING_NAME)
+    return table
 
 
 def _number(name: str) -> str:
