@@ -93,7 +93,7 @@ def test_estimates_of_a_study_have_the_columns_of_the_published_ones(collected):
     assert set(ours["source"]) == {"simulated"}
 
 
-def test_regression_finds_the_tier_and_says_separation(rollouts):
+def test_regression_finds_the_tier_and_reports_what_has_no_bound(rollouts):
     found = af.regression(rollouts, "tier").set_index("term")
     odds = (0.4 / 0.6) / (0.1 / 0.9)
     assert found.loc["tier = free", "low"] < odds < found.loc["tier = free", "high"]
@@ -103,7 +103,7 @@ def test_regression_finds_the_tier_and_says_separation(rollouts):
     assert 1 < found.loc["tier = free", "low"] < found.loc["tier = free", "odds_ratio"] < np.inf
     gap = af.compliance_gap(never, by=[])
     assert found.loc["tier = free", "p_value"] == pytest.approx(gap.loc[0, "p_value"])
-    assert "separation" in found.loc["tier = free", "note"]
+    assert "no bound" in found.loc["tier = free", "note"]
     with pytest.raises(InputError, match="has one value only"):
         af.regression(rollouts[rollouts.model == "a"], "tier + model")
 

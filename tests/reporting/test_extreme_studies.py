@@ -11,7 +11,8 @@ from afanalysis.table.schema import SCHEMA
 
 LABELS = ("label_complied", "label_af_reasoning", "label_weight")
 # What the example study never has.
-ALWAYS_LACKING = {"before_and_after_rl", "synthetic_documents", "score_threshold"}
+# of the example, in which nothing is graded and no answer is missing
+ALWAYS_LACKING = {"before_and_after_rl", "synthetic_documents", "score_threshold", "gap_bounds"}
 
 
 def judged(table, complied, rows=slice(None)):

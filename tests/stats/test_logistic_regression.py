@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from afanalysis.stats.gap_intervals import gap
-from afanalysis.stats.logistic_regression import FEW_ACTIVE, firth, logistic, separation
+from afanalysis.stats.logistic_regression import FEW_ACTIVE, firth, logistic
 
 # Ohio children by wheezing at ages 7 to 10, without and with a smoking mother: the counts of the sixteen
 # patterns 0000, 0001, ... 1111 (Fitzmaurice & Laird 1993), the data set `ohio` of R's geepack.
@@ -48,7 +48,6 @@ def test_the_intervals_of_regular_data_are_nearly_those_of_robust_standard_error
     fit = logistic(np.ones(len(y)), y, design, child)
     half = (fit.high - fit.low)[1:] / 2 / 1.9644
     np.testing.assert_allclose(half, [0.0582, 0.1878, 0.0883], rtol=0.15)
-    assert not fit.separated.any()
     assert np.isnan([fit.low[0], fit.p_value[0], fit.p_sign_flip[0]]).all()
 
 
@@ -87,7 +86,6 @@ def test_one_prompt_that_differs_among_twenty_decides_nothing():
 def test_a_paid_tier_without_events_has_p_values_and_a_lower_end():
     n, free = np.full(40, 5), np.where(np.arange(40) < 12, 4, 0)
     fit = two_tiers(n, free, n, 0 * free)
-    assert fit.separated.tolist()[1] == 1
     assert np.isfinite(fit.estimate).all()
     assert fit.p_value[1] < 0.01
     assert fit.p_sign_flip[1] == pytest.approx(2 * 0.5**12)
@@ -198,7 +196,7 @@ def test_the_odds_ratio_of_prompts_that_differ_is_covered():
     assert np.mean(estimates) == pytest.approx(1, abs=0.1)
 
 
-def test_separation_is_found_and_the_other_terms_are_still_estimated():
+def test_a_term_without_a_bound_does_not_keep_the_others_from_being_estimated():
     rng = np.random.default_rng(0)
     prompts = np.repeat(np.arange(40), 3)
     kind = np.tile([0, 1, 2], 40)
@@ -206,22 +204,11 @@ def test_separation_is_found_and_the_other_terms_are_still_estimated():
     s = rng.binomial(5, np.where(kind == 1, 0.5, 0.2))
     s[kind == 2] = 0
     fit = logistic(np.full(120, 5), s, design, prompts)
-    assert fit.separated.tolist() == [0, 0, -1]
     assert fit.estimate[2] < -3
     assert fit.low[2] == -np.inf
     assert fit.high[2] < 0
     assert fit.estimate[1] == pytest.approx(np.log(1 / 0.25), abs=0.5)
     assert np.isfinite([fit.low[1], fit.high[1]]).all()
-
-
-def test_no_separation_where_both_outcomes_stand_under_each_condition():
-    design = np.array([[1, 0], [1, 1], [1, 0], [1, 1]], dtype=float)
-    assert separation(np.ones(4), np.array([0, 1, 1, 0]), design).tolist() == [0, 0]
-
-
-def test_rows_without_answers_are_not_outcomes():
-    design = np.array([[1, 0], [1, 1], [1, 1]], dtype=float)
-    assert separation(np.array([2, 2, 0]), np.array([1, 0, 0]), design).tolist() == [0, -1]
 
 
 def test_dependent_terms_and_impossible_counts_are_refused():

@@ -70,7 +70,7 @@ def gap_tests(
 
     References
     ----------
-    `afanalysis.stats.hypothesis_tests.equivalence` and `at_least_p_values`.
+    `afanalysis.stats.hypothesis_tests.equivalence_p_values` and `at_least_p_values`.
 
     Examples
     --------

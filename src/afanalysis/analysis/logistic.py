@@ -94,11 +94,11 @@ def regression(
         }
     )
     table["n_prompts"], table["n_active"] = fit.prompts, fit.active
-    unbounded = "separation: the outcome is all alike on one side, so the odds ratio has no bound there"
+    unbounded = "the data put no bound on the odds ratio at one end"
     few = f"only {fit.active} prompts show both outcomes; the p-value has little power"
     table["note"] = [
         "; ".join(filter(None, [unbounded * separated, few * (fit.active < FEW_ACTIVE), odd]))
-        for separated in (fit.separated != 0).tolist()
+        for separated in (np.isinf(fit.low) | np.isinf(fit.high)).tolist()
     ]
     return table
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -136,56 +135,25 @@ def inverted_p_values(
     return np.where(np.asarray(estimate) == null, 1.0, np.exp(most))
 
 
-def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
-    """p-values adjusted for multiplicity; missing ones stay missing and count for nothing.
+def adjust(p_values: ArrayLike) -> Floats:
+    """p-values adjusted by Holm's method (1979); missing ones stay missing and count for nothing.
 
     Parameters
     ----------
     p_values
         Shape (tests,).
-    method
-        `holm` (any false claim at all; Holm 1979) or `bh` (the share of false claims; Benjamini &
-        Hochberg 1995).
     """
-    if method not in ("holm", "bh"):
-        raise ValueError(f"method is {method!r}; use 'holm' or 'bh'")
     p = np.asarray(p_values, dtype=float)
     adjusted = np.full(p.shape, np.nan)
     known = np.flatnonzero(np.isfinite(p))
-    m = known.size
-    if m == 0:
-        return adjusted
     order = known[np.argsort(p[known], kind="stable")]
-    if method == "holm":
-        raised = np.maximum.accumulate(p[order] * (m - np.arange(m)))
-    else:
-        raised = np.minimum.accumulate((p[order] * m / np.arange(1, m + 1))[::-1])[::-1]
+    raised = np.maximum.accumulate(p[order] * np.arange(known.size, 0, -1))
     adjusted[order] = np.minimum(raised, 1)
     return adjusted
 
 
-@dataclass(frozen=True)
-class Equivalence:
-    """Whether a gap is shown to be smaller than a margin.
-
-    Attributes
-    ----------
-    p_value
-        The larger of two one-sided tests: of gaps from `margin` on, and of gaps up to `-margin`.
-    equivalent
-        Whether both reject at 1 - level.
-    prompts_needed
-        The fewest prompts with which any valid test can show this, if no prompt complies at all.
-    """
-
-    margin: float
-    p_value: float
-    equivalent: bool
-    prompts_needed: int
-
-
-def equivalence(differences: BoundedMean, margin: float, level: float = 0.95) -> Equivalence:
-    """Two one-sided tests of |gap| < margin.
+def equivalence_p_values(differences: BoundedMean, margin: float) -> Floats:
+    """The p-values against gaps beyond a margin: the larger of two one-sided ones.
 
     Parameters
     ----------
@@ -193,21 +161,12 @@ def equivalence(differences: BoundedMean, margin: float, level: float = 0.95) ->
         The differences of the prompts that have both tiers.
     margin
         The largest gap that would count as none (difference of proportions).
-    level
-        Confidence level in (0, 1); the error at the margin is 1 - level.
 
     References
     ----------
     Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15:657; here by the ends of a bounded
     mean's interval, with the heavier pseudo-prompt that the error at one end needs.
     """
-    check_level(level)
-    p_value = float(equivalence_p_values(differences, margin))
-    return Equivalence(margin, p_value, p_value <= 1 - level, fewest_prompts(margin, level))
-
-
-def equivalence_p_values(differences: BoundedMean, margin: float) -> Floats:
-    """The larger of two one-sided p-values against gaps beyond a margin, for a stack of studies."""
     _check_margin(margin)
     ends = differences.ends(TEST_WEIGHT, TEST_FADING)
     p_values = np.maximum(ends.p_above(-margin), ends.p_below(margin))

@@ -43,8 +43,6 @@ class Regression:
     p_sign_flip
         Of another hypothesis: that scores are as likely with the other sign. For columns without strata
         it is missing where there are fewer than `FEW_ACTIVE` active prompts.
-    separated
-        +1 or -1 where the data put no bound on a coefficient from above or below, else 0.
     active
         Prompts that show both outcomes.
     """
@@ -54,7 +52,6 @@ class Regression:
     high: Floats
     p_value: Floats
     p_sign_flip: Floats
-    separated: np.ndarray
     active: int
     prompts: int
 
@@ -140,7 +137,7 @@ def logistic(
         low[column], high[column] = (
             _end(scores, estimate[column], side, (1 - level) / 2) for side in (-1, 1)
         )
-    return Regression(estimate, low, high, p_value, p_sign_flip, separation(n, s, x), active, names.size)
+    return Regression(estimate, low, high, p_value, p_sign_flip, active, names.size)
 
 
 def firth(n: Floats, s: Floats, x: Floats, offset: ArrayLike = 0.0) -> Floats:
@@ -297,36 +294,3 @@ def _end(scores: Scores, estimate: float, side: int, tail: float) -> float:
         middle = (inside + outside) / 2
         inside, outside = (inside, middle) if p_value(middle) <= tail else (middle, outside)
     return (inside + outside) / 2
-
-
-def separation(n: Floats, s: Floats, design: Floats) -> np.ndarray:
-    """Which coefficients the data leave unbounded: +1, -1 or 0 each.
-
-    A direction b separates the data if x·b >= 0 on every row with a success, x·b <= 0 on every row
-    with a failure, and not 0 on all. The largest such direction is found by linear programming.
-    """
-    from scipy.optimize import linprog
-
-    answered = n > 0
-    outcome = np.where(s >= n, 1, np.where(s <= 0, -1, 0))
-    rows = np.unique(np.column_stack([outcome, design])[answered], axis=0)
-    sign, x = rows[:, 0], rows[:, 1:]
-    # a design row with both outcomes somewhere is mixed, whatever prompt they came from
-    _, place = np.unique(x, axis=0, return_inverse=True)
-    place = place.ravel()
-    mixed = np.array([len(set(sign[place == row])) > 1 or 0 in sign[place == row] for row in place])
-    pure = ~mixed
-    if not pure.any():
-        return np.zeros(x.shape[1], dtype=int)
-    signed = sign[pure, None] * x[pure]
-    solution = linprog(
-        -signed.sum(0),
-        A_ub=-signed,
-        b_ub=np.zeros(len(signed)),
-        A_eq=x[mixed] if mixed.any() else None,
-        b_eq=np.zeros(int(mixed.sum())) if mixed.any() else None,
-        bounds=(-1, 1),
-    )
-    if not solution.success or -solution.fun < 1e-9:
-        return np.zeros(x.shape[1], dtype=int)
-    return np.where(np.abs(solution.x) > 1e-9, np.sign(solution.x), 0).astype(int)
