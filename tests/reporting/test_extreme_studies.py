@@ -42,11 +42,11 @@ STUDIES = {
     ),
     "one prompt": (
         lambda table: table[table["prompt_id"] == table["prompt_id"].iloc[0]],
-        {"variations_helpful-only", "interval_methods"},
+        {"variations_helpful-only"},
     ),
     "no prompt in both tiers": (
         lambda table: table.assign(prompt_id=table["prompt_id"] + table["tier"]),
-        {"paired_prompts"},
+        {"paired_prompts", "gap_forest", "interval_methods"},
     ),
     "the free tier alone": (lambda table: table[table["tier"] == "free"], GAPS),
     "the paid tier alone": (lambda table: table[table["tier"] == "paid"], GAPS),
