@@ -363,10 +363,10 @@ def _interval_function(
     table = table[(table[:, 1] > 0) | (table[:, 3] > 0)]
 
     def drawn(level: Floats) -> tuple[Floats, Floats]:
-        result = bootstrap(
+        low, high = bootstrap(
             table, difference(0, 1, 2, 3), level=float(level), kind=kind, resamples=resamples, seed=seed
         )
-        return np.asarray(result.low), np.asarray(result.high)
+        return np.asarray(low), np.asarray(high)
 
     return drawn
 

@@ -173,20 +173,22 @@ def interval(counts: Clustered, level: float = 0.95, method: str | None = None) 
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate (proportion 0-1) with its interval and how it came about."""
+    """A rate (proportion 0-1) with its interval.
 
-    rate: float
+    Attributes
+    ----------
+    counts
+        What the interval is made of.
+    low, high
+        Its ends.
+    warning
+        In words, where the coverage of the interval was not checked; else empty.
+    """
+
+    counts: Clustered
     low: float
     high: float
-    se: float
-    n: int
-    n_prompts: int
-    deff: float
-    icc: float
-    n_effective: float
-    weighting: str
-    method: str
-    warning: str = ""
+    warning: str
 
 
 def rate(
@@ -217,11 +219,6 @@ def rate(
     resamples, seed
         For the bootstrap only.
 
-    Returns
-    -------
-    Rate
-        With a `warning` in words where the coverage of the interval was not checked.
-
     References
     ----------
     Korn & Graubard (1998), for effective sample sizes; Franco et al. (2019), J. Survey Stat. Methodol.
@@ -230,7 +227,7 @@ def rate(
     Examples
     --------
     >>> result = rate([5, 5, 5, 5], [0, 0, 5, 1])
-    >>> round(result.rate, 2), round(result.low, 2), round(result.high, 2)
+    >>> round(float(result.counts.rate), 2), round(result.low, 2), round(result.high, 2)
     (0.3, 0.01, 0.83)
     """
     counts = clustered(n, s, weighting)
@@ -240,24 +237,10 @@ def rate(
     if method == "bootstrap":
         cells = bootstrap_cells(n, s, weighting)
         cells = cells[cells[:, 1] > 0]  # prompts without answers are absent
-        result = bootstrap(cells, proportion(0, 1), level=level, resamples=resamples, seed=seed)
-        low, high = result.low, result.high
+        low, high = bootstrap(cells, proportion(0, 1), level=level, resamples=resamples, seed=seed)
     else:
         low, high = (float(end) for end in interval(counts, level, method))
-    return Rate(
-        rate=float(counts.rate),
-        low=low,
-        high=high,
-        se=float(counts.se),
-        n=int(counts.n),
-        n_prompts=int(counts.prompts),
-        deff=float(counts.deff),
-        icc=float(counts.icc),
-        n_effective=float(counts.n_effective),
-        weighting=weighting,
-        method=method,
-        warning=small_sample_warning(float(counts.prompts), float(counts.events), method),
-    )
+    return Rate(counts, low, high, small_sample_warning(counts.prompts, counts.events, method))
 
 
 def bootstrap_cells(n: ArrayLike, s: ArrayLike, weighting: str) -> Floats:
@@ -274,7 +257,7 @@ def bootstrap_cells(n: ArrayLike, s: ArrayLike, weighting: str) -> Floats:
     return np.column_stack([successes, size])
 
 
-def small_sample_warning(prompts: float, events: float, method: str = "bounded") -> str:
+def small_sample_warning(prompts: Any, events: Any, method: str = "bounded") -> str:
     """Why an interval's coverage is not assured, in words; empty where it is."""
     if prompts < FEW_PROMPTS:
         return f"too few prompts ({prompts:.0f}; from {FEW_PROMPTS} on the coverage was checked)"

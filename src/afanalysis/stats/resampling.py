@@ -63,29 +63,6 @@ def difference(s_a: int, n_a: int, s_b: int, n_b: int) -> Rates:
     return Rates(((1, s_a, n_a), (-1, s_b, n_b)))
 
 
-@dataclass(frozen=True)
-class Bootstrap:
-    """A bootstrap's interval.
-
-    Attributes
-    ----------
-    estimate, low, high, se
-        In the statistic's own unit.
-    resamples
-        How many were drawn; 0 where the distribution over all of them was computed outright.
-    undefined
-        The share of resamples in which the statistic has no value (0/0), left out of the interval.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    se: float
-    kind: str
-    resamples: int
-    undefined: float
-
-
 def bootstrap(
     counts: ArrayLike,
     statistic: Function,
@@ -94,7 +71,7 @@ def bootstrap(
     kind: str = "percentile",
     resamples: int = 10_000,
     seed: int = 0,
-) -> Bootstrap:
+) -> tuple[float, float]:
     """A bootstrap interval for any statistic of per-prompt counts.
 
     Parameters
@@ -148,8 +125,7 @@ def bootstrap(
             if kind == "bca":
                 below = outright.below(estimate)
                 tails = _bca_tails(below, cells, weights, statistic, tails)
-            low, high = outright.quantile(tails)
-            return Bootstrap(estimate, low, high, outright.se, kind, 0, 0.0)
+            return outright.quantile(tails)
     rng = np.random.default_rng(seed)
     studentised = kind == "bootstrap-t"
     values, errors = [], []
@@ -180,15 +156,7 @@ def bootstrap(
         low, high = estimate - upper * se, estimate - lower * se
     else:
         low, high = np.quantile(value, tails)
-    return Bootstrap(
-        estimate=estimate,
-        low=float(low),
-        high=float(high),
-        se=float(value.std(ddof=1)),
-        kind=kind,
-        resamples=resamples,
-        undefined=float(1 - known.mean()),
-    )
+    return float(low), float(high)
 
 
 def distinct(table: np.ndarray) -> tuple[Floats, Floats]:
@@ -288,7 +256,6 @@ class _Convolution:
         self.density /= self.density.sum()
         self.values = (sums / prompts + start) * step
         self.cumulative = np.cumsum(self.density)
-        self.se = float(np.sqrt(variance / prompts) * step)
 
     def quantile(self, tails: Floats) -> tuple[float, float]:
         # a tail that a value's cumulated mass reaches but for rounding is reached
