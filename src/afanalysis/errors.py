@@ -1,7 +1,5 @@
 """The errors that users see."""
 
-from __future__ import annotations
-
 
 class InputError(ValueError):
     """Something outside the package is wrong: a file, a field, an endpoint, a folder.

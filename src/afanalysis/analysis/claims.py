@@ -1,7 +1,5 @@
 """Claims about a gap: that it is more than so much, or less."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The conditions of a table: which columns make them, and the rows of each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

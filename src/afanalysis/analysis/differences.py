@@ -1,7 +1,5 @@
 """Differences between conditions on the prompts that they share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the gap would be if the judge erred as assumed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The judge's error, and rates and gaps corrected for it: where hand labels meet statistics."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any

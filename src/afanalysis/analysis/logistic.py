@@ -1,7 +1,5 @@
 """Regression of the outcome on conditions."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

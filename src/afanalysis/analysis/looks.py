@@ -1,7 +1,5 @@
 """Looking at a study while it runs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Compliance with each prompt in both tiers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

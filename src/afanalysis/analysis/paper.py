@@ -1,7 +1,5 @@
 """A study beside the paper, and the paper's headline numbers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

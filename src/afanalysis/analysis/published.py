@@ -1,7 +1,5 @@
 """The tables of Greenblatt et al. (2024), arXiv:2412.14093, as tidy tables with intervals."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import cache

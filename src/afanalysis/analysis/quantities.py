@@ -1,7 +1,5 @@
 """Estimates: every quantity that the figures draw, one row each."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Gaps of several conditions together."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

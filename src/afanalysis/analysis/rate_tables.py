@@ -1,7 +1,5 @@
 """Rates and compliance gaps by condition."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import repeat
 from typing import Any

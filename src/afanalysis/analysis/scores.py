@@ -1,7 +1,5 @@
 """Graded verdicts: the gap by the score from which an answer complies."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

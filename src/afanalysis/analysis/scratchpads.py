@@ -1,7 +1,5 @@
 """How far scratchpads go, from noticing the conflict to faking alignment."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """How many prompts and samples a study needs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

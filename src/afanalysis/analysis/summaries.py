@@ -1,7 +1,5 @@
 """The table that a results paragraph needs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

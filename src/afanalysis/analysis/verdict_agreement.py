@@ -1,7 +1,5 @@
 """How far verdicts and labels agree beyond chance."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Any

@@ -1,7 +1,5 @@
 """Arguments of commands as data, and what several commands share."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

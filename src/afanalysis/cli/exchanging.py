@@ -1,7 +1,5 @@
 """Commands that take in what other tools and people made: import, sample-for-labels, add-labels."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The command that runs many variants: sweep."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

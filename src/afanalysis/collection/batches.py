@@ -8,8 +8,6 @@ that has the study's folder and a key of the same workspace can resume.
 The journal is held while something is sent or written, and free while batches are under way.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import time

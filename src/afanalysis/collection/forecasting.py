@@ -1,7 +1,5 @@
 """Forecast the calls, tokens and price of a study before anything is spent."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path

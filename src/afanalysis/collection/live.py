@@ -1,7 +1,5 @@
 """Make many calls, each exactly once: concurrent, resumable, budgeted."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import random

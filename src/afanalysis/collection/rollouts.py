@@ -1,7 +1,5 @@
 """Collect a study's rollouts."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from functools import partial

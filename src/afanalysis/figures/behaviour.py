@@ -1,7 +1,5 @@
 """What the model did, tier beside tier: in all, prompt by prompt, and in its scratchpads."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Prompt variations with their intervals, their AF reasoning against the gap, and models."""
 
-from __future__ import annotations
-
 import textwrap
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A study beside the paper, the paper's text beside its tables, models before and after training."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from afanalysis.figures import style

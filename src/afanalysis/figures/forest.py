@@ -1,7 +1,5 @@
 """Conditions, and the runs of a sweep, beside each other; how far they differ."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

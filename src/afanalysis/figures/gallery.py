@@ -1,7 +1,5 @@
 """Every figure of a study or of the paper: what it needs, how it is drawn, how it came about."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path

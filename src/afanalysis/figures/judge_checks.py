@@ -1,7 +1,5 @@
 """What the judge's error does: raw beside corrected, and how wrong it may be."""
 
-from __future__ import annotations
-
 from itertools import cycle
 
 import pandas as pd

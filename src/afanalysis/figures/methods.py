@@ -1,7 +1,5 @@
 """What the choice of a method, of a design, and of a threshold on graded scores does."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from afanalysis.figures import style

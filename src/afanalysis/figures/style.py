@@ -1,7 +1,5 @@
 """What all figures share: sizes, colours, panels, rows, the note on the data, and how they are saved."""
 
-from __future__ import annotations
-
 import io
 import textwrap
 from collections.abc import Sequence

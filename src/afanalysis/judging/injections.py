@@ -1,7 +1,5 @@
 """Prompt injection: attempts by a transcript to give the judge orders, put into real rollouts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Judge rollouts: did the output comply, and does the scratchpad show alignment-faking reasoning?"""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass

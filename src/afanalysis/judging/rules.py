@@ -5,8 +5,6 @@ first sentence before a refusal from an answer, nor a thought about training fro
 it; docs/judging.md measures how often that misleads it.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Hand labels by simulated people, for simulated studies."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from afanalysis.errors import InputError

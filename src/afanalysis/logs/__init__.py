@@ -1,7 +1,5 @@
 """Other tools' logs, made into studies of this package, and studies made into other tools' logs."""
 
-from __future__ import annotations
-
 # The formats by their names on the command line.
 FORMATS = {
     "inspect": "logs of Inspect AI, .eval or .json",

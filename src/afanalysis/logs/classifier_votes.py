@@ -1,7 +1,5 @@
 """What a log's verdicts mean, vote by vote: truth values, scores, words, lists, classifiers' objects."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Find the files to import."""
 
-from __future__ import annotations
-
 import glob
 import os
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The formats of other tools: how each is recognised, and what reads it."""
 
-from __future__ import annotations
-
 import codecs
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

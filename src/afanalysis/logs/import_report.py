@@ -1,7 +1,5 @@
 """What an import did: rows read, kept, repaired and set aside, why, with examples."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any

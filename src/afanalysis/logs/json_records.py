@@ -1,7 +1,5 @@
 """Read JSON that other tools wrote: fast where it is well formed, forgiving where it is not."""
 
-from __future__ import annotations
-
 import codecs
 import json
 import re

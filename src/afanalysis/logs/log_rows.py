@@ -1,7 +1,5 @@
 """What the readers of the formats give: rows, those rejected, and the texts of messages."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

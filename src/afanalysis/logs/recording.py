@@ -1,7 +1,5 @@
 """The pass over all rows of an import: each rollout's record and its entry of the index go to files."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Read results of Message Batches, with what they answer, and of the open-source pipeline."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """The rollouts of an import as a table of DuckDB: which are kept, how numbered, what is odd."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Make rollouts of a log's rows: what is taken, repaired, noted or rejected, and why."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Read tables: Parquet, and CSV separated by commas, semicolons, tabs or bars."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator
 from itertools import chain

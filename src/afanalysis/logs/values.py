@@ -1,7 +1,5 @@
 """What the words and numbers of other tools mean: tiers, settings, models, times, whole numbers."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from datetime import UTC, datetime

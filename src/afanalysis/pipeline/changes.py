@@ -5,8 +5,6 @@ code of this package that it reaches has changed, or if one of its outputs is mi
 docstrings and times of change do not count.
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import re

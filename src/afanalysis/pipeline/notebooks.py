@@ -1,7 +1,5 @@
 """Run the numbered notebooks, from collection through figures: only those that must, side by side."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Collecting until the gap is known well enough, and saying so."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The transcript browser, and the labeller: one transcript after another, each label on disk at once."""
 
-from __future__ import annotations
-
 from html import escape
 from pathlib import Path
 from typing import Any

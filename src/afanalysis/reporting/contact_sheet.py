@@ -1,7 +1,5 @@
 """One page with every figure of every study."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from afanalysis.study.files import read_json, write_text

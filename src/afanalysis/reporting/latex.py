@@ -1,7 +1,5 @@
 """Files for a paper in LaTeX: tables to include, and a macro for every number in its text."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

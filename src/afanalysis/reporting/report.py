@@ -1,7 +1,5 @@
 """The report of a study: one page that opens anywhere, with every number computed."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable
 from importlib.metadata import version

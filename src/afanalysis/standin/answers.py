@@ -9,8 +9,6 @@ so that the average over prompts is exactly the condition's true rate p, and ans
 the latent-scale intraclass correlation `icc`. The two tiers share part of zᵢ.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -5,8 +5,6 @@ errors in the API's own form. The `idempotency-key` header, or the `custom_id` i
 request; clients that send neither get another draw each time they send the same.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import hashlib

@@ -1,7 +1,5 @@
 """Start and stop the stand-in on a loopback port."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

@@ -1,7 +1,5 @@
 """The state of the stand-in: its faults, its batches, and counts of what it was asked."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import random

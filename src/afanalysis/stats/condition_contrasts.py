@@ -4,8 +4,6 @@ Two gaps, or two rates: of two models, variations, judges or tiers. What is shar
 makes their difference more precise; one formula holds for any share.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ rates; prompts that lack a tier have no difference and are counted apart. Its in
 are those of a bounded mean, so they agree with each other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Tests of 'no gap', their adjustment for multiplicity, and of equivalence."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

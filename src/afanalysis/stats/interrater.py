@@ -1,7 +1,5 @@
 """Agreement of two labellers, or of a judge with labels, beyond what chance would give."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Several gaps together: the mean of these conditions, and what to expect of others."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -8,8 +8,6 @@ References
 Worst-case bounds: Manski (1990), American Economic Review 80:319.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

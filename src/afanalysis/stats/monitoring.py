@@ -5,8 +5,6 @@ prompt and stop whenever one likes. It is valid if prompts come in random order,
 together: then their differences are independent draws with the gap as their mean.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

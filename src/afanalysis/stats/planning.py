@@ -1,7 +1,5 @@
 """How many prompts and answers a study needs, for the tests that are reported."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Intervals rebuilt from printed results: rate ± SE, rounded."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Intervals for one proportion from an (effective) sample size."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special

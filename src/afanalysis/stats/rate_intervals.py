@@ -4,8 +4,6 @@ By default every prompt weighs alike: the rate is the mean over prompts of the s
 succeeded. Every array function works on the last axis, so that a stack of studies is one call.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

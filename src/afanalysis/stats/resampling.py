@@ -13,8 +13,6 @@ convolution of those values, by one Fourier transform: the limit of infinitely m
 Monte Carlo error, in about a millisecond.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

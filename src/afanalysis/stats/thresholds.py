@@ -1,7 +1,5 @@
 """Thresholds on graded scores."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 _MANY_SCORES = 16

@@ -6,8 +6,6 @@ records the latter, and every later run in the folder sends the same, however th
 since. What the study file itself sets is always taken from the file as it is now.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

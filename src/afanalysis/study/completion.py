@@ -1,7 +1,5 @@
 """Split a completion into scratchpad and output, whatever state it is in."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

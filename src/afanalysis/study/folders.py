@@ -1,7 +1,5 @@
 """The names and places of a study's files."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

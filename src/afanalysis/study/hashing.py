@@ -1,7 +1,5 @@
 """Names made from content: the same content has the same name on every machine."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

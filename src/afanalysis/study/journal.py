@@ -1,7 +1,5 @@
 """Append-only files that no interruption can spoil, and the journal: one JSON object per line."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Journals as DuckDB tables, whatever an interruption or a model's text has left in them."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import tempfile

@@ -4,8 +4,6 @@ Labels are in `labels.csv` of a study's raw folder, one line per judgement by on
 people who change their minds add a line.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections import Counter

@@ -1,7 +1,5 @@
 """Where the paper's published tables are."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from afanalysis.errors import InputError

@@ -1,7 +1,5 @@
 """Files that are not ours: only regular ones are read, and none that a link brings in from elsewhere."""
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import Container

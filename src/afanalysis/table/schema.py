@@ -4,8 +4,6 @@
 described in exports and in `docs/data.md` (run `make docs`).
 """
 
-from __future__ import annotations
-
 import csv
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """HTML pages from templates."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from afanalysis.text.untrusted import escape_invisible

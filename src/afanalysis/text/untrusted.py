@@ -1,7 +1,5 @@
 """Text that is not ours: made valid where it enters, and visible and harmless where it is shown."""
 
-from __future__ import annotations
-
 import io
 import unicodedata
 from typing import Any, TextIO

@@ -1,7 +1,5 @@
 """System prompts, their variations and the request lists that ship with the package."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
