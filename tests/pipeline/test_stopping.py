@@ -61,8 +61,9 @@ def test_a_study_ends_when_its_gap_is_decided_says_so_and_asks_nothing_again(tmp
 
 
 def test_an_aim_that_is_not_reached_is_reported(tmp_path):
-    ended = collect_until(study(), tmp_path, width=0.05)
-    assert ended.sentences.startswith("The aim was not reached with 40 of 40 prompts per setting")
+    few = study(prompts={"helpful-only": {"first": 6}}, samples=1)
+    ended = collect_until(few, tmp_path, width=0.05)
+    assert ended.sentences.startswith("The aim was not reached with 6 of 6 prompts per setting")
     assert "no wider than 5.0 points" in ended.sentences
 
 

@@ -98,9 +98,8 @@ def bootstrap(
     Examples
     --------
     >>> cells = [[1, 5, 0, 5], [3, 5, 1, 5], [0, 5, 0, 5], [2, 5, 2, 5]]
-    >>> gap = bootstrap(cells, difference(0, 1, 2, 3), resamples=2000)
-    >>> round(gap.estimate, 2), gap.low <= gap.estimate <= gap.high
-    (0.15, True)
+    >>> [round(end, 2) for end in bootstrap(cells, difference(0, 1, 2, 3))]
+    [0.0, 0.3]
     """
     check_level(level)
     if kind not in KINDS:
