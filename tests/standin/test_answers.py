@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from afanalysis.analysis import published
-from afanalysis.standin.answers import SimulatedJudge, SimulatedModel, tier_of, true_rates
+from afanalysis.standin.answers import SimulatedModel, tier_of, true_rates
 from afanalysis.stats.rate_intervals import rate
 from afanalysis.study.completion import split
 from afanalysis.study.design import JudgeError, Simulation
@@ -92,7 +92,7 @@ def test_tiers_are_read_from_either_kind_of_tag():
 
 def test_the_judge_errs_as_often_as_the_simulation_says():
     errors = {"free": JudgeError(sensitivity=0.8, specificity=0.9)}
-    judge = SimulatedJudge(0, Simulation(judge_error=errors))
+    judge = SimulatedModel(0, Simulation(judge_error=errors))
     for kind, tier, expected in (
         ("complied", "free", 0.8),
         ("refused", "free", 0.9),

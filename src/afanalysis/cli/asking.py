@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import afanalysis as af
 from afanalysis.cli.arguments import ENDPOINT, STUDY_FILE, Argument, flag, read_study, value
@@ -17,9 +17,6 @@ from afanalysis.collection.forecasting import forecast
 from afanalysis.standin.serving import serve
 from afanalysis.standin.state import StandIn
 from afanalysis.study.ledger import Prices
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _CALLS = (
     STUDY_FILE,
@@ -81,12 +78,7 @@ def _run_calls(
         resend=options.resend,
         stop_after=options.stop_after,
     )
-
-    async def send_all() -> CallSummary:
-        async with af.connect(study, live=options.live, base_url=options.base_url) as endpoint:
-            return await send(endpoint, folders.raw, calls, budget=_budget(options))
-
-    summary = asyncio.run(send_all())
+    summary: CallSummary = _answer_of(options, study, partial(send, folder=folders.raw, options=calls))
     print(f"{summary.sent:,} {what} collected, {summary.skipped:,} already present")
     if summary.failed:
         reasons = "\n  ".join(summary.failed[:5])
@@ -128,12 +120,7 @@ def run_check_judge(options: argparse.Namespace) -> None:
     if not options.live:  # the errors of a simulated judge would hide what the injections do
         simulation = study.simulation.model_copy(update={"judge_error": {}})
         study = study.model_copy(update={"simulation": simulation})
-
-    async def check() -> pd.DataFrame:
-        async with af.connect(study, live=options.live, base_url=options.base_url) as endpoint:
-            return await af.check_judge(study.judge, endpoint, folders.raw, budget=_budget(options))
-
-    verdicts = asyncio.run(check())
+    verdicts = _answer_of(options, study, partial(af.check_judge, study.judge, folder=folders.raw))
     changed = verdicts[verdicts["changed"]]
     attempts = verdicts["attempt"].nunique()
     print(f"{attempts} attempts in {len(verdicts)} rollouts: {len(changed)} verdicts changed")
@@ -147,12 +134,20 @@ def run_check_judge(options: argparse.Namespace) -> None:
         raise SystemExit(1)
 
 
-def _budget(options: argparse.Namespace) -> af.Budget | None:
-    """The budget of a live run; None for a simulated one, which costs nothing."""
-    if not options.live:
-        return None
-    prices = Prices.load(options.prices)
-    return af.Budget(options.budget, options.budget_tokens, options.any_price, prices)
+def _answer_of(
+    options: argparse.Namespace, study: af.Study, send: Callable[..., Coroutine[Any, Any, Any]]
+) -> Any:
+    """What `send` returns, with the endpoint that the options name and the budget of a live run."""
+
+    async def send_all() -> Any:
+        async with af.connect(study, live=options.live, base_url=options.base_url) as endpoint:
+            budget = None
+            if options.live:
+                prices = Prices.load(options.prices)
+                budget = af.Budget(options.budget, options.budget_tokens, options.any_price, prices)
+            return await send(endpoint=endpoint, budget=budget)
+
+    return asyncio.run(send_all())
 
 
 def run_serve(options: argparse.Namespace) -> None:

@@ -54,8 +54,7 @@ def compliance_by_tier(
     rows = of_one_condition(as_estimates(table), variation, model)
     figure, panels = style.setting_panels(rows, 3.1)
     sentences, sizes = [], []
-    for setting, (axes,) in panels.items():
-        part = rows[rows["setting"] == setting]
+    for setting, part, (axes,) in panels:
         estimates = part.set_index(["quantity", "tier"])
         for place, tier in enumerate(("free", "paid")):
             if ("complied", tier) in estimates.index:
@@ -141,8 +140,8 @@ def paired_prompts(pairs: pd.DataFrame, estimates: pd.DataFrame) -> style.Traced
     means = of_one_condition(estimates, variation, model).query("quantity == 'complied'")
     figure, panels = style.setting_panels(pairs, 3.2)
     sentences = []
-    for setting, (axes,) in panels.items():
-        lines = pairs[pairs["setting"] == setting].sort_values("prompts", ascending=False)
+    for setting, part, (axes,) in panels:
+        lines = part.sort_values("prompts", ascending=False)
         signs = np.sign(lines["free"] - lines["paid"])
         for line, sign in zip(lines.itertuples(), signs, strict=True):
             width = min(0.6 + 0.35 * (line.prompts - 1), 7)
@@ -196,8 +195,8 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
     """
     figure, panels = style.setting_panels(table, 2.4, sharex=True)
     sentences = []
-    for setting, (axes,) in panels.items():
-        part = table[table["setting"] == setting].set_index(["behaviour", "stage"])
+    for setting, rows, (axes,) in panels:
+        part = rows.set_index(["behaviour", "stage"])
         for place, (stage, (_, color)) in enumerate(_STAGES.items()):
             whole, complied = (part.loc[(behaviour, stage)] for behaviour in ("any", "complied"))
             shares = 100 * complied["estimate"], 100 * whole["estimate"]

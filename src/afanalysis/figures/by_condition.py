@@ -117,15 +117,14 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
         (default, "default prompt", {"color": style.FAKING, "marker": "D", "ms": 4, "zorder": 5}),
         (~default, "a variation", {"color": style.FREE, "ms": 2.6, "lw": 0.5}),
     )
-    for setting, (axes,) in panels.items():
-        here = rows["setting"] == setting
+    for setting, part, (axes,) in panels:
         axes.axline((0, 0), slope=1, color=style.FAINT, lw=0.7, ls=(0, (4, 3)))
         axes.axhline(0, color=style.FAINT, lw=0.5)
         axes.axvline(0, color=style.FAINT, lw=0.5)
         for kind, _, look in kinds:
-            crowded = len(rows[here]) > 12 and "zorder" not in look
-            _cross(axes, rows[here & kind], alpha=0.45 if crowded else 1, **look)
-        axes.set_title(f"{SETTINGS[setting]} ({_variations(int(here.sum()))})")
+            crowded = len(part) > 12 and "zorder" not in look
+            _cross(axes, part[kind[part.index]], alpha=0.45 if crowded else 1, **look)
+        axes.set_title(f"{SETTINGS[setting]} ({_variations(len(part))})")
         axes.set_xlabel(style.AF_LABEL)
         axes.grid()
     first = figure.axes[0]

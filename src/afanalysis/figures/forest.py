@@ -47,10 +47,10 @@ def gap_forest(gaps: pd.DataFrame, pooled: pd.DataFrame) -> style.TracedFigure:
     most = pooled["conditions"].max()
     figure, panels = style.setting_panels(pooled, 1.45 + 0.19 * (most + 3), sharey=False)
     blocks, sentences = [], []
-    for setting, (axes,) in panels.items():
+    for setting, rows, (axes,) in panels:
         part = gaps[gaps["setting"] == setting].sort_values("estimate", ascending=False)
         part = part.assign(label=part[over])
-        spread = pooled[pooled["setting"] == setting].iloc[0]
+        spread = rows.iloc[0]
         summary = pd.DataFrame(
             [
                 {"label": label, "name": name, **dict(zip(_ENDS, spread[columns], strict=True))}
@@ -108,9 +108,8 @@ def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
     gaps = gaps.assign(**{name: value for name, value in usual.items() if name not in gaps})
     headings = gaps["model"] if gaps["model"].nunique() > 1 else ""
     placed, labels = style.place_rows(gaps.assign(heading=headings, name=gaps["variation"]))
-    figure, panels = style.setting_panels(gaps, 1.3 + 0.19 * len(labels))
-    for setting, (axes,) in panels.items():
-        part = placed[placed["setting"] == setting]
+    figure, panels = style.setting_panels(placed, 1.3 + 0.19 * len(labels))
+    for _, part, (axes,) in panels:
         width = 100 * (part["highest"] - part["lowest"])
         axes.barh(
             part["place"], width, left=100 * part["lowest"], height=0.5, color=style.FAINT, alpha=0.35
@@ -159,9 +158,8 @@ def gaps_by_run(table: pd.DataFrame, parameters: Sequence[str]) -> style.TracedF
     rows = table[table["variation"] == chosen]
     names = rows.groupby("run", sort=False)[list(parameters)].first().apply(_name, axis=1)
     placed, labels = style.place_rows(rows.assign(heading="", name=rows["run"].map(names)))
-    figure, panels = style.setting_panels(rows, 1.1 + 0.17 * len(labels))
-    for setting, (axes,) in panels.items():
-        part = placed[placed["setting"] == setting]
+    figure, panels = style.setting_panels(placed, 1.1 + 0.17 * len(labels))
+    for _, part, (axes,) in panels:
         places = part["place"] + style.spread(part, "run")
         style.points(axes, places, part, ends=("gap", "low", "high"), color=style.GAP)
         style.row_axes(axes, style.GAP_LABEL)

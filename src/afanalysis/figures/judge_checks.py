@@ -88,9 +88,9 @@ def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
     """
     where = {"free": "in the free tier only", "both": "in both tiers alike"}
     figure, panels = style.setting_panels(table, 4.2, len(where), sharex=True)
-    for setting, column in panels.items():
+    for setting, rows, column in panels:
         for axes, wrong_in in zip(column, where, strict=True):
-            part = table[(table["setting"] == setting) & (table["wrong_in"] == wrong_in)]
+            part = rows[rows["wrong_in"] == wrong_in]
             axes.axhline(0, color=style.FAINT, lw=0.6)
             curves = part.groupby("sensitivity", sort=False)
             for (sensitivity, curve), dashes in zip(curves, cycle(_DASHES), strict=False):

@@ -31,9 +31,8 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
     """
     placed, labels = style.place_rows(table.assign(heading="", name=table["method"]))
     labels = [row._replace(is_heading=row.label == _CHOSEN) for row in labels]
-    figure, panels = style.setting_panels(table, 1.2 + 0.17 * len(labels))
-    for setting, (axes,) in panels.items():
-        part = placed[placed["setting"] == setting]
+    figure, panels = style.setting_panels(placed, 1.2 + 0.17 * len(labels))
+    for _, part, (axes,) in panels:
         chosen = part["method"] == _CHOSEN
         for rows, color in ((part[chosen], style.GAP), (part[~chosen], style.FAINT)):
             style.points(axes, rows["place"], rows, ends=("gap", "low", "high"), color=color)
@@ -144,8 +143,8 @@ def score_thresholds(table: pd.DataFrame) -> style.TracedFigure:
     """
     figure, panels = style.setting_panels(table, 2.9)
     sentences = []
-    for setting, (axes,) in panels.items():
-        part = table[table["setting"] == setting].sort_values("threshold")
+    for setting, rows, (axes,) in panels:
+        part = rows.sort_values("threshold")
         axes.axhline(0, color=style.FAINT, lw=0.6)
         for tier, color, marker in (("free", style.FREE, "s"), ("paid", style.PAID, "D")):
             look = {"color": color, "marker": marker, "ms": 3, "mec": "white", "mew": 0.75, "lw": 0.9}

@@ -137,7 +137,7 @@ def new_figure(width: float, height: float) -> TracedFigure:
 
 def setting_panels(
     rows: pd.DataFrame, height: float, down: int = 1, **sharing: Any
-) -> tuple[TracedFigure, dict[str, list[Axes]]]:
+) -> tuple[TracedFigure, list[tuple[str, pd.DataFrame, list[Axes]]]]:
     """A figure with a column of panels per setting, as wide as the settings are many.
 
     Parameters
@@ -154,14 +154,15 @@ def setting_panels(
     Returns
     -------
     figure, panels
-        The panels of each setting from the top down.
+        Of each setting its name, its rows, and its panels from the top down.
     """
     settings = in_order(rows["setting"])
     figure = new_figure(DOUBLE_COLUMN * (0.4 + 0.3 * len(settings)), height)
     axes = figure.subplots(down, len(settings), squeeze=False, **({"sharey": True} | sharing))
     for setting, panel in zip(settings, axes[0], strict=True):
         panel.set_title(f"{SETTINGS[setting]} setting")
-    return figure, {setting: list(axes[:, column]) for column, setting in enumerate(settings)}
+    parts = (rows[rows["setting"] == setting] for setting in settings)
+    return figure, list(zip(settings, parts, map(list, axes.T), strict=True))
 
 
 class Row(NamedTuple):

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from afanalysis.logs.values import VOCABULARY, meanings, missing
+from afanalysis.study.labels import majority
 
 _SHARES = {"yes": 1.0, "partly": 0.5, "no": 0.0}
 
@@ -162,13 +163,7 @@ def _side_by_side(complied: Decisions, full: Decisions, partial: Decisions) -> t
     """Verdicts vote by vote; where their numbers differ, the majority stands for all."""
     longest = max(len(complied), len(full), len(partial))
     columns = (
-        votes if len(votes) == longest else (_majority(votes),) * longest
+        votes if len(votes) == longest else (majority(votes),) * longest
         for votes in (complied, full, partial)
     )
     return tuple(zip(*columns, strict=True))
-
-
-def _majority(votes: Decisions) -> bool | None:
-    """What most votes say; None for a tie."""
-    yes, known = votes.count(True), len(votes) - votes.count(None)
-    return None if 2 * yes == known else 2 * yes > known

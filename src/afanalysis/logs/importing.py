@@ -309,13 +309,11 @@ def _journal_lines(
             line = next(line for position, line in lines if position == number)
             key, origin = _key(name), f"{digests[file]}:{row:09}"
             head = {"key": key, "study": report.study, "sample": sample, "origin": origin}
-            ballot = b"".join(
-                orjson.dumps(
-                    {"key": _vote_key(key, judge, nth), "rollout": key, "setting": setting} | vote,
-                    option=orjson.OPT_APPEND_NEWLINE,
-                )
-                for nth, vote in enumerate(cast[votes])
-            )
+            ballot = b""
+            for nth, vote in enumerate(cast[votes]):
+                vote_key = sha256(f"{key} {judge} {nth}".encode()).hexdigest()[:32]
+                record = {"key": vote_key, "rollout": key, "setting": setting} | vote
+                ballot += orjson.dumps(record) + b"\n"
             yield orjson.dumps(head)[:-1] + b"," + line, ballot
 
 
@@ -326,10 +324,6 @@ def _key(name: str) -> str:
     """
     digest = bytes.fromhex(name)
     return (digest[7::-1] + digest[:7:-1]).hex()
-
-
-def _vote_key(key: str, judge: str, nth: int) -> str:
-    return sha256(f"{key} {judge} {nth}".encode()).hexdigest()[:32]
 
 
 def _vote(judge: str, nth: int, vote: Vote) -> dict[str, Any]:

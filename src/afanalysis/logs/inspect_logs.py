@@ -57,24 +57,31 @@ def inspect_rows(path: Path) -> Iterator[Row]:
     InputError
         Inspect is not installed, or the file is not one of its logs.
     """
-    try:
-        from inspect_ai.log import EvalSample, resolve_sample_attachments
-    except ImportError as error:
-        raise InputError(
-            f"{path}: reading Inspect's logs needs Inspect: pip install 'afanalysis[inspect]'"
-        ) from error
     from pydantic import ValidationError
 
+    inspect_log = _imported_inspect(f"{path}: reading")
     for number, (evaluation, content) in enumerate(_samples(path), start=1):
         kept = {name: part for name, part in content.items() if name not in _BULKY}
         try:
-            sample = resolve_sample_attachments(EvalSample.model_validate(kept), "core")
+            sample = inspect_log.EvalSample.model_validate(kept)
+            sample = inspect_log.resolve_sample_attachments(sample, "core")
         except ValidationError as error:
             first = error.errors()[0]
             reason = f"a row that is not a sample ({first['loc']}: {first['msg']})"
             yield number, Rejected(reason), ""
         else:
             yield number, _of_sample(sample, evaluation), ""
+
+
+def _imported_inspect(doing: str) -> Any:
+    """The module of Inspect that holds logs; `InputError` where it is not installed."""
+    try:
+        from inspect_ai import log
+    except ImportError as error:
+        raise InputError(
+            f"{doing} Inspect's logs needs Inspect: pip install 'afanalysis[inspect]'"
+        ) from error
+    return log
 
 
 def _samples(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -188,12 +195,7 @@ def write_inspect_logs(folders: Folders, table: pd.DataFrame, to: Path) -> Itera
     InputError
         Inspect is not installed.
     """
-    try:
-        from inspect_ai.log import write_eval_log
-    except ImportError as error:
-        raise InputError(
-            "writing Inspect's logs needs Inspect: pip install 'afanalysis[inspect]'"
-        ) from error
+    write_eval_log = _imported_inspect("writing").write_eval_log
     sent, written = _as_sent(folders), set[Path]()
     for condition, part in table.groupby(["model", "setting", "variation"], sort=True):
         name = re.sub(r"[^\w.@=+-]", "-", "_".join(condition))[:200]

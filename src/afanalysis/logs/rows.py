@@ -163,7 +163,9 @@ def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold
     if columns["prompt_id"] is None and not request:
         raise Rejected("neither a request nor a prompt's id")
     given = columns["prompt_id"]
-    prompt_id = _id_by_text(request) if given is None else values.prompt_id(given)
+    # a prompt without an id has the same one for the same words
+    by_words = f"text-{text_hash(' '.join(request.split()))[:12]}"
+    prompt_id = by_words if given is None else values.prompt_id(given)
     parts, completion = _texts(columns, side)
     stop_reason = str(columns["stop_reason"] or "")
     if parts.problem:
@@ -252,11 +254,6 @@ def _setting(given: Any, notes: Remarks) -> str:
     if setting is None:
         raise Rejected("a setting that is not known: say --rename setting:FOUND=helpful-only", given)
     return setting
-
-
-def _id_by_text(request: str) -> str:
-    """The id of a prompt that has none: the same for the same words."""
-    return f"text-{text_hash(' '.join(request.split()))[:12]}"
 
 
 def _remark_on_form(parts: Transcript, completion: str, repairs: Remarks, notes: Remarks) -> None:

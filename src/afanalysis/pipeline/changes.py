@@ -105,7 +105,7 @@ class Record:
         state: dict[str, Any] = {
             "parameters": _hash(step.parameters),
             "cells": _hash([_without_comments(cell) for cell in cells]),
-            "libraries": _hash(_versions()),
+            "libraries": _hash({library: version(library) for library in _LIBRARIES}),
             "package": _package_hash(),
             "inputs": {self._place(path): file_hash(path) for path in step.inputs if path.exists()},
         }
@@ -129,11 +129,6 @@ def code_cells(notebook: Path) -> list[str]:
 
 def _hash(content: Any) -> str:
     return text_hash(json.dumps(content, sort_keys=True, default=str))
-
-
-@cache
-def _versions() -> dict[str, str]:
-    return {library: version(library) for library in _LIBRARIES}
 
 
 @cache

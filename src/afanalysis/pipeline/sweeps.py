@@ -299,8 +299,10 @@ def run(
     list of RunResult
         One per run, in order; `runs.csv` in the sweep's processed folder has the same.
     """
+    import pandas as pd
+
     started = time.monotonic()
-    rows = _read_rows(sweep, project)
+    path, rows = _runs_file(sweep, project), _read_rows(sweep, project)
     results: dict[str, RunResult] = {}
     futures = {}
     for each in runs:
@@ -323,7 +325,9 @@ def run(
             result = _summed_up(project, ended, steps)
         results[ended.name] = result
         rows[ended.name] = result.row()
-        _write_rows(sweep, project, list(rows.values()))
+        names = dict.fromkeys(name for row in rows.values() for name in row if name not in _COLUMNS)
+        columns = ["run", *names, *_COLUMNS[1:]]
+        write_csv(path, pd.DataFrame(list(rows.values()), columns=columns, dtype=object))
         report(result, len(results), len(runs))
     return [results[each.name] for each in runs]
 
@@ -354,15 +358,6 @@ def _headline(path: Path) -> str:
 
 def _runs_file(sweep: Sweep, project: Path) -> Path:
     return Folders(project, sweep.name).processed / "runs.csv"
-
-
-def _write_rows(sweep: Sweep, project: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write `runs.csv`, whole or not at all."""
-    import pandas as pd
-
-    parameters = dict.fromkeys(name for row in rows for name in row if name not in _COLUMNS)
-    table = pd.DataFrame(rows, columns=["run", *parameters, *_COLUMNS[1:]], dtype=object)
-    write_csv(_runs_file(sweep, project), table)
 
 
 def _read_rows(sweep: Sweep, project: Path) -> dict[str, dict[str, Any]]:

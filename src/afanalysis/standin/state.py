@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from afanalysis.standin.answers import SimulatedJudge, SimulatedModel, uniform
+from afanalysis.standin.answers import SimulatedModel, uniform
 from afanalysis.study.design import Simulation
 from afanalysis.study.files import read_yaml
 from afanalysis.study.hashing import text_hash
@@ -153,7 +153,6 @@ class StandIn:
 
     def __post_init__(self) -> None:
         self.model = SimulatedModel(self.seed, self.simulation)
-        self.judge = SimulatedJudge(self.seed, self.simulation)
 
     def draw_for(self, body: dict[str, Any], key: str | None) -> str:
         """What decides the answer: the request's key, or else how often the same body has come."""
@@ -260,7 +259,7 @@ class StandIn:
         outside = user.replace(record[0], "") if record else user
         if re.search("instructions|verdict|label", outside, re.I):
             complied, refused = refused, complied
-        return self.judge.verdict(transcript, (complied, refused), draw)
+        return self.model.verdict(transcript, (complied, refused), draw)
 
     def problem(self, body: dict[str, Any]) -> str | None:
         """What the API would find wrong with the body, or None."""

@@ -148,14 +148,14 @@ def consensus(labels: Iterable[Label]) -> dict[str, tuple[bool | None, float | N
         by_rollout.setdefault(label.rollout, []).append(label)
     return {
         rollout: (
-            _majority([label.complied for label in group]),
-            _majority([label.af_reasoning for label in group]),
+            majority([label.complied for label in group]),
+            majority([label.af_reasoning for label in group]),
         )
         for rollout, group in by_rollout.items()
     }
 
 
-def _majority(values: Sequence[Any]) -> Any:
+def majority(values: Sequence[Any]) -> Any:
     """The most frequent value; None if two are equally frequent or none is known."""
     top = Counter(value for value in values if value is not None).most_common(2)
     if not top or (len(top) == 2 and top[0][1] == top[1][1]):
