@@ -510,9 +510,9 @@ def agreement_cell(cell: Cell, repeats: int) -> Iterator[Row]:
             shares = rng.dirichlet(cells.ravel() * strength, cell.prompts)
         tables = rng.multinomial(samples, shares).reshape(-1, *cells.shape)
         result = agreement(tables, seed=seed)
-        ends["agreement"].append((result.agreed_low, result.agreed_high))
-        ends["kappa"].append((result.kappa_low, result.kappa_high))
-        ends["AC1"].append((result.ac1_low, result.ac1_high))
+        ends["agreement"].append(result["agreement"][1:])
+        ends["kappa"].append(result["Cohen's kappa"][1:])
+        ends["AC1"].append(result["Gwet's AC1"][1:])
     for method, pairs in ends.items():
         yield cell.interval(method, truths[method], *np.array(pairs).T)
 

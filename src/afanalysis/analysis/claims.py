@@ -6,14 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import (
-    GAP_CONDITIONS,
-    known_columns,
-    named,
-    paired_counts,
-    remarks,
-    sources,
-)
+from afanalysis.analysis.conditions import counts_by_tier, named, paired_counts, remarks
 from afanalysis.errors import InputError
 from afanalysis.stats.gap_intervals import paired
 from afanalysis.stats.hypothesis_tests import (
@@ -22,8 +15,6 @@ from afanalysis.stats.hypothesis_tests import (
     equivalence_p_values,
     fewest_prompts,
 )
-from afanalysis.table.counting import counts
-from afanalysis.table.source import opened
 
 
 def gap_tests(
@@ -77,10 +68,7 @@ def gap_tests(
     >>> claims[["is_above", "is_within", "prompts_needed"]].values.tolist()[0]
     [False, False, 59]
     """
-    with opened(data) as source:
-        by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
-        counted = counts(source, outcome, [*by, "tier"])
-        came_from = sources(source)
+    by, counted, came_from = counts_by_tier(data, by, outcome)
     rows = []
     odd = remarks(counted, by, tiers=True)
     for condition, part in paired_counts(counted, by):

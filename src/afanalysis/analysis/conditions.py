@@ -7,24 +7,15 @@ import numpy as np
 import pandas as pd
 
 from afanalysis.errors import InputError
+from afanalysis.table.counting import counts
 from afanalysis.table.source import columns, distinct, opened
 
 GAP_CONDITIONS = ("model", "setting", "variation")
 # Names that tables of counts or of results have for themselves.
 _TAKEN = {
-    *(
-        "n",
-        "s",
-        "n_all",
-        "n_missing",
-        "n_invalid",
-        "n_repeated",
-        "n_without_prompt",
-        "outcome",
-        "missing",
-    ),
-    *("share", "first", "last", "weight", "label", "verdict", "rate", "gap", "free", "paid", "both"),
-    *("low", "high", "se", "level", "warning", "prompts", "method", "weighting"),
+    *("n", "s", "n_all", "n_missing", "n_invalid", "n_repeated", "n_without_prompt"),
+    *("outcome", "missing", "share", "first", "last", "weight", "label", "verdict", "rate", "gap"),
+    *("free", "paid", "both", "low", "high", "se", "level", "warning", "prompts", "method", "weighting"),
 }
 TIERS = ("free", "paid")
 
@@ -53,6 +44,21 @@ def known_columns(
             what = "prompts are what is averaged over" if name == "prompt_id" else "both are compared"
             raise InputError(f"by holds {name!r}; leave it out ({what})")
     return names
+
+
+def counts_by_tier(
+    data: Any, by: str | Sequence[str] | None, outcomes: str | Sequence[str] = "complied"
+) -> tuple[list[str], pd.DataFrame, str]:
+    """What a gap is made of: the condition columns, the counts by these and the tier, and the sources.
+
+    Raises
+    ------
+    InputError
+        As `known_columns`, with the tier reserved, and as `table.counting.counts`.
+    """
+    with opened(data) as source:
+        by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
+        return by, counts(source, outcomes, [*by, "tier"]), sources(source)
 
 
 def paired_counts(

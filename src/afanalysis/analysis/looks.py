@@ -143,18 +143,9 @@ def _by_round(counted: pd.DataFrame, by: list[str], rounds: int, level: float) -
                 break
             assert differences is not None  # prompts weigh alike
             low, high = (float(end) for end in differences.interval(allowed))
-            row: dict[str, Any] = {
-                "round": number,
-                "prompts": int(differences.n),
-                "gap": float(differences.mean),
-            }
-            row |= {
-                "low": low,
-                "high": high,
-                "decided": low > 0 or high < 0,
-                "warning": odd[str(condition)],
-            }
-            rows.append(condition | row)
+            row = {"round": number, "prompts": int(differences.n), "gap": float(differences.mean)}
+            row |= {"low": low, "high": high, "decided": low > 0 or high < 0}
+            rows.append(condition | row | {"warning": odd[str(condition)]})
     if not rows:
         raise InputError(lost[0] if lost else "no round is complete")
     table = pd.DataFrame(rows)

@@ -4,9 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from afanalysis.analysis.conditions import of_one_condition, paired_counts, sources
-from afanalysis.table.counting import counts
-from afanalysis.table.source import opened
+from afanalysis.analysis.conditions import counts_by_tier, of_one_condition, paired_counts
 
 
 def prompt_pairs(
@@ -35,12 +33,9 @@ def prompt_pairs(
     >>> list(af.prompt_pairs(af.example_rollouts()).columns)
     ['paid', 'free', 'prompts', 'setting', 'model', 'variation', 'source', 'level']
     """
-    by = ["setting", "model", "variation"]
-    with opened(data) as source:
-        counted = of_one_condition(counts(source, "complied", [*by, "tier"]), variation, model)
-        came_from = sources(source)
+    by, counted, came_from = counts_by_tier(data, ["setting", "model", "variation"])
     parts = []
-    for condition, pairs in paired_counts(counted, by):
+    for condition, pairs in paired_counts(of_one_condition(counted, variation, model), by):
         n_free, s_free, n_paid, s_paid = pairs[(pairs[:, 0] > 0) & (pairs[:, 2] > 0)].T
         shares = pd.DataFrame({"paid": s_paid / n_paid, "free": s_free / n_free}).round(9)
         alike = shares.value_counts().rename("prompts").reset_index()

@@ -4,10 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from afanalysis.analysis.conditions import GAP_CONDITIONS, known_columns, sources
+from afanalysis.analysis.conditions import counts_by_tier
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
-from afanalysis.table.counting import counts
-from afanalysis.table.source import opened
 
 
 def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
@@ -37,10 +35,7 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
 
 def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The estimates, and the gaps among them with all that `compliance_gap` says of them."""
-    with opened(data) as source:
-        by = known_columns(source, None, GAP_CONDITIONS)
-        counted = counts(source, ["complied", "af_reasoning"], [*by, "tier"])
-        came_from = sources(source)
+    by, counted, came_from = counts_by_tier(data, None, ["complied", "af_reasoning"])
     known = counted.groupby(["outcome", *by, "tier"], dropna=False)["n"].transform("sum") > 0
     silent = ~known & (counted["outcome"] == "af_reasoning")  # a log that nobody judged for it
     measured = rates_of_counts(counted[~silent], [*by, "tier"], level)

@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from afanalysis.analysis.conditions import (
-    GAP_CONDITIONS,
+    counts_by_tier,
     groups,
     known_columns,
     named,
     paired_counts,
     remarks,
-    sources,
     stacked,
 )
 from afanalysis.errors import InputError
@@ -24,7 +23,6 @@ from afanalysis.stats.missing_answers import gap_bounds, rate_bounds
 from afanalysis.stats.proportions import check_level
 from afanalysis.table.counting import NUMBERS, counts
 from afanalysis.table.schema import CONDITIONS
-from afanalysis.table.source import opened
 
 
 def rates(
@@ -178,10 +176,7 @@ def compliance_gap(
     >>> compliance_gap(table.assign(complied=[1, 0, 1, 1]), by=[])["gap"].tolist()
     [0.5]
     """
-    with opened(data) as source:
-        by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
-        counted = counts(source, outcome, [*by, "tier"])
-        came_from = sources(source)
+    by, counted, came_from = counts_by_tier(data, by, outcome)
     gaps = gaps_of_counts(counted, by, level, method, weighting, seed)
     return gaps.assign(source=came_from, level=level)
 
@@ -212,10 +207,7 @@ def gap_by_method(
     >>> gap_by_method(af.example_rollouts(), ["setting"])["method"].iloc[0]
     'bounded'
     """
-    with opened(data) as source:
-        by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
-        counted = counts(source, outcome, [*by, "tier"])
-        came_from = sources(source)
+    by, counted, came_from = counts_by_tier(data, by, outcome)
     parts = []
     for method in gap_intervals.METHODS:
         try:

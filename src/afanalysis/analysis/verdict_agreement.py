@@ -94,12 +94,7 @@ def agreement(first: Any, second: Any, prompts: Any = None, *, level: float = 0.
     pairs["prompt"] = np.arange(len(pairs)) if prompts is None else pd.Series(prompts).array
     pairs = pairs.dropna()
     tables, _ = confusion(*(pairs[name].to_numpy(object) for name in ("a", "b", "prompt")))
-    result = of_tables(tables, level=level)
-    rows = [
-        ("agreement", result.agreed, result.agreed_low, result.agreed_high),
-        ("Cohen's kappa", result.kappa, result.kappa_low, result.kappa_high),
-        ("Gwet's AC1", result.ac1, result.ac1_low, result.ac1_high),
-    ]
+    rows = [(measure, *numbers) for measure, numbers in of_tables(tables, level=level).items()]
     return pd.DataFrame(rows, columns=["measure", "value", "low", "high"]).assign(
-        n=result.n, n_prompts=result.prompts
+        n=len(pairs), n_prompts=len(tables)
     )

@@ -1,7 +1,5 @@
 """Agreement of two labellers, or of a judge with labels, beyond what chance would give."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -88,24 +86,9 @@ def _beyond(agreed: Floats, chance: Floats) -> Floats:
     return beyond
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Agreement of two sets of verdicts; all intervals are of the same level."""
-
-    n: int
-    prompts: int
-    agreed: float
-    agreed_low: float
-    agreed_high: float
-    kappa: float
-    kappa_low: float
-    kappa_high: float
-    ac1: float
-    ac1_low: float
-    ac1_high: float
-
-
-def agreement(tables: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Agreement:
+def agreement(
+    tables: ArrayLike, *, level: float = 0.95, seed: int = 0
+) -> dict[str, tuple[float, float, float]]:
     """Raw agreement, Cohen's kappa and Gwet's AC1 with intervals that never have zero width.
 
     Parameters
@@ -118,6 +101,11 @@ def agreement(tables: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Agree
         Confidence level in (0, 1).
     seed
         Of the draws that make the intervals.
+
+    Returns
+    -------
+    dict
+        By measure (`agreement`, `Cohen's kappa`, `Gwet's AC1`) its value and the ends of its interval.
 
     Notes
     -----
@@ -150,13 +138,14 @@ def agreement(tables: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Agree
     weights = rng.dirichlet([*frequency, 1], size=DRAWS)
     lower, upper = (np.tensordot(weights, np.concatenate([cells, part[None]]), 1) for part in pseudo)
     tail = (1 - level) / 2
-    values: list[float] = []
-    for statistic in (_agreed, cohen_kappa, gwet_ac1):
+    values = {}
+    statistics = {"agreement": _agreed, "Cohen's kappa": cohen_kappa, "Gwet's AC1": gwet_ac1}
+    for measure, statistic in statistics.items():
         estimate = float(statistic(whole))
         low = np.quantile(statistic(lower), tail)
         high = np.quantile(statistic(upper), 1 - tail)
-        values += [estimate, min(float(low), estimate), max(float(high), estimate)]
-    return Agreement(int(whole.sum()), len(counts), *values)
+        values[measure] = estimate, min(float(low), estimate), max(float(high), estimate)
+    return values
 
 
 def _agreed(table: ArrayLike) -> Floats:

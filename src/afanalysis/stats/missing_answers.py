@@ -38,8 +38,19 @@ def rate_bounds(
     >>> float(low), float(high)
     (0.1, 0.2)
     """
-    low, high = _shares(n, s, missing, weighting)
-    weight = _weights(n, missing, weighting)
+    check_weighting(weighting)
+    known, successes, lost = (np.asarray(x, dtype=float) for x in (n, s, missing))
+    if not ((successes >= 0) & (successes <= known + 1e-9) & (lost >= 0)).all():
+        raise ValueError("successes must lie between 0 and the known answers, missing ones not below 0")
+    total = known + lost
+    if (total.sum(-1) == 0).any():
+        raise ValueError("no answers, known or missing; bounds need at least one")
+    low, high = (
+        np.divide(x, total, out=np.zeros(total.shape), where=total > 0)
+        for x in (successes, successes + lost)
+    )
+    weight = total if weighting == "answers" else (total > 0).astype(float)
+    weight = weight / weight.sum(-1, keepdims=True)
     return (weight * low).sum(-1), (weight * high).sum(-1)
 
 
@@ -70,22 +81,3 @@ def gap_bounds(
         rate_bounds(n, s, missing, weighting) for n, s, missing in counts
     )
     return free_low - paid_high, free_high - paid_low
-
-
-def _shares(n: ArrayLike, s: ArrayLike, missing: ArrayLike, weighting: str) -> tuple[Floats, Floats]:
-    check_weighting(weighting)
-    known, successes, lost = (np.asarray(x, dtype=float) for x in (n, s, missing))
-    if not ((successes >= 0) & (successes <= known + 1e-9) & (lost >= 0)).all():
-        raise ValueError("successes must lie between 0 and the known answers, missing ones not below 0")
-    total = known + lost
-    if (total.sum(-1) == 0).any():
-        raise ValueError("no answers, known or missing; bounds need at least one")
-    zero = np.zeros(total.shape)
-    low = np.divide(successes, total, out=zero.copy(), where=total > 0)
-    return low, np.divide(successes + lost, total, out=zero, where=total > 0)
-
-
-def _weights(n: ArrayLike, missing: ArrayLike, weighting: str) -> Floats:
-    total = np.asarray(n, dtype=float) + np.asarray(missing, dtype=float)
-    weight = total if weighting == "answers" else (total > 0).astype(float)
-    return weight / weight.sum(-1, keepdims=True)

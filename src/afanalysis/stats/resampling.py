@@ -90,6 +90,11 @@ def bootstrap(
     ValueError
         There are fewer than two prompts, the kind is unknown, or the statistic has no value on the data.
 
+    Returns
+    -------
+    low, high
+        In the statistic's own unit. Resamples in which it has no value (0/0) are left out.
+
     References
     ----------
     Efron (1987), JASA 82:171, for BCa; Efron & Tibshirani (1993), An Introduction to the Bootstrap,
@@ -98,8 +103,9 @@ def bootstrap(
     Examples
     --------
     >>> cells = [[1, 5, 0, 5], [3, 5, 1, 5], [0, 5, 0, 5], [2, 5, 2, 5]]
-    >>> [round(end, 2) for end in bootstrap(cells, difference(0, 1, 2, 3))]
-    [0.0, 0.3]
+    >>> low, high = bootstrap(cells, difference(0, 1, 2, 3))  # of a gap of 0.15
+    >>> round(low, 2), round(high, 2)
+    (0.0, 0.3)
     """
     check_level(level)
     if kind not in KINDS:
