@@ -141,10 +141,10 @@ def agreement(
     values = {}
     statistics = {"agreement": _agreed, "Cohen's kappa": cohen_kappa, "Gwet's AC1": gwet_ac1}
     for measure, statistic in statistics.items():
-        estimate = float(statistic(whole))
+        estimate = min(float(statistic(whole)), 1.0)  # 1 but for rounding
         low = np.quantile(statistic(lower), tail)
         high = np.quantile(statistic(upper), 1 - tail)
-        values[measure] = estimate, min(float(low), estimate), max(float(high), estimate)
+        values[measure] = estimate, min(float(low), estimate), min(max(float(high), estimate), 1.0)
     return values
 
 
