@@ -360,7 +360,7 @@ def try_reader(name: str, folder: Path, seconds: float, examples: int) -> None:
 def test_a_spoiled_file_is_read_or_refused_in_one_sentence(name, tmp_path):
     if "Inspect" in name:
         pytest.importorskip("inspect_ai")
-    try_reader(name, tmp_path, 0, 10)
+    try_reader(name, tmp_path, 0, 4)
 
 
 @pytest.mark.slow

@@ -153,7 +153,7 @@ def a_table():
         [
             (model, "helpful-only", "default", tier, f"p{prompt}", sample)
             for model in ("m1", "m2", "m3")
-            for prompt in range(24)
+            for prompt in range(16)
             for tier in ("free", "paid")
             for sample in range(3)
         ],

@@ -116,11 +116,11 @@ def test_calls_that_have_yet_to_be_made_are_reported_and_made_by_the_next_run(ti
         }
     )
     collect.write_text(json.dumps(content))
-    results = notebooks.run(folder, todo)
-    assert [result.state for result in results] == ["unfinished", *["done"] * 4]
-    assert [result.left for result in results] == [left, *[""] * 4]
+    results = notebooks.run(folder, todo[:2])
+    assert [result.state for result in results] == ["unfinished", "done"]
+    assert [result.left for result in results] == [left, ""]
     collect.write_text(complete)
-    assert notebooks.run(folder, todo)[0].state == "done"
+    assert notebooks.run(folder, todo[:1])[0].state == "done"
 
 
 def test_only_what_changed_runs_again(tiny):

@@ -58,7 +58,12 @@ STUDIES = {
 }
 
 
-@pytest.mark.parametrize("name", STUDIES)
+SLOW = ("nobody complied", "all complied", "no prompt in both tiers", "no labels")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in STUDIES]
+)
 def test_what_an_extreme_study_cannot_show_says_why_and_the_rest_is_written(name, tmp_path, monkeypatch):
     """T4: every figure and section of studies at the edge."""
     monkeypatch.setattr(style, "_METADATA", {"svg": style._METADATA["svg"]})  # quicker
