@@ -114,13 +114,14 @@ def remarks(counted: pd.DataFrame, by: Sequence[str], *, tiers: bool = False) ->
         Whether rollouts of other tiers than free and paid are left out.
     """
     words: dict[str, str] = {}
+    left_out = counted[["n_without_prompt", "n_repeated"]].to_numpy()
+    is_other = ~counted["tier"].isin(TIERS).to_numpy() if tiers else np.zeros(len(counted), dtype=bool)
     for condition, places in groups(counted, by):
-        part = counted.iloc[places]
-        without, repeated = (int(part[name].sum()) for name in ("n_without_prompt", "n_repeated"))
+        without, repeated = map(int, left_out[places].sum(0))
         sentences = [f"{without} rollouts without a prompt_id are left out"] if without else []
         sentences += [f"{repeated} rows repeat a rollout and count again"] if repeated else []
-        others = part[~part["tier"].isin(TIERS)].groupby("tier", dropna=False) if tiers else []
-        for tier, rows in others:
+        others = places[is_other[places]]
+        for tier, rows in counted.iloc[others].groupby("tier", dropna=False) if len(others) else ():
             number = int(rows[["n", "n_missing", "n_invalid", "n_without_prompt"]].to_numpy().sum())
             sentences.append(f"{number} rollouts of tier {tier!r} are left out")
         words[str(condition)] = "; ".join(sentences)
