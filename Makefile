@@ -17,8 +17,8 @@ figures: $(INSTALLED)  ## redraw the paper's figures, then run the demo study an
 	@$(BIN)/afanalysis run
 
 test: $(INSTALLED)  ## fast tests, the docstrings' examples and the notebooks' outputs
-	@$(BIN)/pytest -n auto --dist loadfile --doctest-modules tests src/afanalysis
-	@$(BIN)/pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+	@$(BIN)/pytest -n auto --dist loadfile --doctest-modules --nbval \
+	  --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks tests src/afanalysis
 
 slow: $(INSTALLED)  ## long simulations and crash tests
 	@$(BIN)/pytest -m slow -n auto --dist loadfile tests

@@ -22,6 +22,18 @@ def pytest_addoption(parser):
     parser.addoption("--redraw-pictures", action="store_true", help="keep the figures as they are now")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One worker runs the tests of a file, and one all notebooks, which go on from each other."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "notebooks" if nodeid.startswith("notebooks") else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     return PROJECT

@@ -206,7 +206,9 @@ def answer(call, *arguments, **options):
 
 
 @pytest.mark.parametrize("odd", ODD)
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "call", [pytest.param(name, marks=[pytest.mark.slow] * (name == "gap_by_method")) for name in CALLS]
+)
 def test_an_odd_table_gives_numbers_or_one_sentence(call, odd):
     """Whatever is odd about a table, nothing but a sentence about it comes, or a table."""
     result, sentence = answer(CALLS[call], ODD[odd](a_table()))

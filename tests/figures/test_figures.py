@@ -24,13 +24,15 @@ def paper():
 
 
 @pytest.fixture(scope="module")
-def every_figure(reported, tmp_path_factory):
+def every_figure(labelled, tmp_path_factory):
     """Every figure of the paper and of the small study, by study and name."""
     galleries = (
         af.Gallery("paper", tmp_path_factory.mktemp("paper")),
-        af.Gallery("small", reported.project),
+        af.Gallery("small", labelled.project),
     )
-    drawn = {(gallery.study, name): gallery.draw(name) for gallery in galleries for name in NAMES}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "_METADATA", {"svg": style._METADATA["svg"]})  # quicker
+        drawn = {(gallery.study, name): gallery.draw(name) for gallery in galleries for name in NAMES}
     return {key: figure for key, figure in drawn.items() if not isinstance(figure, str)}
 
 

@@ -58,11 +58,11 @@ STUDIES = {
 }
 
 
-SLOW = ("nobody complied", "all complied", "no prompt in both tiers", "no labels")
+QUICK = ("one prompt", "the free tier alone", "no verdicts in one tier", "no valid answer")
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in STUDIES]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in STUDIES]
 )
 def test_what_an_extreme_study_cannot_show_says_why_and_the_rest_is_written(name, tmp_path, monkeypatch):
     """T4: every figure and section of studies at the edge."""
@@ -89,16 +89,8 @@ def test_what_an_extreme_study_cannot_show_says_why_and_the_rest_is_written(name
 ACTS = "\u202e\x1b[2J\n\\input{x}%$_^{"
 
 
-@pytest.mark.parametrize(
-    "column",
-    [
-        "variation",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("model", "prompt_id", "source", "judge")
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("column", ["variation", "model", "prompt_id", "source", "judge"])
 def test_no_name_hides_in_a_figure_a_page_or_latex(column, tmp_path, monkeypatch):
     """S7: every figure, page and macro of a study with such a name."""
     monkeypatch.setattr(style, "_METADATA", {"svg": style._METADATA["svg"]})

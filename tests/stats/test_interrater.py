@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa
 
@@ -41,6 +41,7 @@ def test_kappas_paradox_and_ac1():
     assert float(gwet_ac1(table)) == pytest.approx(0.9408, abs=1e-4)
 
 
+@settings(max_examples=30)
 @given(tables)
 def test_intervals_hold_their_estimates_and_have_width(table):
     result = agreement(apart(table))
@@ -80,6 +81,7 @@ def test_prompts_with_the_same_table_are_interchangeable_and_thousands_cost_litt
     assert agreement(tables[::-1]) == result
 
 
+@pytest.mark.slow
 def test_clustered_verdicts_are_covered_where_independent_ones_would_not_be():
     """40 prompts, five answers each, on which a prompt's verdicts are all alike in most."""
     rng = np.random.default_rng(1)

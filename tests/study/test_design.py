@@ -27,6 +27,8 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
     ("text", "sentence"),
     [
         ("name: x\ntiers: [free, premium]", "tiers[1] is 'premium'; use 'free' or 'paid'"),
+        ('name: x\nsystem_prompts: {helpful-only: "a\\0"}', "no file's name holds a null byte"),
+        ('name: x\nprompts: {helpful-only: {file: "\\0"}}', "no file's name holds a null byte"),
         ("name: x\nsettings: [helpful]", "settings[0] is 'helpful'; use"),
         ("name: x\nsample: 3", "sample is not a field of a study"),
         ("name: x\nsamples: 0", "samples is 0"),

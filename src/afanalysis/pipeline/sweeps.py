@@ -25,7 +25,7 @@ from afanalysis.pipeline import notebooks
 from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
 from afanalysis.pipeline.store import RunBundle, Store, write_study
-from afanalysis.study.design import FilePart, Study
+from afanalysis.study.design import FilePart, NamedPath, Study
 from afanalysis.study.files import read_csv, read_yaml, write_csv
 from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE, Folders
 from afanalysis.study.hashing import text_hash
@@ -43,7 +43,7 @@ class Sweep(FilePart):
     """The content of a sweep file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")  # no dot: a run is called SWEEP.RUN
-    study: Path
+    study: NamedPath
     notebook: str | None = None
     grid: dict[str, list[Any]] = Field(default_factory=dict)
     sets: tuple[dict[str, Any], ...] = Field(default=(), alias="list")

@@ -146,9 +146,9 @@ def random_effects(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> 
     warning = ""
     if count < FEW_CONDITIONS:
         warning = (
-            f"with {count} conditions the interval for the mean of conditions like these, and the range "
-            "for one more, hold only if the conditions are much alike: if few of all conditions show a "
-            "gap, these may have missed them"
+            f"with fewer than {FEW_CONDITIONS} conditions the interval for the mean of conditions like "
+            "these, and the range for one more, hold only if the conditions are much alike: if few of "
+            "all conditions show a gap, these may have missed them"
         )
     return RandomEffects(
         conditions=count,

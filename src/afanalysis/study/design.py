@@ -7,9 +7,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from afanalysis.errors import InputError
 from afanalysis.study import prompts
@@ -28,6 +36,16 @@ Tier = Literal["free", "paid"]
 MAX_COUNT = 1_000_000
 
 
+def _possible(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("no file's name holds a null byte")
+    return path
+
+
+# A path that a user's file names.
+NamedPath = Annotated[Path, AfterValidator(_possible)]
+
+
 class FilePart(BaseModel, extra="forbid", frozen=True):
     """What a user's file, or a part of it, is read into."""
 
@@ -43,7 +61,7 @@ class FilePart(BaseModel, extra="forbid", frozen=True):
 class PromptList(FilePart):
     """Which requests a setting uses: the package's own list or a CSV file, all or the first few."""
 
-    file: Path | None = None
+    file: NamedPath | None = None
     first: int | None = Field(default=None, ge=1, le=MAX_COUNT)
 
 
@@ -149,7 +167,7 @@ class Study(FilePart):
     samples: int = Field(default=5, ge=1, le=MAX_COUNT)
     order: Literal["samples", "prompts"] = "samples"
     prompts: dict[Setting, PromptList] = Field(default_factory=dict)
-    system_prompts: dict[Setting, Path] = Field(default_factory=dict)
+    system_prompts: dict[Setting, NamedPath] = Field(default_factory=dict)
     sampling: Sampling = Sampling()
     judge: JudgeSettings = JudgeSettings()
     simulation: Simulation = Simulation()
