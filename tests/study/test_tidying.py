@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -164,3 +166,25 @@ def test_a_pipe_in_the_place_of_a_file_does_not_hang(tmp_path, name):
     os.mkfifo(tmp_path / name)
     with pytest.raises(InputError, match="is a device or pipe"):
         tidy(tmp_path)
+
+
+_TIDY = """
+import resource, sys
+import afanalysis as af
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+af.write_tidy(sys.argv[1], sys.argv[1] + "/rollouts.parquet")
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.slow
+def test_a_large_study_is_tidied_in_little_memory(project, tmp_path, monkeypatch):
+    """T6: 100 000 rollouts with their votes took 1.28 GB as Python objects."""
+    monkeypatch.syspath_prepend(project / "benchmarks")
+    from tidying import write_study
+
+    write_study(tmp_path, 100_000)
+    code = [sys.executable, "-c", _TIDY, str(tmp_path)]
+    done = subprocess.run(code, capture_output=True, text=True, cwd=project)
+    assert int(done.stdout) < 500, done.stderr  # MB
+    assert len(pd.read_parquet(tmp_path / "rollouts.parquet", columns=["complied"])) == 100_000
