@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import pandas as pd
 import pytest
 
 import afanalysis as af
@@ -31,6 +32,11 @@ def without_labels(table):
     return table.assign(**dict.fromkeys(LABELS))
 
 
+def two_models(table):
+    second = table.assign(model="second", rollout=[f"{number:032x}" for number in range(len(table))])
+    return pd.concat([table, second], ignore_index=True)
+
+
 GAPS = set(NAMES) - ALWAYS_LACKING  # every other figure is about the gap between the tiers
 # Each study: how it is made of the example, and the figures that it lacks.
 STUDIES = {
@@ -54,11 +60,12 @@ STUDIES = {
     "no verdicts": (lambda table: without_labels(judged(table, None)), GAPS),
     "no verdicts in one tier": (lambda table: judged(table, None, table["tier"] == "paid"), GAPS),
     "no valid answer": (lambda table: judged(table, None).assign(valid=False), GAPS),
+    "two models": (two_models, set()),
     "no labels": (without_labels, {"raw_and_corrected", "agreement"}),
 }
 
 
-QUICK = ("one prompt", "the free tier alone", "no verdicts in one tier", "no valid answer")
+QUICK = ("two models", "one prompt", "the free tier alone", "no verdicts in one tier", "no valid answer")
 
 
 @pytest.mark.parametrize(

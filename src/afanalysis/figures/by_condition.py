@@ -42,7 +42,8 @@ def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
     )
     rows = estimates[drawn & (estimates["setting"] == setting)]
     foreign = ~rows["group"].isin(["", "other models"]) & (rows["model"] != "claude-3-opus")
-    named = foreign & (rows["model"].nunique() > 1)
+    shared = rows.duplicated(["quantity", "group", "label"], keep=False)
+    named = (foreign | shared) & (rows["model"].nunique() > 1)
     names = rows["label"].where(~named, rows["label"] + " (" + rows["model"] + ")")
     ordered = _in_order(rows.assign(heading=rows["group"], full=names))
     placed, labels = style.place_rows(
@@ -58,7 +59,7 @@ def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
     least, most = (
         f"{row['full']} ({percent(row['estimate'])})" for _, row in gaps.iloc[[0, -1]].iterrows()
     )
-    count = _variations(len(gaps))
+    count = f"{len(gaps)} conditions" if shared.any() else _variations(len(gaps))
     alt = f"Over {count} the gap runs from {least} to {most} points."
     heading = f"Prompt variations, {SETTINGS[setting].lower()} setting"
     return style.finish(figure, heading, rows, alt, f"{count}, {style.sample_size_note(rows['n'])}")
