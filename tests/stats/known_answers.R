@@ -1,6 +1,7 @@
 # Known answers for the tests of `stats`, from independent software. Run with:
-#   Rscript tests/stats/known_answers.R        (R 4.2, survey 4.1, brglm2 0.9, geepack 1.3)
-suppressMessages({library(survey); library(brglm2); library(geepack)})
+#   Rscript tests/stats/known_answers.R        (R 4.2, survey 4.1, brglm2 0.9, geepack 1.3,
+# metafor 3.8)
+suppressMessages({library(survey); library(brglm2); library(geepack); library(metafor)})
 options(digits = 9)
 
 cat("== a rate and a gap where every prompt weighs alike: survey, prompts as clusters\n")
@@ -41,3 +42,8 @@ cat("== adjusted p-values, and the exact McNemar test: base R\n")
 print(p.adjust(c(.001, .02, .03, .04, .5), "holm"))
 print(p.adjust(c(.001, .02, .03, .04, .5), "BH"))
 print(binom.test(2, 14)$p.value)
+
+cat("== homogeneity and Paule and Mandel's variance of the BCG vaccine trials: metafor\n")
+y <- c(-.8893, -1.5854, -1.3481, -1.4416, -.2175, -.7861, -1.6209, .0120, -.4694, -1.3713, -.3394, .4459, -.0173)
+v <- c(.3256, .1946, .4154, .0200, .0512, .0069, .2230, .0040, .0564, .0730, .0124, .5325, .0714)
+fit <- rma(y, v, method = "PM"); print(c(Q = fit$QE, tau2 = fit$tau2))
