@@ -282,6 +282,13 @@ def _logit_twice(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.n
     return tuple(special.expit(mean + z) for mean in (-2.0, -3.0, -3.0, -2.0))
 
 
+def _reversed(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """As many prompts on which the first is high and the second low as the reverse."""
+    kind = rng.choice(3, p=[0.84, 0.08, 0.08], size=shape)
+    nothing = np.zeros(shape)
+    return np.array([0, 0.9, 0.2])[kind], nothing, np.array([0, 0.2, 0.9])[kind], nothing
+
+
 _LOGIT_GAP = next(p for p in GAPS if p.name == "logit-normal -2/-3, sd 2").gap
 CONTRASTS = [
     _alike(mixture("15 % at .8/0", [(0.15, 0.8, 0)])),
@@ -293,6 +300,7 @@ CONTRASTS = [
     _alike(mixture("skewed: 5 % at .8/0", [(0.05, 0.8, 0)]), mixture("20 % at .2/0", [(0.2, 0.2, 0)])),
     TwoConditions("logit-normal -2/-3; -3/-2, sd 2", "held out", 2 * _LOGIT_GAP, _logit_twice),
     _scaled("8 % at 1/0; .5/0", 0.08, (1.0, 0.0), (0.5, 0.0), "held out"),
+    TwoConditions("8 % at .9/0; .2/0, 8 % the reverse", "held out", 0.0, _reversed),
 ]
 
 

@@ -35,10 +35,9 @@ def assumed_judge_error(
     DataFrame
         `setting`, `wrong_in` (false alarms in the `free` tier only, or in `both` alike), `sensitivity`,
         `false_alarms`, `estimate`, `low`, `high` (the gap; its interval is that of the raw gap, scaled
-        as the gap is), `source`, `level`, `model`, `vanishes_at` (the first of the false alarms, in the
-        free tier only and at the first sensitivity, at which the gap is 0 or has changed its sign;
-        missing where none does). The gap is missing where the judge would have been wrong more often
-        than it said compliance.
+        as the gap is), `source`, `level`, `model`, `vanishes_at` (the false alarms, in the free tier
+        only and at the first sensitivity, at which the gap is 0; missing where it lies beyond them). The
+        gap is missing where the judge would have been wrong more often than it said compliance.
 
     References
     ----------
@@ -79,8 +78,10 @@ def assumed_judge_error(
                     "high": (true_gap + (gap["high"] - gap["estimate"]) / slope).clip(-1, 1),
                 }
                 curves.append(pd.DataFrame(curve))
-        crossed = curves[0].loc[curves[0]["estimate"] * gap["estimate"] <= 0, "false_alarms"]
-        parts.append(pd.concat(curves).assign(vanishes_at=crossed.min()))
+        # where (free - a) / (s - a) = paid / s
+        crossing = (free - paid) / (1 - paid / sensitivities[0]) if paid < sensitivities[0] else np.nan
+        reached = 0 <= crossing <= alarms.max()
+        parts.append(pd.concat(curves).assign(vanishes_at=crossing if reached else np.nan))
     table = pd.concat(parts, ignore_index=True)
     known = rows.iloc[0]
     return table.assign(source=known["source"], level=known["level"], model=known["model"])

@@ -59,8 +59,8 @@ def monitor(
     DataFrame
         One row per condition and prompt with both tiers, in the order in which prompts began, or per
         condition and whole round: `by`, `prompts` (how many so far), `prompt_id` or `round`, `gap` (mean
-        so far), `low`, `high` (proportions), `decided` (0 lies outside), `source`, `level`, `warning`
-        (answers came sample by sample).
+        so far), `low`, `high` (proportions), `decided` (0 lies outside ends that
+        hold), `source`, `level`, `warning` (answers came sample by sample).
 
     Raises
     ------
@@ -102,10 +102,10 @@ def monitor(
         count = np.arange(1, len(differences) + 1)
         table = pd.DataFrame({"prompts": count, "prompt_id": order.index})
         table["gap"], table["low"], table["high"] = np.cumsum(differences) / count, low, high
-        table["decided"] = (low > 0) | (high < 0)
         table = table.assign(**condition)
         begun = np.searchsorted(order["first"].to_numpy(), order["last"].to_numpy(), side="right")
         by_sample = (begun - count).sum() > MANY_OPEN * (len(order) - count).sum()
+        table["decided"] = ((low > 0) | (high < 0)) & ~by_sample
         words = ["answers came sample by sample, so the ends do not hold at every look"] * int(by_sample)
         words += [f"{lacking} prompts without both tiers are left out"] if lacking else []
         if order["first"].isna().any():

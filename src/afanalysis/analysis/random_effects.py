@@ -75,10 +75,8 @@ def pooled_gap(
         gaps = gaps.dropna(subset=["gap", "low", "high"])
         gaps = gaps.assign(se=(gaps["high"] - gaps["low"]) / (2 * float(ndtri((1 + level) / 2))))
         for key, part in gaps.groupby(by, dropna=False) if by else [((), gaps)]:
-            if len(part) > 1:
-                rows.append(
-                    dict(zip(by, key, strict=True)) | _population(part["gap"], part["se"], level)
-                )
+            pooled = _population(part["gap"], part["se"], level) if len(part) > 1 else _SINGLE
+            rows.append(dict(zip(by, key, strict=True)) | pooled)
         return _table(rows, by)
     with opened(data) as source:
         by = known_columns(source, by, ("setting",), reserved=("tier",))
@@ -92,19 +90,24 @@ def pooled_gap(
     number = {str(group): len(places) for group, places in asked}
     for group, places in groups(values.index.to_frame(index=False), by):
         part = values.iloc[places]
-        if len(part) > 1:
+        if len(part) == 1:
+            rows.append(group | _SINGLE)
+        else:
             known = part.notna().to_numpy()
             mean = mean_over_conditions(part.fillna(0).to_numpy(), known)
             low, high = mean.interval(level)
-            pooled = {"gap": float(mean.mean), "low": float(low), "high": float(high)}
-            pooled["p_value"] = float(mean.p_value())
+            mean_of_these = {"gap": float(mean.mean), "low": float(low), "high": float(high)}
+            mean_of_these["p_value"] = float(mean.p_value())
             several = BoundedMean.of(part.fillna(0).to_numpy(), -1, 1, known)
             spread = _population(several.mean, np.sqrt(several.variance), level)
             lost = number[str(group)] - len(part)
             words = [f"{lost} conditions have no prompt in both tiers and are left out"] if lost else []
             words += [odd[str(group)], spread["warning"]]
-            rows.append(group | pooled | spread | {"warning": "; ".join(filter(None, words))})
+            rows.append(group | mean_of_these | spread | {"warning": "; ".join(filter(None, words))})
     return _table(rows, by)
+
+
+_SINGLE: dict[str, Any] = {"conditions": 1, "warning": "a single condition; there is nothing to pool"}
 
 
 def _population(gaps: Any, se: Any, level: float) -> dict[str, Any]:

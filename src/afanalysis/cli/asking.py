@@ -137,12 +137,12 @@ def run_check_judge(options: argparse.Namespace) -> None:
 def _answer_of(
     options: argparse.Namespace, study: af.Study, send: Callable[..., Coroutine[Any, Any, Any]]
 ) -> Any:
-    """What `send` returns, with the endpoint that the options name and the budget of a live run."""
+    """What `send` returns, with the endpoint and the budget that the options name."""
 
     async def send_all() -> Any:
         async with af.connect(study, live=options.live, base_url=options.base_url) as endpoint:
             budget = None
-            if options.live:
+            if options.live or options.budget is not None or options.budget_tokens is not None:
                 prices = Prices.load(options.prices)
                 budget = af.Budget(options.budget, options.budget_tokens, options.any_price, prices)
             return await send(endpoint=endpoint, budget=budget)

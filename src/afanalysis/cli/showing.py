@@ -60,7 +60,7 @@ def run_rates(options: argparse.Namespace) -> None:
         )
     for reason in dict.fromkeys(table.get("warning", [])):
         if reason:
-            print(f"Note: some intervals rest on {reason}.")
+            print(f"Note: {reason}.")
 
 
 def _rollouts(path: Path) -> Path | pd.DataFrame:

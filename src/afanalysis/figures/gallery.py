@@ -193,6 +193,7 @@ def _forest(gallery: Gallery) -> figures.TracedFigure:
         gaps = gaps[gaps["variation"] == main_variation(gaps["variation"])]
     data = gaps if gallery.paper else gallery.rollouts
     summary = pooled_gap(data, level=gallery.level)
+    summary = summary[summary["conditions"] > 1]
     if summary.empty:
         raise InputError("the study has one model and one variation only")
     return figures.gap_forest(gaps, summary)

@@ -1,7 +1,8 @@
 """Differences of two means over prompts, all, some or none of which are shared.
 
 Two gaps, or two rates: of two models, variations, judges or tiers. What is shared pairs the two and
-makes their difference more precise; one formula holds for any share.
+makes their difference more precise; one formula holds for any share. Where all prompts are shared it is
+the interval of the mean of the prompts' differences, as that of a gap is.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.hypothesis_tests import inverted_p_values, sign_flip
-from afanalysis.stats.proportions import Floats, check_level, square_and_add
+from afanalysis.stats.proportions import Floats, check_level
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def contrasts(
 
     References
     ----------
-    MOVER, with the two means' intervals and their correlation: Zou & Donner (2008), Statistics in
-    Medicine 27:1693; Newcombe (1998), Statistics in Medicine 17:2635.
+    The difference is a sum of means over the shared prompts' differences and over the prompts of either
+    alone. Their intervals are combined as by MOVER: Zou & Donner (2008), Statistics in Medicine 27:1693.
 
     Examples
     --------
@@ -80,16 +81,20 @@ def contrasts(
     if first.values.ndim != 2 or first.values.shape != second.values.shape:
         raise ValueError("contrasts are of two stacks of the same shape (pairs, prompts)")
     both = first.present & second.present
-    correlation = _correlation(first, second)
     difference = first.mean - second.mean
-    intervals = _intervals(first, second, correlation)
+    terms = _terms(first, second)
+    intervals = _intervals(difference, terms)
     low, high = intervals(level)
-    shared_variance = correlation * np.sqrt(first.variance * second.variance)
+    variance = sum((weight**2 * term.variance for weight, term in terms), np.zeros(len(difference)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlation = (first.variance + second.variance - variance) / np.sqrt(
+            4 * first.variance * second.variance
+        )
     return Contrasts(
         difference=difference,
         low=low,
         high=high,
-        se=np.sqrt(np.maximum(first.variance + second.variance - 2 * shared_variance, 0)),
+        se=np.sqrt(variance),
         p_value=inverted_p_values(intervals, difference),
         p_sign_flip=np.array(
             [
@@ -99,7 +104,7 @@ def contrasts(
                 for row in range(len(difference))
             ]
         ),
-        correlation=correlation,
+        correlation=np.clip(np.nan_to_num(correlation), -1, 1),
         shared=both.sum(-1).astype(float),
     )
 
@@ -108,29 +113,48 @@ def contrast_interval(
     first: BoundedMean, second: BoundedMean, level: ArrayLike = 0.95
 ) -> tuple[Floats, Floats]:
     """The intervals of `contrasts` alone, at one level or at one per pair."""
-    return _intervals(first, second, _correlation(first, second))(level)
+    return _intervals(first.mean - second.mean, _terms(first, second))(level)
+
+
+def _terms(first: BoundedMean, second: BoundedMean) -> list[tuple[Floats, BoundedMean]]:
+    """The difference as a sum of three independent means, each with its weight.
+
+    Of the shared prompts' differences; of the prompts of the first alone; of the prompts of the second
+    alone (with a negative weight). A mean without prompts weighs 0.
+    """
+    n_first, n_second = first.n[:, None], second.n[:, None]
+    both = first.present & second.present
+    # a prompt's contribution, in units of the largest that two outcomes of one prompt can make
+    unit = np.maximum(1 / n_first, 1 / n_second)
+    shared = (first.values / n_first - second.values / n_second) / unit
+    samples = (
+        (both, shared, -1.0, 1.0, unit),
+        (first.present & ~both, first.values, first.low, first.high, 1 / n_first),
+        (second.present & ~both, second.values, second.low, second.high, -1 / n_second),
+    )
+    terms = []
+    for present, values, low, high, weight in samples:
+        n = present.sum(-1)
+        counted = present | ((n == 0)[:, None] & (np.arange(present.shape[1]) == 0))
+        # two gaps can differ by more than 1, though hardly any do
+        mean = BoundedMean.of(np.where(present, values, 0.0), low, high, counted, extra=0.0)
+        terms.append((n * weight[:, 0], mean))
+    return terms
 
 
 def _intervals(
-    first: BoundedMean, second: BoundedMean, correlation: Floats
+    difference: Floats, terms: list[tuple[Floats, BoundedMean]]
 ) -> Callable[[ArrayLike], tuple[Floats, Floats]]:
-    """What gives the intervals at any level."""
-    ends = first.ends(), second.ends()
+    """What gives the intervals at any level: the ends' distances from the means, squared and added."""
+    ends = [(weight, term.mean, term.ends()) for weight, term in terms]
 
     def intervals(level: ArrayLike) -> tuple[Floats, Floats]:
-        (low_a, high_a), (low_b, high_b) = (of.interval(level) for of in ends)
-        return square_and_add((first.mean, low_a, high_a), (second.mean, low_b, high_b), correlation)
+        down, up = np.zeros_like(difference), np.zeros_like(difference)
+        for weight, mean, of in ends:
+            low, high = of.interval(level)
+            below, above = (weight * (mean - low)) ** 2, (weight * (high - mean)) ** 2
+            down += np.where(weight > 0, below, above)
+            up += np.where(weight > 0, above, below)
+        return difference - np.sqrt(down), difference + np.sqrt(up)
 
     return intervals
-
-
-def _correlation(first: BoundedMean, second: BoundedMean) -> Floats:
-    """The correlation of two means, which their common prompts make."""
-    e_first, e_second = (
-        np.where(sample.present, sample.values - sample.mean[..., None], 0) for sample in (first, second)
-    )
-    both = first.present & second.present
-    covariance = np.where(both, e_first * e_second, 0).sum(-1) / (first.n * second.n)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        correlation = covariance / np.sqrt(first.variance * second.variance)
-    return np.clip(np.nan_to_num(correlation), -1, 1)

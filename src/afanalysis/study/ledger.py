@@ -365,7 +365,9 @@ def require_budget(source: str, budget: Budget | None, models: Sequence[str]) ->
     if budget.any_price or budget.tokens is not None:
         return
     if budget.usd is None:
-        raise InputError("the budget sets no limit; give it usd or tokens, or any_price")
+        raise InputError(
+            "the budget sets no limit; give --budget USD, --budget-tokens N, or --any-price"
+        )
     unpriced = sorted(set(models) - set(budget.prices.models))
     if unpriced:
         raise InputError(
