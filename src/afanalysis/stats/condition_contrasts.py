@@ -61,7 +61,7 @@ def contrasts(
     Raises
     ------
     ValueError
-        The two differ in shape, or the level lies outside (0, 1).
+        The level lies outside (0, 1).
 
     References
     ----------
@@ -77,8 +77,6 @@ def contrasts(
     (0.217, 6)
     """
     check_level(level)
-    if first.values.ndim != 2 or first.values.shape != second.values.shape:
-        raise ValueError("contrasts are of two stacks of the same shape (pairs, prompts)")
     both = first.present & second.present
     correlation = _correlation(first, second)
     difference = first.mean - second.mean

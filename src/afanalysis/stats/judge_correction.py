@@ -108,16 +108,9 @@ class Verified:
             Judged answers and positive verdicts by prompt, shape (prompts,).
         labels
             Those of this tier.
-
-        Raises
-        ------
-        ValueError
-            A label is of a prompt without any judged answer.
         """
         n, s = np.asarray(n, dtype=float), np.asarray(s, dtype=float)
         present = n > 0
-        if not present[labels.prompt].all():
-            raise ValueError("a label is of a prompt without any judged answer")
         positive = np.divide(s, n, out=np.zeros(n.shape), where=present)
         prompts = present.sum()
         share = np.array([(present - positive).sum(), positive.sum()]) / prompts
