@@ -25,7 +25,7 @@ from scipy import special, stats
 
 from afanalysis.stats import gap_intervals, rate_intervals
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.condition_contrasts import contrast_interval
+from afanalysis.stats.condition_contrasts import contrast_intervals, correlation_of
 from afanalysis.stats.hypothesis_tests import at_least_p_values, equivalence_p_values, sign_flip
 from afanalysis.stats.interrater import agreement, cohen_kappa, gwet_ac1
 from afanalysis.stats.judge_correction import (
@@ -309,7 +309,7 @@ def contrast_cell(cell: Cell, repeats: int) -> Iterator[Row]:
         shares = [rng.binomial(n, rate) / n for n, rate in zip(sizes, (free, paid), strict=True)]
         samples.append(BoundedMean.of(shares[0] - shares[1], -1, 1, has))
     truth = conditions.difference
-    yield cell.interval("contrast", truth, *contrast_interval(*samples))
+    yield cell.interval("contrast", truth, *contrast_intervals(*samples, correlation_of(*samples))(0.95))
     first, second = samples
     both = first.present & second.present
     e = [np.where(sample.present, sample.values - sample.mean[:, None], 0) for sample in samples]

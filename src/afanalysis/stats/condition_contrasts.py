@@ -78,9 +78,9 @@ def contrasts(
     """
     check_level(level)
     both = first.present & second.present
-    correlation = _correlation(first, second)
+    correlation = correlation_of(first, second)
     difference = first.mean - second.mean
-    intervals = _intervals(first, second, correlation)
+    intervals = contrast_intervals(first, second, correlation)
     low, high = intervals(level)
     shared_variance = correlation * np.sqrt(first.variance * second.variance)
     return Contrasts(
@@ -102,14 +102,7 @@ def contrasts(
     )
 
 
-def contrast_interval(
-    first: BoundedMean, second: BoundedMean, level: ArrayLike = 0.95
-) -> tuple[Floats, Floats]:
-    """The intervals of `contrasts` alone, at one level or at one per pair."""
-    return _intervals(first, second, _correlation(first, second))(level)
-
-
-def _intervals(
+def contrast_intervals(
     first: BoundedMean, second: BoundedMean, correlation: Floats
 ) -> Callable[[ArrayLike], tuple[Floats, Floats]]:
     """What gives the intervals at any level."""
@@ -122,7 +115,7 @@ def _intervals(
     return intervals
 
 
-def _correlation(first: BoundedMean, second: BoundedMean) -> Floats:
+def correlation_of(first: BoundedMean, second: BoundedMean) -> Floats:
     """The correlation of two means, which their common prompts make."""
     e_first, e_second = (
         np.where(sample.present, sample.values - sample.mean[..., None], 0) for sample in (first, second)
