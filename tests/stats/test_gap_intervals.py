@@ -235,7 +235,6 @@ def test_no_gap_at_all_has_a_p_value_of_one_and_width():
             {"method": "bounded", "weighting": "answers"},
             "needs weighting 'prompts'",
         ),
-        (([[5]], [[1]], [[5]], [[0]]), {}, "one study at a time"),
         (([5], [6], [5], [0]), {}, "between 0 and the number"),
     ],
 )

@@ -282,8 +282,6 @@ def gap(
     nf, sf, np_, sp = np.broadcast_arrays(
         *(np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
     )
-    if nf.ndim != 1:
-        raise ValueError("one study at a time; for a stack use paired() and gap_interval()")
     if nf.sum() == 0 or np_.sum() == 0:
         lacking = "free" if nf.sum() == 0 else "paid"
         raise ValueError(f"no samples in the {lacking} tier; a gap needs both")
