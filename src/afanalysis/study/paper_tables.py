@@ -12,7 +12,7 @@ TABLES = {
 }
 
 
-def files() -> tuple[Path, ...]:
+def paths() -> tuple[Path, ...]:
     """The tables."""
     return tuple(folder() / name for name in TABLES.values())
 
