@@ -102,10 +102,6 @@ def test_clustered_verdicts_are_covered_where_independent_ones_would_not_be():
     ("call", "sentence"),
     [
         (lambda: confusion(["a"], ["a"]), "at least 2"),
-        (lambda: confusion(["a", "b"], ["a"]), "equally long"),
-        (lambda: agreement([[1, 2]]), "square"),
-        (lambda: agreement([[[1, 2]]]), "square"),
-        (lambda: agreement([[[1, 0], [0, 0]]]), "at least 2"),
         (lambda: agreement([[[9, 0], [0, 3]]], level=1), "level is 1"),
     ],
 )

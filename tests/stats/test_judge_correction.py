@@ -23,7 +23,7 @@ def checked(share=0.25, yes=(18, 20), no=(3, 60), prompts=100):
 
 def test_sensitivity_and_specificity_follow_by_bayes_rule():
     """Of 1000: 250 judged yes, 225 of them truly; 750 judged no, 37.5 of them truly positive."""
-    (sensitivity, specificity), variances = checked().error()
+    (sensitivity, specificity), variances = error_of(checked())
     assert sensitivity == pytest.approx(225 / 262.5)
     assert specificity == pytest.approx(712.5 / 737.5)
     assert (variances > 0).all()
@@ -36,19 +36,19 @@ def test_the_errors_of_both_tiers_together_are_those_of_one_table():
     (sensitivity, specificity), variances = error_of(checked(), paid)
     assert sensitivity == pytest.approx((225 + 45) / (262.5 + 45 + 47.5))
     assert specificity == pytest.approx((712.5 + 902.5) / (737.5 + 5 + 902.5))
-    assert (variances < np.maximum(checked().error()[1], paid.error()[1])).all()
+    assert (variances < np.maximum(error_of(checked())[1], error_of(paid)[1])).all()
 
 
 def test_the_variance_of_sensitivity_is_that_of_resampled_labels():
     rng = np.random.default_rng(0)
     once = checked(yes=(80, 100), no=(30, 300), prompts=400)
     drawn = [
-        checked(
-            yes=(rng.binomial(100, 0.8), 100), no=(rng.binomial(300, 0.1), 300), prompts=400
-        ).error()[0]
+        error_of(
+            checked(yes=(rng.binomial(100, 0.8), 100), no=(rng.binomial(300, 0.1), 300), prompts=400)
+        )[0]
         for _ in range(2000)
     ]
-    assert np.sqrt(once.error()[1]) == pytest.approx(np.std(drawn, axis=0), rel=0.06)
+    assert np.sqrt(error_of(once)[1]) == pytest.approx(np.std(drawn, axis=0), rel=0.06)
 
 
 def test_correcting_the_own_condition_is_the_mix_of_the_labelled_shares():
@@ -81,7 +81,7 @@ def test_a_tier_with_labels_of_its_own_hardly_leans_on_the_other():
 
 
 def test_another_condition_is_corrected_by_rogan_and_gladen():
-    sensitivity, specificity = checked().error()[0]
+    sensitivity, specificity = error_of(checked())[0]
     expected = (0.4 + specificity - 1) / (sensitivity + specificity - 1)
     pair = corrected_by_shared_labels(checked(0.4), checked(0.2), checked(), checked())
     assert pair.free.value == pytest.approx(expected)
@@ -210,7 +210,7 @@ def test_prompts_may_lack_a_tier():
 
 def test_the_intervals_of_the_judges_errors_hold_them():
     estimates = error_estimates(checked())
-    for name, value in zip(("sensitivity", "specificity"), checked().error()[0], strict=True):
+    for name, value in zip(("sensitivity", "specificity"), error_of(checked())[0], strict=True):
         assert estimates[name].value == pytest.approx(value)
         assert 0 <= estimates[name].low < value < estimates[name].high <= 1
     # nothing positive was labelled: no sensitivity
@@ -226,11 +226,6 @@ def test_impossible_labels_are_refused(truth, weight):
 def test_labels_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="each label needs"):
         Labels.of([1, 2], [True], [1], [1])
-
-
-def test_labels_of_prompts_that_were_not_judged_are_refused():
-    with pytest.raises(ValueError, match="without any judged answer"):
-        Verified.of([1, 0], [1, 0], Labels.of([1], [True], [1], [1]))
 
 
 def studies(seed, prompts, samples, active, repeats):

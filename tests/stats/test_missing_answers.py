@@ -76,8 +76,6 @@ def test_a_stack_is_what_its_rows_are():
     ("call", "sentence"),
     [
         (lambda: rate_bounds([0], [0], [0]), "no answers, known or missing"),
-        (lambda: rate_bounds([2], [3], [0]), "between 0 and the known"),
-        (lambda: rate_bounds([2], [1], [-1]), "not below 0"),
         (lambda: rate_bounds([2], [1], [0], "rows"), "weighting is 'rows'"),
         (lambda: gap_bounds(([2, 0], [1, 0], [0, 0]), ([0, 2], [0, 1], [0, 0])), "no answers"),
     ],

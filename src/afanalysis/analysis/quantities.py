@@ -38,13 +38,11 @@ def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFr
     by, counted, came_from = counts_by_tier(data, None, ["complied", "af_reasoning"])
     known = counted.groupby(["outcome", *by, "tier"], dropna=False)["n"].transform("sum") > 0
     silent = ~known & (counted["outcome"] == "af_reasoning")  # a log that nobody judged for it
-    measured = rates_of_counts(counted[~silent], [*by, "tier"], level)
-    measured = measured.rename(columns={"rate": "estimate", "outcome": "quantity"})
+    measured, gaps = measured_and_gaps(counted[~silent], by, level)
     measured["interval"] = "bounded mean over prompts"
     refused = measured[measured["quantity"] == "complied"].assign(quantity="refused")
     refused["estimate"] = 1 - refused["estimate"]
     refused["low"], refused["high"] = 1 - refused["high"], 1 - refused["low"]
-    gaps = gaps_of_counts(counted[counted["outcome"] == "complied"], by, level)
     drawn = gaps.rename(columns={"gap": "estimate"}).assign(
         quantity="compliance_gap", tier="both", interval="bounded mean over prompts, paired"
     )
@@ -56,6 +54,20 @@ def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFr
     order = ["setting", "variation", "label", "group", "model", "phase", "tier", "quantity"]
     order += ["estimate", "low", "high", "n", "n_prompts", "interval", "source", "level", "warning"]
     return table[order], gaps
+
+
+def measured_and_gaps(
+    counted: pd.DataFrame,
+    by: list[str],
+    level: float,
+    rate_method: str | None = None,
+    gap_method: str | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rate of each quantity by tier, and the gap in compliance, from counts of their outcomes."""
+    measured = rates_of_counts(counted, [*by, "tier"], level, rate_method)
+    measured = measured.rename(columns={"rate": "estimate", "outcome": "quantity"})
+    complied = counted[counted["outcome"] == "complied"]
+    return measured, gaps_of_counts(complied, by, level, gap_method)
 
 
 def as_estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation, sources
 from afanalysis.analysis.rate_tables import rates_of_counts
-from afanalysis.table.counting import NUMBERS
+from afanalysis.table.counting import counts
 from afanalysis.table.source import distinct, opened
 
 STAGES = ("conflict", "considers", "partial", "full")
@@ -35,30 +35,24 @@ def stages(data: Any, variation: str | None = None, *, level: float = 0.95) -> p
         `n_prompts`, `source`, `level`; proportions of all free-tier rollouts. Empty where no rollout
         has a stage.
     """
-    ranks = " ".join(f"WHEN '{name}' THEN {rank}" for rank, name in enumerate(STAGES, start=1))
     with opened(data) as source:
         if "af_stage" not in source.kinds:
             return pd.DataFrame()
-        counted = source.connection.execute(
-            "SELECT setting, model, prompt_id, complied, count(*) AS n, "
-            f"CASE af_stage {ranks} ELSE 0 END AS rank FROM rollouts WHERE tier = 'free' AND valid "
-            "AND variation = ? AND af_stage IS NOT NULL AND complied IS NOT NULL "
-            "GROUP BY ALL ORDER BY ALL",
+        rows = source.connection.execute(
+            "SELECT setting, model, prompt_id, complied, af_stage FROM rollouts WHERE tier = 'free' "
+            "AND valid AND variation = ? AND af_stage IS NOT NULL AND complied IS NOT NULL",
             [variation or main_variation(distinct(source, "variation"))],
         ).df()
         came_from = sources(source)
+    if rows.empty:
+        return pd.DataFrame()
+    rank = rows["af_stage"].map({name: rank for rank, name in enumerate(STAGES)}).fillna(-1)
     parts = []
-    for rank, stage in enumerate(STAGES, start=1):
-        for behaviour in ("any", "complied"):
-            reached = (counted["rank"] >= rank) & (counted["complied"] | (behaviour == "any"))
-            part = counted.assign(s=counted["n"].where(reached, 0), outcome=stage)
-            part = part.groupby(["outcome", "setting", "model", "prompt_id"], as_index=False)[
-                ["n", "s"]
-            ].sum()
-            if part.empty:
-                return pd.DataFrame()
-            part = part.assign(**dict.fromkeys(NUMBERS[2:], 0))
-            parts.append(rates_of_counts(part, ["setting", "model"], level).assign(behaviour=behaviour))
+    for behaviour, counts_too in (("any", True), ("complied", rows["complied"])):
+        reached = {name: (rank >= place) & counts_too for place, name in enumerate(STAGES)}
+        counted = counts(rows.assign(**reached), STAGES, ["setting", "model"])
+        part = rates_of_counts(counted, ["setting", "model"], level)
+        parts.append(part.assign(behaviour=behaviour))
     table = pd.concat(parts, ignore_index=True)
     table = table.rename(columns={"rate": "estimate", "outcome": "stage"})
     columns = ["setting", "model", "stage", "behaviour", "estimate", "low", "high", "n", "n_prompts"]

@@ -43,24 +43,17 @@ def label_agreement(
     prompts = {}
     if rollouts is not None:
         prompts = dict(zip(rollouts["rollout"], rollouts["prompt_id"], strict=True))
-    cast: dict[str, dict[str, Label]] = {}
-    for label in labels:
-        cast.setdefault(label.labeller, {})[label.rollout] = label
+    cast = pd.DataFrame(list(map(vars, labels)), columns=["rollout", "labeller", "behaviour", "af"])
+    cast = cast.drop_duplicates(["rollout", "labeller"], keep="last")
     parts = []
-    for first, second in combinations(sorted(cast), 2):
-        shared = sorted(cast[first].keys() & cast[second].keys())
+    for first, second in combinations(sorted(set(cast["labeller"])), 2):
         for about in ("behaviour", "af"):
-            pairs = [
-                (
-                    getattr(cast[first][key], about),
-                    getattr(cast[second][key], about),
-                    prompts.get(key, key),
-                )
-                for key in shared
-            ]
-            pairs = [pair for pair in pairs if all(pair[:2])]
+            known = cast[cast[about] != ""]
+            pairs = known.pivot(index="rollout", columns="labeller", values=about)
+            pairs = pairs.reindex(columns=[first, second]).dropna()
             if len(pairs) >= 2:
-                table = agreement(*zip(*pairs, strict=True), level=level)
+                of_prompts = [prompts.get(rollout, rollout) for rollout in pairs.index]
+                table = agreement(pairs[first], pairs[second], of_prompts, level=level)
                 parts.append(table.assign(first=first, second=second, about=about))
     columns = ["first", "second", "about", "measure", "value", "low", "high", "n", "n_prompts"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)

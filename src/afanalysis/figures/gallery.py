@@ -99,7 +99,7 @@ class Gallery:
     def _inputs(self) -> dict[str, str]:
         """The files that all figures are made from, with their hashes."""
         if self.paper:
-            paths = [paper_tables.folder() / file for file in paper_tables.TABLES.values()]
+            paths = list(paper_tables.paths())
             names = [f"data/raw/published/{path.name}" for path in paths]
         else:
             paths = [path for path in (self.rollouts, self.folders.raw / LABELS) if path.exists()]

@@ -13,7 +13,7 @@ from afanalysis.study.files import as_written, read_json, write_csv, write_json,
 from afanalysis.study.folders import MANIFEST, TABLE, Folders
 from afanalysis.study.hashing import file_hash
 from afanalysis.study.loading import load, save
-from afanalysis.table.schema import COLUMNS, MEANINGS, SCHEMA, TEXTS
+from afanalysis.table.schema import COLUMNS, TEXTS
 from afanalysis.text.markup import to_markdown
 from afanalysis.text.untrusted import escape_invisible
 
@@ -27,27 +27,14 @@ FORMATS = {
     "dataset": "the table with a dataset card and Croissant metadata, for sharing",
 }
 
-_TYPES = {
-    "string": "text",
-    "boolean": "true / false / missing",
-    "bool": "true / false",
-    "int64": "whole number",
-    "Int64": "whole number or missing",
-    "Float64": "number or missing",
-}
-
 _SOURCES = {
     "simulated": "SIMULATED: made-up answers of a local stand-in; no real model was asked.",
     "live": "Sampled from the model's API.",
     "imported": "Imported from logs of other tools.",
 }
 
-_CROISSANT_TYPES = {
-    "text": "sc:Text",
-    "yes/no": "sc:Boolean",
-    "whole": "sc:Integer",
-    "number": "sc:Float",
-}
+# The kinds of columns in the words of schema.org.
+_TYPES = {"text": "Text", "yes/no": "Boolean", "whole": "Integer", "number": "Float"}
 
 # Where the files to fill in are.
 _HERE = Path(__file__).parent
@@ -102,16 +89,11 @@ def _dictionary(table: pd.DataFrame) -> pd.DataFrame:
     """The data dictionary: name, type, meaning and number of values of each column."""
     import pandas as pd
 
-    names = [name for name in table if name in MEANINGS]
-    return pd.DataFrame(
-        {
-            "column": names,
-            "type": [_TYPES[SCHEMA[name]] for name in names],
-            "meaning": [MEANINGS[name] for name in names],
-            "known": table[names].notna().sum().to_numpy(),
-            "distinct": table[names].nunique().to_numpy(),
-        }
-    )
+    described = [column for column in COLUMNS if column.name in table]
+    rows = [(column.name, _TYPES[column.kind].lower(), column.meaning) for column in described]
+    dictionary = pd.DataFrame(rows, columns=["column", "type", "meaning"])
+    values = table[dictionary["column"]]
+    return dictionary.assign(known=values.notna().sum().array, distinct=values.nunique().array)
 
 
 def _describe(folders: Folders, table: pd.DataFrame) -> tuple[str, str]:
@@ -167,7 +149,7 @@ def _write_croissant(folders: Folders, table: pd.DataFrame, to: Path) -> Path:
             "@id": f"rollouts/{column.name}",
             "name": column.name,
             "description": column.meaning,
-            "dataType": _CROISSANT_TYPES[column.kind],
+            "dataType": f"sc:{_TYPES[column.kind]}",
             "source": {"fileObject": {"@id": TABLE}, "extract": {"column": column.name}},
         }
         for column in COLUMNS

@@ -197,17 +197,11 @@ def _modules_named_in(source: str) -> set[str]:
             inside = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
             bound |= {alias.asname or alias.name: inside + alias.name for alias in node.names}
     bound = {name: target for name, target in bound.items() if target.split(".")[0] == PACKAGE}
-    names = [_dotted(node).partition(".") for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    names = [
+        ast.unparse(node).partition(".") for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+    ]
     uses = {f"{bound[first]}.{attributes}" for first, _, attributes in names if first in bound}
     return {_module(target) for target in (*bound.values(), *uses)}
-
-
-def _dotted(node: ast.expr) -> str:
-    """A name and its attributes as `af.collect`; empty for other expressions."""
-    if isinstance(node, ast.Attribute):
-        outer = _dotted(node.value)
-        return outer and f"{outer}.{node.attr}"
-    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _module(dotted: str) -> str:

@@ -86,7 +86,7 @@ def steps(
         paper = Folders(project, PAPER)
         copy = paper.notebooks / f"{STEPS[-1]}.ipynb"
         outputs = (paper.report, paper.figures / "behaviour_by_tier.svg")
-        planned.append(Step(PAPER, STEPS[-1], {"study": PAPER}, copy, published_files(), outputs))
+        planned.append(Step(PAPER, STEPS[-1], {"study": PAPER}, copy, paper_tables.paths(), outputs))
     study = Study.from_yaml(study_file)
     if study.imported and live:
         raise InputError(
@@ -129,11 +129,11 @@ def study_steps(
             [folders.table, processed / "rates.csv", processed / "gaps.csv"],
         ),
         "04_robustness": (
-            [study_file, folders.table, *published_files()],
+            [study_file, folders.table, *paper_tables.paths()],
             [processed / "beside_paper.csv"],
         ),
         "05_figures": (
-            [study_file, folders.table, judgements, manifest, *labels, *published_files()],
+            [study_file, folders.table, judgements, manifest, *labels, *paper_tables.paths()],
             [folders.report, folders.figures / "behaviour_by_tier.svg"],
         ),
     }
@@ -148,11 +148,6 @@ def study_steps(
         )
         for name in (STEPS[2:] if study.imported else STEPS)
     ]
-
-
-def published_files() -> tuple[Path, ...]:
-    """The paper's tables."""
-    return tuple(paper_tables.folder() / name for name in paper_tables.TABLES.values())
 
 
 def check_writable(project: Path, planned: Iterable[Step]) -> None:

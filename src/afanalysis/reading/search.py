@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
 from afanalysis.study.journal_sql import journal_table, query_journals
+from afanalysis.table.counting import check_column
 from afanalysis.table.database import connect
 from afanalysis.table.schema import SCHEMA
 from afanalysis.table.source import opened
@@ -77,8 +78,7 @@ class Transcripts:
         self._connection = connect()
         with opened(data) as source:
             for name in ("rollout", "prompt_id", "tier", "request", "output"):
-                if name not in source.kinds:
-                    raise InputError(f"the rollouts have no column {name!r}")
+                check_column(source, name)
             source.refuse_bomb()
             missing = "".join(f", NULL AS {name}" for name in SCHEMA if name not in source.kinds)
             self._connection.register("raw", source.connection.sql("SELECT * FROM rollouts").arrow())

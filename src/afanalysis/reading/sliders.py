@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.analysis.conditions import main_variation, sources
-from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
+from afanalysis.analysis.quantities import measured_and_gaps
 from afanalysis.figures import compliance_by_tier
 from afanalysis.table.counting import NUMBERS, counts
 from afanalysis.table.source import distinct, opened
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import ipywidgets
     import pandas as pd
 
-_RATE_METHODS = ("bounded", "wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive")
+_RATE_METHODS = ("bounded", "wilson", "cluster-t", "naive")
 
 _GAP_METHODS = ("bounded", "adjusted-t", "mover", "cluster-t", "unpaired", "paper")
 
@@ -50,14 +50,9 @@ class Counts:
         kept = kept[enough & (by_setting["tier"].transform("nunique") == 2)]
         if kept.empty:
             return kept
-        rates = rates_of_counts(kept, [*condition, "tier"], level, rate_method)
-        gaps = gaps_of_counts(kept[kept["outcome"] == "complied"], condition, level, gap_method)
-        table = pd.concat(
-            [
-                rates.rename(columns={"rate": "estimate", "outcome": "quantity"}),
-                gaps.rename(columns={"gap": "estimate"}).assign(quantity="compliance_gap", tier="both"),
-            ]
-        )
+        rates, gaps = measured_and_gaps(kept, condition, level, rate_method, gap_method)
+        gaps = gaps.rename(columns={"gap": "estimate"}).assign(quantity="compliance_gap", tier="both")
+        table = pd.concat([rates, gaps])
         table = table[[*condition, "quantity", "tier", "estimate", "low", "high", "n"]]
         return table.assign(variation=self.variation, source=self.source, level=level)
 

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
+from scipy.stats import pearson3
 
 from afanalysis.stats.proportions import Floats, check_level
 
@@ -143,7 +144,7 @@ class BoundedMean:
         return BoundedEnds(
             self,
             *(
-                _Two(self._moments(light, bound), self._moments(1.0, bound, exact=True))
+                (self._moments(light, bound), self._moments(1.0, bound, exact=True))
                 for bound in (self.low, self.high)
             ),
         )
@@ -170,28 +171,37 @@ class BoundedMean:
         cubes = (self.counts * distance**3).sum(-1) + w * far**3
         if exact:
             variance = squares / (total * (total + 1)) + self.extra
-            return _Pearson3(middle, variance, 2 * cubes / (total * (total + 1) * (total + 2)))
+            return _pearson3(middle, variance, 2 * cubes / (total * (total + 1) * (total + 2)))
         # the variance as Student's t has it, with one degree of freedom less
         variance = squares / (total * (total - 1)) + self.extra
-        return _Pearson3(middle, variance, 2 * cubes / (total**2 * (total - 1)))
+        return _pearson3(middle, variance, 2 * cubes / (total**2 * (total - 1)))
 
 
 @dataclass(frozen=True)
 class BoundedEnds:
-    """What gives the ends of a bounded mean's interval at any level, and its one-sided p-values."""
+    """What gives the ends of a bounded mean's interval at any level, and its one-sided p-values.
+
+    Attributes
+    ----------
+    of
+        The mean.
+    lower, upper
+        On each side the fading distribution and Gaffke's.
+    """
 
     of: BoundedMean
-    lower: _Two
-    upper: _Two
+    lower: tuple[_Pearson3, _Pearson3]
+    upper: tuple[_Pearson3, _Pearson3]
 
     def interval(self, level: ArrayLike) -> tuple[Floats, Floats]:
         """The ends at a level in (0, 1), or at one level for each sample."""
         tail = (1 + np.asarray(level, dtype=float)) / 2
         t = special.stdtrit(np.maximum(self.of.n - 1, 1), tail)
-        low = np.maximum(
-            self.lower.fading.quantile(special.ndtr(-t)), self.lower.gaffke.quantile(1 - tail)
-        )
-        high = np.minimum(self.upper.fading.quantile(special.ndtr(t)), self.upper.gaffke.quantile(tail))
+        (lower_fading, lower_gaffke), (upper_fading, upper_gaffke) = self.lower, self.upper
+        fading = pearson3.ppf(special.ndtr(-t), *lower_fading)
+        low = np.maximum(fading, pearson3.ppf(1 - tail, *lower_gaffke))
+        fading = pearson3.ppf(special.ndtr(t), *upper_fading)
+        high = np.minimum(fading, pearson3.ppf(tail, *upper_gaffke))
         return np.clip(low, self.of.low, self.of.mean), np.clip(high, self.of.mean, self.of.high)
 
     def p_above(self, null: float) -> Floats:
@@ -202,24 +212,16 @@ class BoundedEnds:
         """The p-value against means from `null` on."""
         return self._share(self.upper, null, -1.0)
 
-    def _share(self, two: _Two, null: float, sign: float) -> Floats:
+    def _share(self, two: tuple[_Pearson3, _Pearson3], null: float, sign: float) -> Floats:
         """The level at which the narrower of two ends reaches `null`, by the share beyond it."""
-        shares = [_share_beyond(end, null, sign) for end in (two.fading, two.gaffke)]
+        shares = [_share_beyond(end, null, sign) for end in two]
         shares[0] = special.stdtr(np.maximum(self.of.n - 1, 1), special.ndtri(shares[0]))
         return np.minimum(*shares)
 
 
 def _share_beyond(end: _Pearson3, null: float, sign: float) -> Floats:
-    below = end.below(null)
+    below = pearson3.cdf(null, *end)
     return np.clip(below if sign > 0 else 1 - below, 1e-300, 1 - 1e-16)
-
-
-@dataclass(frozen=True)
-class _Two:
-    """The two distributions on one side."""
-
-    fading: _Pearson3
-    gaffke: _Pearson3
 
 
 def _carriers(x: Floats, counts: Floats) -> Floats:
@@ -229,36 +231,15 @@ def _carriers(x: Floats, counts: Floats) -> Floats:
         return np.where(fourth > 0, squares.sum(-1) ** 2 / fourth, 0.0)
 
 
+# Of a mean's distribution: skewness, mean and standard deviation, as `scipy.stats.pearson3` has them.
+_Pearson3 = tuple[Floats, Floats, Floats]
+
 # A skewness below this is none.
 _NORMAL = 1e-4
 
 
-@dataclass(frozen=True)
-class _Pearson3:
+def _pearson3(mean: Floats, variance: Floats, cumulant: Floats) -> _Pearson3:
     """The shifted gamma distribution with given mean, variance and third cumulant."""
-
-    mean: Floats
-    variance: Floats
-    cumulant: Floats
-
-    def _parts(self) -> tuple[Floats, Floats, Floats]:
-        """The standard deviation, the skewness, and a skewness away from 0 to divide by."""
-        sd = np.sqrt(np.maximum(self.variance, 1e-14))
-        skew = np.clip(np.where(self.variance > 1e-14, self.cumulant / sd**3, 0.0), -50, 50)
-        return sd, skew, np.maximum(np.abs(skew), _NORMAL)
-
-    def quantile(self, p: ArrayLike) -> Floats:
-        sd, skew, size = self._parts()
-        p = np.asarray(p, dtype=float)
-        shape = 4 / size**2
-        right = special.gammaincinv(shape, np.where(skew > 0, p, 1 - p)) - shape
-        gamma = np.where(skew > 0, 1, -1) * size / 2 * right
-        return self.mean + sd * np.where(np.abs(skew) < _NORMAL, special.ndtri(p), gamma)
-
-    def below(self, x: ArrayLike) -> Floats:
-        sd, skew, size = self._parts()
-        z = (np.asarray(x, dtype=float) - self.mean) / sd
-        shape = 4 / size**2
-        score = np.maximum(shape + np.where(skew > 0, 1, -1) * z * 2 / size, 0)
-        gamma = np.where(skew > 0, special.gammainc(shape, score), special.gammaincc(shape, score))
-        return np.where(np.abs(skew) < _NORMAL, special.ndtr(z), gamma)
+    sd = np.sqrt(np.maximum(variance, 1e-14))
+    skew = np.clip(np.where(variance > 1e-14, cumulant / sd**3, 0.0), -50, 50)
+    return np.where(np.abs(skew) < _NORMAL, 0.0, skew), mean, sd

@@ -5,6 +5,7 @@ rates; prompts that lack a tier have no difference and are counted apart. Its in
 are those of a bounded mean, so they agree with each other.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,14 +32,15 @@ from afanalysis.stats.resampling import bootstrap, difference
 # ones it is this by 1 + m.
 PSEUDO_PROMPTS = 2.0
 
+# The finest lattice on which differences of shares are looked for.
+_FINEST = 10**6
+
 METHODS = (
     "bounded",
     "adjusted-t",
     "mover",
     "cluster-t",
     "bootstrap",
-    "bca",
-    "bootstrap-t",
     "unpaired",
     "paper",
 )
@@ -83,6 +85,8 @@ def paired(
     n_paid: ArrayLike,
     s_paid: ArrayLike,
     weighting: str = "prompts",
+    *,
+    apart: bool = False,
 ) -> Paired:
     """The gap and its paired standard error from counts by prompt.
 
@@ -94,6 +98,8 @@ def paired(
     weighting
         `prompts` or `answers`, as in `rate_intervals.clustered`. By `answers`, prompts that lack a tier
         count in the other tier's rate.
+    apart
+        Whether the tiers share no prompt: then the gap is that of two separate samples.
 
     Raises
     ------
@@ -109,13 +115,13 @@ def paired(
     arrays = (np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
     n_free, s_free, n_paid, s_paid = np.broadcast_arrays(*arrays)
     differences = None
-    if weighting == "prompts":
+    if weighting == "prompts" and not apart:
         both = (n_free > 0) & (n_paid > 0)
         if (both.sum(-1) == 0).any():
             raise ValueError("no prompt has samples in both tiers; a paired gap needs one")
         n_free, s_free, n_paid, s_paid = (np.where(both, x, 0) for x in (n_free, s_free, n_paid, s_paid))
     free, paid = clustered(n_free, s_free, weighting), clustered(n_paid, s_paid, weighting)
-    if weighting == "prompts":
+    if weighting == "prompts" and not apart:
         differences = BoundedMean.of(free.shares.values - paid.shares.values, -1, 1, both)
         e_free, e_paid = (
             np.where(both, rate.shares.values - rate.rate[..., None], 0) for rate in (free, paid)
@@ -126,6 +132,8 @@ def paired(
         e_paid = (s_paid - paid.rate[..., None] * n_paid) / paid.n[..., None]
         prompts = ((n_free > 0) | (n_paid > 0)).sum(-1).astype(float)
         variance = ((e_free - e_paid) ** 2).sum(-1) * (prompts / np.maximum(prompts - 1, 1))
+    if apart:
+        variance = free.se**2 + paid.se**2
     with np.errstate(divide="ignore", invalid="ignore"):
         correlation = (e_free * e_paid).sum(-1) / np.sqrt((e_free**2).sum(-1) * (e_paid**2).sum(-1))
     return Paired(
@@ -250,14 +258,14 @@ def gap(
         `bounded` (default), see `afanalysis.stats.bounded_means`; `adjusted-t` (the default for the
         weighting by answers), a paired t with fading pseudo-prompts after Agresti & Min; `mover`,
         Newcombe's square-and-add of the two rates' Wilson intervals with their correlation over prompts;
-        `cluster-t`, the paired estimate ± t · SE; `bootstrap`, `bca` or `bootstrap-t` over prompts;
+        `cluster-t`, the paired estimate ± t · SE; `bootstrap` over prompts;
         `unpaired`, square-and-add without the pairing; `paper`, the formula of Greenblatt et al. (2024),
         without pairing and clustering.
     weighting
         `prompts` or `answers`, as in `paired`. Where no prompt has both tiers the gap is that of two
         separate samples, by `unpaired`.
     resamples, seed
-        For the bootstraps, and for the sign-flip p-value where it cannot be exact.
+        For the bootstrap, and for the sign-flip p-value where it cannot be exact.
 
     Raises
     ------
@@ -274,19 +282,14 @@ def gap(
     nf, sf, np_, sp = np.broadcast_arrays(
         *(np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
     )
-    if nf.ndim != 1:
-        raise ValueError("one study at a time; for a stack use paired() and gap_interval()")
     if nf.sum() == 0 or np_.sum() == 0:
         lacking = "free" if nf.sum() == 0 else "paid"
         raise ValueError(f"no samples in the {lacking} tier; a gap needs both")
     anywhere, both = (nf > 0) | (np_ > 0), (nf > 0) & (np_ > 0)
     method = method or (default_method(weighting) if both.any() else "unpaired")
-    if both.any():
-        counts = paired(nf, sf, np_, sp, weighting)
-        if weighting == "prompts":
-            nf, sf, np_, sp = (np.where(both, x, 0) for x in (nf, sf, np_, sp))
-    else:
-        counts = _separate(nf, sf, np_, sp, weighting)
+    counts = paired(nf, sf, np_, sp, weighting, apart=not both.any())
+    if both.any() and weighting == "prompts":
+        nf, sf, np_, sp = (np.where(both, x, 0) for x in (nf, sf, np_, sp))
     ends = _interval_function(counts, np.column_stack([sf, nf, sp, np_]), method, resamples, seed)
     low, high = (float(end) for end in ends(np.asarray(level)))
     p_value = (
@@ -297,7 +300,8 @@ def gap(
     p_sign_flip = float("nan")
     if both.any():
         differences = sf[both] / nf[both] - sp[both] / np_[both]
-        lattice = _common_multiple(np.concatenate([nf[both], np_[both]]))
+        sizes = np.unique(np.concatenate([nf[both], np_[both]])).astype(int)
+        lattice = min(math.lcm(*sizes.tolist()), _FINEST)
         p_sign_flip = sign_flip(differences, lattice=lattice, resamples=resamples, seed=seed)
     events = max(float(counts.free.events), float(counts.paid.events))
     warning = small_sample_warning(float(counts.prompts), events, method)
@@ -322,58 +326,20 @@ def gap(
     )
 
 
-def _separate(nf: Floats, sf: Floats, np_: Floats, sp: Floats, weighting: str) -> Paired:
-    """Two tiers that share no prompt."""
-    free, paid = clustered(nf, sf, weighting), clustered(np_, sp, weighting)
-    nothing = np.asarray(0.0)
-    return Paired(
-        free=free,
-        paid=paid,
-        gap=free.rate - paid.rate,
-        se=np.hypot(free.se, paid.se),
-        differences=None,
-        correlation=nothing,
-        prompts=free.prompts + paid.prompts,
-        discordant=nothing,
-        samples=np.minimum(free.n / free.prompts, paid.n / paid.prompts),
-        weighting=weighting,
-    )
-
-
 def _interval_function(
     counts: Paired, cells: Floats, method: str, resamples: int, seed: int
 ) -> Callable[[Floats], tuple[Floats, Floats]]:
     """The ends of the interval as a function of the level."""
-    if method not in ("bootstrap", "bca", "bootstrap-t"):
-
-        def closed(level: Floats) -> tuple[Floats, Floats]:
-            return gap_interval(counts, float(level), method)
-
-        return closed
-    kind = {"bootstrap": "percentile"}.get(method, method)
-    table = np.column_stack(
-        [
-            bootstrap_cells(cells[:, 1], cells[:, 0], counts.weighting),
-            bootstrap_cells(cells[:, 3], cells[:, 2], counts.weighting),
-        ]
-    )
-    # prompts without a tier count as absent, not as a cell of zeros
+    if method != "bootstrap":
+        return lambda level: gap_interval(counts, float(level), method)
+    tiers = [cells[:, [0, 1]], cells[:, [2, 3]]]
+    table = np.hstack([bootstrap_cells(n, s, counts.weighting) for s, n in (t.T for t in tiers)])
+    # prompts without answers are absent
     table = table[(table[:, 1] > 0) | (table[:, 3] > 0)]
+    statistic = difference(0, 1, 2, 3)
 
     def drawn(level: Floats) -> tuple[Floats, Floats]:
-        low, high = bootstrap(
-            table, difference(0, 1, 2, 3), level=float(level), kind=kind, resamples=resamples, seed=seed
-        )
-        return np.asarray(low), np.asarray(high)
+        ends = bootstrap(table, statistic, level=float(level), resamples=resamples, seed=seed)
+        return np.asarray(ends[0]), np.asarray(ends[1])
 
     return drawn
-
-
-def _common_multiple(sizes: Floats, most: int = 10**6) -> int:
-    """The least common multiple of whole sizes; some other number where it is beyond `most`."""
-    multiple = 1
-    for size in np.unique(sizes.astype(np.int64)):
-        multiple = int(np.lcm(multiple, size))
-        if multiple > most:
-            break
-    return multiple

@@ -29,11 +29,9 @@ def confusion(
     Raises
     ------
     ValueError
-        The two differ in length, or hold fewer than two verdicts.
+        There are fewer than two verdicts.
     """
     a, b = np.asarray(first, dtype=object), np.asarray(second, dtype=object)
-    if a.shape != b.shape or a.ndim != 1:
-        raise ValueError(f"verdicts must be two equally long lists; got {a.shape} and {b.shape}")
     if a.size < 2:
         raise ValueError(f"agreement needs at least 2 verdicts; got {a.size}")
     categories = sorted(set(a) | set(b), key=str)
@@ -121,10 +119,6 @@ def agreement(
     """
     check_level(level)
     counts = np.asarray(tables, dtype=float)
-    if counts.ndim != 3 or counts.shape[1] != counts.shape[2] or counts.shape[1] < 1:
-        raise ValueError(f"a confusion table per prompt is square; got shape {counts.shape}")
-    if counts.sum() < 2:
-        raise ValueError(f"agreement needs at least 2 verdicts; got {int(counts.sum())}")
     if counts.shape[1] == 1:  # one category only: allow for the other that was not seen
         counts = np.pad(counts, ((0, 0), (0, 1), (0, 1)))
     counts = counts[counts.sum((1, 2)) > 0]

@@ -108,16 +108,9 @@ class Verified:
             Judged answers and positive verdicts by prompt, shape (prompts,).
         labels
             Those of this tier.
-
-        Raises
-        ------
-        ValueError
-            A label is of a prompt without any judged answer.
         """
         n, s = np.asarray(n, dtype=float), np.asarray(s, dtype=float)
         present = n > 0
-        if not present[labels.prompt].all():
-            raise ValueError("a label is of a prompt without any judged answer")
         positive = np.divide(s, n, out=np.zeros(n.shape), where=present)
         prompts = present.sum()
         share = np.array([(present - positive).sum(), positive.sum()]) / prompts
@@ -165,10 +158,6 @@ class Verified:
         value = self.true[1] * self.positive + self.true[0] * (present - self.positive)
         value = value + present.sum() * (self.share[:, None] * self.pull).sum(0)
         return value, float((self.share**2 * self.hidden).sum())
-
-    def error(self) -> tuple[Floats, Floats]:
-        """Sensitivity and specificity, and their variances; see `error_of`."""
-        return error_of(self)
 
 
 def error_of(*tiers: Verified) -> tuple[Floats, Floats]:
@@ -263,7 +252,7 @@ def corrected_by_shared_labels(
     Rogan & Gladen (1978), American J. Epidemiology 107:71.
     """
     check_level(level)
-    of_free, of_paid = judge_free.error(), judge_paid.error()
+    of_free, of_paid = error_of(judge_free), error_of(judge_paid)
     errors = [_leaning(of_free, of_paid), _leaning(of_paid, of_free)]
     if alike:
         errors = [error_of(judge_free, judge_paid)] * 2
@@ -336,7 +325,7 @@ def _estimate(mean: BoundedMean, level: float) -> Estimate:
 
 def error_estimates(verified: Verified, level: float = 0.95) -> dict[str, Estimate]:
     """Sensitivity and specificity with Wilson intervals on the size that their variances are worth."""
-    values, variances = verified.error()
+    values, variances = error_of(verified)
     prompts = float((verified.n > 0).sum())
     estimates: dict[str, Any] = {}
     for name, value, variance in zip(("sensitivity", "specificity"), values, variances, strict=True):

@@ -89,7 +89,7 @@ def logistic(
     Raises
     ------
     ValueError
-        The columns of the design are linearly dependent, or counts are impossible.
+        The columns of the design are linearly dependent.
 
     References
     ----------
@@ -112,8 +112,6 @@ def logistic(
     """
     check_level(level)
     n, s = np.asarray(n, dtype=float), np.asarray(s, dtype=float)
-    if not ((s >= 0) & (s <= n + 1e-9) & np.isfinite(n)).all():
-        raise ValueError("successes must lie between 0 and the number of answers of each row")
     x = np.asarray(design, dtype=float)
     names, prompt = np.unique(np.asarray(prompts), return_inverse=True)
     columns = x.shape[1]

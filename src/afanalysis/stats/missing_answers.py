@@ -30,7 +30,7 @@ def rate_bounds(
     Raises
     ------
     ValueError
-        A count is impossible, or there is no answer at all, known or missing.
+        There is no answer at all, known or missing.
 
     Examples
     --------
@@ -40,8 +40,6 @@ def rate_bounds(
     """
     check_weighting(weighting)
     known, successes, lost = (np.asarray(x, dtype=float) for x in (n, s, missing))
-    if not ((successes >= 0) & (successes <= known + 1e-9) & (lost >= 0)).all():
-        raise ValueError("successes must lie between 0 and the known answers, missing ones not below 0")
     total = known + lost
     if (total.sum(-1) == 0).any():
         raise ValueError("no answers, known or missing; bounds need at least one")

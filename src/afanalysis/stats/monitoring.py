@@ -38,7 +38,7 @@ def confidence_sequence(
     Raises
     ------
     ValueError
-        A value is not finite or lies outside the bounds, or the level outside (0, 1).
+        The level lies outside (0, 1).
 
     References
     ----------
@@ -52,8 +52,6 @@ def confidence_sequence(
     """
     check_level(level)
     x = np.asarray(values, dtype=float)
-    if ((x < low) | (x > high) | ~np.isfinite(x)).any():
-        raise ValueError(f"values must lie in {low:g} to {high:g}")
     y = (x - low) / (high - low)
     bets = _bets(y, 1 - level)
     # one more point at each end, so that no value of the mean is ruled out between two points

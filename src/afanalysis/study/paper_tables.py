@@ -12,6 +12,11 @@ TABLES = {
 }
 
 
+def paths() -> tuple[Path, ...]:
+    """The tables."""
+    return tuple(folder() / name for name in TABLES.values())
+
+
 def folder() -> Path:
     """The folder of the tables: data/raw/published in a checkout, a part of the package in a wheel."""
     package = Path(__file__).resolve().parents[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,9 +87,8 @@ def opened(data: Any, suffix: str = "") -> Iterator[Source]:
     connection = connect(*files)
     try:
         if files:
-            connection.execute(
-                f"CREATE VIEW rollouts AS FROM {_reader(files, suffix or files[0].suffix)}"
-            )
+            reader = _reader(connection, files, suffix or files[0].suffix)
+            connection.execute(f"CREATE VIEW rollouts AS FROM {reader}")
         else:
             connection.register("rollouts", data)
         described = connection.sql("DESCRIBE rollouts").fetchall()
@@ -124,26 +122,15 @@ def _files(paths: list[Path], place: str) -> list[Path]:
     return files
 
 
-def _reader(files: list[Path], suffix: str) -> str:
+def _reader(connection: duckdb.DuckDBPyConnection, files: list[Path], suffix: str) -> str:
     """The SQL that reads the files."""
     reader = READERS[suffix].replace("?", f"[{', '.join(map(quote_path, files))}]", 1)
     if suffix != ".csv":
         return reader
-    texts = [name for name in _header(files) if SCHEMA.get(name) == "string"]
+    names = [row[0] for row in connection.sql(f"DESCRIBE FROM {reader}").fetchall()]
+    texts = [name for name in names if SCHEMA.get(name) == "string"]
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in texts)  # ids such as 007 are not numbers
     return f"{reader.removesuffix(')')}, types = {{{types}}})" if texts else reader
-
-
-def _header(files: list[Path]) -> list[str]:
-    """The columns that all of these CSV files have."""
-    headers = []
-    for file in files:
-        with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-            try:
-                headers.append(next(csv.reader(lines), []))
-            except csv.Error as error:
-                raise InputError(f"{file}: cannot be read as CSV ({error})") from error
-    return [name for name in headers[0] if all(name in header for header in headers)]
 
 
 def columns(data: Any) -> list[str]:
