@@ -4,14 +4,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from afanalysis.stats.proportions import wilson
+from afanalysis.stats.proportions import clopper_pearson, jeffreys, wilson
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))))
 def test_whole_counts_agree_with_statsmodels(pair):
     n, x = pair
-    ends = wilson(x / n, n, 1.959963984540054)
-    np.testing.assert_allclose(ends, proportion_confint(x, n, method="wilson"), atol=1e-9)
+    ours = {
+        "wilson": wilson(x / n, n, 1.959963984540054),
+        "beta": clopper_pearson(x / n, n, 0.95),
+    }
+    for method, ends in ours.items():
+        expected = proportion_confint(x, n, method=method)
+        np.testing.assert_allclose(ends, expected, atol=1e-9)
+    if 0 < x < n:
+        np.testing.assert_allclose(
+            jeffreys(x / n, n, 0.95), proportion_confint(x, n, method="jeffreys"), atol=1e-9
+        )
 
 
 def test_newcombes_1998_examples_of_the_score_interval():

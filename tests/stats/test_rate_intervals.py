@@ -7,8 +7,8 @@ from afanalysis.stats import rate_intervals
 from afanalysis.stats.proportions import wilson
 from afanalysis.stats.resampling import bootstrap, proportion
 
-CLOSED = ("bounded", "wilson", "cluster-t", "naive")
-BOUNDARY_SAFE = ("bounded", "wilson", "naive")
+CLOSED = ("bounded", "wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive")
+BOUNDARY_SAFE = ("bounded", "wilson", "clopper-pearson", "jeffreys", "naive")
 
 
 @st.composite
@@ -46,7 +46,7 @@ def test_the_order_of_prompts_does_not_matter(data, random):
     assert (a.low, a.high, a.counts.icc) == pytest.approx((b.low, b.high, b.counts.icc), abs=1e-12)
 
 
-@given(counts(4), st.sampled_from(("bounded", "wilson")))
+@given(counts(4), st.sampled_from(("bounded", "wilson", "clopper-pearson", "jeffreys")))
 def test_ten_times_the_prompts_give_a_narrower_interval(data, method):
     n, s = data
     once, more = (
@@ -151,6 +151,7 @@ def test_intervals_on_the_effective_size_are_nearly_those_of_r_survey():
     """`svyciprop` has no pull towards a prior ICC, which here weighs one prompt against 30."""
     n, s = np.full(40, 10), np.tile([0, 2, 7, 10], 10)
     for method, low, high, within in (
+        ("clopper-pearson", 0.342889281, 0.609724434, 1e-3),
         ("cluster-t", 0.346715528, 0.603284472, 1e-9),
         ("bounded", 0.342889281, 0.609724434, 5e-3),
     ):

@@ -55,16 +55,18 @@ def test_a_tiny_unbalanced_case_is_what_enumeration_gives_nearly():
     assert result == pytest.approx((low, high), abs=0.01)
 
 
-def test_scipy_gives_the_same_interval(balanced):
+@pytest.mark.parametrize(("kind", "method"), [("percentile", "percentile"), ("bca", "BCa")])
+def test_scipy_gives_the_same_interval(balanced, kind, method):
     d = balanced[:, 0] / 5 - balanced[:, 2] / 5
     theirs = stats.bootstrap(
-        (d,), np.mean, n_resamples=50_000, method="percentile", batch=500, rng=np.random.default_rng(3)
+        (d,), np.mean, n_resamples=50_000, method=method, batch=500, rng=np.random.default_rng(3)
     ).confidence_interval
-    ours = b.bootstrap(balanced, GAP)
+    ours = b.bootstrap(balanced, GAP, kind=kind)
     assert ours == pytest.approx((theirs.low, theirs.high), abs=0.003)
 
 
-def test_arch_gives_the_same_interval_on_unbalanced_prompts(unbalanced):
+@pytest.mark.parametrize("kind", ["percentile", "bca"])
+def test_arch_gives_the_same_interval_on_unbalanced_prompts(unbalanced, kind):
     from arch.bootstrap import IIDBootstrap
 
     boot = IIDBootstrap(unbalanced, seed=np.random.default_rng(4))
@@ -73,8 +75,8 @@ def test_arch_gives_the_same_interval_on_unbalanced_prompts(unbalanced):
         t = rows.sum(0)
         return np.array([t[0] / t[1] - t[2] / t[3]])
 
-    theirs = boot.conf_int(gap, 4000, method="percentile").ravel()
-    ours = b.bootstrap(unbalanced, GAP, resamples=40_000)
+    theirs = boot.conf_int(gap, 4000, method=kind).ravel()
+    ours = b.bootstrap(unbalanced, GAP, kind=kind, resamples=40_000)
     assert ours == pytest.approx(tuple(theirs), abs=0.006)
 
 
@@ -95,6 +97,27 @@ def test_the_convolution_holds_at_a_hundred_thousand_prompts():
     assert result == pytest.approx((mean - 1.96 * se, mean + 1.96 * se), abs=se / 20)
 
 
+def test_bootstrap_t_is_that_of_whole_resampling(unbalanced):
+    """Against a plain loop over resamples with the same definition of the standard error."""
+    rng = np.random.default_rng(6)
+    rows = unbalanced.astype(float)
+
+    def gap_and_se(x):
+        t = x.sum(0)
+        value = t[0] / t[1] - t[2] / t[3]
+        e = (x[:, 0] - t[0] / t[1] * x[:, 1]) / t[1] - (x[:, 2] - t[2] / t[3] * x[:, 3]) / t[3]
+        return value, np.sqrt((e**2).sum() * len(x) / (len(x) - 1))
+
+    value, se = gap_and_se(rows)
+    ts = []
+    for _ in range(4000):
+        v, s = gap_and_se(rows[rng.integers(0, len(rows), len(rows))])
+        ts.append((v - value) / s)
+    upper, lower = np.quantile(ts, [0.975, 0.025])
+    ours = b.bootstrap(unbalanced, GAP, kind="bootstrap-t", resamples=40_000)
+    assert ours == pytest.approx((value - upper * se, value - lower * se), abs=0.008)
+
+
 def ratio(totals):
     """A statistic that is no sum of rates: the free tier's rate over the paid tier's."""
     return (totals[..., 0] / totals[..., 1]) / (totals[..., 2] / totals[..., 3])
@@ -102,9 +125,10 @@ def ratio(totals):
 
 def test_any_statistic_of_the_totals_will_do(balanced):
     for statistic in (ratio, b.proportion(2, 0)):  # a ratio, and a share of successes
-        low, high = b.bootstrap(balanced, statistic, resamples=500)
-        assert low < high
-        assert np.isfinite([low, high]).all()
+        for kind in b.KINDS:
+            low, high = b.bootstrap(balanced, statistic, kind=kind, resamples=500)
+            assert low < high, kind
+            assert np.isfinite([low, high]).all()
 
 
 def test_a_seed_makes_it_reproducible(unbalanced):
@@ -128,6 +152,7 @@ def test_resamples_without_a_value_are_left_out():
         ([[1, 2, 1, 2]], {}, "at least 2 prompts"),
         ([1, 2, 3], {}, "shape"),
         ([[0, 0, 1, 2], [0, 0, 1, 2]], {}, "a total is 0"),
+        ([[1, 2, 1, 2]] * 2, {"kind": "basic"}, "kind is 'basic'; use one of"),
         ([[1, 2, 1, 2]] * 2, {"level": 1.0}, "level is 1.0"),
     ],
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import ipywidgets
     import pandas as pd
 
-_RATE_METHODS = ("bounded", "wilson", "cluster-t", "naive")
+_RATE_METHODS = ("bounded", "wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive")
 
 _GAP_METHODS = ("bounded", "adjusted-t", "mover", "cluster-t", "unpaired", "paper")
 

@@ -41,6 +41,8 @@ METHODS = (
     "mover",
     "cluster-t",
     "bootstrap",
+    "bca",
+    "bootstrap-t",
     "unpaired",
     "paper",
 )
@@ -258,14 +260,14 @@ def gap(
         `bounded` (default), see `afanalysis.stats.bounded_means`; `adjusted-t` (the default for the
         weighting by answers), a paired t with fading pseudo-prompts after Agresti & Min; `mover`,
         Newcombe's square-and-add of the two rates' Wilson intervals with their correlation over prompts;
-        `cluster-t`, the paired estimate ± t · SE; `bootstrap` over prompts;
+        `cluster-t`, the paired estimate ± t · SE; `bootstrap`, `bca` or `bootstrap-t` over prompts;
         `unpaired`, square-and-add without the pairing; `paper`, the formula of Greenblatt et al. (2024),
         without pairing and clustering.
     weighting
         `prompts` or `answers`, as in `paired`. Where no prompt has both tiers the gap is that of two
         separate samples, by `unpaired`.
     resamples, seed
-        For the bootstrap, and for the sign-flip p-value where it cannot be exact.
+        For the bootstraps, and for the sign-flip p-value where it cannot be exact.
 
     Raises
     ------
@@ -330,16 +332,26 @@ def _interval_function(
     counts: Paired, cells: Floats, method: str, resamples: int, seed: int
 ) -> Callable[[Floats], tuple[Floats, Floats]]:
     """The ends of the interval as a function of the level."""
-    if method != "bootstrap":
-        return lambda level: gap_interval(counts, float(level), method)
-    tiers = [cells[:, [0, 1]], cells[:, [2, 3]]]
-    table = np.hstack([bootstrap_cells(n, s, counts.weighting) for s, n in (t.T for t in tiers)])
-    # prompts without answers are absent
+    if method not in ("bootstrap", "bca", "bootstrap-t"):
+
+        def closed(level: Floats) -> tuple[Floats, Floats]:
+            return gap_interval(counts, float(level), method)
+
+        return closed
+    kind = {"bootstrap": "percentile"}.get(method, method)
+    table = np.column_stack(
+        [
+            bootstrap_cells(cells[:, 1], cells[:, 0], counts.weighting),
+            bootstrap_cells(cells[:, 3], cells[:, 2], counts.weighting),
+        ]
+    )
+    # prompts without a tier count as absent, not as a cell of zeros
     table = table[(table[:, 1] > 0) | (table[:, 3] > 0)]
-    statistic = difference(0, 1, 2, 3)
 
     def drawn(level: Floats) -> tuple[Floats, Floats]:
-        ends = bootstrap(table, statistic, level=float(level), resamples=resamples, seed=seed)
-        return np.asarray(ends[0]), np.asarray(ends[1])
+        low, high = bootstrap(
+            table, difference(0, 1, 2, 3), level=float(level), kind=kind, resamples=resamples, seed=seed
+        )
+        return np.asarray(low), np.asarray(high)
 
     return drawn

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 Floats = NDArray[np.float64]
 
@@ -38,6 +39,34 @@ def wilson(p: ArrayLike, n: ArrayLike, critical: ArrayLike) -> tuple[Floats, Flo
     middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     # exact at the ends, where rounding could put the estimate outside its own interval
     return np.clip(middle - spread, 0, p), np.clip(middle + spread, p, 1)
+
+
+def clopper_pearson(p: ArrayLike, n: ArrayLike, level: float) -> tuple[Floats, Floats]:
+    """Clopper and Pearson's interval, from beta quantiles; n need not be whole.
+
+    References
+    ----------
+    Clopper & Pearson (1934), Biometrika 26:404; on effective sample sizes, Korn & Graubard (1998).
+    """
+    p, n = np.asarray(p, dtype=float), np.asarray(n, dtype=float)
+    x, tail = p * n, (1 - level) / 2
+    low = special.betaincinv(np.maximum(x, 1e-12), n - x + 1, tail)
+    high = special.betaincinv(x + 1, np.maximum(n - x, 1e-12), 1 - tail)
+    return np.where(p <= 0, 0.0, low), np.where(p >= 1, 1.0, high)
+
+
+def jeffreys(p: ArrayLike, n: ArrayLike, level: float) -> tuple[Floats, Floats]:
+    """The equal-tailed interval under Jeffreys' prior, drawn to the end at 0 and at 1.
+
+    References
+    ----------
+    Brown, Cai & DasGupta (2001), Statistical Science 16:101.
+    """
+    p, n = np.asarray(p, dtype=float), np.asarray(n, dtype=float)
+    x, tail = p * n, (1 - level) / 2
+    low = special.betaincinv(x + 0.5, n - x + 0.5, tail)
+    high = special.betaincinv(x + 0.5, n - x + 0.5, 1 - tail)
+    return np.where(p <= 0, 0.0, low), np.where(p >= 1, 1.0, high)
 
 
 def square_and_add(

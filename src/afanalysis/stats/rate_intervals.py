@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.proportions import Floats, check_level, wilson
+from afanalysis.stats.proportions import Floats, check_level, clopper_pearson, jeffreys, wilson
 from afanalysis.stats.resampling import bootstrap, proportion
 
 WEIGHTINGS = ("prompts", "answers")
-METHODS = ("bounded", "wilson", "cluster-t", "naive", "bootstrap")
+METHODS = ("bounded", "wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive", "bootstrap")
 
 # For the methods on an effective sample size: where few prompts show an event, their resemblance cannot
 # be estimated. It is then drawn towards this value with the weight of one prompt.
@@ -150,14 +150,19 @@ def interval(counts: Clustered, level: float = 0.95, method: str | None = None) 
     check_level(level)
     method = method or default_method(counts.weighting)
     t = critical_value(level, counts.prompts)
+    z = special.ndtri((1 + level) / 2)
     if method == "bounded":
         if counts.weighting != "prompts":
             raise ValueError("method 'bounded' needs weighting 'prompts': it is of means over prompts")
         return counts.shares.interval(level)
     if method == "wilson":
         return wilson(counts.rate, counts.n_effective, t)
+    if method == "clopper-pearson":
+        return clopper_pearson(counts.rate, counts.n_effective * (z / t) ** 2, level)
+    if method == "jeffreys":
+        return jeffreys(counts.rate, counts.n_effective * (z / t) ** 2, level)
     if method == "naive":
-        return wilson(counts.rate, counts.n, special.ndtri((1 + level) / 2))
+        return wilson(counts.rate, counts.n, z)
     if method == "cluster-t":
         low, high = counts.rate - t * counts.se, counts.rate + t * counts.se
         return np.clip(low, 0, 1), np.clip(high, 0, 1)
@@ -204,9 +209,9 @@ def rate(
         Confidence level in (0, 1).
     method
         `bounded` (default), see `afanalysis.stats.bounded_means`; `wilson` (the default for the
-        weighting by answers) on the effective sample size; `bootstrap` over
-        prompts; `cluster-t`, the estimate ± t · SE that other tools give; `naive`, which takes all
-        answers for independent.
+        weighting by answers), `clopper-pearson` or `jeffreys` on the effective sample size; `bootstrap`
+        over prompts; `cluster-t`, the estimate ± t · SE that other tools give; `naive`, which takes
+        all answers for independent.
     weighting
         `prompts` or `answers`, as in `clustered`.
     resamples, seed

@@ -18,10 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import special
 
 from afanalysis.stats.proportions import Floats, check_level
 
 Function = Callable[[np.ndarray], np.ndarray]
+
+KINDS: tuple[str, ...] = ("percentile", "bca", "bootstrap-t")
 
 _BLOCK = 2**21  # numbers held at once
 
@@ -63,6 +66,7 @@ def bootstrap(
     statistic: Function,
     *,
     level: float = 0.95,
+    kind: str = "percentile",
     resamples: int = 10_000,
     seed: int = 0,
 ) -> tuple[float, float]:
@@ -73,14 +77,18 @@ def bootstrap(
     counts
         Shape (prompts, columns): whatever counts the statistic needs, one row per prompt.
     statistic
-        A function from column totals, shape (resamples, columns), to values, shape (resamples,).
+        A function from column totals, shape (resamples, columns), to values, shape (resamples,). For
+        `bootstrap-t` it must be made of arithmetic and analytic functions, for it is differentiated
+        by a complex step.
+    kind
+        `percentile`, `bca` (bias-corrected and accelerated) or `bootstrap-t`.
     resamples, seed
         The number of resamples, and the seed that makes them reproducible.
 
     Raises
     ------
     ValueError
-        There are fewer than two prompts, or the statistic has no value on the data.
+        There are fewer than two prompts, the kind is unknown, or the statistic has no value on the data.
 
     Returns
     -------
@@ -89,7 +97,8 @@ def bootstrap(
 
     References
     ----------
-    Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
+    Efron (1987), JASA 82:171, for BCa; Efron & Tibshirani (1993), An Introduction to the Bootstrap,
+    chapters 12-14; Squire & Trapp (1998), SIAM Review 40:110, for the complex step.
 
     Examples
     --------
@@ -99,6 +108,8 @@ def bootstrap(
     (0.0, 0.3)
     """
     check_level(level)
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}; use one of: {', '.join(KINDS)}")
     table = np.asarray(counts, dtype=float)
     if table.ndim != 2 or table.shape[0] < 2:
         raise ValueError("counts must have shape (prompts, columns) with at least 2 prompts")
@@ -110,20 +121,44 @@ def bootstrap(
         raise ValueError("the statistic has no value on these counts (a total is 0)")
     prompts = int(weights.sum())
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
-    if isinstance(statistic, Rates) and (lattice := _on_lattice(cells, statistic)):
-        return _convolved(*lattice, weights, prompts, tails)
+    if kind != "bootstrap-t" and isinstance(statistic, Rates):
+        lattice = _on_lattice(cells, statistic)
+        if lattice is not None:
+            outright = _Convolution(*lattice, weights, prompts)
+            if kind == "bca":
+                below = outright.below(estimate)
+                tails = _bca_tails(below, cells, weights, statistic, tails)
+            return outright.quantile(tails)
     rng = np.random.default_rng(seed)
-    values = []
-    block = max(1, _BLOCK // len(cells))
+    studentised = kind == "bootstrap-t"
+    values, errors = [], []
+    block = max(1, _BLOCK // (len(cells) + cells.shape[1] ** 2))
     for start in range(0, resamples, block):
-        drawn = rng.multinomial(prompts, weights / prompts, size=min(block, resamples - start))
+        size = min(block, resamples - start)
+        drawn = rng.multinomial(prompts, weights / prompts, size=size).astype(float)
+        totals = drawn @ cells
         with np.errstate(divide="ignore", invalid="ignore"):
-            values.append(statistic(drawn @ cells))
+            values.append(statistic(totals))
+            if studentised:
+                errors.append(_standard_errors(drawn, cells, totals, statistic, prompts))
     value = np.concatenate(values)
-    value = value[np.isfinite(value)]
+    known = np.isfinite(value)
+    error = np.concatenate(errors)[known] if studentised else None
+    value = value[known]
     if value.size < 2:
         raise ValueError("the statistic has no value on nearly every resample (a total is 0)")
-    low, high = np.quantile(value, tails)
+    if kind == "bca":
+        below = float((value < estimate).mean() + (value == estimate).mean() / 2)
+        tails = _bca_tails(below, cells, weights, statistic, tails)
+        low, high = np.quantile(value, tails)
+    elif error is not None:
+        se = float(_standard_errors(weights[None, :], cells, whole[None, :], statistic, prompts)[0])
+        spread = error > 0
+        t = (value[spread] - estimate) / error[spread]
+        upper, lower = np.quantile(t, tails[::-1]) if t.size else (0.0, 0.0)
+        low, high = estimate - upper * se, estimate - lower * se
+    else:
+        low, high = np.quantile(value, tails)
     return float(low), float(high)
 
 
@@ -151,6 +186,47 @@ def distinct(table: np.ndarray) -> tuple[Floats, Floats]:
     return cells, weights.astype(float)
 
 
+def _gradient(statistic: Function, totals: Floats) -> Floats:
+    """The derivative of the statistic by each total, shape (resamples, columns), by a complex step."""
+    step = 1e-20
+    gradient = np.empty_like(totals)
+    for column in range(totals.shape[1]):
+        moved = totals.astype(complex)
+        moved[:, column] += step * 1j
+        gradient[:, column] = statistic(moved).imag / step
+    return gradient
+
+
+def _standard_errors(
+    drawn: Floats, cells: Floats, totals: Floats, statistic: Function, prompts: int
+) -> Floats:
+    """The linearised standard error of the statistic on each resample."""
+    gradient = _gradient(statistic, totals)
+    columns = cells.shape[1]
+    products = (cells[:, :, None] * cells[:, None, :]).reshape(len(cells), -1)
+    second = (drawn @ products).reshape(-1, columns, columns)
+    second -= totals[:, :, None] * totals[:, None, :] / prompts
+    variance = np.einsum("ri,rij,rj->r", gradient, second, gradient)
+    return np.sqrt(np.maximum(variance, 0) * prompts / (prompts - 1))
+
+
+def _bca_tails(
+    below: float, cells: Floats, weights: Floats, statistic: Function, tails: Floats
+) -> Floats:
+    """The tails that BCa takes instead: `below` is the share of resamples below the estimate."""
+    z0 = special.ndtri(np.clip(below, 1e-9, 1 - 1e-9))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left_out = statistic((weights @ cells)[None, :] - cells)
+    known = np.isfinite(left_out)
+    left_out, weight = left_out[known], weights[known]
+    centred = (weight @ left_out) / weight.sum() - left_out
+    spread = (weight @ centred**2) ** 1.5
+    acceleration = (weight @ centred**3) / (6 * spread) if spread > 0 else 0.0
+    z = special.ndtri(tails)
+    adjusted: Floats = special.ndtr(z0 + (z0 + z) / (1 - acceleration * (z0 + z)))
+    return adjusted
+
+
 def _on_lattice(cells: Floats, statistic: Rates) -> tuple[np.ndarray, float] | None:
     """Each cell's part of the statistic's sum in whole steps, and the step; None if it has none."""
     sizes = cells[:, [n for _, _, n in statistic.terms]]
@@ -164,23 +240,33 @@ def _on_lattice(cells: Floats, statistic: Rates) -> tuple[np.ndarray, float] | N
     return whole.astype(np.int64), step
 
 
-def _convolved(
-    whole: np.ndarray, step: float, weights: Floats, prompts: int, tails: Floats
-) -> tuple[float, float]:
-    """Quantiles of the mean of `prompts` independent draws from a lattice."""
-    start = int(whole.min())
-    span = int(whole.max()) - start
-    mean = float(weights @ (whole - start)) / prompts
-    variance = float(weights @ (whole - start - mean) ** 2) / prompts
-    # a cyclic window this wide holds all but 1e-20 of the mass, so its wrapping does not show
-    reach = 10 * np.sqrt(prompts * variance) + 10 * span + 1
-    size = int(2 ** np.ceil(np.log2(min(2 * reach, prompts * span) + 1)))
-    once = np.bincount((whole - start) % size, weights=weights / prompts, minlength=size)
-    density = np.fft.irfft(np.fft.rfft(once) ** prompts, size)
-    first = int(np.floor(prompts * mean - size / 2)) if size <= prompts * span else 0
-    sums = first + np.arange(size)
-    cumulative = np.cumsum(np.maximum(density[sums % size], 0))
-    # a tail that a value's cumulated mass reaches but for rounding is reached
-    place = np.searchsorted(cumulative, (tails - 1e-12) * cumulative[-1])
-    low, high = (sums[np.minimum(place, size - 1)] / prompts + start) * step
-    return float(low), float(high)
+class _Convolution:
+    """The distribution of the mean of `prompts` independent draws from a lattice."""
+
+    def __init__(self, whole: np.ndarray, step: float, weights: Floats, prompts: int) -> None:
+        start = int(whole.min())
+        span = int(whole.max()) - start
+        mean = float(weights @ (whole - start)) / prompts
+        variance = float(weights @ (whole - start - mean) ** 2) / prompts
+        # a cyclic window this wide holds all but 1e-20 of the mass, so its wrapping does not show
+        reach = 10 * np.sqrt(prompts * variance) + 10 * span + 1
+        size = int(2 ** np.ceil(np.log2(min(2 * reach, prompts * span) + 1)))
+        once = np.bincount((whole - start) % size, weights=weights / prompts, minlength=size)
+        density = np.fft.irfft(np.fft.rfft(once) ** prompts, size)
+        first = int(np.floor(prompts * mean - size / 2)) if size <= prompts * span else 0
+        sums = first + np.arange(size)
+        self.density = np.maximum(density[sums % size], 0)
+        self.density /= self.density.sum()
+        self.values = (sums / prompts + start) * step
+        self.cumulative = np.cumsum(self.density)
+
+    def quantile(self, tails: Floats) -> tuple[float, float]:
+        # a tail that a value's cumulated mass reaches but for rounding is reached
+        place = np.searchsorted(self.cumulative, tails - 1e-12)
+        low, high = self.values[np.minimum(place, self.values.size - 1)]
+        return float(low), float(high)
+
+    def below(self, estimate: float) -> float:
+        """The mass below the estimate, with half of that at it."""
+        place = int(np.argmin(np.abs(self.values - estimate)))
+        return float(self.cumulative[place] - self.density[place] / 2)
