@@ -10,7 +10,7 @@ from afanalysis.collection.endpoint import connect
 from afanalysis.collection.rollouts import collect
 from afanalysis.errors import InputError
 from afanalysis.judging.model import judge
-from afanalysis.study.design import Study
+from afanalysis.study.design import Simulation, Study
 from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Budget
 from tests.helpers import asked
@@ -57,6 +57,31 @@ def test_without_live_the_answers_are_simulated_and_need_no_key(monkeypatch):
     kind, address = source()
     assert kind == "simulated"
     assert address.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_studys_simulation_stops_its_requests_and_its_judges(small_study, tmp_path, batch):
+    simulation = Simulation(
+        blocked={"cyber": {"free": 0.5}}, judge_blocked={"bio": {"paid": 1, "free": 1}}
+    )
+    study = small_study.model_copy(update={"simulation": simulation})
+    options = CallOptions(batch=batch, poll_seconds=0.02)
+
+    async def run():
+        async with connect(study) as endpoint:
+            await collect(study, endpoint, tmp_path, options)
+            await judge(study.judge, endpoint, tmp_path, options)
+
+    asyncio.run(run())
+    records = list(read_records(tmp_path / "rollouts.jsonl"))
+    stopped = [record for record in records if record["stop_reason"] == "refusal"]
+    assert {record["tier"] for record in stopped} == {"free"}
+    assert 0.25 < 2 * len(stopped) / len(records) < 0.75
+    assert all(record["output"] == record["scratchpad"] == "" for record in stopped)
+    complied = {record["key"] for record in records if "tier: complied" in record["output"]}
+    votes = [vote for vote in read_records(tmp_path / "judgements.jsonl") if vote["rollout"] in complied]
+    assert votes
+    assert all(vote["stop_reason"] == "refusal" for vote in votes)
 
 
 @pytest.mark.parametrize("batch", [False, True])

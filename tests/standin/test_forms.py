@@ -3,7 +3,6 @@
 import json
 
 import anthropic
-import httpx2
 import pytest
 from anthropic.types import Message, MessageTokensCount, ModelInfo, RawMessageStreamEvent
 from anthropic.types.messages import MessageBatch, MessageBatchIndividualResponse
@@ -21,6 +20,11 @@ from tests.standin.test_state import BODY
 HEADERS = {"x-api-key": "any", "anthropic-version": VERSIONS[-1]}
 REFUSING = Simulation(blocked={"cyber": 1.0})
 SHOWN = {"type": "adaptive", "display": "summarized"}
+
+
+def connection(address):
+    """The SDK's HTTP client, with nothing between a response and the test."""
+    return anthropic.DefaultHttpxClient(base_url=address, headers=HEADERS)
 
 
 def assert_is(kind, content):
@@ -74,7 +78,7 @@ def test_models_and_errors():
 def test_what_goes_over_the_wire():
     with standing_in(batch_expired=0.2, batch_errored=0.2) as (address, standin):
         standin.model = type(standin.model)(simulation=Simulation(blocked={"bio": 0.2}))
-        with httpx2.Client(base_url=address, headers=HEADERS) as client:
+        with connection(address) as client:
 
             def post(path, content):
                 response = client.post(f"/v1/messages{path}", json=content)
@@ -117,15 +121,16 @@ def test_every_event_of_a_stream_and_what_the_sdk_makes_of_them(simulation):
             whole = client.messages.create(**body, extra_headers=headers)
             with client.messages.stream(**body, extra_headers=headers) as stream:
                 assert stream.get_final_message().to_dict() == whole.to_dict()
-        raw = httpx2.post(f"{address}/v1/messages", json=body | {"stream": True}, headers=HEADERS)
+        with connection(address) as client:
+            raw = client.post("/v1/messages", json=body | {"stream": True})
         for line in raw.text.splitlines():
             if line.startswith("data: "):
                 assert_is(RawMessageStreamEvent, json.loads(line.removeprefix("data: ")))
 
 
 def test_faults_say_who_sent_them_too():
-    with standing_in(server_error=1.0) as (address, _):
-        response = httpx2.post(f"{address}/v1/messages", json=BODY, headers=HEADERS)
+    with standing_in(server_error=1.0) as (address, _), connection(address) as client:
+        response = client.post("/v1/messages", json=BODY)
     assert response.status_code == 500
     assert response.headers[STANDIN_HEADER]
     assert_is(ErrorResponse, response.json())
