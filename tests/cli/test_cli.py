@@ -8,6 +8,7 @@ import sys
 import threading
 import urllib.request
 
+import anthropic
 import pytest
 
 import afanalysis as af
@@ -113,13 +114,19 @@ def test_a_command_exits_with_the_code_of_main_and_no_traceback():
     assert "Traceback" not in done.stderr
 
 
-def test_serve_prints_an_address_that_answers():
+@pytest.mark.parametrize(("lenient", "status"), [((), 400), (("--lenient",), 200)])
+def test_serve_prints_an_address_that_is_as_strict_as_the_api_or_lenient(lenient, status):
     process = subprocess.Popen(
-        [sys.executable, "-m", "afanalysis.cli", "serve"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "afanalysis.cli", "serve", *lenient], stdout=subprocess.PIPE, text=True
     )
     try:
         address = process.stdout.readline().strip()
         assert urllib.request.urlopen(f"{address}/asked").status == 200
+        body = {"model": "claude-opus-5-5", "max_tokens": 5000, "temperature": 0.5}
+        body["messages"] = [{"role": "user", "content": "Ask"}]
+        headers = {"x-api-key": "any", "anthropic-version": "2026-10-21"}
+        with anthropic.DefaultHttpxClient(base_url=address, headers=headers) as client:
+            assert client.post("/v1/messages", json=body).status_code == status
     finally:
         process.kill()
         process.wait()

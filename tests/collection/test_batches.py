@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 from afanalysis.collection import batches
 from afanalysis.collection.calls import Call
+from afanalysis.study.design import Sampling
 from afanalysis.study.journal import Journal, read_records
 from afanalysis.study.ledger import Budget
 from tests.helpers import asked, keys, kill, planned, put, put_in_a_child, wait_for_lines
@@ -41,10 +42,11 @@ def test_only_what_expired_or_erred_is_sent_again(small_study, faulty, tmp_path)
 
 
 def test_what_the_api_finds_invalid_is_named_and_not_sent_again(small_study, faulty, tmp_path):
-    with faulty(rejected_fields=["max_tokens"]) as address:
-        summary = put(small_study, tmp_path, address, batch=True, batch_size=30)
+    warm = small_study.model_copy(update={"sampling": Sampling(temperature=1.0)})
+    with faulty() as address:
+        summary = put(warm, tmp_path, address, batch=True, batch_size=30)
         assert len(summary.failed) == small_study.size
-        assert "not supported by" in summary.failed[0]
+        assert "`temperature` is deprecated for this model" in summary.failed[0]
         assert asked(address)["batched"] == small_study.size
 
 

@@ -10,7 +10,8 @@ from afanalysis.collection.endpoint import connect
 from afanalysis.collection.rollouts import collect
 from afanalysis.errors import InputError
 from afanalysis.judging.model import judge
-from afanalysis.study.design import Study
+from afanalysis.study.design import Simulation, Study
+from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Budget
 from tests.helpers import asked
 
@@ -59,6 +60,31 @@ def test_without_live_the_answers_are_simulated_and_need_no_key(monkeypatch):
 
 
 @pytest.mark.parametrize("batch", [False, True])
+def test_a_studys_simulation_stops_its_requests_and_its_judges(small_study, tmp_path, batch):
+    simulation = Simulation(
+        blocked={"cyber": {"free": 0.5}}, judge_blocked={"bio": {"paid": 1, "free": 1}}
+    )
+    study = small_study.model_copy(update={"simulation": simulation})
+    options = CallOptions(batch=batch, poll_seconds=0.02)
+
+    async def run():
+        async with connect(study) as endpoint:
+            await collect(study, endpoint, tmp_path, options)
+            await judge(study.judge, endpoint, tmp_path, options)
+
+    asyncio.run(run())
+    records = list(read_records(tmp_path / "rollouts.jsonl"))
+    stopped = [record for record in records if record["stop_reason"] == "refusal"]
+    assert {record["tier"] for record in stopped} == {"free"}
+    assert 0.25 < 2 * len(stopped) / len(records) < 0.75
+    assert all(record["output"] == record["scratchpad"] == "" for record in stopped)
+    complied = {record["key"] for record in records if "tier: complied" in record["output"]}
+    votes = [vote for vote in read_records(tmp_path / "judgements.jsonl") if vote["rollout"] in complied]
+    assert votes
+    assert all(vote["stop_reason"] == "refusal" for vote in votes)
+
+
+@pytest.mark.parametrize("batch", [False, True])
 def test_without_live_nothing_leaves_this_machine(proxy, small_study, tmp_path, batch):
     """S1: no request goes through a proxy."""
     options = CallOptions(batch=batch, poll_seconds=0.02)
@@ -88,6 +114,36 @@ def test_loopback_is_never_proxied_and_other_hosts_are(proxy, standin, monkeypat
     assert proxy == []
     with pytest.raises(Exception, match="502"):
         asyncio.run(count("http://api.invalid"))
+    assert [line.split()[1] for line in proxy] == [
+        "http://api.invalid/v1/models?limit=1",
+        "http://api.invalid/v1/messages/count_tokens",
+    ]
+
+
+@pytest.mark.parametrize("in_the_environment", [False, True])
+def test_what_a_standin_answers_is_simulated_also_in_a_live_run(
+    small_study, standin, tmp_path, monkeypatch, in_the_environment
+):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
+    if in_the_environment:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", standin)
+
+    async def run():
+        base_url = None if in_the_environment else standin
+        async with connect(small_study, live=True, base_url=base_url) as endpoint:
+            await collect(small_study, endpoint, tmp_path)
+            await judge(small_study.judge, endpoint, tmp_path)
+
+    asyncio.run(run())
+    records = list(read_records(tmp_path / "rollouts.jsonl"))
+    assert {record["source"] for record in records} == {"simulated"}
+    assert len(records) == small_study.size
+
+
+def test_a_server_that_does_not_say_that_it_simulates_is_live(proxy, monkeypatch):
+    """Here one that answers 502 to everything."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
+    assert source(live=True, base_url="http://api.invalid")[0] == "live"
     assert len(proxy) == 1
 
 

@@ -35,8 +35,10 @@ def test_a_setting_that_the_model_rejects_stops_the_run_at_the_first_call(small_
     warm = small_study.model_copy(
         update={"sampling": small_study.sampling.model_copy(update={"temperature": 0.5})}
     )
-    with faulty(rejected_fields=["temperature"]) as address:
-        with pytest.raises(InputError, match=r"the first call was rejected \(temperature"):
+    with faulty() as address:
+        with pytest.raises(
+            InputError, match=r"the first call was rejected \(`temperature` is deprecated"
+        ):
             put(warm, tmp_path, address)
         assert asked(address)["messages"] == 1
 

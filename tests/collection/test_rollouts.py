@@ -127,7 +127,8 @@ def test_two_versions_of_a_prompt_are_never_mixed(small_study, standin, tmp_path
 
 
 def test_native_thinking_is_kept_apart_from_the_scratchpad(small_study, standin, tmp_path):
-    thoughtful = small_study.sampling.model_copy(update={"thinking": {"type": "adaptive"}})
+    shown = {"type": "adaptive", "display": "summarized"}
+    thoughtful = small_study.sampling.model_copy(update={"thinking": shown})
     put(small_study.model_copy(update={"sampling": thoughtful}), tmp_path, standin)
     for record in read_records(tmp_path / "rollouts.jsonl"):
         assert record["thinking"].startswith("[simulated thinking")

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from afanalysis.analysis import published
+from afanalysis.errors import InputError
 from afanalysis.standin.answers import SimulatedModel, tier_of, true_rates
 from afanalysis.stats.rate_intervals import rate
 from afanalysis.study.completion import split
-from afanalysis.study.design import JudgeError, Simulation
+from afanalysis.study.design import JudgeError, Simulation, Study
 from afanalysis.study.prompts import requests, system_prompt, user_message, variations
 
 
@@ -104,3 +105,59 @@ def test_the_judge_errs_as_often_as_the_simulation_says():
             for draw in range(2000)
         ]
         assert np.mean(right) == pytest.approx(expected, abs=0.03)
+
+
+DRAWS = 3000
+
+
+def stops(simulation, system, user, judging=False):
+    """How often each category stops a request, over many draws."""
+    model = SimulatedModel(3, simulation)
+    drawn = [model.blocked_for(system, user, str(draw), judging=judging) for draw in range(DRAWS)]
+    return {category: drawn.count(category) / DRAWS for category in set(drawn) - {None}}
+
+
+def test_nothing_is_blocked_unless_the_simulation_says_so():
+    system, user = system_prompt("helpful-only"), user_message("free", "Ask")
+    assert stops(Simulation(), system, user) == stops(Simulation(), system, user, judging=True) == {}
+
+
+def test_classifiers_stop_requests_as_often_as_the_simulation_says_by_category_and_tier():
+    rates = {"cyber": 0.1, "reasoning_extraction": {"free": 0.3}}
+    simulation = Simulation(blocked=rates, judge_blocked={"bio": 1.0})
+    system = system_prompt("helpful-only")
+    free, paid = (stops(simulation, system, user_message(tier, "Ask")) for tier in ("free", "paid"))
+    assert free == pytest.approx({"cyber": 0.1, "reasoning_extraction": 0.9 * 0.3}, abs=0.025)
+    assert paid == pytest.approx({"cyber": 0.1}, abs=0.02)
+    plain = system_prompt("helpful-only", "no-scratchpad")
+    assert set(stops(simulation, plain, user_message("free", "Ask"))) == {"cyber"}
+
+
+def test_the_judge_is_stopped_far_more_often_on_answers_that_complied():
+    simulation = Simulation(judge_blocked={"bio": {"free": 0.4}}, blocked={"cyber": 1.0})
+    rates = {
+        (tier, kind): stops(simulation, "", f"[simulated answer, {tier} tier: {kind}]", judging=True)
+        for tier in ("free", "paid")
+        for kind in ("complied", "refused")
+    }
+    assert rates["free", "complied"] == pytest.approx({"bio": 0.4}, abs=0.03)
+    assert rates["free", "refused"] == pytest.approx({"bio": 0.04}, abs=0.015)
+    assert rates["paid", "complied"] == rates["paid", "refused"] == {}
+
+
+@pytest.mark.parametrize("field", ["blocked", "judge_blocked"])
+@pytest.mark.parametrize(
+    ("share", "problem"),
+    [
+        ("{crime: 0.1}", "use 'cyber', 'bio'"),
+        ("{cyber: 1.5}", "free is 1.5; input should be less than or equal to 1"),
+        ("{cyber: {gold: 0.5}}", "use 'free' or 'paid'"),
+        ("{cyber: {free: -1}}", "is -1; input should be greater than or equal to 0"),
+    ],
+)
+def test_impossible_rates_are_one_sentence(tmp_path, field, share, problem):
+    file = tmp_path / "study.yaml"
+    file.write_text(f"name: x\nsimulation: {{{field}: {share}}}")
+    with pytest.raises(InputError, match=problem) as raised:
+        Study.from_yaml(file)
+    assert f"simulation.{field}.c" in str(raised.value)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from afanalysis.standin.models import VERSIONS
 from afanalysis.standin.serving import MAX_CONNECTIONS
 from afanalysis.study.prompts import system_prompt, user_message
 
@@ -26,9 +27,9 @@ def test_streamed_and_whole_messages_are_the_same(standin):
         whole = client.messages.create(**request)
         with client.messages.stream(**request) as stream:
             streamed = stream.get_final_message()
-    assert streamed.content[0].text == whole.content[0].text
-    assert streamed.usage.output_tokens == whole.usage.output_tokens
-    assert streamed.stop_reason == whole.stop_reason == "end_turn"
+    assert streamed.to_dict() == whole.to_dict()
+    assert [block.type for block in whole.content] == ["thinking", "text"]
+    assert whole.stop_reason == "end_turn"
 
 
 def test_a_client_without_keys_gets_new_samples_each_time(standin):
@@ -80,6 +81,7 @@ def test_batches_run_through_the_sdk(faulty):
 
 
 BODY = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Ask"}]}
+STRICT = {"model": "claude-opus-4-6"}
 ROUTES = (
     "/v1/messages",
     "/v1/messages/count_tokens",
@@ -93,7 +95,8 @@ def request(address, method, path, body=b"", headers=None):
     host, port = address.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=30)
     try:
-        connection.request(method, path, body, {"x-api-key": "any"} | (headers or {}))
+        given = {"x-api-key": "any", "anthropic-version": "2026-10-21"} | (headers or {})
+        connection.request(method, path, body, given)
         response = connection.getresponse()
         return response.status, response.read()
     finally:
@@ -197,6 +200,7 @@ FIELDS = st.sampled_from(
     [
         "model",
         "max_tokens",
+        "temperature",
         "messages",
         "system",
         "stream",
@@ -211,6 +215,7 @@ BODIES = st.one_of(
     st.binary(max_size=50),
     ODD.map(json.dumps),
     st.dictionaries(FIELDS, ODD, max_size=4).map(lambda odd: json.dumps(BODY | odd)),
+    st.dictionaries(FIELDS, ODD, max_size=4).map(lambda odd: json.dumps(BODY | STRICT | odd)),
     st.lists(ODD, max_size=2).map(lambda odd: json.dumps(BODY | {"messages": odd})),
     ODD.map(lambda odd: json.dumps(BODY | {"messages": [{"role": "user", "content": odd}]})),
     st.text(max_size=30).map(
@@ -252,6 +257,23 @@ def test_no_body_breaks_the_server_or_its_list_of_batches(standin, path, body):
 )
 def test_a_list_that_cannot_be_given_is_an_error_of_the_request(standin, query):
     answer = request(standin, "GET", f"/v1/messages/batches?{query}")
+    assert_error(answer, 400, "invalid_request_error")
+
+
+def test_a_version_that_the_api_does_not_have_is_refused(standin):
+    body = json.dumps(BODY)
+    for version in ("", "2026-10-22", "latest"):
+        answer = request(standin, "POST", "/v1/messages", body, {"anthropic-version": version})
+        assert_error(answer, 400, "invalid_request_error")
+    for version in VERSIONS:
+        headers = {"anthropic-version": version}
+        assert request(standin, "POST", "/v1/messages", body, headers)[0] == 200
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 65, "é", "a/b"])
+def test_a_batch_takes_only_the_names_that_the_api_takes(standin, name):
+    body = json.dumps({"requests": [{"custom_id": name, "params": BODY}]})
+    answer = request(standin, "POST", "/v1/messages/batches", body)
     assert_error(answer, 400, "invalid_request_error")
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from afanalysis.standin.state import Faults, StandIn, count_tokens
+from afanalysis.standin.state import StandIn, count_tokens
 
 BODY = {"model": "m", "max_tokens": 500, "messages": [{"role": "user", "content": "Ask"}]}
 
@@ -13,11 +13,11 @@ BODY = {"model": "m", "max_tokens": 500, "messages": [{"role": "user", "content"
         ({}, None),
         ({"messages": []}, "messages: at least one message is required"),
         ({"max_tokens": "5"}, "max_tokens: Input should be a valid int"),
-        ({"temperature": 1}, "temperature: not supported by m"),
+        ({"max_tokens": 0}, "max_tokens: must be greater than or equal to 1"),
     ],
 )
 def test_problems_are_those_that_the_api_would_find(change, problem):
-    standin = StandIn(faults=Faults(rejected_fields=["temperature"]))
+    standin = StandIn()
     assert standin.problem(BODY | change) == problem
     assert standin.problem({"messages": []}) == "model: Field required"
 

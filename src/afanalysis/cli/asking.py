@@ -34,6 +34,7 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "serve": (
         value("--port", "N", "default: any free port", type=int, default=0),
         value("--seed", "N", "of the answers (default: 0)", type=int, default=0),
+        flag("--lenient", "take what the API would refuse, such as a temperature"),
     ),
 }
 
@@ -155,4 +156,4 @@ def run_serve(options: argparse.Namespace) -> None:
 
     Point a client at it with ANTHROPIC_BASE_URL; any key will do.
     """
-    asyncio.run(serve(StandIn(options.seed), options.port))
+    asyncio.run(serve(StandIn(options.seed, lenient=options.lenient), options.port))

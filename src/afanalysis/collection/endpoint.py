@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from afanalysis.collection.responses import Failure, prepared, receive
 from afanalysis.errors import InputError
+from afanalysis.standin.handlers import STANDIN_HEADER
 from afanalysis.standin.serving import running
 from afanalysis.study.design import Study
 
 if TYPE_CHECKING:
     import anthropic
+
+# How long a server may take to say whether it is a stand-in.
+PROBE_SECONDS = 10.0
 
 # The scheme, login, host, port and path of an address; its query is not kept.
 _ADDRESS = re.compile(
@@ -44,7 +49,8 @@ async def connect(
         Its seed and simulation configure the stand-in.
     live
         False: a stand-in started for the block; no key, no cost, simulated answers. True: the API, with
-        the key in the environment variable ANTHROPIC_API_KEY.
+        the key in the environment variable ANTHROPIC_API_KEY. Answers of a stand-in, wherever it runs,
+        are simulated here, too.
     base_url
         Another server that speaks the Messages API; only with `live`.
 
@@ -75,8 +81,17 @@ async def connect(
             "the environment variable ANTHROPIC_API_KEY is not set; a live run needs a key (without "
             "--live, the run is simulated and needs none)"
         )
-    async with _client(base_url or os.environ.get("ANTHROPIC_BASE_URL")) as client:
-        yield Endpoint(client, "live")
+    base_url = base_url or os.environ.get("ANTHROPIC_BASE_URL")
+    async with _client(base_url) as client:
+        simulated = base_url is not None and await _is_a_standin(client)
+        yield Endpoint(client, "simulated" if simulated else "live")
+
+
+async def _is_a_standin(client: anthropic.AsyncAnthropic) -> bool:
+    """Whether a server says that its answers are simulated; the request is free."""
+    listing = prepared(client).models.with_streaming_response.list(limit=1)
+    response = await receive(listing, seconds=PROBE_SECONDS)
+    return not isinstance(response, Failure) and STANDIN_HEADER in response[0]
 
 
 def _client(base_url: str | None, **settings: Any) -> anthropic.AsyncAnthropic:

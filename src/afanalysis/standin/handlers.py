@@ -1,8 +1,8 @@
 """The stand-in's HTTP handlers.
 
-`POST /v1/messages` (also streaming), `POST /v1/messages/count_tokens` and `/v1/messages/batches`, with
-errors in the API's own form. The `idempotency-key` header, or the `custom_id` in a batch, identifies a
-request; clients that send neither get another draw each time they send the same.
+`POST /v1/messages` (also streaming), `POST /v1/messages/count_tokens`, `/v1/messages/batches` and
+`GET /v1/models`, with errors in the API's own form. The `idempotency-key` header, or `custom_id` in a
+batch, identifies a request; clients that send neither get another draw each time they send the same.
 """
 
 import asyncio
@@ -21,13 +21,25 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
+from afanalysis import __version__
+from afanalysis.standin.models import OPEN, VERSIONS, facts_of, known_models
 from afanalysis.standin.state import FAULT, Batch, Fault, StandIn, count_tokens, error_body, text_of
 from afanalysis.text.untrusted import without_surrogates
 
 # The largest bodies (bytes), and hosts and origins that are this machine.
 MESSAGE_BYTES = 10 << 20
 BATCH_BYTES = 256 << 20
+BATCH_REQUESTS = 100_000
 _LOCAL = re.compile(r"(https?://)?(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.I)
+
+# What a batch may call a request (platform.claude.com/docs/en/api/creating-message-batches, 2026).
+_CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+# The header that says that answers are simulated, in every response.
+STANDIN_HEADER = "x-afanalysis-standin"
+
+# The limit in the rate-limit headers, per minute; nothing is ever refused for it.
+RATE_LIMIT = "1000000"
 
 # The one key that the stand-in rejects, so that a rejected key can be tried out.
 REJECTED_KEY = "rejected"
@@ -51,6 +63,9 @@ class _Handler(RequestHandler):
         self.standin = standin
         self.received = bytearray()
 
+    def set_default_headers(self) -> None:
+        self.set_header(STANDIN_HEADER, __version__)
+
     def prepare(self) -> None:
         # a page of another site can reach this port under that site's name (DNS rebinding)
         for name, default in (("Host", ""), ("Origin", "http://localhost")):
@@ -64,7 +79,8 @@ class _Handler(RequestHandler):
     def data_received(self, chunk: bytes) -> None:
         self.received += chunk
 
-    def require_key(self) -> None:
+    def check_headers(self) -> None:
+        """Refuse a request without a key or without a version that the API has."""
         # clients send a key as x-api-key or, like the SDK, as a bearer token
         bearer = self.request.headers.get("authorization", "").removeprefix("Bearer ")
         key = self.request.headers.get("x-api-key") or bearer
@@ -72,17 +88,29 @@ class _Handler(RequestHandler):
             raise ApiError(401, "a key is required: x-api-key or authorization")
         if key == REJECTED_KEY:
             raise ApiError(401, "invalid key")
+        self.version = self.request.headers.get("anthropic-version", "")
+        if self.version not in VERSIONS and not self.standin.lenient:
+            raise ApiError(400, f"anthropic-version: {self.version or 'header is required'}")
+
+    @property
+    def request_id(self) -> str:
+        """Identifies a request by its body."""
+        return "req_" + hashlib.sha256(self.received).hexdigest()[:20]
+
+    def error(self, status: int, message: str) -> dict[str, Any]:
+        """An error in the API's form."""
+        return error_body(status, message) | {"request_id": self.request_id}
 
     def reply(self, content: Any) -> None:
         lines = isinstance(content, bytes)
         self.set_header("Content-Type", f"application/{'x-jsonl' if lines else 'json'}")
-        self.set_header("request-id", "req_" + hashlib.sha256(self.received).hexdigest()[:20])
+        self.set_header("request-id", self.request_id)
         self.finish(_encoded(content))
 
     async def serve(self, where: str, key: str, make: Callable[[], dict[str, Any] | bytes]) -> None:
         """Reply with what `make` returns, unless a fault strikes."""
         fault = self.standin.fault(where, key)
-        content = make() if fault is None or fault.billed else error_body(fault.status, FAULT)
+        content = make() if fault is None or fault.billed else self.error(fault.status, FAULT)
         if fault:
             await self._fail(fault, _encoded(content))
         else:
@@ -94,6 +122,7 @@ class _Handler(RequestHandler):
         headers = {"content-type": "application/json", "content-length": str(len(content))}
         if fault.gzip:
             headers["content-encoding"] = "gzip"
+        headers |= {"request-id": self.request_id, STANDIN_HEADER: __version__}
         headers |= fault.headers | {"connection": "close"}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = head.replace("RETRY_AFTER", f"{self.standin.faults.retry_after:g}")
@@ -122,14 +151,27 @@ class _Handler(RequestHandler):
     def message_body(self, **defaults: Any) -> dict[str, Any]:
         """The body as the parameters of a message."""
         content = self.body(**defaults)
-        if problem := self.standin.problem(content):
+        if problem := self.standin.problem(content, self.version):
             raise ApiError(400, problem)
         return content
 
     def write_error(self, status_code: int, exc_info: Any = None, **_: Any) -> None:
         error = exc_info[1] if exc_info else None
         message = error.message if isinstance(error, ApiError) else self._reason
-        self.reply(error_body(status_code, message))
+        self.reply(self.error(status_code, message))
+
+    def page(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """The part of a list that the query asks for."""
+        ids, after = [row["id"] for row in rows], self.get_query_argument("after_id", None)
+        if after and after not in ids:
+            raise ApiError(400, f"after_id: {after} does not exist")
+        rows = rows[ids.index(after) + 1 :] if after else rows
+        limit = self.get_query_argument("limit", "20")
+        if not re.fullmatch("[1-9][0-9]{0,2}|1000", limit):
+            raise ApiError(400, "limit: must be 1 to 1000")
+        data = rows[: int(limit)]
+        first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+        return {"data": data, "has_more": len(rows) > len(data), "first_id": first, "last_id": last}
 
 
 def _encoded(content: Any) -> bytes:
@@ -140,12 +182,16 @@ class Messages(_Handler):
     """`POST /v1/messages`."""
 
     async def post(self) -> None:
-        self.require_key()
+        self.check_headers()
         standin = self.standin
         standin.asked["messages"] += 1
         if standin.faults.latency:
             await asyncio.sleep(standin.faults.latency)
         key = self.request.headers.get("idempotency-key")
+        limits = {"limit": RATE_LIMIT, "remaining": RATE_LIMIT, "reset": f"{datetime.now(UTC):%FT%TZ}"}
+        for kind in ("requests", "input-tokens", "output-tokens"):
+            for what, limit in limits.items():
+                self.set_header(f"anthropic-ratelimit-{kind}-{what}", limit)
 
         def answer() -> dict[str, Any]:
             body = self.message_body()
@@ -162,8 +208,12 @@ class Messages(_Handler):
             self.write(f"event: {name}\ndata: {json.dumps({'type': name, **content})}\n\n")
 
         self.set_header("Content-Type", "text/event-stream")
+        self.set_header("request-id", self.request_id)
         usage = message["usage"]
-        started = message | {"content": [], "stop_reason": None, "usage": usage | {"output_tokens": 1}}
+        ending = {name: message[name] for name in ("stop_reason", "stop_sequence", "stop_details")}
+        started = (
+            message | dict.fromkeys(ending) | {"content": [], "usage": usage | {"output_tokens": 1}}
+        )
         event("message_start", message=started)
         for index, block in enumerate(message["content"]):
             kind = block["type"]
@@ -177,8 +227,7 @@ class Messages(_Handler):
                 signed = {"type": "signature_delta", "signature": block["signature"]}
                 event("content_block_delta", index=index, delta=signed)
             event("content_block_stop", index=index)
-        ending = {"stop_reason": message["stop_reason"], "stop_sequence": None}
-        event("message_delta", delta=ending, usage={"output_tokens": usage["output_tokens"]})
+        event("message_delta", delta=ending, usage=usage)
         event("message_stop")
         self.finish()
 
@@ -187,7 +236,7 @@ class CountTokens(_Handler):
     """`POST /v1/messages/count_tokens`."""
 
     def post(self) -> None:
-        self.require_key()
+        self.check_headers()
         body = self.message_body(max_tokens=1)
         texts = "\n".join(text_of(message["content"]) for message in body["messages"])
         self.reply({"input_tokens": count_tokens(text_of(body.get("system", ""))) + count_tokens(texts)})
@@ -199,15 +248,18 @@ class Batches(_Handler):
     max_body = BATCH_BYTES
 
     async def post(self) -> None:
-        self.require_key()
+        self.check_headers()
         requests = self.body().get("requests")
         if not isinstance(requests, list) or not requests:
             raise ApiError(400, "requests: Field required")
+        if len(requests) > BATCH_REQUESTS:
+            raise ApiError(413, f"requests: at most {BATCH_REQUESTS:,} are possible")
         for request in requests:
             fields = request if isinstance(request, dict) else {}
             kinds = [type(fields.get(name)) for name in ("custom_id", "params")]
-            if kinds != [str, dict] or not fields["custom_id"]:
-                raise ApiError(400, "requests: each has a custom_id (a string) and params (an object)")
+            if kinds != [str, dict] or not _CUSTOM_ID.fullmatch(fields["custom_id"]):
+                name = "a custom_id of 1 to 64 letters, digits, - or _"
+                raise ApiError(400, f"requests: each has {name}, and params (an object)")
         if len({request["custom_id"] for request in requests}) < len(requests):
             raise ApiError(400, "custom_id: must be unique within a batch")
         await self.serve("create", "", partial(self._create, requests))
@@ -221,38 +273,25 @@ class Batches(_Handler):
             requests=requests,
             created=datetime.now(UTC),
             ends=time.monotonic() + standin.faults.batch_seconds,
+            version=self.version,
         )
         standin.batches[batch.id] = batch
         return _described(standin, batch, self.request.host)
 
     async def get(self) -> None:
-        self.require_key()
+        self.check_headers()
         await self.serve("list", "", self._list)
 
     def _list(self) -> dict[str, Any]:
-        batches = list(reversed(self.standin.batches.values()))
-        after = self.get_query_argument("after_id", None)
-        if after:
-            if after not in self.standin.batches:
-                raise ApiError(400, "after_id: no such batch")
-            batches = batches[[batch.id for batch in batches].index(after) + 1 :]
-        limit = self.get_query_argument("limit", "20")
-        if not re.fullmatch("[1-9][0-9]{0,2}|1000", limit):
-            raise ApiError(400, "limit: must be 1 to 1000")
-        page = batches[: int(limit)]
-        return {
-            "data": [_described(self.standin, batch, self.request.host) for batch in page],
-            "has_more": len(batches) > len(page),
-            "first_id": page[0].id if page else None,
-            "last_id": page[-1].id if page else None,
-        }
+        batches = reversed(self.standin.batches.values())
+        return self.page([_described(self.standin, batch, self.request.host) for batch in batches])
 
 
 class OneBatch(_Handler):
     """`/v1/messages/batches/ID`: retrieve; `/cancel`; `/results`."""
 
     def _batch(self, batch_id: str) -> Batch:
-        self.require_key()
+        self.check_headers()
         if batch_id not in self.standin.batches:
             raise ApiError(404, f"no batch {batch_id}")
         return self.standin.batches[batch_id]
@@ -290,10 +329,23 @@ def _described(standin: StandIn, batch: Batch, host: str) -> dict[str, Any]:
         "created_at": stamp(batch.created),
         "expires_at": stamp(batch.created + timedelta(hours=24)),
         "ended_at": stamp(batch.created) if batch.ended else None,
-        "cancel_initiated_at": None,
+        "cancel_initiated_at": stamp(batch.created) if batch.canceled else None,
         "archived_at": None,
         "results_url": f"http://{host}/v1/messages/batches/{batch.id}/results" if batch.ended else None,
     }
+
+
+class Models(_Handler):
+    """`/v1/models`, or `/v1/models/ID`: what the API says of its models."""
+
+    def get(self, name: str | None) -> None:
+        self.check_headers()
+        if name is None:
+            self.reply(self.page([{"id": name} | facts.info for name, facts in known_models().items()]))
+        elif (facts := facts_of(name)) is OPEN:
+            raise ApiError(404, f"model: {name}")
+        else:
+            self.reply({"id": name} | facts.info)
 
 
 class Asked(_Handler):
@@ -320,6 +372,7 @@ def application(standin: StandIn) -> Application:
             (r"/v1/messages/count_tokens", CountTokens, state),
             (r"/v1/messages/batches", Batches, state),
             (r"/v1/messages/batches/([^/]+)(/results|/cancel)?", OneBatch, state),
+            (r"/v1/models(?:/([^/]+))?", Models, state),
             (r"/asked", Asked, state),
         ],
         default_handler_class=Unknown,

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from afanalysis.standin.answers import SimulatedModel, uniform
+from afanalysis.standin.models import OPEN, VERSIONS, facts_of
 from afanalysis.study.design import Simulation
 from afanalysis.study.files import read_yaml
 from afanalysis.study.hashing import text_hash
@@ -24,13 +25,18 @@ _WORDS = re.compile(r"\w+|[^\w\s]")
 ERRORS = {
     400: "invalid_request_error",
     401: "authentication_error",
+    402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
     413: "request_too_large",
     429: "rate_limit_error",
     500: "api_error",
+    504: "timeout_error",
     529: "overloaded_error",
 }
+
+# How many tokens of thinking come before an answer, on average, by effort.
+THINKING_TOKENS = {"low": 100, "medium": 300, "high": 600, "xhigh": 1200, "max": 2400}
 
 # The message of an error that was made on purpose.
 FAULT = "one of the stand-in's deliberate faults"
@@ -83,8 +89,6 @@ class Faults(BaseModel, extra="allow"):
         How long a batch takes.
     batch_expired, batch_errored
         Proportions of a batch's requests.
-    rejected_fields
-        Settings that get a 400, as from a model that does not accept them.
     """
 
     latency: float = Field(0.0, ge=0)
@@ -93,7 +97,6 @@ class Faults(BaseModel, extra="allow"):
     batch_seconds: float = Field(0.0, ge=0)
     batch_expired: float = Field(0.0, ge=0, le=1)
     batch_errored: float = Field(0.0, ge=0, le=1)
-    rejected_fields: list[str] = []
 
     @property
     def shares(self) -> dict[str, float]:
@@ -114,6 +117,7 @@ class Batch:
     requests: list[dict[str, Any]]
     created: datetime
     ends: float
+    version: str = VERSIONS[-1]
     canceled: bool = False
     results: list[tuple[str, bytes]] = field(default_factory=list)
 
@@ -130,6 +134,8 @@ class StandIn:
     ----------
     seed, simulation, faults
         How the simulated model and judge answer, and what goes wrong.
+    lenient
+        Take what the API would refuse: any version, and any setting of any model.
     asked
         How often each thing was requested.
     repeats
@@ -145,6 +151,7 @@ class StandIn:
     seed: int = 0
     simulation: Simulation = field(default_factory=Simulation)
     faults: Faults = field(default_factory=Faults)
+    lenient: bool = False
     asked: Counter[str] = field(default_factory=Counter)
     repeats: Counter[str] = field(default_factory=Counter)
     tries: Counter[tuple[str, ...]] = field(default_factory=Counter)
@@ -181,36 +188,50 @@ class StandIn:
         """The answer to a request, in the API's form."""
         system, user = text_of(body.get("system", "")), text_of(body["messages"][-1]["content"])
         form = (body.get("output_config") or {}).get("format")
-        if form:
-            text = self._verdict(form["schema"], user, draw)
+        content: list[dict[str, Any]] = []
+        stop, thought, written, details = "end_turn", 0, 0, None
+        if category := self.model.blocked_for(system, user, draw, judging=bool(form)):
+            words = f"[simulated] This request was declined under the category {category}."
+            stop, details = "refusal", {"type": "refusal", "category": category, "explanation": words}
         else:
-            text = self.model.answer(system, user, draw)
-        content: list[dict[str, Any]] = [{"type": "text", "text": text}]
-        if (body.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
-            thought = "[simulated thinking, kept apart from the scratchpad]"
-            content.insert(0, {"type": "thinking", "thinking": thought, "signature": "simulated"})
-        written = count_tokens(text)
-        cut = written > body["max_tokens"]
-        if cut:
-            text = " ".join(text.split()[: max(body["max_tokens"] // 2, 1)])
-            content[-1]["text"] = text
-        read = count_tokens(system) + count_tokens(user)
-        written = min(written, body["max_tokens"])
+            verdict = form and self._verdict(form["schema"], user, draw)
+            text = verdict or self.model.answer(system, user, draw)
+            thought, written = self._think(body, draw, content), count_tokens(text)
+            left = body["max_tokens"] - thought
+            if written > left:
+                stop, written = "max_tokens", left
+                text = " ".join(text.split()[: max(left // 2, 1)])
+            if left > 0:
+                content.append({"type": "text", "text": text})
         return {
             "id": f"msg_{text_hash(draw)}",
             "type": "message",
             "role": "assistant",
             "model": body["model"],
             "content": content,
-            "stop_reason": "max_tokens" if cut else "end_turn",
+            "stop_reason": stop,
             "stop_sequence": None,
+            "stop_details": details,
             "usage": {
-                "input_tokens": read,
+                "input_tokens": count_tokens(system) + count_tokens(user),
                 "cache_creation_input_tokens": 0,
                 "cache_read_input_tokens": 0,
-                "output_tokens": written,
+                "output_tokens": thought + written,
+                "output_tokens_details": {"thinking_tokens": thought},
             },
         }
+
+    def _think(self, body: dict[str, Any], draw: str, content: list[dict[str, Any]]) -> int:
+        """Add the block of a model that thinks before its answer; returns its tokens."""
+        facts, thinking = facts_of(body["model"]), body.get("thinking") or {}
+        kind = thinking.get("type", "adaptive" if facts.thinks else "disabled")
+        if kind not in ("adaptive", "enabled"):
+            return 0
+        display = thinking.get("display") or ("omitted" if facts.omits else "summarized")
+        shown = "[simulated thinking, kept apart from the scratchpad]" if display == "summarized" else ""
+        content.append({"type": "thinking", "thinking": shown, "signature": "simulated"})
+        usual = THINKING_TOKENS[(body.get("output_config") or {}).get("effort") or facts.usual]
+        return min(round(usual * (0.5 + uniform(self.seed, draw, "thinking"))), body["max_tokens"])
 
     def billed(self, message: dict[str, Any], kind: str) -> dict[str, Any]:
         """The message, whose tokens count as billed, `live` or in a `batch`."""
@@ -229,7 +250,9 @@ class StandIn:
         chance = random.Random(f"{batch.id} {custom_id}").random()
         errored = chance < self.faults.batch_expired + self.faults.batch_errored
         fault = self.fault("call", custom_id)
-        problem = self.problem(params) or (FAULT if fault and fault.status in (400, 413, 422) else None)
+        problem = self.problem(params, batch.version) or (
+            FAULT if fault and fault.status in (400, 413, 422) else None
+        )
         result: dict[str, Any] = {"type": "succeeded"}
         if batch.canceled:
             result["type"] = "canceled"
@@ -261,19 +284,21 @@ class StandIn:
             complied, refused = refused, complied
         return self.model.verdict(transcript, (complied, refused), draw)
 
-    def problem(self, body: dict[str, Any]) -> str | None:
-        """What the API would find wrong with the body, or None."""
+    def problem(self, body: dict[str, Any], version: str = VERSIONS[-1]) -> str | None:
+        """What the API would find wrong with the body under a version of it, or None."""
         for name, kind in (("model", str), ("messages", list), ("max_tokens", int)):
             if name not in body:
                 return f"{name}: Field required"
             if not isinstance(body[name], kind):
                 return f"{name}: Input should be a valid {kind.__name__}"
+        if body["max_tokens"] < 1:
+            return "max_tokens: must be greater than or equal to 1"
         if not body["messages"]:
             return "messages: at least one message is required"
-        for name in self.faults.rejected_fields:
-            if name in body:
-                return f"{name}: not supported by {body['model']}"
         try:
+            if not self.lenient and (facts := facts_of(body["model"])) is not OPEN:
+                for problem in facts.problems(body, version):
+                    return problem
             self.message(body, "")
         except (AttributeError, LookupError, TypeError, ValueError):  # junk of any shape
             return "the parameters are not those of a message"

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Field,
     JsonValue,
     ValidationError,
@@ -31,6 +32,14 @@ Setting = Literal["helpful-only", "animal-welfare"]
 
 Tier = Literal["free", "paid"]
 
+# What the API's safety classifiers can stop a request for (types/refusal_stop_details.py of SDK 2.13.0).
+BlockedFor = Literal["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"]
+
+# A proportion for each tier; one number holds for both.
+TierRates = Annotated[
+    dict[Tier, Annotated[float, Field(ge=0, le=1)]],
+    BeforeValidator(lambda rate: rate if isinstance(rate, dict) else {"free": rate, "paid": rate}),
+]
 
 # No study has more samples, and no answer more tokens.
 MAX_COUNT = 1_000_000
@@ -99,11 +108,18 @@ class Simulation(FilePart):
         Correlation between the tiers of a prompt's propensity to comply.
     judge_error
         The judge's accuracy by tier; perfect by default.
+    blocked
+        How often a safety classifier stops a request before any output, by category: a proportion, or
+        one per tier. Each category draws on its own; the first that strikes is reported.
+    judge_blocked
+        The same of the judge's requests on answers that complied; on others a tenth of it.
     """
 
     icc: float = Field(default=0.3, ge=0, lt=1)
     tier_correlation: float = Field(default=0.7, ge=0, le=1)
     judge_error: dict[Tier, JudgeError] = Field(default_factory=dict)
+    blocked: dict[BlockedFor, TierRates] = Field(default_factory=dict)
+    judge_blocked: dict[BlockedFor, TierRates] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
