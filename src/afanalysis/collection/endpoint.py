@@ -1,4 +1,4 @@
-"""Where a study's calls go: the API, or the stand-in."""
+"""Where a study's calls go: the API, other servers, or the stand-in."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import base64
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from afanalysis.errors import InputError
 from afanalysis.standin.serving import running
-from afanalysis.study.design import Study
+from afanalysis.study.design import ModelEndpoint, ModelPrice, Study
+from afanalysis.study.ledger import Budget, require_budget
 
 if TYPE_CHECKING:
     import anthropic
@@ -24,12 +25,71 @@ _ADDRESS = re.compile(
 )
 
 
+KEY = "ANTHROPIC_API_KEY"
+
+
+@dataclass(frozen=True)
+class Server:
+    """What answers the calls of some models.
+
+    Attributes
+    ----------
+    client
+        The SDK's asynchronous client.
+    key_variable
+        The environment variable with its key; empty if it has none.
+    concurrency
+        The most calls at once; None for what the run's options say.
+    batches
+        Whether it takes Message Batches.
+    problem
+        Why it cannot be called, in a sentence.
+    """
+
+    client: anthropic.AsyncAnthropic
+    key_variable: str = KEY
+    concurrency: int | None = None
+    batches: bool = True
+    problem: str = ""
+
+    @property
+    def address(self) -> str:
+        """Its base URL, without login and query."""
+        return str(self.client.base_url)
+
+
 @dataclass(frozen=True)
 class Endpoint:
-    """Where calls go: the SDK's asynchronous client, and its answers' source (`live`, `simulated`)."""
+    """Where calls go.
+
+    Attributes
+    ----------
+    client
+        The SDK's asynchronous client, for all models without a server of their own.
+    source
+        What the answers are: `live` or `simulated`.
+    servers, prices
+        The servers and prices that a study names, by model.
+    """
 
     client: anthropic.AsyncAnthropic
     source: str
+    servers: Mapping[str, Server] = field(default_factory=dict)
+    prices: Mapping[str, ModelPrice] = field(default_factory=dict)
+
+    def server(self, model: str) -> Server:
+        """The server that answers a model's calls."""
+        return self.servers.get(model) or Server(self.client)
+
+    def require(self, models: Iterable[str], budget: Budget | None) -> str:
+        """Raise `InputError` if models cannot be called within a budget; returns their addresses."""
+        servers = list(dict.fromkeys(map(self.server, models := list(models))))
+        if problem := next((server.problem for server in servers if server.problem), None):
+            raise InputError(problem)
+        if budget:
+            budget.prices = budget.prices.extended(self.prices)
+        require_budget(self.source, budget, models)
+        return ", ".join(server.address for server in servers)
 
 
 @contextlib.asynccontextmanager
@@ -41,17 +101,17 @@ async def connect(
     Parameters
     ----------
     study
-        Its seed and simulation configure the stand-in.
+        Its seed and simulation configure the stand-in; its `endpoints` say where live calls go.
     live
         False: a stand-in started for the block; no key, no cost, simulated answers. True: the API, with
-        the key in the environment variable ANTHROPIC_API_KEY.
+        the key in the environment variable ANTHROPIC_API_KEY, or the study's own endpoints.
     base_url
-        Another server that speaks the Messages API; only with `live`.
+        Another server that speaks the Messages API, for models without an endpoint; only with `live`.
 
     Yields
     ------
     Endpoint
-        `client` and `source`.
+        `client`, `source`, `servers` and `prices`.
 
     Raises
     ------
@@ -67,19 +127,42 @@ async def connect(
     """
     if not live:
         with running(study.seed, study.simulation) as address:
-            async with _client(address, api_key="stand-in") as client:
-                yield Endpoint(client, "simulated")
+            async with _client(address, {}, api_key="stand-in") as client:
+                yield Endpoint(client, "simulated", prices=study.own_prices)
         return
-    if not os.environ.get("ANTHROPIC_API_KEY"):
-        raise InputError(
-            "the environment variable ANTHROPIC_API_KEY is not set; a live run needs a key (without "
-            "--live, the run is simulated and needs none)"
-        )
-    async with _client(base_url or os.environ.get("ANTHROPIC_BASE_URL")) as client:
-        yield Endpoint(client, "live")
+    base_url = base_url or os.environ.get("ANTHROPIC_BASE_URL")
+    server = _server(study, ModelEndpoint(models=["other models"], key_variable=KEY), base_url)
+    if server.problem and not study.endpoints:
+        raise InputError(server.problem)
+    servers = dict.fromkeys((*study.models, study.judge.model), server)
+    for number, settings in enumerate(study.endpoints):
+        own = _server(study, settings, base_url, f"endpoints[{number}]: ")
+        servers |= dict.fromkeys(settings.models, own)
+    async with contextlib.AsyncExitStack() as stack:
+        for each in {server, *servers.values()}:
+            await stack.enter_async_context(each.client)
+        yield Endpoint(server.client, "live", servers, study.own_prices)
 
 
-def _client(base_url: str | None, **settings: Any) -> anthropic.AsyncAnthropic:
+def _server(study: Study, settings: ModelEndpoint, api: str | None, place: str = "") -> Server:
+    """The server of an endpoint, with its key and headers from the environment."""
+    variable = settings.key_variable or ("" if settings.base_url else KEY)
+    variables = {name: text[1:] for name, text in settings.headers.items() if text.startswith("$")}
+    headers = settings.headers | {name: os.environ.get(text, "") for name, text in variables.items()}
+    if version := study.sampling_of(settings.models[0]).api_version:
+        headers["anthropic-version"] = version
+    names = filter(None, (variable, *variables.values()))
+    missing = next((name for name in names if not os.environ.get(name)), None)
+    problem = missing and (
+        f"{place}the environment variable {missing} is not set; a live run needs a key (without --live, "
+        "the run is simulated and needs none)"
+    )
+    client = _client(settings.base_url or api, headers, api_key=os.environ.get(variable) or "none")
+    # other servers rarely take batches
+    return Server(client, variable, settings.concurrency, not settings.base_url, problem or "")
+
+
+def _client(base_url: str | None, headers: dict[str, str], **settings: Any) -> anthropic.AsyncAnthropic:
     """The SDK's client, for which this machine is never behind a proxy.
 
     A user and password in the address go into a header, and a query is cut, so that neither reaches the
@@ -99,5 +182,5 @@ def _client(base_url: str | None, **settings: Any) -> anthropic.AsyncAnthropic:
             settings["http_client"] = anthropic.DefaultAsyncHttpxClient(trust_env=False, mounts=direct)
         if login:
             encoded = base64.b64encode(unquote(login).encode()).decode()
-            settings["default_headers"] = {"Authorization": f"Basic {encoded}"}
-    return anthropic.AsyncAnthropic(base_url=base_url, **settings)
+            headers = headers | {"Authorization": f"Basic {encoded}"}
+    return anthropic.AsyncAnthropic(base_url=base_url, default_headers=headers, **settings)
