@@ -12,7 +12,7 @@ def test_prices_are_dated_and_computed():
     assert prices.cost("claude-opus-5-5", USAGE) == pytest.approx(4 + 2)
     assert prices.cost("claude-opus-5-5", USAGE, batch=True) == pytest.approx(3)
     cached = {"cache_read_tokens": 1_000_000, "cache_write_tokens": 1_000_000}
-    assert prices.cost("claude-opus-5-5", cached) == pytest.approx(0.4 + 5)
+    assert prices.cost("claude-opus-5-5", cached) == pytest.approx(0.2 + 5)
     assert prices.cost("somebody-elses-model", USAGE) is None
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import afanalysis as af
 from afanalysis.cli.arguments import ENDPOINT, STUDY_FILE, Argument, flag, read_study, value
 from afanalysis.collection.calls import CallOptions, CallSummary
-from afanalysis.collection.forecasting import forecast
+from afanalysis.collection.forecasting import Forecast, forecast
+from afanalysis.judging.model import forecast_verdicts
 from afanalysis.standin.serving import serve
 from afanalysis.standin.state import StandIn
 from afanalysis.study.ledger import Prices
@@ -24,11 +25,12 @@ _CALLS = (
     flag("--batch", "use Message Batches, at half the price"),
     value("--concurrency", "N", "calls at once (default: 32)", type=int, default=32),
     value("--poll", "SECONDS", "between checks of a batch (default: 30)", type=float, default=30),
+    flag("--dry-run", "print calls, tokens and price; call nothing"),
     flag("--resend", "pay again for calls of batches whose results are gone"),
     value("--stop-after", "SECONDS", "stop as Ctrl-C does (default: when all is done)", type=float),
 )
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
-    "collect": (*_CALLS, flag("--dry-run", "print calls, tokens and price; call nothing")),
+    "collect": _CALLS,
     "judge": (*_CALLS, flag("--rules", "judge by phrases, without a model: a free baseline")),
     "check-judge": (STUDY_FILE, *ENDPOINT),
     "serve": (
@@ -46,7 +48,8 @@ def run_collect(options: argparse.Namespace) -> int:
     """
     study, folders = read_study(options)
     if options.dry_run:
-        asyncio.run(_forecast(options, study, folders))
+        print(f"Study {study.name}: {study.size:,} rollouts")
+        asyncio.run(_print_forecast(options, study, partial(forecast, study, folders.raw)))
         return 0
     return _run_calls(options, study, folders, "rollouts", partial(af.collect, study))
 
@@ -60,6 +63,11 @@ def run_judge(options: argparse.Namespace) -> int:
     study, folders = read_study(options)
     if options.rules:
         print(f"{af.judge_by_rules(folders.raw):,} rollouts judged by rules")
+        return 0
+    if options.dry_run:
+        print(f"Study {study.name}: verdicts of {study.judge.model} on the rollouts collected so far")
+        ahead = partial(forecast_verdicts, study.judge, folders.raw)
+        asyncio.run(_print_forecast(options, study, ahead))
         return 0
     return _run_calls(options, study, folders, "verdicts", partial(af.judge, study.judge))
 
@@ -85,31 +93,39 @@ def _run_calls(
         print(f"{len(summary.failed):,} failed; the same command tries them again:\n  {reasons}")
     if summary.at_worst_case:
         print(f"{summary.at_worst_case:,} tries had no credible token count: the worst case is counted")
+    for note in summary.notes:
+        print(f"Note: {note}")
     if summary.stopped:
         print(f"Stopped early: {summary.stopped}")
     print(f"Files: {folders.raw.relative_to(folders.project)}")
     return 0 if summary.complete else 3  # so that `collect && judge` does not go on with a part
 
 
-async def _forecast(options: argparse.Namespace, study: af.Study, folders: af.Folders) -> None:
-    prices = Prices.load(options.prices)
-    can_count = options.live and os.environ.get("ANTHROPIC_API_KEY")
+async def _print_forecast(
+    options: argparse.Namespace,
+    study: af.Study,
+    look_ahead: Callable[..., Coroutine[Any, Any, Forecast]],
+) -> None:
+    prices = Prices.load(options.prices).extended(study.own_prices)
+    can_count = options.live and (study.endpoints or os.environ.get("ANTHROPIC_API_KEY"))
     live = af.connect(study, live=True, base_url=options.base_url) if can_count else nullcontext()
     async with live as endpoint:
-        ahead = await forecast(study, folders.raw, prices, endpoint)
+        ahead = await look_ahead(prices=prices, endpoint=endpoint)
 
     def dollars(amount: float | None) -> str:
         return "no price is known" if amount is None else f"${amount:,.2f}"
 
     counted = "counted by the API" if ahead.counted else "an estimate: four characters per token"
-    usual = "like the answers so far" if ahead.from_answers else "an estimate"
-    print(f"Study {study.name}: {study.size:,} rollouts, {study.size - ahead.calls:,} already present")
-    print(f"  calls          {ahead.calls:>14,}")
+    usual = f"an estimate, {ahead.thinking_tokens:,} of them for thinking"
+    usual = "like the answers so far" if ahead.from_answers else usual
+    print(f"  calls to make  {ahead.calls:>14,}")
     print(f"  input tokens   {ahead.input_tokens:>14,}  ({counted})")
     print(f"  output tokens  {ahead.output_tokens:>14,}  ({usual}; at most {ahead.output_limit:,})")
     print(f"  price, live    {dollars(ahead.usd):>14}  (at most {dollars(ahead.usd_limit)})")
     print(f"  price, batch   {dollars(ahead.usd_batch):>14}")
-    print(f"Prices as of {prices.as_of}, before prompt caching; judging is not included.")
+    print(
+        f"Prices as of {prices.as_of}, before prompt caching; collecting and judging are priced apart."
+    )
 
 
 def run_check_judge(options: argparse.Namespace) -> None:

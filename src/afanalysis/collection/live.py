@@ -208,10 +208,8 @@ class _LiveCalls:
 def raise_if_fatal(failure: Failure, server: Server) -> None:
     """Raise `InputError` for a failure that no other call will escape."""
     if failure.status in (401, 402, 403):
-        advice = (
-            f"set {server.key_variable} to a valid one" if server.key_variable else "name its variable"
-        )
         problem = "the key was not accepted"
+        advice = f"set {server.key_variable or 'its key_variable'} to a valid one"
     elif failure.status == 404:
         problem, advice = "no such model or endpoint", "check the study's model names"
     else:

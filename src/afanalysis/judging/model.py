@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from afanalysis.collection.batches import run_calls
 from afanalysis.collection.calls import Call, CallOptions, CallRun, CallSummary
 from afanalysis.collection.endpoint import Endpoint
+from afanalysis.collection.forecasting import TYPICAL_VERDICT, Forecast, forecast_calls
 from afanalysis.collection.model_checks import check_models
 from afanalysis.collection.responses import Answer
 from afanalysis.errors import InputError
@@ -20,7 +21,7 @@ from afanalysis.study.files import read_json, read_yaml, write_json
 from afanalysis.study.folders import JUDGEMENTS, JUDGES
 from afanalysis.study.hashing import stable_key, text_hash
 from afanalysis.study.journal import Journal, read_records
-from afanalysis.study.ledger import Budget, Ledger
+from afanalysis.study.ledger import Budget, Ledger, Prices
 from afanalysis.study.tidying import current_rollouts
 from afanalysis.study.votes import judge_names
 
@@ -168,6 +169,14 @@ async def judge(
             calls = partial(_calls, settings, prompt, folder, attempt, only)
             await run_calls(run, calls, total, "malformed verdicts" if attempt else "verdicts")
     return run.summary
+
+
+async def forecast_verdicts(
+    settings: JudgeSettings, folder: Path, prices: Prices, endpoint: Endpoint | None
+) -> Forecast:
+    """Forecast what judging the rollouts collected so far would take; arguments as in `forecast`."""
+    calls = _calls(settings, prompt_of(settings.model, folder), folder, 0, None)
+    return await forecast_calls(calls, folder / JUDGEMENTS, prices, endpoint, TYPICAL_VERDICT)
 
 
 def to_judge(

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,7 +14,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     Field,
     JsonValue,
     ValidationError,
@@ -99,12 +99,12 @@ class Sampling(FilePart):
     thinking: dict[str, JsonValue] | None = None
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     extra: dict[str, JsonValue] | None = None
-    api_version: Annotated[
-        str | None,
-        # YAML reads a bare version as a date
-        BeforeValidator(lambda version: version if version is None else str(version)),
-        Field(pattern=r"^\d{4}-\d\d-\d\d$"),
-    ] = None
+    api_version: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\d$")
+
+    @field_validator("api_version", mode="before")
+    @classmethod
+    def _written_as_a_date(cls, version: Any) -> Any:
+        return str(version) if isinstance(version, date) else version
 
     @field_validator("extra")
     @classmethod
@@ -335,7 +335,7 @@ class Study(FilePart):
             if model not in asked:
                 names = ", ".join(map(excerpt, asked))
                 raise ValueError(
-                    f"{excerpt(model)} is neither a model nor the judge of this study, which are: {names}"
+                    f"{excerpt(model)} is not one of the study's models, with its judge: {names}"
                 )
             served.add(model)
         return endpoints

@@ -102,11 +102,7 @@ def _current(study: Study) -> dict[str, Any]:
     """The hashes of what the study sends now; only rollouts that were sent the same are analysed."""
     return {
         "sampling": sampling_hash(study.sampling),
-        "sampling_by_model": {
-            name: sampling_hash(study.sampling_of(name))
-            for name in study.models
-            if study.endpoint_of(name)
-        },
+        "sampling_by_model": {name: sampling_hash(study.sampling_of(name)) for name in study.models},
         "systems": {" ".join(place): text_hash(text) for place, text in study.systems().items()},
         "requests": {
             setting: {request.prompt_id: text_hash(request.text) for request in study.requests(setting)}

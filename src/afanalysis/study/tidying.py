@@ -188,9 +188,7 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
         return source
     with as_written(folder / MANIFEST):
         sampling, systems = str(current["sampling"]), list(current["systems"].items())
-        by_model = [
-            list(part) for part in zip(*current.get("sampling_by_model", {}).items(), strict=True)
-        ]
+        by_model = {str(name): str(own) for name, own in current.get("sampling_by_model", {}).items()}
         requests = [
             (setting, prompt_id, name)
             for setting, names in current["requests"].items()
@@ -200,7 +198,7 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
     connection.register("requests", pd.DataFrame(requests, columns=columns, dtype="string"))
     connection.register("systems", pd.DataFrame(systems, columns=["place", "system"], dtype="string"))
     connection.execute("SET VARIABLE sampling = ?", [sampling])
-    connection.execute("SET VARIABLE by_model = MAP(?, ?)", by_model or [[""], [""]])
+    connection.execute("SET VARIABLE by_model = MAP(?, ?)", [[*by_model], [*by_model.values()]])
     return (
         f"(SELECT r.* FROM {source} r "
         "JOIN systems s ON s.place = r.setting || ' ' || r.variation AND s.system = r.system "
