@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -48,9 +48,7 @@ def run_collect(options: argparse.Namespace) -> int:
     """
     study, folders = read_study(options)
     if options.dry_run:
-        print(f"Study {study.name}: {study.size:,} rollouts")
-        asyncio.run(_print_forecast(options, study, partial(forecast, study, folders.raw)))
-        return 0
+        return asyncio.run(_print_forecast(options, study, partial(forecast, study, folders.raw)))
     return _run_calls(options, study, folders, "rollouts", partial(af.collect, study))
 
 
@@ -65,10 +63,8 @@ def run_judge(options: argparse.Namespace) -> int:
         print(f"{af.judge_by_rules(folders.raw):,} rollouts judged by rules")
         return 0
     if options.dry_run:
-        print(f"Study {study.name}: verdicts of {study.judge.model} on the rollouts collected so far")
         ahead = partial(forecast_verdicts, study.judge, folders.raw)
-        asyncio.run(_print_forecast(options, study, ahead))
-        return 0
+        return asyncio.run(_print_forecast(options, study, ahead))
     return _run_calls(options, study, folders, "verdicts", partial(af.judge, study.judge))
 
 
@@ -102,30 +98,26 @@ def _run_calls(
 
 
 async def _print_forecast(
-    options: argparse.Namespace,
-    study: af.Study,
-    look_ahead: Callable[..., Coroutine[Any, Any, Forecast]],
-) -> None:
-    prices = Prices.load(options.prices).extended(study.own_prices)
+    options: argparse.Namespace, study: af.Study, ahead_of: Callable[..., Awaitable[Forecast]]
+) -> int:
+    prices = Prices.load(options.prices).extended(study.prices)
     can_count = options.live and (study.endpoints or os.environ.get("ANTHROPIC_API_KEY"))
     live = af.connect(study, live=True, base_url=options.base_url) if can_count else nullcontext()
     async with live as endpoint:
-        ahead = await look_ahead(prices=prices, endpoint=endpoint)
+        ahead = await ahead_of(prices=prices, endpoint=endpoint)
 
     def dollars(amount: float | None) -> str:
         return "no price is known" if amount is None else f"${amount:,.2f}"
 
     counted = "counted by the API" if ahead.counted else "an estimate: four characters per token"
-    usual = f"an estimate, {ahead.thinking_tokens:,} of them for thinking"
-    usual = "like the answers so far" if ahead.from_answers else usual
-    print(f"  calls to make  {ahead.calls:>14,}")
+    usual = "like the answers so far" if ahead.from_answers else "an estimate, with thinking"
+    print(f"Study {study.name}: {ahead.calls:,} calls to make, {ahead.present:,} already made")
     print(f"  input tokens   {ahead.input_tokens:>14,}  ({counted})")
     print(f"  output tokens  {ahead.output_tokens:>14,}  ({usual}; at most {ahead.output_limit:,})")
     print(f"  price, live    {dollars(ahead.usd):>14}  (at most {dollars(ahead.usd_limit)})")
     print(f"  price, batch   {dollars(ahead.usd_batch):>14}")
-    print(
-        f"Prices as of {prices.as_of}, before prompt caching; collecting and judging are priced apart."
-    )
+    print(f"Prices as of {prices.as_of}, before prompt caching; judge --dry-run tells those of judging.")
+    return 0
 
 
 def run_check_judge(options: argparse.Namespace) -> None:

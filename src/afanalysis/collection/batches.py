@@ -21,7 +21,6 @@ from typing import Any
 
 from afanalysis.collection import responses
 from afanalysis.collection.calls import Call, CallRun, graceful_end
-from afanalysis.collection.endpoint import Server
 from afanalysis.collection.live import raise_if_fatal, run_live
 from afanalysis.collection.responses import CALL_SECONDS, Failure, decode, longest, read_answer, receive
 from afanalysis.errors import InputError
@@ -48,7 +47,9 @@ OUTAGE_SECONDS = 24 * 3600.0
 async def run_calls(
     run: CallRun, plan: Callable[[], Iterable[Call]], total: int, description: str
 ) -> None:
-    """Make calls as the run's options say: live, or through Message Batches where a server takes them.
+    """Make calls as the run's options say: live, or through Message Batches.
+
+    Only the API itself takes batches here; calls to a study's own endpoints are made live.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ async def run_calls(
         def live_calls() -> Iterator[Call]:
             return (call for call in plan() if call.key not in batched and not run.in_batch(call))
 
-        if not run.options.batch or not all(server.batches for server in run.servers):
+        if not run.options.batch or len(run.servers) > 1:
             await run_live(run, live_calls)
         if run.options.batch:
             await runner.make({call.key: call for call in plan() if run.in_batch(call)})
@@ -100,20 +101,12 @@ class _BatchRunner:
     def __init__(self, run: CallRun) -> None:
         self.run, self.journal, self.poll = run, run.journal, run.options.poll_seconds
         self.log = self.journal.path.with_name(f"{self.journal.path.stem}.batches.jsonl")
+        self.server = run.servers[0]
+        self.api = self.server.client.messages.batches.with_streaming_response
         self.calls: dict[str, Call] = {}
         self.failed: dict[str, str] = {}
         self.sent: Counter[str] = Counter()
         self.left: dict[str, str] = {}  # batches that this run leaves as they are, and why
-        self.server = run.server("")  # of the batch at hand
-
-    @property
-    def api(self) -> Any:
-        """The batches of the server at hand."""
-        return self.server.client.messages.batches.with_streaming_response
-
-    def _server_of(self, batch: _Batch) -> Server:
-        calls = filter(None, map(self.calls.get, batch.keys))
-        return self.run.server(next((call.params["model"] for call in calls), ""))
 
     async def make(self, calls: dict[str, Call]) -> None:
         """Make the calls; a batch's results come in any order, so all calls must be in memory."""
@@ -174,7 +167,7 @@ class _BatchRunner:
             if key not in self.journal and not (key in waiting or key in self.failed)
             if self.sent[key] < ROUNDS
         )
-        for chunk in chunks(due, self.run.options.batch_size, self.run.server):
+        for chunk in chunks(due, self.run.options.batch_size):
             refusal = await self._send(chunk)
             if refusal or self.run.stopping:
                 return refusal
@@ -183,7 +176,6 @@ class _BatchRunner:
     async def _send(self, chunk: Sequence[Call]) -> str | None:
         """Send a batch of as many of the calls as the budget covers; returns why not of all."""
         refusal, ledger = None, self.run.ledger
-        self.server = self.run.server(chunk[0].params["model"])
         keys = [call.key for call in chunk]
         batch = _Batch(stable_key([keys, time.time_ns()]), keys)
         if ledger:
@@ -270,15 +262,13 @@ class _BatchRunner:
         unclear = False
         async with self._unlocked():
             await self._wait(self.poll, "looking for a batch")  # it may be listed a moment late
-            for server in dict.fromkeys(map(self._server_of, lost)):
-                self.server = server
-                async for batch_id, size in self._listed():
-                    left = [batch for batch in lost if batch.name not in ids]
-                    alike = [batch for batch in left if size in (0, len(batch.keys))]
-                    if alike and batch_id not in known:
-                        first = await self._first_call(batch_id)
-                        unclear |= first is None
-                        ids |= {batch.name: batch_id for batch in alike if first in batch.keys}
+            async for batch_id, size in self._listed():
+                left = [batch for batch in lost if batch.name not in ids]
+                alike = [batch for batch in left if size in (0, len(batch.keys))]
+                if alike and batch_id not in known:
+                    first = await self._first_call(batch_id)
+                    unclear |= first is None
+                    ids |= {batch.name: batch_id for batch in alike if first in batch.keys}
         for batch in self._read_log():
             if batch.id or batch.name not in names:
                 continue  # another process has found it meanwhile
@@ -336,7 +326,6 @@ class _BatchRunner:
         ended: bool | None = False
         async with self._unlocked():
             for batch in cycle(batches):
-                self.server = self._server_of(batch)
                 if (ended := await self._has_ended(batch.id)) is not False:
                     break
                 if batch is batches[-1]:
@@ -393,14 +382,13 @@ class _BatchRunner:
         self._note("collected", batch=batch.id)
 
 
-def chunks(calls: Iterable[Call], most: int, server: Callable[[str], Server]) -> Iterator[list[Call]]:
-    """The calls in chunks of at most `most` calls of a server, and of no more bytes than it accepts."""
+def chunks(calls: Iterable[Call], most: int) -> Iterator[list[Call]]:
+    """The calls in chunks of at most `most` calls, and of no more bytes than the API accepts."""
     chunk: list[Call] = []
     total = 0
     for call in calls:
         size = len(json.dumps(call.body))
-        full = len(chunk) == most or total + size > MAX_BYTES
-        if chunk and (full or server(call.params["model"]) is not server(chunk[0].params["model"])):
+        if chunk and (len(chunk) == most or total + size > MAX_BYTES):
             yield chunk
             chunk, total = [], 0
         chunk.append(call)

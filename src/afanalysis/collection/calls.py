@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.collection.endpoint import Endpoint, Server
@@ -165,7 +166,7 @@ class CallRun:
     bar: Any = None
 
     def __post_init__(self) -> None:
-        self._servers: dict[Server, Server] = {}
+        self._prepared = cache(lambda server: replace(server, client=prepared(server.client)))
         self._stop = asyncio.Event()
         self._turn = asyncio.Lock()
         self._counts: dict[str, int] = {}
@@ -179,19 +180,16 @@ class CallRun:
 
     def server(self, model: str) -> Server:
         """The server of a model, with its client as it is used here."""
-        server = self.endpoint.server(model)
-        if server not in self._servers:
-            self._servers[server] = replace(server, client=prepared(server.client))
-        return self._servers[server]
+        return self._prepared(self.endpoint.server(model))
 
     @property
     def servers(self) -> list[Server]:
-        """All servers, each once."""
+        """All servers, each once; the first is the API."""
         return list(dict.fromkeys([self.server(""), *map(self.server, self.endpoint.servers)]))
 
     def in_batch(self, call: Call) -> bool:
         """Whether a call is made through Message Batches."""
-        return self.options.batch and self.server(call.params["model"]).batches
+        return self.options.batch and self.server(call.params["model"]) is self.servers[0]
 
     def stop(self, reason: str) -> None:
         """Make no more calls, and end what only waits."""

@@ -40,8 +40,6 @@ class Server:
         The environment variable with its key; empty if it has none.
     concurrency
         The most calls at once; None for what the run's options say.
-    batches
-        Whether it takes Message Batches.
     problem
         Why it cannot be called, in a sentence.
     """
@@ -49,7 +47,6 @@ class Server:
     client: anthropic.AsyncAnthropic
     key_variable: str = KEY
     concurrency: int | None = None
-    batches: bool = True
     problem: str = ""
 
     @property
@@ -69,7 +66,7 @@ class Endpoint:
     source
         What the answers are: `live` or `simulated`.
     servers, prices
-        The servers and prices that a study names, by model.
+        The servers and prices that a study names, by model; "" for models without a server of their own.
     """
 
     client: anthropic.AsyncAnthropic
@@ -79,7 +76,7 @@ class Endpoint:
 
     def server(self, model: str) -> Server:
         """The server that answers a model's calls."""
-        return self.servers.get(model) or Server(self.client)
+        return self.servers.get(model, self.servers.get("", Server(self.client)))
 
     def require(self, models: Iterable[str], budget: Budget | None) -> str:
         """Raise `InputError` if models cannot be called within a budget; returns their addresses."""
@@ -128,20 +125,20 @@ async def connect(
     if not live:
         with running(study.seed, study.simulation) as address:
             async with _client(address, {}, api_key="stand-in") as client:
-                yield Endpoint(client, "simulated", prices=study.own_prices)
+                yield Endpoint(client, "simulated", prices=study.prices)
         return
     base_url = base_url or os.environ.get("ANTHROPIC_BASE_URL")
     server = _server(study, ModelEndpoint(models=["other models"], key_variable=KEY), base_url)
     if server.problem and not study.endpoints:
         raise InputError(server.problem)
-    servers = dict.fromkeys((*study.models, study.judge.model), server)
+    servers = dict.fromkeys(("", *study.models, study.judge.model), server)
     for number, settings in enumerate(study.endpoints):
         own = _server(study, settings, base_url, f"endpoints[{number}]: ")
         servers |= dict.fromkeys(settings.models, own)
     async with contextlib.AsyncExitStack() as stack:
-        for each in {server, *servers.values()}:
+        for each in set(servers.values()):
             await stack.enter_async_context(each.client)
-        yield Endpoint(server.client, "live", servers, study.own_prices)
+        yield Endpoint(server.client, "live", servers, study.prices)
 
 
 def _server(study: Study, settings: ModelEndpoint, api: str | None, place: str = "") -> Server:
@@ -150,7 +147,7 @@ def _server(study: Study, settings: ModelEndpoint, api: str | None, place: str =
     variables = {name: text[1:] for name, text in settings.headers.items() if text.startswith("$")}
     headers = settings.headers | {name: os.environ.get(text, "") for name, text in variables.items()}
     if version := study.sampling_of(settings.models[0]).api_version:
-        headers["anthropic-version"] = version
+        headers["anthropic-version"] = str(version)
     names = filter(None, (variable, *variables.values()))
     missing = next((name for name in names if not os.environ.get(name)), None)
     problem = missing and (
@@ -158,8 +155,7 @@ def _server(study: Study, settings: ModelEndpoint, api: str | None, place: str =
         "the run is simulated and needs none)"
     )
     client = _client(settings.base_url or api, headers, api_key=os.environ.get(variable) or "none")
-    # other servers rarely take batches
-    return Server(client, variable, settings.concurrency, not settings.base_url, problem or "")
+    return Server(client, variable, settings.concurrency, problem or "")
 
 
 def _client(base_url: str | None, headers: dict[str, str], **settings: Any) -> anthropic.AsyncAnthropic:

@@ -1,7 +1,6 @@
 """Forecast the calls, tokens and price of a study before anything is spent."""
 
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,10 +26,8 @@ TYPICAL_OUTPUT = 700
 TYPICAL_VERDICT = 500
 THINKING_TOKENS = {"low": 500, "medium": 1500, "high": 3000, "xhigh": 6000, "max": 10_000}
 
-# Models that think unless told otherwise, and the two whose default effort is high (platform.claude.com,
-# models overview and thinking; November 2026).
-_THINKS = re.compile(r"claude-(fable|opus-5-5|sonnet-5-5|haiku-5-5)")
-_HIGH = re.compile(r"claude-(fable|sonnet-5-5)")
+# Models that think unless told otherwise (platform.claude.com, models overview; November 2026).
+_THINKS = ("claude-fable", "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")
 
 
 @dataclass(frozen=True)
@@ -39,12 +36,10 @@ class Forecast:
 
     Attributes
     ----------
-    calls
-        Rollouts, or verdicts, not yet collected.
+    calls, present
+        Rollouts, or verdicts, not yet collected, and those that are.
     input_tokens, output_tokens, output_limit
         Expected tokens, and the most output tokens possible.
-    thinking_tokens
-        Those of the expected output that are assumed for thinking; 0 where answers give the output.
     counted
         Whether the API's own counter gave the input tokens.
     from_answers
@@ -55,10 +50,10 @@ class Forecast:
     """
 
     calls: int
+    present: int
     input_tokens: int
     output_tokens: int
     output_limit: int
-    thinking_tokens: int
     counted: bool
     from_answers: bool
     usd: float | None
@@ -99,8 +94,10 @@ async def forecast_calls(
         lengths[model].append(record.get("output_tokens") or 0)
     totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
     overheads: dict[str, float | None] = {}  # input tokens of what calls share
+    present = 0
     for call in calls:
         if call.key in collected:
+            present += 1
             continue
         body = call.body
         model, most = body["model"], body["max_tokens"]
@@ -113,36 +110,32 @@ async def forecast_calls(
                 counted = await count_tokens(client, call.params)
             overheads[shared] = None if counted is None else counted - own
         overhead = overheads[shared]
-        thinking = 0 if lengths.get(model) else _expected_thinking(body)
-        usual = typical + thinking
-        if answers := lengths.get(model):
-            usual = round(sum(answers) / len(answers))
+        if overhead is None:
+            overhead = len(shared) / CHARACTERS_PER_TOKEN
+        answers = lengths.get(model)
+        usual = sum(answers) / len(answers) if answers else typical + _expected_thinking(body)
         totals[model].update(
-            calls=1,
-            input=round(own + (len(shared) / CHARACTERS_PER_TOKEN if overhead is None else overhead)),
-            output=min(usual, most),
-            thinking=min(thinking, most),
-            limit=most,
+            calls=1, input=round(own + overhead), output=min(round(usual), most), limit=most
         )
 
     def price(output: str, batch: bool = False) -> float | None:
-        costs = []
-        for model, total in totals.items():  # of a call of usual length, since prices depend on it
-            usage = {"input_tokens": total["input"], "output_tokens": total[output]}
-            each = {name: count / total["calls"] for name, count in usage.items()}
+        usd = 0.0
+        for model, total in totals.items():  # by the call, since prices depend on its length
+            each = {"input_tokens": total["input"] / total["calls"]}
+            each["output_tokens"] = total[output] / total["calls"]
             cost = prices.cost(model, each, batch=batch)
             if cost is None:
                 return None
-            costs.append(cost * total["calls"])
-        return sum(costs, 0.0)
+            usd += cost * total["calls"]
+        return usd
 
     every = sum(totals.values(), Counter())
     return Forecast(
         calls=every["calls"],
+        present=present,
         input_tokens=every["input"],
         output_tokens=every["output"],
         output_limit=every["limit"],
-        thinking_tokens=every["thinking"],
         counted=endpoint is not None and None not in overheads.values(),
         from_answers=bool(collected) and all(map(lengths.get, totals)),
         usd=price("output"),
@@ -152,8 +145,6 @@ async def forecast_calls(
 
 
 def _expected_thinking(body: dict[str, Any]) -> int:
-    kind = decode(body.get("thinking")).get("type")
-    if not (kind in ("adaptive", "enabled") or (kind is None and _THINKS.match(body["model"]))):
-        return 0
-    default = "high" if _HIGH.match(body["model"]) else "medium"
-    return THINKING_TOKENS[decode(body.get("output_config")).get("effort", default)]
+    kind = decode(body.get("thinking")).get("type") or body["model"].startswith(_THINKS)
+    effort = decode(body.get("output_config")).get("effort", "medium")
+    return THINKING_TOKENS[effort] if kind not in (False, "disabled", "between_tools") else 0

@@ -86,8 +86,6 @@ async def run_live(run: CallRun, plan: Callable[[], Iterable[Call]]) -> None:
         The endpoint cannot be reached, rejects the key, or rejects the first call.
     """
     lanes = [_LiveCalls(run, server, plan()) for server in run.servers]
-    for lane in lanes:
-        lane.others = [other for other in lanes if other is not lane]
     await asyncio.gather(*(lane.make_all() for lane in lanes))
     for lane in lanes:
         for error in lane.fatal:
@@ -103,7 +101,6 @@ class _LiveCalls:
         self.run, self.server = run, server
         self.queue = self._pending(calls)
         self.fatal: list[InputError] = []
-        self.others: list[_LiveCalls] = []
         self.ended = False
         self._answered = False
         self._concurrency = server.concurrency or run.options.concurrency
@@ -125,7 +122,6 @@ class _LiveCalls:
         """Make the calls until there are none, or the run stops."""
         await self._work(most=1)  # alone: a problem of every call shows in the first
         await asyncio.gather(*(self._work() for _ in range(self._concurrency)))
-        self.ended = True
 
     async def _work(self, most: int | None = None) -> None:
         while not self._stopping and most != 0 and (call := next(self.queue, None)):
@@ -187,9 +183,9 @@ class _LiveCalls:
         if self._failures >= MAX_FAILURES and (hopeless or silent > OUTAGE_SECONDS):
             reason = f"{self.server.address}: {self._failures} tries in a row failed ({last.reason}); "
             reason += "all answers so far are saved, and the same command resumes"
-            self.ended = True
+            self.ended = True  # other servers' calls go on
             self.run.summary.stopped = self.run.summary.stopped or reason
-            if all(other.ended for other in self.others):
+            if len(self.run.servers) == 1:
                 self.run.stop(reason)
 
     def _raise_if_hopeless(self, failure: Failure, tries: int) -> None:

@@ -93,7 +93,7 @@ async def collect(
 
 def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
     """The arguments of `messages.create` for a planned rollout."""
-    sampling = study.sampling_of(planned.model).model_dump(exclude_none=True)
+    sampling = study.sampling_of(planned.model).sent
     sampling.pop("api_version", None)  # a header of the server's client
     # no longer an argument of the SDK, but some models accept it
     temperature = {"temperature": sampling.pop("temperature")} if "temperature" in sampling else {}

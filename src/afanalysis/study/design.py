@@ -50,9 +50,15 @@ NamedPath = Annotated[Path, AfterValidator(_possible)]
 # What the package itself sends, which no passthrough may replace.
 _OWN_FIELDS = {"model", "messages", "system", "stream", "max_tokens", "temperature", "thinking"}
 
-# The name of an environment variable; an address that carries no login; headers that hold secrets.
+# Fields of an endpoint that must not hold a key: their form, and its name; headers that hold one.
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}")
-_PLAIN_ADDRESS = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
+_FORMS = {
+    "key_variable": (_VARIABLE, "the NAME of an environment variable, never the key itself"),
+    "base_url": (
+        re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?"),
+        "an address such as http://127.0.0.1:8000, without login or query",
+    ),
+}
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.I)
 
 
@@ -99,12 +105,12 @@ class Sampling(FilePart):
     thinking: dict[str, JsonValue] | None = None
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     extra: dict[str, JsonValue] | None = None
-    api_version: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\d$")
+    api_version: date | None = None
 
-    @field_validator("api_version", mode="before")
-    @classmethod
-    def _written_as_a_date(cls, version: Any) -> Any:
-        return str(version) if isinstance(version, date) else version
+    @property
+    def sent(self) -> dict[str, Any]:
+        """The settings that are sent, in plain types."""
+        return self.model_dump(mode="json", exclude_none=True)
 
     @field_validator("extra")
     @classmethod
@@ -134,10 +140,8 @@ class PriceAbove(TokenPrice):
 
 
 class ModelPrice(TokenPrice):
-    """A model's price; cache factors (of the input price) that are left out are the price list's."""
+    """A model's price; without a cache factor (of the input price) that of the price list holds."""
 
-    cache_write_factor: float | None = Field(default=None, ge=1)
-    cache_write_1h_factor: float | None = Field(default=None, ge=1)
     cache_read_factor: float | None = Field(default=None, ge=0, le=1)
     above: PriceAbove | None = None
 
@@ -160,8 +164,6 @@ class ModelEndpoint(FilePart):
         How many calls it gets at once.
     system
         How it takes system prompts: in blocks that are cached for five minutes or an hour, or as text.
-    price
-        The price of its models.
     sampling
         What its models are sent in place of the study's settings.
     """
@@ -172,32 +174,24 @@ class ModelEndpoint(FilePart):
     headers: dict[str, str] = Field(default_factory=dict)
     concurrency: int | None = Field(default=None, ge=1, le=1000)
     system: Literal["cached", "cached-1h", "text"] = "cached"
-    price: ModelPrice | None = None
     sampling: SamplingChanges = SamplingChanges()
 
     # what is refused here may hold a key, so no message shows it
 
-    @field_validator("base_url")
+    @field_validator("base_url", "key_variable")
     @classmethod
-    def _without_login(cls, address: str | None) -> str | None:
-        if address is not None and not _PLAIN_ADDRESS.fullmatch(address):
-            raise ValueError("must be an address such as http://127.0.0.1:8000, without login or query")
-        return address
-
-    @field_validator("key_variable")
-    @classmethod
-    def _a_name(cls, name: str | None) -> str | None:
-        if name is not None and not _VARIABLE.fullmatch(name):
-            raise ValueError("must be the NAME of an environment variable, never the key itself")
-        return name
+    def _holds_no_key(cls, text: str | None, info: ValidationInfo) -> str | None:
+        pattern, form = _FORMS[str(info.field_name)]
+        if text is not None and not pattern.fullmatch(text):
+            raise ValueError(f"must be {form}")
+        return text
 
     @field_validator("headers")
     @classmethod
     def _no_secrets(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
-            variable = value.removeprefix("$")
-            by_name = value.startswith("$") and _VARIABLE.fullmatch(variable)
-            if (value.startswith("$") or _SECRET_HEADER.search(name)) and not by_name:
+            needs_name = value.startswith("$") or _SECRET_HEADER.search(name)
+            if needs_name and not (value[:1] == "$" and _VARIABLE.fullmatch(value[1:])):
                 raise ValueError(f"{excerpt(name)} must be $NAME, the name of an environment variable")
         return headers
 
@@ -328,16 +322,13 @@ class Study(FilePart):
         cls, endpoints: list[ModelEndpoint], info: ValidationInfo
     ) -> list[ModelEndpoint]:
         judge = info.data.get("judge", JudgeSettings())
-        asked, served = [*info.data.get("models", []), judge.model], set[str]()
-        for model in (model for endpoint in endpoints for model in endpoint.models):
-            if model in served:
+        asked = [*info.data.get("models", []), judge.model]
+        served = Counter(model for endpoint in endpoints for model in endpoint.models)
+        for model, times in served.items():
+            if times > 1:
                 raise ValueError(f"{excerpt(model)} has two endpoints; give each model one")
             if model not in asked:
-                names = ", ".join(map(excerpt, asked))
-                raise ValueError(
-                    f"{excerpt(model)} is not one of the study's models, with its judge: {names}"
-                )
-            served.add(model)
+                raise ValueError(f"{excerpt(model)} is neither a model of the study nor its judge")
         return endpoints
 
     @classmethod
@@ -371,12 +362,6 @@ class Study(FilePart):
         endpoint = self.endpoint_of(model)
         changes = endpoint.sampling.model_dump(exclude_none=True) if endpoint else {}
         return self.sampling.model_copy(update=changes)
-
-    @property
-    def own_prices(self) -> dict[str, ModelPrice]:
-        """The prices that the study file gives, by model."""
-        priced = [(name, end.price) for end in self.endpoints for name in end.models if end.price]
-        return self.prices | dict(priced)
 
     def with_texts(self, kept: KeptTexts) -> Study:
         """The same study with the package's texts as they were when its folder was begun."""
@@ -446,7 +431,7 @@ class Study(FilePart):
             With `order: prompts`: only the first so many prompts of each setting.
         """
         systems = self.systems()
-        samplings = {name: self.sampling_of(name).model_dump(exclude_none=True) for name in self.models}
+        samplings = {name: self.sampling_of(name).sent for name in self.models}
         for sample, model, (setting, variation), request in self._places(systems, first):
             for tier in self.tiers:
                 system = systems[setting, variation]

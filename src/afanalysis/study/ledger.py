@@ -98,11 +98,9 @@ class Prices(FilePart):
             return None
         new, output, written, read = (usage.get(name, 0) for name in TOKENS)
         hour = min(usage.get(HOUR, 0), written)
-        kinds = ((written - hour, "cache_write"), (hour, "cache_write_1h"), (read, "cache_read"))
-        tokens = new
-        for count, kind in kinds:
-            own = getattr(price, f"{kind}_factor")
-            tokens += count * (getattr(self, f"{kind}_factor") if own is None else own)
+        tokens = new + (written - hour) * self.cache_write_factor + hour * self.cache_write_1h_factor
+        own = price.cache_read_factor
+        tokens += read * (self.cache_read_factor if own is None else own)
         above = price.above
         rates = above if above and new + written + read > above.prompt_tokens else price
         dollars = (tokens * rates.input + output * rates.output) / 1e6
@@ -353,17 +351,14 @@ class Ledger:
 
     def _costs_before(self) -> list[dict[str, Any]]:
         """What answers cost that were collected by a version without a ledger."""
-        costs: defaultdict[tuple[str, bool, int], Counter[str]] = defaultdict(Counter)
-        for number, record in enumerate(self._records()):
+        costs: defaultdict[tuple[str, bool], Counter[str]] = defaultdict(Counter)
+        for record in self._records():
             if record.get("source", "live") == "live" and set(TOKENS) & set(record):
                 model = record.get("model") or str(record.get("judge")).split("@")[0]
                 usage = read_usage(record) or dict.fromkeys(TOKENS[:2], _UNREADABLE)
-                price = self.budget.prices.models.get(model)
-                by_length = number if price and price.above else -1  # a price per call is not summed
-                costs[model, "batch" in record, by_length].update(usage)
+                costs[model, "batch" in record].update(usage)
         return [
-            {"model": model, "usage": usage, "batch": batch}
-            for (model, batch, _), usage in costs.items()
+            {"model": model, "usage": usage, "batch": batch} for (model, batch), usage in costs.items()
         ]
 
 
