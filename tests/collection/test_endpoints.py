@@ -79,7 +79,7 @@ def server(answer):
 
 
 def message(body, **fields):
-    text = "<SCRATCHPAD_REASONING>Thought.</SCRATCHPAD_REASONING><RESPONSE>Words.</RESPONSE>"
+    text = "<scratchpad>Thought.</scratchpad><output>Words.</output>"
     usage = {"input_tokens": 10, "output_tokens": 10}
     content = {"content": [{"type": "text", "text": text}], "model": body.get("model"), "usage": usage}
     return 200, content | {"stop_reason": "end_turn"} | fields

@@ -101,7 +101,7 @@ class _BatchRunner:
     def __init__(self, run: CallRun) -> None:
         self.run, self.journal, self.poll = run, run.journal, run.options.poll_seconds
         self.log = self.journal.path.with_name(f"{self.journal.path.stem}.batches.jsonl")
-        self.server = run.servers[0]
+        self.server = run.server("")
         self.api = self.server.client.messages.batches.with_streaming_response
         self.calls: dict[str, Call] = {}
         self.failed: dict[str, str] = {}

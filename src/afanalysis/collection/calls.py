@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from afanalysis.collection.endpoint import Endpoint, Server
 from afanalysis.collection.responses import Answer, Failure, decode, prepared, receive
 from afanalysis.errors import InputError
 from afanalysis.study.journal import Journal
@@ -20,6 +19,8 @@ from afanalysis.study.ledger import HOUR, Charge, Ledger, Usage, whole_number
 
 if TYPE_CHECKING:
     import anthropic
+
+    from afanalysis.collection.endpoint import Endpoint, Server
 
 # Input tokens that the API may add to what is sent.
 MARGIN = 500
@@ -189,13 +190,14 @@ class CallRun:
 
     def in_batch(self, call: Call) -> bool:
         """Whether a call is made through Message Batches."""
-        return self.options.batch and self.server(call.params["model"]) is self.servers[0]
+        return self.options.batch and self.server(call.params["model"]) is self.server("")
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, *, in_flight: bool = True) -> None:
         """Make no more calls, and end what only waits."""
         self.summary.stopped = self.summary.stopped or reason
         self._stop.set()
-        self.bar.set_postfix_str("finishing the calls in flight; Ctrl-C drops them")
+        if in_flight:
+            self.bar.set_postfix_str("finishing the calls in flight; Ctrl-C drops them")
 
     async def pause(self, seconds: float, reason: str = "") -> None:
         """Wait, at most until the run stops; a wait of a second or more is shown."""

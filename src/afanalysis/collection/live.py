@@ -1,16 +1,22 @@
 """Make many calls, each exactly once: concurrent, resumable, budgeted."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from afanalysis.collection.calls import Call, CallRun
-from afanalysis.collection.endpoint import Server
 from afanalysis.collection.responses import Answer, Failure, hint, longest, read_answer, receive
 from afanalysis.errors import InputError
+
+if TYPE_CHECKING:
+    from afanalysis.collection.endpoint import Server
 
 # How often a call is tried: at all, if each try may have been billed, and if nothing was ever answered,
 # so that a wrong address shows within seconds.
@@ -98,10 +104,9 @@ class _LiveCalls:
     """The calls that go to one server."""
 
     def __init__(self, run: CallRun, server: Server, calls: Iterable[Call]) -> None:
-        self.run, self.server = run, server
+        self.run, self.server, self.ended = run, server, False
         self.queue = self._pending(calls)
         self.fatal: list[InputError] = []
-        self.ended = False
         self._answered = False
         self._concurrency = server.concurrency or run.options.concurrency
         self._throttle = Throttle(self._concurrency)
@@ -120,28 +125,23 @@ class _LiveCalls:
 
     async def make_all(self) -> None:
         """Make the calls until there are none, or the run stops."""
-        await self._work(most=1)  # alone: a problem of every call shows in the first
-        await asyncio.gather(*(self._work() for _ in range(self._concurrency)))
+        await self._work(islice(self.queue, 1))  # alone: a problem of every call shows in the first
+        await asyncio.gather(*(self._work(self.queue) for _ in range(self._concurrency)))
 
-    async def _work(self, most: int | None = None) -> None:
-        while not self._stopping and most != 0 and (call := next(self.queue, None)):
-            most = None if most is None else most - 1
+    async def _work(self, calls: Iterator[Call]) -> None:
+        while not (self.run.stopping or self.ended) and (call := next(calls, None)):
             try:
                 await self.make(call)
             except InputError as error:
                 self.fatal.append(error)
-                self.run.stop(str(error))
-
-    @property
-    def _stopping(self) -> bool:
-        return self.run.stopping or self.ended
+                self.run.stop(str(error), in_flight=self._answered)
 
     async def make(self, call: Call) -> None:
         """Make one call, as often as it takes, and write its answer."""
         run, billed = self.run, 0
         for tries in range(1, MAX_TRIES + 1):
             async with self._throttle.slot():
-                if self._stopping or not await run.reserve(call):
+                if self.ended or not await run.reserve(call):
                     return
                 started = time.monotonic()
                 answer = await self._ask(call)
@@ -153,11 +153,11 @@ class _LiveCalls:
             run.settle({call.key: answer.usage})
             billed += answer.usage != {}
             self._failures += 1
-            run.bar.set_postfix_str(f"failed: {answer.reason[:80]}")
             if not self._answered:
                 self._raise_if_hopeless(answer, tries)
             raise_if_fatal(answer, self.server)
             self._stop_in_an_outage(answer)
+            run.bar.set_postfix_str(f"failed: {answer.reason[:80]}")
             if not answer.again or billed == MAX_BILLED or tries == MAX_TRIES:
                 run.summary.failed.append(f"{call.key}: {answer.reason}")
                 return

@@ -45,7 +45,7 @@ async def check_models(run: CallRun, calls: Iterable[Call], models: Collection[s
             response = await receive(asking, seconds=20)
             info = {} if isinstance(response, Failure) else decode(response[1])
             version = str(server.client.default_headers.get("anthropic-version"))
-            for problem in _misfits(info, call.body, version, run.in_batch(call)):
+            for problem in _misfits(info, call.body, version):
                 problems.append(f"{model}: {problem}")
             if info.get("lifecycle") == "deprecated":
                 ends = str(info.get("retires_at") or "at a date that is not known yet")
@@ -56,7 +56,7 @@ async def check_models(run: CallRun, calls: Iterable[Call], models: Collection[s
         raise InputError("; ".join(problems))
 
 
-def _misfits(info: dict[str, Any], body: dict[str, Any], version: str, batch: bool) -> Iterator[str]:
+def _misfits(info: dict[str, Any], body: dict[str, Any], version: str) -> Iterator[str]:
     """What a model does not take of a call, one sentence each."""
     able, output = decode(info.get("capabilities")), decode(body.get("output_config"))
     if info.get("lifecycle") == "retired":
@@ -74,6 +74,3 @@ def _misfits(info: dict[str, Any], body: dict[str, Any], version: str, batch: bo
         taken = [level for level, support in levels.items() if decode(support).get("supported")]
         if value is not None and levels and value not in taken:
             yield f"{name} {value!r} is not taken; use {', '.join(taken) or 'none'}"
-    for needed, name in (("format" in output, "structured_outputs"), (batch, "batch")):
-        if needed and decode(able.get(name)).get("supported") is False:
-            yield f"it does not support {name}, which this run needs"

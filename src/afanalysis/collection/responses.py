@@ -114,8 +114,8 @@ def prepared(client: anthropic.AsyncAnthropic) -> anthropic.AsyncAnthropic:
             if len(body) > OTHER_BYTES:
                 break
         await response.close()
-        if client.api_key:  # some servers repeat it
-            body = body.replace(client.api_key.encode(), b"(the key)")
+        if len(client.api_key or "") > 7:  # some servers repeat it
+            body = body.replace(str(client.api_key).encode(), b"(the key)")
         raise _refusal(response.status_code, response.headers, body)
 
     client._client.follow_redirects = False  # each hop would be billed; the SDK has no setting for it
