@@ -47,9 +47,8 @@ def run_collect(options: argparse.Namespace) -> int:
     Exits with 0 if all rollouts are present, and with 3 if some are not yet.
     """
     study, folders = read_study(options)
-    if options.dry_run:
-        return asyncio.run(_print_forecast(options, study, partial(forecast, study, folders.raw)))
-    return _run_calls(options, study, folders, "rollouts", partial(af.collect, study))
+    ahead = partial(forecast, study)
+    return _run_calls(options, study, folders, "rollouts", partial(af.collect, study), ahead)
 
 
 def run_judge(options: argparse.Namespace) -> int:
@@ -62,10 +61,8 @@ def run_judge(options: argparse.Namespace) -> int:
     if options.rules:
         print(f"{af.judge_by_rules(folders.raw):,} rollouts judged by rules")
         return 0
-    if options.dry_run:
-        ahead = partial(forecast_verdicts, study.judge, folders.raw)
-        return asyncio.run(_print_forecast(options, study, ahead))
-    return _run_calls(options, study, folders, "verdicts", partial(af.judge, study.judge))
+    ahead = partial(forecast_verdicts, study.judge)
+    return _run_calls(options, study, folders, "verdicts", partial(af.judge, study.judge), ahead)
 
 
 def _run_calls(
@@ -74,7 +71,10 @@ def _run_calls(
     folders: af.Folders,
     what: str,
     send: Callable[..., Coroutine[Any, Any, CallSummary]],
+    look_ahead: Callable[..., Awaitable[Forecast]],
 ) -> int:
+    if options.dry_run:
+        return asyncio.run(_print_forecast(options, study, partial(look_ahead, folder=folders.raw)))
     calls = CallOptions(
         options.concurrency,
         options.batch,

@@ -13,8 +13,6 @@ from afanalysis.study.ledger import whole_number
 # The first API version that answers 400 to temperature, top_p and top_k, whatever their value
 # (anthropic SDK 2.12.0, `_constants.py`, and its change log; November 2026).
 NO_TEMPERATURE = "2026-10-21"
-_SAMPLERS = ("temperature", "top_p", "top_k")
-_OLDER = "for an older model, set api_version: 2023-06-01"
 
 
 async def check_models(run: CallRun, calls: Iterable[Call], models: Collection[str]) -> None:
@@ -64,9 +62,10 @@ def _misfits(info: dict[str, Any], body: dict[str, Any], version: str) -> Iterat
     most = whole_number(info.get("max_tokens"))
     if most and body["max_tokens"] > most:
         yield f"max_tokens is {body['max_tokens']:,}; use at most {most:,}"
-    for name in _SAMPLERS if able and version >= NO_TEMPERATURE else ():
-        if name in body:
-            yield f"{name} is not accepted under API version {version}; leave it out or, {_OLDER}"
+    refused = [name for name in ("temperature", "top_p", "top_k") if name in body]
+    if refused and able and version >= NO_TEMPERATURE:
+        older = "for an older model, set api_version: 2023-06-01"
+        yield f"{refused[0]} is not accepted under API version {version}; leave it out or, {older}"
     thinking = decode(body.get("thinking"))
     for name, value in (("effort", output.get("effort")), ("thinking", thinking.get("type"))):
         levels = decode(able.get(name))

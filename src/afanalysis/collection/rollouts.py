@@ -100,8 +100,7 @@ def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
     extra = sampling.pop("extra", {}) | temperature
     if effort := sampling.pop("effort", None):
         sampling["output_config"] = {"effort": effort}
-    endpoint = study.endpoint_of(planned.model)
-    form = endpoint.system if endpoint else "cached"
+    form = study.endpoint_of(planned.model).system
     # many calls share the long system prompt: let the API cache it
     control = {"type": "ephemeral"} | ({"ttl": "1h"} if form == "cached-1h" else {})
     blocks = [{"type": "text", "text": planned.system, "cache_control": control}]

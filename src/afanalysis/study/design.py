@@ -353,14 +353,14 @@ class Study(FilePart):
         systems = {setting: (folder / file).resolve() for setting, file in study.system_prompts.items()}
         return study.model_copy(update={"prompts": lists, "system_prompts": systems})
 
-    def endpoint_of(self, model: str) -> ModelEndpoint | None:
-        """The endpoint that the study names for a model; None for the API."""
-        return next((endpoint for endpoint in self.endpoints if model in endpoint.models), None)
+    def endpoint_of(self, model: str) -> ModelEndpoint:
+        """The endpoint that the study names for a model, or one that changes nothing."""
+        named = (endpoint for endpoint in self.endpoints if model in endpoint.models)
+        return next(named, ModelEndpoint(models=[model]))
 
     def sampling_of(self, model: str) -> Sampling:
         """How a model's answers are sampled."""
-        endpoint = self.endpoint_of(model)
-        changes = endpoint.sampling.model_dump(exclude_none=True) if endpoint else {}
+        changes = self.endpoint_of(model).sampling.model_dump(exclude_none=True)
         return self.sampling.model_copy(update=changes)
 
     def with_texts(self, kept: KeptTexts) -> Study:
