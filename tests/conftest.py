@@ -45,6 +45,8 @@ def small_study() -> Study:
         name="small",
         samples=2,
         prompts={"helpful-only": {"first": 12}, "animal-welfare": {"first": 12}},
+        sampling={"max_tokens": 4000},
+        judge={"max_tokens": 2000},
         seed=7,
     )
 

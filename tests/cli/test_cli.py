@@ -174,12 +174,15 @@ def test_collect_and_judge_report_what_they_did_and_simulated_runs_spend_nothing
         return capsys.readouterr().out
 
     forecast = printed("collect", "--dry-run")
-    assert "calls                       6" in forecast
+    assert "6 calls to make, 0 already made" in forecast
     assert "price, batch" in forecast
     assert "an estimate" in forecast
     assert not (tmp_path / "data").exists()
     assert "6 rollouts collected" in printed("collect", "--batch", "--poll", "0.1")
+    assert "6 calls to make, 0 already made" in printed("judge", "--dry-run")
+    assert not (tmp_path / "data" / "raw" / "tiny" / "judgements.jsonl").exists()
     assert "6 verdicts collected" in printed("judge")
+    assert "0 calls to make, 6 already made" in printed("judge", "--dry-run")
     assert "0 rollouts collected, 6 already present" in printed("collect")
     manifest = json.loads((tmp_path / "data" / "raw" / "tiny" / "manifest.json").read_text())
     assert manifest["source"] == "simulated"
@@ -278,6 +281,7 @@ def test_a_run_that_stops_early_gives_true_numbers_and_exit_code_3(
     shutil.copytree(project / "notebooks", tmp_path / "notebooks")
     (tmp_path / "tiny.yaml").write_text(
         "name: tiny\nsamples: 4\nsettings: [helpful-only]\nprompts: {helpful-only: {first: 3}}\n"
+        "sampling: {max_tokens: 4000}\njudge: {max_tokens: 2000}\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "any")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 import afanalysis as af
 from afanalysis.cli.arguments import ENDPOINT, STUDY_FILE, Argument, flag, read_study, value
 from afanalysis.collection.calls import CallOptions, CallSummary
-from afanalysis.collection.forecasting import forecast
+from afanalysis.collection.forecasting import Forecast, forecast
+from afanalysis.judging.model import forecast_verdicts
 from afanalysis.standin.serving import serve
 from afanalysis.standin.state import StandIn
 from afanalysis.study.ledger import Prices
@@ -24,11 +25,12 @@ _CALLS = (
     flag("--batch", "use Message Batches, at half the price"),
     value("--concurrency", "N", "calls at once (default: 32)", type=int, default=32),
     value("--poll", "SECONDS", "between checks of a batch (default: 30)", type=float, default=30),
+    flag("--dry-run", "print calls, tokens and price; call nothing"),
     flag("--resend", "pay again for calls of batches whose results are gone"),
     value("--stop-after", "SECONDS", "stop as Ctrl-C does (default: when all is done)", type=float),
 )
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
-    "collect": (*_CALLS, flag("--dry-run", "print calls, tokens and price; call nothing")),
+    "collect": _CALLS,
     "judge": (*_CALLS, flag("--rules", "judge by phrases, without a model: a free baseline")),
     "check-judge": (STUDY_FILE, *ENDPOINT),
     "serve": (
@@ -46,10 +48,8 @@ def run_collect(options: argparse.Namespace) -> int:
     Exits with 0 if all rollouts are present, and with 3 if some are not yet.
     """
     study, folders = read_study(options)
-    if options.dry_run:
-        asyncio.run(_forecast(options, study, folders))
-        return 0
-    return _run_calls(options, study, folders, "rollouts", partial(af.collect, study))
+    ahead = partial(forecast, study)
+    return _run_calls(options, study, folders, "rollouts", partial(af.collect, study), ahead)
 
 
 def run_judge(options: argparse.Namespace) -> int:
@@ -62,7 +62,8 @@ def run_judge(options: argparse.Namespace) -> int:
     if options.rules:
         print(f"{af.judge_by_rules(folders.raw):,} rollouts judged by rules")
         return 0
-    return _run_calls(options, study, folders, "verdicts", partial(af.judge, study.judge))
+    ahead = partial(forecast_verdicts, study.judge)
+    return _run_calls(options, study, folders, "verdicts", partial(af.judge, study.judge), ahead)
 
 
 def _run_calls(
@@ -71,7 +72,10 @@ def _run_calls(
     folders: af.Folders,
     what: str,
     send: Callable[..., Coroutine[Any, Any, CallSummary]],
+    look_ahead: Callable[..., Awaitable[Forecast]],
 ) -> int:
+    if options.dry_run:
+        return asyncio.run(_print_forecast(options, study, partial(look_ahead, folder=folders.raw)))
     calls = CallOptions(
         options.concurrency,
         options.batch,
@@ -86,31 +90,35 @@ def _run_calls(
         print(f"{len(summary.failed):,} failed; the same command tries them again:\n  {reasons}")
     if summary.at_worst_case:
         print(f"{summary.at_worst_case:,} tries had no credible token count: the worst case is counted")
+    for note in summary.notes:
+        print(f"Note: {note}")
     if summary.stopped:
         print(f"Stopped early: {summary.stopped}")
     print(f"Files: {folders.raw.relative_to(folders.project)}")
     return 0 if summary.complete else 3  # so that `collect && judge` does not go on with a part
 
 
-async def _forecast(options: argparse.Namespace, study: af.Study, folders: af.Folders) -> None:
-    prices = Prices.load(options.prices)
-    can_count = options.live and os.environ.get("ANTHROPIC_API_KEY")
+async def _print_forecast(
+    options: argparse.Namespace, study: af.Study, ahead_of: Callable[..., Awaitable[Forecast]]
+) -> int:
+    prices = Prices.load(options.prices).extended(study.prices)
+    can_count = options.live and (study.endpoints or os.environ.get("ANTHROPIC_API_KEY"))
     live = af.connect(study, live=True, base_url=options.base_url) if can_count else nullcontext()
     async with live as endpoint:
-        ahead = await forecast(study, folders.raw, prices, endpoint)
+        ahead = await ahead_of(prices=prices, endpoint=endpoint)
 
     def dollars(amount: float | None) -> str:
         return "no price is known" if amount is None else f"${amount:,.2f}"
 
     counted = "counted by the API" if ahead.counted else "an estimate: four characters per token"
-    usual = "like the answers so far" if ahead.from_answers else "an estimate"
-    print(f"Study {study.name}: {study.size:,} rollouts, {study.size - ahead.calls:,} already present")
-    print(f"  calls          {ahead.calls:>14,}")
+    usual = "like the answers so far" if ahead.from_answers else "an estimate, with thinking"
+    print(f"Study {study.name}: {ahead.calls:,} calls to make, {ahead.present:,} already made")
     print(f"  input tokens   {ahead.input_tokens:>14,}  ({counted})")
     print(f"  output tokens  {ahead.output_tokens:>14,}  ({usual}; at most {ahead.output_limit:,})")
     print(f"  price, live    {dollars(ahead.usd):>14}  (at most {dollars(ahead.usd_limit)})")
     print(f"  price, batch   {dollars(ahead.usd_batch):>14}")
-    print(f"Prices as of {prices.as_of}, before prompt caching; judging is not included.")
+    print(f"Prices as of {prices.as_of}, before prompt caching; judge --dry-run tells those of judging.")
+    return 0
 
 
 def run_check_judge(options: argparse.Namespace) -> None:

@@ -49,6 +49,8 @@ async def run_calls(
 ) -> None:
     """Make calls as the run's options say: live, or through Message Batches.
 
+    Only the API itself takes batches here; calls to a study's own endpoints are made live.
+
     Parameters
     ----------
     run
@@ -61,13 +63,17 @@ async def run_calls(
     bar = progress.bar(total=total, desc=description, unit="call", leave=False, delay=0.5)
     with bar as run.bar, graceful_end(run), contextlib.suppress(_Stopped):
         runner = _BatchRunner(run)
+        batched = set() if run.options.batch else runner.keys_under_way()
+
+        def live_calls() -> Iterator[Call]:
+            return (call for call in plan() if call.key not in batched and not run.in_batch(call))
+
+        if not run.options.batch or len(run.servers) > 1:
+            await run_live(run, live_calls)
         if run.options.batch:
-            await runner.make({call.key: call for call in plan()})
-        else:
-            batched = runner.keys_under_way()
-            await run_live(run, (call for call in plan() if call.key not in batched))
-            if batched:
-                run.stop(f"{len(batched):,} calls are in batches; --batch fetches their answers")
+            await runner.make({call.key: call for call in plan() if run.in_batch(call)})
+        elif batched:
+            run.stop(f"{len(batched):,} calls are in batches; --batch fetches their answers")
     if run.ledger:
         run.ledger.flush()
 
@@ -95,7 +101,8 @@ class _BatchRunner:
     def __init__(self, run: CallRun) -> None:
         self.run, self.journal, self.poll = run, run.journal, run.options.poll_seconds
         self.log = self.journal.path.with_name(f"{self.journal.path.stem}.batches.jsonl")
-        self.api = run.client.messages.batches.with_streaming_response
+        self.server = run.server("")
+        self.api = self.server.client.messages.batches.with_streaming_response
         self.calls: dict[str, Call] = {}
         self.failed: dict[str, str] = {}
         self.sent: Counter[str] = Counter()
@@ -195,9 +202,9 @@ class _BatchRunner:
                 return refusal  # perhaps it was sent: the API's list will show it
             else:
                 self._not_sent(batch)
-                raise_if_fatal(response, self.run)
+                raise_if_fatal(response, self.server)
                 reason = f"no batch was accepted ({response.reason})"
-                raise InputError(f"{self.run.client.base_url}: {reason}")
+                raise InputError(f"{self.server.address}: {reason}")
         self._not_sent(batch)
         return refusal
 
@@ -231,7 +238,7 @@ class _BatchRunner:
             if isinstance(response, Failure):
                 if response.status in (404, 410):
                     return {}
-                raise_if_fatal(response, self.run)
+                raise_if_fatal(response, self.server)
                 reason = response.reason
             elif isinstance((content := decode(response[1])).get(field), str | list):
                 return content

@@ -8,16 +8,19 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.collection.responses import Answer, Failure, decode, prepared, receive
 from afanalysis.errors import InputError
 from afanalysis.study.journal import Journal
-from afanalysis.study.ledger import Charge, Ledger, Usage, whole_number
+from afanalysis.study.ledger import HOUR, Charge, Ledger, Usage, whole_number
 
 if TYPE_CHECKING:
     import anthropic
+
+    from afanalysis.collection.endpoint import Endpoint, Server
 
 # Input tokens that the API may add to what is sent.
 MARGIN = 500
@@ -103,6 +106,8 @@ class CallSummary:
         Calls without an answer, each with its reason; the next run makes them again.
     stopped
         Why the run ended early, if it did, and what goes on from there.
+    notes
+        What else is to be known, each in a sentence.
     at_worst_case
         Tries whose true cost nobody can say, counted at the most that they can have cost.
     """
@@ -112,6 +117,7 @@ class CallSummary:
     attempts: int = 0
     failed: list[str] = field(default_factory=list)
     stopped: str | None = None
+    notes: list[str] = field(default_factory=list)
     at_worst_case: int = field(default=0, repr=False)
 
     @property
@@ -138,8 +144,8 @@ class CallRun:
     ----------
     journal
         An open journal. Calls whose key it holds are skipped.
-    client
-        The SDK's asynchronous client.
+    endpoint
+        Where the calls go.
     record
         Makes what is written for a call and its answer.
     options
@@ -153,7 +159,7 @@ class CallRun:
     """
 
     journal: Journal
-    client: anthropic.AsyncAnthropic
+    endpoint: Endpoint
     record: Callable[[Call, Answer], dict[str, Any]]
     options: CallOptions
     ledger: Ledger | None
@@ -161,7 +167,7 @@ class CallRun:
     bar: Any = None
 
     def __post_init__(self) -> None:
-        self.client = prepared(self.client)
+        self._prepared = cache(lambda server: replace(server, client=prepared(server.client)))
         self._stop = asyncio.Event()
         self._turn = asyncio.Lock()
         self._counts: dict[str, int] = {}
@@ -173,11 +179,25 @@ class CallRun:
         """Whether no more calls are to be made."""
         return self._stop.is_set()
 
-    def stop(self, reason: str) -> None:
+    def server(self, model: str) -> Server:
+        """The server of a model, with its client as it is used here."""
+        return self._prepared(self.endpoint.server(model))
+
+    @property
+    def servers(self) -> list[Server]:
+        """All servers, each once; the first is the API."""
+        return list(dict.fromkeys([self.server(""), *map(self.server, self.endpoint.servers)]))
+
+    def in_batch(self, call: Call) -> bool:
+        """Whether a call is made through Message Batches."""
+        return self.options.batch and self.server(call.params["model"]) is self.server("")
+
+    def stop(self, reason: str, *, in_flight: bool = True) -> None:
         """Make no more calls, and end what only waits."""
         self.summary.stopped = self.summary.stopped or reason
         self._stop.set()
-        self.bar.set_postfix_str("finishing the calls in flight; Ctrl-C drops them")
+        if in_flight:
+            self.bar.set_postfix_str("finishing the calls in flight; Ctrl-C drops them")
 
     async def pause(self, seconds: float, reason: str = "") -> None:
         """Wait, at most until the run stops; a wait of a second or more is shown."""
@@ -195,11 +215,13 @@ class CallRun:
         body = call.body
         shared = json.dumps([body.pop("model"), body.pop("system", "")])
         if shared not in self._counts:
-            counted = await count_tokens(self.client, call.params)
+            counted = await count_tokens(self.server(call.params["model"]).client, call.params)
             self._counts[shared] = len(shared) if counted is None else counted
         tokens = self._counts[shared] + len(json.dumps(body)) + MARGIN
         usage = {"cache_write_tokens": tokens, "output_tokens": body["max_tokens"]}
-        return Charge(call.params["model"], usage, self.options.batch)
+        if '"ttl": "1h"' in shared:
+            usage[HOUR] = tokens
+        return Charge(call.params["model"], usage, self.in_batch(call))
 
     async def reserve(self, call: Call) -> bool:
         """Reserve the most that a call can cost; False if the run stops, for the budget or otherwise.
@@ -227,6 +249,11 @@ class CallRun:
 
     def save(self, call: Call, answer: Answer, **about: Any) -> None:
         """Write an answer to the journal, and then settle what it cost."""
+        model = call.params["model"]
+        if answer.model and not _alike(model, answer.model):
+            about["answered_by"] = answer.model
+            note = f"answers for {model} came under the name {answer.model}; is it the same model?"
+            self.summary.notes += [] if note in self.summary.notes else [note]
         self.journal.append(call.key, self.record(call, answer) | about)
         self.summary.sent += 1
         self.summary.attempts += answer.attempts
@@ -240,6 +267,12 @@ class CallRun:
         if self.ledger:
             self.ledger.settle(usages, batch=batch)
             self.bar.set_postfix_str(f"${self.ledger.budget.spend.usd:,.2f}", refresh=False)
+
+
+def _alike(asked: str, answered: str) -> bool:
+    """Whether two names differ in the provider and the date of a version only."""
+    names = [name.rpartition("/")[2].lower().replace(".", "-") for name in (asked, answered)]
+    return names[0] in names[1] or names[1] in names[0]
 
 
 async def count_tokens(client: anthropic.AsyncAnthropic, params: dict[str, Any]) -> int | None:

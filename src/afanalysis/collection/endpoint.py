@@ -1,4 +1,4 @@
-"""Where a study's calls go: the API, or the stand-in."""
+"""Where a study's calls go: the API, other servers, or the stand-in."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import base64
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -15,7 +15,8 @@ from afanalysis.collection.responses import Failure, prepared, receive
 from afanalysis.errors import InputError
 from afanalysis.standin.handlers import STANDIN_HEADER
 from afanalysis.standin.serving import running
-from afanalysis.study.design import Study
+from afanalysis.study.design import ModelEndpoint, ModelPrice, Study
+from afanalysis.study.ledger import Budget, require_budget
 
 if TYPE_CHECKING:
     import anthropic
@@ -29,12 +30,68 @@ _ADDRESS = re.compile(
 )
 
 
+KEY = "ANTHROPIC_API_KEY"
+
+
+@dataclass(frozen=True)
+class Server:
+    """What answers the calls of some models.
+
+    Attributes
+    ----------
+    client
+        The SDK's asynchronous client.
+    key_variable
+        The environment variable with its key; empty if it has none.
+    concurrency
+        The most calls at once; None for what the run's options say.
+    problem
+        Why it cannot be called, in a sentence.
+    """
+
+    client: anthropic.AsyncAnthropic
+    key_variable: str = KEY
+    concurrency: int | None = None
+    problem: str = ""
+
+    @property
+    def address(self) -> str:
+        """Its base URL, without login and query."""
+        return str(self.client.base_url)
+
+
 @dataclass(frozen=True)
 class Endpoint:
-    """Where calls go: the SDK's asynchronous client, and its answers' source (`live`, `simulated`)."""
+    """Where calls go.
+
+    Attributes
+    ----------
+    client
+        The SDK's asynchronous client, for all models without a server of their own.
+    source
+        What the answers are: `live` or `simulated`.
+    servers, prices
+        The servers and prices that a study names, by model; "" for models without a server of their own.
+    """
 
     client: anthropic.AsyncAnthropic
     source: str
+    servers: Mapping[str, Server] = field(default_factory=dict)
+    prices: Mapping[str, ModelPrice] = field(default_factory=dict)
+
+    def server(self, model: str) -> Server:
+        """The server that answers a model's calls."""
+        return self.servers.get(model, self.servers.get("", Server(self.client)))
+
+    def require(self, models: Iterable[str], budget: Budget | None) -> str:
+        """Raise `InputError` if models cannot be called within a budget; returns their addresses."""
+        servers = list(dict.fromkeys(map(self.server, models := list(models))))
+        if problem := next((server.problem for server in servers if server.problem), None):
+            raise InputError(problem)
+        if budget:
+            budget.prices = budget.prices.extended(self.prices)
+        require_budget(self.source, budget, models)
+        return ", ".join(server.address for server in servers)
 
 
 @contextlib.asynccontextmanager
@@ -46,18 +103,18 @@ async def connect(
     Parameters
     ----------
     study
-        Its seed and simulation configure the stand-in.
+        Its seed and simulation configure the stand-in; its `endpoints` say where live calls go.
     live
         False: a stand-in started for the block; no key, no cost, simulated answers. True: the API, with
-        the key in the environment variable ANTHROPIC_API_KEY. Answers of a stand-in, wherever it runs,
-        are simulated here, too.
+        the key in the environment variable ANTHROPIC_API_KEY, or the study's own endpoints. Answers of a
+        stand-in, wherever it runs, are simulated here, too.
     base_url
-        Another server that speaks the Messages API; only with `live`.
+        Another server that speaks the Messages API, for models without an endpoint; only with `live`.
 
     Yields
     ------
     Endpoint
-        `client` and `source`.
+        `client`, `source`, `servers` and `prices`.
 
     Raises
     ------
@@ -73,28 +130,55 @@ async def connect(
     """
     if not live:
         with running(study.seed, study.simulation) as address:
-            async with _client(address, api_key="stand-in") as client:
-                yield Endpoint(client, "simulated")
+            async with _client(address, {}, api_key="stand-in") as client:
+                yield Endpoint(client, "simulated", prices=study.prices)
         return
-    if not os.environ.get("ANTHROPIC_API_KEY"):
-        raise InputError(
-            "the environment variable ANTHROPIC_API_KEY is not set; a live run needs a key (without "
-            "--live, the run is simulated and needs none)"
-        )
     base_url = base_url or os.environ.get("ANTHROPIC_BASE_URL")
-    async with _client(base_url) as client:
-        simulated = base_url is not None and await _is_a_standin(client)
-        yield Endpoint(client, "simulated" if simulated else "live")
+    server = _server(study, ModelEndpoint(models=["other models"], key_variable=KEY), base_url)
+    if server.problem and not study.endpoints:
+        raise InputError(server.problem)
+    servers = dict.fromkeys(("", *study.models, study.judge.model), server)
+    for number, settings in enumerate(study.endpoints):
+        own = _server(study, settings, base_url, f"endpoints[{number}]: ")
+        servers |= dict.fromkeys(settings.models, own)
+    async with contextlib.AsyncExitStack() as stack:
+        for each in set(servers.values()):
+            await stack.enter_async_context(each.client)
+        asked = {servers[model] for model in study.models if not servers[model].problem}
+        sources = {await _source(each.client) for each in asked}
+        if len(sources) > 1:
+            raise InputError("one endpoint is a stand-in and another is not; a study is of one source")
+        yield Endpoint(server.client, *(sources or {"live"}), servers, study.prices)
 
 
-async def _is_a_standin(client: anthropic.AsyncAnthropic) -> bool:
-    """Whether a server says that its answers are simulated; the request is free."""
+async def _source(client: anthropic.AsyncAnthropic) -> str:
+    """Whether a server's answers are `live` or `simulated`; the request is free."""
+    if client.base_url.host == "api.anthropic.com":
+        return "live"
     listing = prepared(client).models.with_streaming_response.list(limit=1)
     response = await receive(listing, seconds=PROBE_SECONDS)
-    return not isinstance(response, Failure) and STANDIN_HEADER in response[0]
+    standin = not isinstance(response, Failure) and STANDIN_HEADER in response[0]
+    return "simulated" if standin else "live"
 
 
-def _client(base_url: str | None, **settings: Any) -> anthropic.AsyncAnthropic:
+def _server(study: Study, settings: ModelEndpoint, api: str | None, place: str = "") -> Server:
+    """The server of an endpoint, with its key and headers from the environment."""
+    variable = settings.key_variable or ("" if settings.base_url else KEY)
+    variables = {name: text[1:] for name, text in settings.headers.items() if text.startswith("$")}
+    headers = settings.headers | {name: os.environ.get(text, "") for name, text in variables.items()}
+    if version := study.sampling_of(settings.models[0]).api_version:
+        headers["anthropic-version"] = str(version)
+    names = filter(None, (variable, *variables.values()))
+    missing = next((name for name in names if not os.environ.get(name)), None)
+    problem = missing and (
+        f"{place}the environment variable {missing} is not set; a live run needs a key (without --live, "
+        "the run is simulated and needs none)"
+    )
+    client = _client(settings.base_url or api, headers, api_key=os.environ.get(variable) or "none")
+    return Server(client, variable, settings.concurrency, problem or "")
+
+
+def _client(base_url: str | None, headers: dict[str, str], **settings: Any) -> anthropic.AsyncAnthropic:
     """The SDK's client, for which this machine is never behind a proxy.
 
     A user and password in the address go into a header, and a query is cut, so that neither reaches the
@@ -114,5 +198,5 @@ def _client(base_url: str | None, **settings: Any) -> anthropic.AsyncAnthropic:
             settings["http_client"] = anthropic.DefaultAsyncHttpxClient(trust_env=False, mounts=direct)
         if login:
             encoded = base64.b64encode(unquote(login).encode()).decode()
-            settings["default_headers"] = {"Authorization": f"Basic {encoded}"}
-    return anthropic.AsyncAnthropic(base_url=base_url, **settings)
+            headers = headers | {"Authorization": f"Basic {encoded}"}
+    return anthropic.AsyncAnthropic(base_url=base_url, default_headers=headers, **settings)

@@ -1,12 +1,15 @@
 """Forecast the calls, tokens and price of a study before anything is spent."""
 
-from collections import Counter
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from afanalysis.collection.calls import count_tokens
+from afanalysis.collection.calls import Call, count_tokens
 from afanalysis.collection.endpoint import Endpoint
-from afanalysis.collection.responses import prepared
+from afanalysis.collection.responses import decode, prepared
 from afanalysis.collection.rollouts import request_of
 from afanalysis.study.begun import as_begun
 from afanalysis.study.design import Study
@@ -17,18 +20,24 @@ from afanalysis.study.ledger import Prices
 # Of English text; used only if no counter can be reached.
 CHARACTERS_PER_TOKEN = 4.0
 
-# Output tokens of an answer with a scratchpad; used only if nothing has been collected yet.
+# Output tokens of an answer with a scratchpad, of a verdict, and of thinking by effort: assumed,
+# and used only for models that have not answered yet.
 TYPICAL_OUTPUT = 700
+TYPICAL_VERDICT = 500
+THINKING_TOKENS = {"low": 500, "medium": 1500, "high": 3000, "xhigh": 6000, "max": 10_000}
+
+# Models that think unless told otherwise (platform.claude.com, models overview; November 2026).
+_THINKS = ("claude-fable", "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What it would take to collect a study, or the rest of it.
+    """What it would take to collect or judge a study, or the rest of it.
 
     Attributes
     ----------
-    calls
-        Rollouts not yet collected.
+    calls, present
+        Rollouts, or verdicts, not yet collected, and those that are.
     input_tokens, output_tokens, output_limit
         Expected tokens, and the most output tokens possible.
     counted
@@ -41,6 +50,7 @@ class Forecast:
     """
 
     calls: int
+    present: int
     input_tokens: int
     output_tokens: int
     output_limit: int
@@ -61,51 +71,80 @@ async def forecast(study: Study, folder: Path, prices: Prices, endpoint: Endpoin
     prices
         The price list.
     endpoint
-        Where to count tokens, one request per condition, at no cost; None to estimate from characters.
+        Where to count tokens, one free request per system prompt; None to estimate from characters.
     """
     study = as_begun(study, folder)
-    collected: dict[str, int] = {}
-    if (folder / ROLLOUTS).exists():
-        records = read_records(folder / ROLLOUTS)
-        collected = {record["key"]: record.get("output_tokens") or 0 for record in records}
-    usual = round(sum(collected.values()) / len(collected)) if collected else TYPICAL_OUTPUT
-    usual = min(usual, study.sampling.max_tokens)
-    calls: Counter[str] = Counter()
-    inputs: Counter[str] = Counter()
-    # input tokens by condition, without those of the request
-    overheads: dict[tuple[str, str, str, str], float] = {}
-    client = prepared(endpoint.client) if endpoint else None
-    for planned in study.plan():
-        if planned.key in collected:
+    calls = (Call(planned.key, request_of(planned, study), {}) for planned in study.plan())
+    return await forecast_calls(calls, folder / ROLLOUTS, prices, endpoint)
+
+
+async def forecast_calls(
+    calls: Iterable[Call],
+    journal: Path,
+    prices: Prices,
+    endpoint: Endpoint | None,
+    typical: int = TYPICAL_OUTPUT,
+) -> Forecast:
+    """Forecast what calls would take that a journal does not hold yet; `typical` output tokens each."""
+    collected: set[str] = set()
+    lengths: defaultdict[str, list[int]] = defaultdict(list)
+    for record in read_records(journal) if journal.exists() else ():
+        model = record.get("model") or str(record.get("judge")).rpartition("@")[0]
+        collected.add(record["key"])
+        lengths[model].append(record.get("output_tokens") or 0)
+    totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    overheads: dict[str, float | None] = {}  # input tokens of what calls share
+    present = 0
+    for call in calls:
+        if call.key in collected:
+            present += 1
             continue
-        request_tokens = len(planned.request) / CHARACTERS_PER_TOKEN
-        condition = (planned.model, planned.setting, planned.variation, planned.tier)
-        if condition not in overheads:
-            tokens: float | None = None
-            if client:
-                tokens = await count_tokens(client, request_of(planned, study))
-            if tokens is None:
-                client = None
-                tokens = (len(planned.system) + len(planned.user)) / CHARACTERS_PER_TOKEN
-            overheads[condition] = tokens - request_tokens
-        calls[planned.model] += 1
-        inputs[planned.model] += round(overheads[condition] + request_tokens)
+        body = call.body
+        model, most = body["model"], body["max_tokens"]
+        own = len(body["messages"][0]["content"]) / CHARACTERS_PER_TOKEN
+        shared = json.dumps([model, body["system"]])
+        if shared not in overheads:
+            counted = None
+            if endpoint and None not in overheads.values():
+                client = prepared(endpoint.server(model).client)
+                counted = await count_tokens(client, call.params)
+            overheads[shared] = None if counted is None else counted - own
+        overhead = overheads[shared]
+        if overhead is None:
+            overhead = len(shared) / CHARACTERS_PER_TOKEN
+        answers = lengths.get(model)
+        usual = sum(answers) / len(answers) if answers else typical + _expected_thinking(body)
+        totals[model].update(
+            calls=1, input=round(own + overhead), output=min(round(usual), most), limit=most
+        )
 
-    def price(output: int, batch: bool = False) -> float | None:
-        costs = [
-            prices.cost(model, {"input_tokens": inputs[model], "output_tokens": output * n}, batch=batch)
-            for model, n in calls.items()
-        ]
-        return None if None in costs else sum((cost for cost in costs if cost is not None), 0.0)
+    def price(output: str, batch: bool = False) -> float | None:
+        usd = 0.0
+        for model, total in totals.items():  # by the call, since prices depend on its length
+            each = {"input_tokens": total["input"] / total["calls"]}
+            each["output_tokens"] = total[output] / total["calls"]
+            cost = prices.cost(model, each, batch=batch)
+            if cost is None:
+                return None
+            usd += cost * total["calls"]
+        return usd
 
+    every = sum(totals.values(), Counter())
     return Forecast(
-        calls=calls.total(),
-        input_tokens=inputs.total(),
-        output_tokens=usual * calls.total(),
-        output_limit=study.sampling.max_tokens * calls.total(),
-        counted=client is not None,
-        from_answers=bool(collected),
-        usd=price(usual),
-        usd_batch=price(usual, batch=True),
-        usd_limit=price(study.sampling.max_tokens),
+        calls=every["calls"],
+        present=present,
+        input_tokens=every["input"],
+        output_tokens=every["output"],
+        output_limit=every["limit"],
+        counted=endpoint is not None and None not in overheads.values(),
+        from_answers=bool(collected) and all(map(lengths.get, totals)),
+        usd=price("output"),
+        usd_batch=price("output", batch=True),
+        usd_limit=price("limit"),
     )
+
+
+def _expected_thinking(body: dict[str, Any]) -> int:
+    kind = decode(body.get("thinking")).get("type") or body["model"].startswith(_THINKS)
+    effort = decode(body.get("output_config")).get("effort", "medium")
+    return THINKING_TOKENS[effort] if kind not in (False, "disabled", "between_tools") else 0

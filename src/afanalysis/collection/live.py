@@ -1,15 +1,22 @@
 """Make many calls, each exactly once: concurrent, resumable, budgeted."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from afanalysis.collection.calls import Call, CallRun
 from afanalysis.collection.responses import Answer, Failure, hint, longest, read_answer, receive
 from afanalysis.errors import InputError
+
+if TYPE_CHECKING:
+    from afanalysis.collection.endpoint import Server
 
 # How often a call is tried: at all, if each try may have been billed, and if nothing was ever answered,
 # so that a wrong address shows within seconds.
@@ -65,7 +72,7 @@ class Throttle:
             self.limit = min(float(self.most), self.limit + 1 / self.limit)
 
 
-async def run_live(run: CallRun, calls: Iterable[Call]) -> None:
+async def run_live(run: CallRun, plan: Callable[[], Iterable[Call]]) -> None:
     """Make the calls that the journal does not hold yet, and write each answer to it at once.
 
     A call that failed is not in the journal, so the next run makes it again. Ctrl-C, or a budget that
@@ -75,72 +82,82 @@ async def run_live(run: CallRun, calls: Iterable[Call]) -> None:
     ----------
     run
         The run.
-    calls
-        Taken one at a time, so a million of them need no memory.
+    plan
+        Gives the calls, one at a time, so a million of them need no memory. Each server gets its own
+        calls at its own pace, so none waits for another.
 
     Raises
     ------
     InputError
         The endpoint cannot be reached, rejects the key, or rejects the first call.
     """
-    live = _LiveCalls(run, calls)
-    first = next(live.queue, None)
-    if first is not None and not run.stopping:
-        await live.make(first)  # alone: a problem of every call shows in the first
-        await asyncio.gather(*(live.work() for _ in range(run.options.concurrency)))
-    if live.fatal:
-        raise live.fatal[0]
-    for _ in live.queue:  # a run that has stopped still counts what is present
-        pass
+    lanes = [_LiveCalls(run, server, plan()) for server in run.servers]
+    await asyncio.gather(*(lane.make_all() for lane in lanes))
+    for lane in lanes:
+        for error in lane.fatal:
+            raise error
+        for _ in lane.queue:  # a run that has stopped still counts what is present
+            pass
 
 
 class _LiveCalls:
-    def __init__(self, run: CallRun, calls: Iterable[Call]) -> None:
-        self.run = run
+    """The calls that go to one server."""
+
+    def __init__(self, run: CallRun, server: Server, calls: Iterable[Call]) -> None:
+        self.run, self.server, self.ended = run, server, False
         self.queue = self._pending(calls)
         self.fatal: list[InputError] = []
-        self._throttle = Throttle(run.options.concurrency)
+        self._answered = False
+        self._concurrency = server.concurrency or run.options.concurrency
+        self._throttle = Throttle(self._concurrency)
         self._failures = 0  # since the last answer
         self._answered_at = time.monotonic()  # or, as long as there is no answer, when it began
 
     def _pending(self, calls: Iterable[Call]) -> Iterator[Call]:
         for call in calls:
+            if self.run.server(call.params["model"]) is not self.server:
+                continue
             if call.key in self.run.journal:
                 self.run.summary.skipped += 1
                 self.run.bar.update()
             else:
                 yield call
 
-    async def work(self) -> None:
-        """Make calls until there are none, or the run stops."""
-        while not self.run.stopping and (call := next(self.queue, None)):
+    async def make_all(self) -> None:
+        """Make the calls until there are none, or the run stops."""
+        await self._work(islice(self.queue, 1))  # alone: a problem of every call shows in the first
+        await asyncio.gather(*(self._work(self.queue) for _ in range(self._concurrency)))
+
+    async def _work(self, calls: Iterator[Call]) -> None:
+        while not (self.run.stopping or self.ended) and (call := next(calls, None)):
             try:
                 await self.make(call)
             except InputError as error:
                 self.fatal.append(error)
-                self.run.stop(str(error))
+                self.run.stop(str(error), in_flight=self._answered)
 
     async def make(self, call: Call) -> None:
         """Make one call, as often as it takes, and write its answer."""
         run, billed = self.run, 0
         for tries in range(1, MAX_TRIES + 1):
             async with self._throttle.slot():
-                if not await run.reserve(call):
+                if self.ended or not await run.reserve(call):
                     return
                 started = time.monotonic()
                 answer = await self._ask(call)
             if isinstance(answer, Answer):
                 latency = round(time.monotonic() - started, 3)
                 run.save(call, replace(answer, attempts=tries, latency_s=latency))
-                self._failures, self._answered_at = 0, time.monotonic()
+                self._failures, self._answered, self._answered_at = 0, True, time.monotonic()
                 return
             run.settle({call.key: answer.usage})
             billed += answer.usage != {}
             self._failures += 1
-            if not run.summary.sent:
+            if not self._answered:
                 self._raise_if_hopeless(answer, tries)
-            raise_if_fatal(answer, run)
+            raise_if_fatal(answer, self.server)
             self._stop_in_an_outage(answer)
+            run.bar.set_postfix_str(f"failed: {answer.reason[:80]}")
             if not answer.again or billed == MAX_BILLED or tries == MAX_TRIES:
                 run.summary.failed.append(f"{call.key}: {answer.reason}")
                 return
@@ -149,7 +166,7 @@ class _LiveCalls:
 
     async def _ask(self, call: Call) -> Answer | Failure:
         # the same key on every try: the API ignores it, the stand-in's draw depends on it
-        sending = self.run.client.messages.with_streaming_response.create(
+        sending = self.server.client.messages.with_streaming_response.create(
             **call.params, extra_headers={"idempotency-key": call.key}
         )
         response = await receive(sending, longest(call.params["max_tokens"]))
@@ -160,14 +177,16 @@ class _LiveCalls:
         return read_answer(200, *response)
 
     def _stop_in_an_outage(self, last: Failure) -> None:
-        """Stop the run if the API answers nothing any more, or nothing that can be used."""
+        """Stop if the server answers nothing any more, or nothing that can be used."""
         silent = time.monotonic() - self._answered_at
         hopeless = last.usage != {} or not last.again
         if self._failures >= MAX_FAILURES and (hopeless or silent > OUTAGE_SECONDS):
-            self.run.stop(
-                f"{self._failures} tries in a row failed ({last.reason}); all answers so far are saved, "
-                "and the same command resumes"
-            )
+            reason = f"{self.server.address}: {self._failures} tries in a row failed ({last.reason}); "
+            reason += "all answers so far are saved, and the same command resumes"
+            self.ended = True  # other servers' calls go on
+            self.run.summary.stopped = self.run.summary.stopped or reason
+            if len(self.run.servers) == 1:
+                self.run.stop(reason)
 
     def _raise_if_hopeless(self, failure: Failure, tries: int) -> None:
         """Raise `InputError` for what a run that has had no answer yet need not try for long."""
@@ -179,15 +198,16 @@ class _LiveCalls:
             problem, advice = "cannot be reached", "address and the network"
         else:
             return
-        raise InputError(f"{self.run.client.base_url}: {problem} ({failure.reason}); check the {advice}")
+        raise InputError(f"{self.server.address}: {problem} ({failure.reason}); check the {advice}")
 
 
-def raise_if_fatal(failure: Failure, run: CallRun) -> None:
+def raise_if_fatal(failure: Failure, server: Server) -> None:
     """Raise `InputError` for a failure that no other call will escape."""
     if failure.status in (401, 402, 403):
-        problem, advice = "the key was not accepted", "set ANTHROPIC_API_KEY to a valid one"
+        problem = "the key was not accepted"
+        advice = f"set {server.key_variable or 'its key_variable'} to a valid one"
     elif failure.status == 404:
         problem, advice = "no such model or endpoint", "check the study's model names"
     else:
         return
-    raise InputError(f"{run.client.base_url}: {problem} ({failure.reason}); {advice}")
+    raise InputError(f"{server.address}: {problem} ({failure.reason}); {advice}")

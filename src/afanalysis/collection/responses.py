@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
-from afanalysis.study.ledger import TOKENS, read_usage
+from afanalysis.study.ledger import HOUR, TOKENS, read_usage
 from afanalysis.text.untrusted import escape_invisible, without_surrogates
 
 if TYPE_CHECKING:
@@ -46,12 +46,15 @@ class Answer:
     ----------
     usage
         Numbers of tokens by name; None if the API's cannot be believed.
+    model
+        The model that the server names; empty if it names none.
     """
 
     text: str
     thinking: str
     stop_reason: str | None
     usage: dict[str, int] | None
+    model: str = ""
     attempts: int = 1
     latency_s: float = 0.0
     finished_at: str = field(
@@ -111,6 +114,8 @@ def prepared(client: anthropic.AsyncAnthropic) -> anthropic.AsyncAnthropic:
             if len(body) > OTHER_BYTES:
                 break
         await response.close()
+        if len(client.api_key or "") > 7:  # some servers repeat it
+            body = body.replace(str(client.api_key).encode(), b"(the key)")
         raise _refusal(response.status_code, response.headers, body)
 
     client._client.follow_redirects = False  # each hop would be billed; the SDK has no setting for it
@@ -185,11 +190,14 @@ def read_answer(status: int, headers: Mapping[str, str], content: object) -> Ans
     message = decode(content)
     blocks, counts = message.get("content"), decode(message.get("usage"))
     written, read = counts.get("cache_creation_input_tokens"), counts.get("cache_read_input_tokens")
-    usage = read_usage(counts | {"cache_write_tokens": written, "cache_read_tokens": read})
+    hour = decode(counts.get("cache_creation")).get("ephemeral_1h_input_tokens")
+    cached = {"cache_write_tokens": written, "cache_read_tokens": read, HOUR: hour}
+    usage = read_usage(counts | cached)
     if usage and sum(usage.values()) == usage["output_tokens"]:
         usage = None  # something was read
     if not isinstance(blocks, list):
-        return Failure(error_message(message) or "the answer has no content", usage, status=status)
+        reason = error_message(message) or _kind_of_page(content) or "the answer has no content"
+        return Failure(reason, usage, status=status)
     texts: dict[str, list[str]] = {"text": [], "thinking": []}
     for block in blocks:
         kind = block.get("type") if isinstance(block, dict) else None
@@ -200,13 +208,15 @@ def read_answer(status: int, headers: Mapping[str, str], content: object) -> Ans
     text, thinking = (without_surrogates("".join(parts)) for parts in texts.values())
     if usage and text and not usage["output_tokens"]:
         usage = None  # something was written
-    stop = message.get("stop_reason")
-    return Answer(text, thinking, without_surrogates(stop) if isinstance(stop, str) else None, usage)
+    stop, model = message.get("stop_reason"), message.get("model")
+    stop = without_surrogates(stop) if isinstance(stop, str) else None
+    return Answer(text, thinking, stop, usage, _one_line(model) if isinstance(model, str) else "")
 
 
 def _refusal(status: int, headers: Mapping[str, str], content: object) -> Failure:
+    page = _kind_of_page(content)
     return Failure(
-        error_message(decode(content)) or f"status {status}",
+        error_message(content) or f"status {status}" + (page and f": {page}"),
         {} if status >= 400 else None,
         again=status in (408, 409, 429) or status >= 500,
         pushed_back=status in (429, 529),
@@ -227,8 +237,17 @@ def decode(content: object) -> dict[str, Any]:
 
 def error_message(content: Any) -> str:
     """The API's own words for an error, on one line; empty if there are none."""
-    words = decode(decode(content).get("error")).get("message")
-    return _one_line(words) if isinstance(words, str) else ""
+    content = decode(content)
+    error = content.get("error")  # other servers put their words elsewhere
+    places = (decode(error).get("message"), error, content.get("message"), content.get("detail"))
+    return next((_one_line(words) for words in places if isinstance(words, str)), "")
+
+
+def _kind_of_page(content: object) -> str:
+    """What a response is that is none of the Messages API's, if that can be seen."""
+    if isinstance(content, bytes) and content.lstrip()[:1] == b"<":
+        return "a web page (HTML), not an answer of the Messages API"
+    return "an answer in the form of OpenAI's API" if "choices" in decode(content) else ""
 
 
 def hint(headers: Mapping[str, str], name: str, most: float) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 from afanalysis.collection.batches import run_calls
 from afanalysis.collection.calls import Call, CallOptions, CallRun, CallSummary
 from afanalysis.collection.endpoint import Endpoint
+from afanalysis.collection.model_checks import check_models
 from afanalysis.collection.responses import Answer
 from afanalysis.errors import InputError
 from afanalysis.study.begun import as_begun
@@ -17,7 +18,7 @@ from afanalysis.study.design import PlannedRollout, Study
 from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import Journal
-from afanalysis.study.ledger import Budget, Ledger, require_budget
+from afanalysis.study.ledger import Budget, Ledger
 from afanalysis.study.manifest import Manifest, sampling_hash
 
 
@@ -69,15 +70,16 @@ async def collect(
     """
     if study.imported:
         raise InputError(f"study {study.name} was imported; import its logs again instead")
-    require_budget(endpoint.source, budget, study.models)
+    address = endpoint.require(study.models, budget)
     with Journal(folder / ROLLOUTS) as journal:
         study = as_begun(study, folder)
-        manifest = Manifest.open(folder, study, endpoint.source, str(endpoint.client.base_url))
+        manifest = Manifest.open(folder, study, endpoint.source, address)
         ledger = Ledger(folder, budget) if budget else None
         before = len(journal.keys)
-        run = CallRun(journal, endpoint.client, _record, options or CallOptions(), ledger)
+        run = CallRun(journal, endpoint, _record, options or CallOptions(), ledger)
         try:
             plan = partial(_calls, study, endpoint.source, first)
+            await check_models(run, plan(), study.models)
             total = study.size if first is None else sum(1 for _ in study.plan(first))
             await run_calls(run, plan, total, "rollouts")
         except BaseException:
@@ -91,29 +93,34 @@ async def collect(
 
 def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
     """The arguments of `messages.create` for a planned rollout."""
-    sampling = study.sampling.model_dump(exclude_none=True)
-    temperature = sampling.pop("temperature", None)
+    sampling = study.sampling_of(planned.model).sent
+    sampling.pop("api_version", None)  # a header of the server's client
+    # no longer an argument of the SDK, but some models accept it
+    temperature = {"temperature": sampling.pop("temperature")} if "temperature" in sampling else {}
+    extra = sampling.pop("extra", {}) | temperature
+    if effort := sampling.pop("effort", None):
+        sampling["output_config"] = {"effort": effort}
+    form = study.endpoint_of(planned.model).system
     # many calls share the long system prompt: let the API cache it
-    system = {"type": "text", "text": planned.system, "cache_control": {"type": "ephemeral"}}
-    params = {
+    control = {"type": "ephemeral"} | ({"ttl": "1h"} if form == "cached-1h" else {})
+    blocks = [{"type": "text", "text": planned.system, "cache_control": control}]
+    return {
         "model": planned.model,
-        "system": [system],
+        "system": planned.system if form == "text" else blocks,
         "messages": [{"role": "user", "content": planned.user}],
         **sampling,
+        **({"extra_body": extra} if extra else {}),
     }
-    if temperature is not None:  # no longer an argument of the SDK, but some models accept it
-        params["extra_body"] = {"temperature": temperature}
-    return params
 
 
 def _calls(study: Study, source: str, first: int | None) -> Iterator[Call]:
-    sampling = sampling_hash(study)
+    samplings = {name: sampling_hash(study.sampling_of(name)) for name in study.models}
     for planned in study.plan(first):
         about = vars(planned) | {
             "study": study.name,
             "source": source,
             "system": text_hash(planned.system),
-            "sampling": sampling,
+            "sampling": samplings[planned.model],
         }
         del about["user"]
         yield Call(planned.key, request_of(planned, study), about)

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from afanalysis.collection.batches import run_calls
 from afanalysis.collection.calls import Call, CallOptions, CallRun, CallSummary
 from afanalysis.collection.endpoint import Endpoint
+from afanalysis.collection.forecasting import TYPICAL_VERDICT, Forecast, forecast_calls
+from afanalysis.collection.model_checks import check_models
 from afanalysis.collection.responses import Answer
 from afanalysis.errors import InputError
 from afanalysis.study.design import JudgeSettings
@@ -19,7 +21,7 @@ from afanalysis.study.files import read_json, read_yaml, write_json
 from afanalysis.study.folders import JUDGEMENTS, JUDGES
 from afanalysis.study.hashing import stable_key, text_hash
 from afanalysis.study.journal import Journal, read_records
-from afanalysis.study.ledger import Budget, Ledger, require_budget
+from afanalysis.study.ledger import Budget, Ledger, Prices
 from afanalysis.study.tidying import current_rollouts
 from afanalysis.study.votes import judge_names
 
@@ -146,14 +148,16 @@ async def judge(
                 f"{folder}: holds {real['source']} rollouts, which the stand-in cannot judge; "
                 "judge them with a model (--live) or by rules (--rules)"
             )
-    require_budget(endpoint.source, budget, [settings.model])
+    endpoint.require([settings.model], budget)
     with Journal(folder / JUDGEMENTS) as journal:
         ledger = Ledger(folder, budget) if budget else None
         prompt = prompt_of(settings.model, folder)
         name = prompt.judge_name(settings.model)
         write_json(folder / JUDGES, read_json(folder / JUDGES) | {name: asdict(prompt)})
         record = partial(_record, prompt)
-        run = CallRun(journal, endpoint.client, record, options or CallOptions(), ledger)
+        run = CallRun(journal, endpoint, record, options or CallOptions(), ledger)
+        planned = _calls(settings, prompt, folder, 0, None)
+        await check_models(run, planned, [settings.model])
         only: set[str] | None = None
         total = settings.votes * sum(1 for _ in to_judge(folder, ["key"]))
         for attempt in range(ATTEMPTS):
@@ -165,6 +169,14 @@ async def judge(
             calls = partial(_calls, settings, prompt, folder, attempt, only)
             await run_calls(run, calls, total, "malformed verdicts" if attempt else "verdicts")
     return run.summary
+
+
+async def forecast_verdicts(
+    settings: JudgeSettings, folder: Path, prices: Prices, endpoint: Endpoint | None
+) -> Forecast:
+    """Forecast what judging the rollouts collected so far would take; arguments as in `forecast`."""
+    calls = _calls(settings, prompt_of(settings.model, folder), folder, 0, None)
+    return await forecast_calls(calls, folder / JUDGEMENTS, prices, endpoint, TYPICAL_VERDICT)
 
 
 def to_judge(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -54,6 +56,20 @@ def _possible(path: Path) -> Path:
 # A path that a user's file names.
 NamedPath = Annotated[Path, AfterValidator(_possible)]
 
+# What the package itself sends, which no passthrough may replace.
+_OWN_FIELDS = {"model", "messages", "system", "stream", "max_tokens", "temperature", "thinking"}
+
+# Fields of an endpoint that must not hold a key: their form, and its name; headers that hold one.
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}")
+_FORMS = {
+    "key_variable": (_VARIABLE, "the NAME of an environment variable, never the key itself"),
+    "base_url": (
+        re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?"),
+        "an address such as http://127.0.0.1:8000, without login or query",
+    ),
+}
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.I)
+
 
 class FilePart(BaseModel, extra="forbid", frozen=True):
     """What a user's file, or a part of it, is read into."""
@@ -75,11 +91,118 @@ class PromptList(FilePart):
 
 
 class Sampling(FilePart):
-    """How answers are sampled; settings left out are not sent, so the model's defaults apply."""
+    """How answers are sampled; settings left out are not sent, so the model's defaults apply.
 
-    max_tokens: int = Field(default=4000, ge=1, le=MAX_COUNT)
+    Attributes
+    ----------
+    max_tokens
+        The most tokens of an answer, its thinking included.
+    temperature
+        Newer API versions accept none; see `api_version`.
+    thinking
+        As the API takes it, such as `{type: adaptive, display: summarized}`.
+    effort
+        How much the model thinks and writes.
+    extra
+        Fields of other servers, such as `top_k` or `min_p`.
+    api_version
+        The header `anthropic-version`; by default the SDK's.
+    """
+
+    max_tokens: int = Field(default=16_000, ge=1, le=MAX_COUNT)
     temperature: float | None = Field(default=None, ge=0, le=1)
     thinking: dict[str, JsonValue] | None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    extra: dict[str, JsonValue] | None = None
+    api_version: date | None = None
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """The settings that are sent, in plain types."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @field_validator("extra")
+    @classmethod
+    def _no_own_fields(cls, extra: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+        if own := sorted(_OWN_FIELDS & set(extra or ())):
+            raise ValueError(f"{own[0]} is not for `extra`; it holds what only other servers know")
+        return extra
+
+
+class SamplingChanges(Sampling):
+    """What an endpoint's models are sent in place of the study's sampling settings."""
+
+    max_tokens: int | None = Field(default=None, ge=1, le=MAX_COUNT)  # type: ignore[assignment]
+
+
+class TokenPrice(FilePart):
+    """USD per million input and output tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class PriceAbove(TokenPrice):
+    """The price of calls whose prompt has more than so many tokens."""
+
+    prompt_tokens: int = Field(ge=1)
+
+
+class ModelPrice(TokenPrice):
+    """A model's price; without a cache factor (of the input price) that of the price list holds."""
+
+    cache_read_factor: float | None = Field(default=None, ge=0, le=1)
+    above: PriceAbove | None = None
+
+
+class ModelEndpoint(FilePart):
+    """The server of some of a study's models.
+
+    Attributes
+    ----------
+    models
+        The models that it serves, by the names it knows them by.
+    base_url
+        Its address; by default the API's.
+    key_variable
+        The name of the environment variable that holds its key. By default ANTHROPIC_API_KEY for the
+        API, and no key for another address.
+    headers
+        What else is sent with each call; `$NAME` is the value of an environment variable.
+    concurrency
+        How many calls it gets at once.
+    system
+        How it takes system prompts: in blocks that are cached for five minutes or an hour, or as text.
+    sampling
+        What its models are sent in place of the study's settings.
+    """
+
+    models: list[str] = Field(min_length=1)
+    base_url: str | None = None
+    key_variable: str | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    concurrency: int | None = Field(default=None, ge=1, le=1000)
+    system: Literal["cached", "cached-1h", "text"] = "cached"
+    sampling: SamplingChanges = SamplingChanges()
+
+    # what is refused here may hold a key, so no message shows it
+
+    @field_validator("base_url", "key_variable")
+    @classmethod
+    def _holds_no_key(cls, text: str | None, info: ValidationInfo) -> str | None:
+        pattern, form = _FORMS[str(info.field_name)]
+        if text is not None and not pattern.fullmatch(text):
+            raise ValueError(f"must be {form}")
+        return text
+
+    @field_validator("headers")
+    @classmethod
+    def _no_secrets(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            needs_name = value.startswith("$") or _SECRET_HEADER.search(name)
+            if needs_name and not (value[:1] == "$" and _VARIABLE.fullmatch(value[1:])):
+                raise ValueError(f"{excerpt(name)} must be $NAME, the name of an environment variable")
+        return headers
 
 
 class JudgeSettings(FilePart):
@@ -87,7 +210,7 @@ class JudgeSettings(FilePart):
 
     model: str = Field(default="claude-sonnet-5-5", min_length=1)
     votes: int = Field(default=1, ge=1, le=25)
-    max_tokens: int = Field(default=2000, ge=1, le=MAX_COUNT)
+    max_tokens: int = Field(default=8000, ge=1, le=MAX_COUNT)
 
 
 class JudgeError(FilePart):
@@ -186,6 +309,8 @@ class Study(FilePart):
     system_prompts: dict[Setting, NamedPath] = Field(default_factory=dict)
     sampling: Sampling = Sampling()
     judge: JudgeSettings = JudgeSettings()
+    prices: dict[str, ModelPrice] = Field(default_factory=dict)
+    endpoints: list[ModelEndpoint] = Field(default_factory=list)
     simulation: Simulation = Simulation()
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     _kept: KeptTexts = KeptTexts({}, {}, {})
@@ -206,6 +331,21 @@ class Study(FilePart):
         if times > 1:
             raise ValueError(f"{excerpt(value)} is listed twice; list each once")
         return values
+
+    @field_validator("endpoints")
+    @classmethod
+    def _one_endpoint_per_model(
+        cls, endpoints: list[ModelEndpoint], info: ValidationInfo
+    ) -> list[ModelEndpoint]:
+        judge = info.data.get("judge", JudgeSettings())
+        asked = [*info.data.get("models", []), judge.model]
+        served = Counter(model for endpoint in endpoints for model in endpoint.models)
+        for model, times in served.items():
+            if times > 1:
+                raise ValueError(f"{excerpt(model)} has two endpoints; give each model one")
+            if model not in asked:
+                raise ValueError(f"{excerpt(model)} is neither a model of the study nor its judge")
+        return endpoints
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Study:
@@ -228,6 +368,16 @@ class Study(FilePart):
         }
         systems = {setting: (folder / file).resolve() for setting, file in study.system_prompts.items()}
         return study.model_copy(update={"prompts": lists, "system_prompts": systems})
+
+    def endpoint_of(self, model: str) -> ModelEndpoint:
+        """The endpoint that the study names for a model, or one that changes nothing."""
+        named = (endpoint for endpoint in self.endpoints if model in endpoint.models)
+        return next(named, ModelEndpoint(models=[model]))
+
+    def sampling_of(self, model: str) -> Sampling:
+        """How a model's answers are sampled."""
+        changes = self.endpoint_of(model).sampling.model_dump(exclude_none=True)
+        return self.sampling.model_copy(update=changes)
 
     def with_texts(self, kept: KeptTexts) -> Study:
         """The same study with the package's texts as they were when its folder was begun."""
@@ -297,13 +447,13 @@ class Study(FilePart):
             With `order: prompts`: only the first so many prompts of each setting.
         """
         systems = self.systems()
-        sampling = self.sampling.model_dump(exclude_none=True)
+        samplings = {name: self.sampling_of(name).sent for name in self.models}
         for sample, model, (setting, variation), request in self._places(systems, first):
             for tier in self.tiers:
                 system = systems[setting, variation]
                 user = self.user_message(tier, request.text, variation)
                 yield PlannedRollout(
-                    key=stable_key([model, system, user, sampling, sample]),
+                    key=stable_key([model, system, user, samplings[model], sample]),
                     setting=setting,
                     variation=variation,
                     model=model,

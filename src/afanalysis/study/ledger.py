@@ -25,7 +25,7 @@ from typing import Any
 from pydantic import Field
 
 from afanalysis.errors import InputError
-from afanalysis.study.design import FilePart
+from afanalysis.study.design import FilePart, ModelPrice
 from afanalysis.study.files import read_yaml
 from afanalysis.study.folders import JUDGE_CHECK, JUDGEMENTS, LEDGER, ROLLOUTS
 from afanalysis.study.journal import LockedFile
@@ -33,6 +33,9 @@ from afanalysis.study.journal_sql import parse_line
 
 # The counts of a call's tokens.
 TOKENS = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")
+
+# Those of `cache_write_tokens` that are kept for an hour; only where there are any.
+HOUR = "cache_write_1h_tokens"
 
 # The tokens of a call by name; None if nobody can say.
 Usage = Mapping[str, int] | None
@@ -48,19 +51,13 @@ _REFUSAL = (
 _FORM = "write models: {NAME: {input: 4, output: 20}}"
 
 
-class ModelPrice(FilePart):
-    """USD per million input and output tokens."""
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
-
-
 class Prices(FilePart):
     """A dated price list."""
 
     as_of: Any
     batch_factor: float = Field(default=0.5, gt=0, le=1)
     cache_write_factor: float = Field(default=1.25, ge=1)
+    cache_write_1h_factor: float = Field(default=2.0, ge=1)
     cache_read_factor: float = Field(default=0.1, ge=0, le=1)
     models: dict[str, ModelPrice]
 
@@ -83,23 +80,30 @@ class Prices(FilePart):
         merged = content | own | {"models": content["models"] | models}
         return cls.checked(merged, extra, f"; {_FORM}")
 
+    def extended(self, models: Mapping[str, ModelPrice]) -> Prices:
+        """The list with a study's own prices, which come before those of the list."""
+        return self.model_copy(update={"models": self.models | dict(models)})
+
     def cost(self, model: str, usage: dict[str, Any], *, batch: bool = False) -> float | None:
         """What one answer cost in USD; None if the model has no price.
 
         Parameters
         ----------
         usage
-            `input_tokens`, `output_tokens`, `cache_write_tokens`, `cache_read_tokens`.
+            `input_tokens`, `output_tokens`, `cache_write_tokens`, `cache_read_tokens` and, of the
+            written ones, `cache_write_1h_tokens`.
         """
         price = self.models.get(model)
         if price is None:
             return None
-        tokens = (
-            usage.get("input_tokens", 0)
-            + usage.get("cache_write_tokens", 0) * self.cache_write_factor
-            + usage.get("cache_read_tokens", 0) * self.cache_read_factor
-        )
-        dollars = (tokens * price.input + usage.get("output_tokens", 0) * price.output) / 1e6
+        new, output, written, read = (usage.get(name, 0) for name in TOKENS)
+        hour = min(usage.get(HOUR, 0), written)
+        tokens = new + (written - hour) * self.cache_write_factor + hour * self.cache_write_1h_factor
+        own = price.cache_read_factor
+        tokens += read * (self.cache_read_factor if own is None else own)
+        above = price.above
+        rates = above if above and new + written + read > above.prompt_tokens else price
+        dollars = (tokens * rates.input + output * rates.output) / 1e6
         return dollars * (self.batch_factor if batch else 1.0)
 
 
@@ -116,6 +120,8 @@ def read_usage(counts: Mapping[str, Any]) -> dict[str, int] | None:
         name: whole_number(counts.get(name) or 0 if "cache" in name else counts.get(name))
         for name in TOKENS
     }
+    if hour := whole_number(counts.get(HOUR)):
+        usage[HOUR] = hour
     return None if None in usage.values() else {name: count or 0 for name, count in usage.items()}
 
 

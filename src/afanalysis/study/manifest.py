@@ -11,7 +11,7 @@ from typing import Any
 
 from afanalysis.errors import InputError
 from afanalysis.study.begun import parts_to_keep
-from afanalysis.study.design import Study
+from afanalysis.study.design import Sampling, Study
 from afanalysis.study.files import as_written, read_json, write_json
 from afanalysis.study.folders import MANIFEST, PROMPTS, ROLLOUTS
 from afanalysis.study.hashing import file_hash, text_hash
@@ -101,7 +101,8 @@ class Manifest:
 def _current(study: Study) -> dict[str, Any]:
     """The hashes of what the study sends now; only rollouts that were sent the same are analysed."""
     return {
-        "sampling": sampling_hash(study),
+        "sampling": sampling_hash(study.sampling),
+        "sampling_by_model": {name: sampling_hash(study.sampling_of(name)) for name in study.models},
         "systems": {" ".join(place): text_hash(text) for place, text in study.systems().items()},
         "requests": {
             setting: {request.prompt_id: text_hash(request.text) for request in study.requests(setting)}
@@ -110,9 +111,9 @@ def _current(study: Study) -> dict[str, Any]:
     }
 
 
-def sampling_hash(study: Study) -> str:
-    """The hash of a study's sampling settings."""
-    return text_hash(study.sampling.model_dump_json(exclude_none=True))
+def sampling_hash(sampling: Sampling) -> str:
+    """The hash of sampling settings."""
+    return text_hash(sampling.model_dump_json(exclude_none=True))
 
 
 def versions() -> dict[str, str]:

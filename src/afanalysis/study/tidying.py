@@ -177,8 +177,8 @@ def _label_table(folder: Path) -> pd.DataFrame:
 def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path) -> str:
     """The SQL of the rollouts that were sent what the study sends now, so that prompts do not mix.
 
-    A rollout is skipped if the system prompt of its condition, its request or the sampling settings
-    have changed since, or its request is no longer in the study.
+    A rollout is skipped if the system prompt of its condition, its request or the sampling settings of
+    its model have changed since, or its request is no longer in the study.
     """
     import pandas as pd
 
@@ -188,6 +188,7 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
         return source
     with as_written(folder / MANIFEST):
         sampling, systems = str(current["sampling"]), list(current["systems"].items())
+        by_model = {str(name): str(own) for name, own in current.get("sampling_by_model", {}).items()}
         requests = [
             (setting, prompt_id, name)
             for setting, names in current["requests"].items()
@@ -197,12 +198,13 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
     connection.register("requests", pd.DataFrame(requests, columns=columns, dtype="string"))
     connection.register("systems", pd.DataFrame(systems, columns=["place", "system"], dtype="string"))
     connection.execute("SET VARIABLE sampling = ?", [sampling])
+    connection.execute("SET VARIABLE by_model = MAP(?, ?)", [[*by_model], [*by_model.values()]])
     return (
         f"(SELECT r.* FROM {source} r "
         "JOIN systems s ON s.place = r.setting || ' ' || r.variation AND s.system = r.system "
         "JOIN requests q ON q.setting = r.setting AND q.prompt_id = r.prompt_id "
         "AND q.request = left(sha256(r.request), 16) "
-        "WHERE r.sampling = getvariable('sampling'))"
+        "WHERE r.sampling = coalesce(getvariable('by_model')[r.model], getvariable('sampling')))"
     )
 
 

@@ -1,0 +1,75 @@
+"""What the API itself says that a model takes, asked before anything is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from afanalysis.collection.calls import Call, CallRun
+from afanalysis.collection.responses import Failure, decode, receive
+from afanalysis.errors import InputError
+from afanalysis.study.ledger import whole_number
+
+# The first API version that answers 400 to temperature, top_p and top_k, whatever their value
+# (anthropic SDK 2.12.0, `_constants.py`, and its change log; November 2026).
+NO_TEMPERATURE = "2026-10-21"
+
+
+async def check_models(run: CallRun, calls: Iterable[Call], models: Collection[str]) -> None:
+    """Ask about each model of a live run that has calls to make; deprecations go to the run's notes.
+
+    Parameters
+    ----------
+    run
+        The run, whose journal holds the calls that have been answered.
+    calls
+        The planned calls.
+    models
+        Whose calls these are.
+
+    Raises
+    ------
+    InputError
+        A model has been retired, or does not take what it would be sent: one sentence
+        each. A server that describes no models raises nothing; there the first call tells.
+    """
+    left, problems = set(models), list[str]()
+    for call in calls if run.endpoint.source == "live" else ():
+        model = call.params["model"]
+        if model in left and call.key not in run.journal:
+            left.remove(model)
+            server = run.server(model)
+            asking = server.client.models.with_streaming_response.retrieve(model)
+            response = await receive(asking, seconds=20)
+            info = {} if isinstance(response, Failure) else decode(response[1])
+            version = str(server.client.default_headers.get("anthropic-version"))
+            for problem in _misfits(info, call.body, version):
+                problems.append(f"{model}: {problem}")
+            if info.get("lifecycle") == "deprecated":
+                ends = str(info.get("retires_at") or "at a date that is not known yet")
+                run.summary.notes.append(f"{model} is deprecated and retires {ends}")
+        if not left:
+            break
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+def _misfits(info: dict[str, Any], body: dict[str, Any], version: str) -> Iterator[str]:
+    """What a model does not take of a call, one sentence each."""
+    able, output = decode(info.get("capabilities")), decode(body.get("output_config"))
+    if info.get("lifecycle") == "retired":
+        yield f"it was retired {info.get('retires_at') or ''}; choose another model"
+    most = whole_number(info.get("max_tokens"))
+    if most and body["max_tokens"] > most:
+        yield f"max_tokens is {body['max_tokens']:,}; use at most {most:,}"
+    refused = [name for name in ("temperature", "top_p", "top_k") if name in body]
+    if refused and able and version >= NO_TEMPERATURE:
+        older = "for an older model, set api_version: 2023-06-01"
+        yield f"{refused[0]} is not accepted under API version {version}; leave it out or, {older}"
+    thinking = decode(body.get("thinking"))
+    for name, value in (("effort", output.get("effort")), ("thinking", thinking.get("type"))):
+        levels = decode(able.get(name))
+        levels = decode(levels.get("types")) or levels
+        taken = [level for level, support in levels.items() if decode(support).get("supported")]
+        if value is not None and levels and value not in taken:
+            yield f"{name} {value!r} is not taken; use {', '.join(taken) or 'none'}"
