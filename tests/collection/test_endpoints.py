@@ -203,7 +203,7 @@ def test_a_key_variable_that_is_not_set_is_named_before_anything_is_sent(tmp_pat
         sentence = r"endpoints\[1\]: the environment variable OWN_KEY is not set"
         with pytest.raises(InputError, match=sentence):
             live(study_of(endpoints, models=["a", "b"]), tmp_path)
-        assert not seen
+        assert [path for _, path, _, _ in seen] == ["/v1/models?limit=1"]  # free
         assert live(study_of(endpoints[:1], models=["a"]), tmp_path).complete
 
 

@@ -144,11 +144,11 @@ async def connect(
     async with contextlib.AsyncExitStack() as stack:
         for each in set(servers.values()):
             await stack.enter_async_context(each.client)
-        asked = {servers[model] for model in study.models if not servers[model].problem}
-        sources = {await _source(each.client) for each in asked}
+        sources = {await _source(each.client) for each in set(servers.values()) if not each.problem}
         if len(sources) > 1:
             raise InputError("one endpoint is a stand-in and another is not; a study is of one source")
-        yield Endpoint(server.client, *(sources or {"live"}), servers, study.prices)
+        source = sources.pop() if sources else "live"
+        yield Endpoint(server.client, source, servers, study.prices)
 
 
 async def _source(client: anthropic.AsyncAnthropic) -> str:
