@@ -142,7 +142,7 @@ def study_steps(
         Step(
             study.name,
             name,
-            study_parameter | parameters.get(name, {}),
+            parameters.get(name, {}) | study_parameter,
             folders.notebooks / f"{name}.ipynb",
             *map(tuple, files[name]),
         )

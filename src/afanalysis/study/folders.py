@@ -49,6 +49,8 @@ class Folders:
         The tidy table, the report, and the folder of files for LaTeX.
     notebooks, record
         The executed notebooks, and the record of which are up to date.
+    study_file
+        The study's file, if a sweep made it.
 
     Raises
     ------
@@ -75,4 +77,5 @@ class Folders:
         self.report = self.processed / "report.html"
         self.latex = self.processed / "paper"
         self.notebooks = self.processed / "notebooks"
+        self.study_file = self.processed / STUDY_FILE
         self.record = self.processed / ".done.json"
