@@ -273,6 +273,8 @@ def _run_step(project: Path, step: Step) -> Result:
         )
         if error.ename == InputError.__name__:
             failure = InputError(error.evalue)
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
     state = "failed" if failure else "unfinished" if left else "done"
     return Result(step, state, time.monotonic() - started, failure, left)
 
@@ -347,17 +349,14 @@ class _LastLine:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._shown = 0.0
 
     def write(self, text: str) -> None:
         last = text.replace("\r", "\n").strip().rpartition("\n")[2]
-        if last and sys.stderr.isatty() and time.monotonic() - self._shown > 0.1:
-            self._shown = time.monotonic()
+        if last and sys.stderr.isatty():
             print(f"\r  {self._title}  {escape_invisible(last[:90])}\x1b[K", end="", file=sys.stderr)
 
     def flush(self) -> None:
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr)
+        sys.stderr.flush()
 
 
 def raise_first_failure(results: Iterable[Result]) -> None:

@@ -86,17 +86,16 @@ def _refuse_bombs(events: Iterable[Any]) -> None:
     parents: list[tuple[str | None, int]] = []
     size = 0
     for event in events:
+        anchor, before = getattr(event, "anchor", None), size
+        size += len(getattr(event, "value", "")) + 1
         if isinstance(event, yaml.AliasEvent):
-            size += sizes.get(event.anchor, 1)
-        elif isinstance(event, yaml.ScalarEvent):
-            size += len(event.value) + 1
-            sizes[event.anchor] = len(event.value) + 1
+            size += sizes.get(anchor, 0)
         elif isinstance(event, yaml.CollectionStartEvent):
-            parents.append((event.anchor, size))
-            sizes[event.anchor] = MAX_FOLLOWED + 1  # an alias within itself never ends
-        elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = parents.pop()
-            size += 1
+            parents.append((anchor, before))
+            sizes[anchor] = MAX_FOLLOWED + 1  # an alias within itself never ends
+        else:
+            if isinstance(event, yaml.CollectionEndEvent):
+                anchor, before = parents.pop()
             sizes[anchor] = size - before
         problem = ""
         if len(parents) > MAX_NESTING:
