@@ -124,7 +124,7 @@ def test_one_notebook_over_many_parameters_has_a_folder_a_run(project):
         ({"grid": {"study.name": ["x"]}}, "no notebook has a parameter 'study.name'"),
         (
             {"grid": {"study.seed": list(range(101)), "study.samples": list(range(1, 101))}},
-            "10,100 runs",
+            "more than 10,000 runs",
         ),
         ({"list": [{"level": 0.9}, {"level": 0.9}]}, "two runs have the parameters"),
         ({}, "give a grid"),

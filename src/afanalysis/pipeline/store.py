@@ -57,11 +57,12 @@ class Store:
         for local in sorted((project / folder).rglob("*")):
             if not local.is_file() or local.suffix in (".lock", ".part"):
                 continue
-            if self._stored.get(local) != _size_and_time(local):
+            before = _size_and_time(local)
+            if self._stored.get(local) != before:
                 path = f"{self._root}/{local.relative_to(project).as_posix()}"
                 self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
                 self._files.put_file(str(local), path)
-                self._stored[local] = _size_and_time(local)
+                self._stored[local] = before
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
@@ -106,9 +107,7 @@ def run_from_store(
 
         file = write_text(Folders(project, name).study_file, study)
         chain = notebooks.study_steps(project, Study.from_yaml(file), file, parameters)
-        results = notebooks.run(project, chain, force=force, on_result=send)
-        send(results[-1])  # with the record of what was done
-        return results
+        return notebooks.run(project, chain, force=force, on_result=send)
 
 
 def without_outputs(notebook: Path) -> str:

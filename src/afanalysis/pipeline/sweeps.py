@@ -6,10 +6,10 @@ import ast
 import contextlib
 import itertools
 import json
-import math
 import os
 import re
 import time
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -67,12 +67,6 @@ class Sweep(FilePart):
             raise InputError(f"{path}: give a grid (name: [values]) or a list of parameter sets")
         return sweep.model_copy(update={"study": path.parent / sweep.study})
 
-    @property
-    def size(self) -> int:
-        """The number of runs."""
-        combinations = math.prod(map(len, self.grid.values())) if self.grid else 0
-        return combinations + len(self.sets)
-
     def parameter_sets(self) -> Iterator[dict[str, Any]]:
         """The parameters of each run: those of the grid, then those of the list."""
         if self.grid:
@@ -102,7 +96,7 @@ class RunResult:
     error: str = ""
 
 
-def expand(sweep: Sweep, project: Path, *, most: int = MANY_RUNS) -> list[Run]:
+def expand(sweep: Sweep, project: Path, *, most: int | None = MANY_RUNS) -> list[Run]:
     """The runs of a sweep, checked; nothing is written.
 
     Raises
@@ -111,13 +105,14 @@ def expand(sweep: Sweep, project: Path, *, most: int = MANY_RUNS) -> list[Run]:
         A parameter is unknown or of the wrong type, a study has an error, or there are more runs than
         `most`.
     """
-    if sweep.size > most:
-        raise InputError(f"sweep {sweep.name}: {sweep.size:,} runs; give --yes to run that many")
+    sets = list(itertools.islice(sweep.parameter_sets(), most and most + 1))
+    if most and len(sets) > most:
+        raise InputError(f"sweep {sweep.name}: more than {most:,} runs; give --yes to run that many")
     chosen = [sweep.notebook] if sweep.notebook else STEPS
     defaults = {name: _defaults(project, name) for name in chosen}
     base = Study.from_yaml(sweep.study)
     runs: dict[str, Run] = {}
-    for parameters in sweep.parameter_sets():
+    for parameters in sets:
         _check(sweep, parameters, defaults)
         name = f"{sweep.name}.{_spelled_out(parameters)}"
         if name in runs:
@@ -153,20 +148,15 @@ def _defaults(project: Path, notebook: str) -> dict[str, Any]:
 
 
 def _check(sweep: Sweep, parameters: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:
-    usable = {
-        name: default
-        for known in reversed(defaults.values())
-        for name, default in known.items()
-        if name not in _RESERVED
-    }
+    usable = ChainMap(*defaults.values())
     for name, value in parameters.items():
         problem = ""
-        if name.startswith("study.") and name not in _RESERVED and not sweep.notebook:
-            continue  # a field of the study, which is checked as a whole
-        if name not in usable:
-            known_names = ", ".join(sorted(usable)) + ("" if sweep.notebook else ", or study.FIELD")
+        if name in _RESERVED or (name not in usable and not name.startswith("study.")):
+            known_names = ", ".join(sorted(usable.keys() - set(_RESERVED))) + (
+                "" if sweep.notebook else ", or study.FIELD"
+            )
             problem = f"no notebook has a parameter {name!r}; use: {known_names}"
-        elif (default := usable[name]) is not None and _kind(value) != _kind(default):
+        elif (default := usable.get(name)) is not None and _kind(value) != _kind(default):
             problem = f"{name} is {value!r}; the notebook has {default!r}, so give {_kind(default)}"
         if problem:
             raise InputError(f"sweep {sweep.name}: {problem}")
