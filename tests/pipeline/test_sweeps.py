@@ -126,6 +126,10 @@ def test_one_notebook_over_many_parameters_has_a_folder_a_run(project):
             {"grid": {"study.seed": list(range(101)), "study.samples": list(range(1, 101))}},
             "more than 10,000 runs",
         ),
+        (
+            {"grid": {"study.seed": [1]}, "notebook": "04_robustness"},
+            "no notebook has a parameter 'study.seed'; use: level, note\n",
+        ),
         ({"list": [{"level": 0.9}, {"level": 0.9}]}, "two runs have the parameters"),
         ({}, "give a grid"),
         ({"grid": {"level": [0.9]}, "typo": 1}, "typo is not a field of a sweep"),

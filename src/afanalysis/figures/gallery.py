@@ -98,13 +98,11 @@ class Gallery:
     def _inputs(self) -> dict[str, str]:
         """The files that all figures are made from, with their hashes."""
         if self.paper:
-            paths = list(paper_tables.paths())
-            names = [f"data/raw/published/{path.name}" for path in paths]
+            files = {f"data/raw/published/{path.name}": path for path in paper_tables.paths()}
         else:
             paths = [path for path in (self.rollouts, self.folders.raw / LABELS) if path.exists()]
-            names = [path.relative_to(self.folders.project).as_posix() for path in paths]
-        hashes = [f"sha256:{file_hash(path)}" for path in paths]
-        return dict(zip(names, hashes, strict=True))
+            files = {path.relative_to(self.folders.project).as_posix(): path for path in paths}
+        return {name: f"sha256:{file_hash(path)}" for name, path in files.items()}
 
     @property
     def rollouts(self) -> Path:

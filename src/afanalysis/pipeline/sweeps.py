@@ -151,11 +151,11 @@ def _check(sweep: Sweep, parameters: dict[str, Any], defaults: dict[str, dict[st
     usable = ChainMap(*defaults.values())
     for name, value in parameters.items():
         problem = ""
-        if name in _RESERVED or (name not in usable and not name.startswith("study.")):
-            known_names = ", ".join(sorted(usable.keys() - set(_RESERVED))) + (
-                "" if sweep.notebook else ", or study.FIELD"
-            )
-            problem = f"no notebook has a parameter {name!r}; use: {known_names}"
+        of_study = name.startswith("study.") and not sweep.notebook
+        if name in _RESERVED or not (of_study or name in usable):
+            known_names = ", ".join(sorted(usable.keys() - set(_RESERVED)))
+            also = "" if sweep.notebook else ", or study.FIELD"
+            problem = f"no notebook has a parameter {name!r}; use: {known_names}{also}"
         elif (default := usable.get(name)) is not None and _kind(value) != _kind(default):
             problem = f"{name} is {value!r}; the notebook has {default!r}, so give {_kind(default)}"
         if problem:
