@@ -324,9 +324,7 @@ def _summed_up(project: Path, run: Run, steps: list[Result]) -> RunResult:
     states = [step.state for step in steps]
     for step in steps:
         if step.error:
-            named = str(step.error).startswith(run.name)
-            error = str(step.error) if named else f"{step.step.title}: {step.error}"
-            return RunResult(run, "failed", seconds, error=error)
+            return RunResult(run, "failed", seconds, error=str(step.error))
     state = "stopped" if "not run" in states else "done" if "done" in states else "up to date"
     return RunResult(run, state, seconds, _headline(Folders(project, run.name).processed / "gaps.csv"))
 
