@@ -71,8 +71,8 @@ class Gallery:
         """
         if name not in _FIGURES:
             raise InputError(f"there is no figure {name!r}; use one of: {', '.join(NAMES)}")
-        if name in _OF_THE_PAPER and not self.paper:
-            return "not drawn: only the paper has models before and after such training"
+        if name in _ONLY_THE_PAPER_HAS and not self.paper:
+            return f"not drawn: only the paper has a model {_ONLY_THE_PAPER_HAS[name]}"
         try:
             figure = _FIGURES[name](self)
         except InputError as reason:
@@ -281,4 +281,7 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
 
 NAMES = tuple(_FIGURES)
 
-_OF_THE_PAPER = ("before_and_after_rl", "synthetic_documents")
+_ONLY_THE_PAPER_HAS = {
+    "before_and_after_rl": "before and after reinforcement learning",
+    "synthetic_documents": "trained on synthetic documents",
+}
