@@ -92,7 +92,7 @@ def edit(monkeypatch):
 
 def test_the_code_it_reaches_counts(step, edit):
     edit("stats/planning.py")
-    assert why(step) == ["the package's code that it reaches changed"]
+    assert why(step) == ["its package code changed"]
     edit("figures/gallery.py")
     assert why(step) == []
 

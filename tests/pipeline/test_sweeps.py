@@ -118,13 +118,17 @@ def test_one_notebook_over_many_parameters_has_a_folder_a_run(project):
         ({"grid": {"note": [3]}}, "give a value of type str"),
         (
             {"grid": {"study.sample": [1]}},
-            "study.sample is not a field of a study; use: description, models",
+            "sweep try: sample is not a field of a study; the top-level fields are: name",
         ),
         ({"grid": {"study.samples": [0]}}, "samples is 0; input should be greater than"),
-        ({"grid": {"study.name": ["x"]}}, "study.name is not a field"),
+        ({"grid": {"study.name": ["x"]}}, "no notebook has a parameter 'study.name'"),
         (
             {"grid": {"study.seed": list(range(101)), "study.samples": list(range(1, 101))}},
-            "10,100 runs",
+            "more than 10,000 runs",
+        ),
+        (
+            {"grid": {"study.seed": [1]}, "notebook": "04_robustness"},
+            "no notebook has a parameter 'study.seed'; use: level, note\n",
         ),
         ({"list": [{"level": 0.9}, {"level": 0.9}]}, "two runs have the parameters"),
         ({}, "give a grid"),

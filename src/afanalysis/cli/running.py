@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,13 +63,13 @@ def run_run(options: argparse.Namespace) -> int:
     if not options.force and not any(reasons for _, reasons in planned):
         print(f"Everything is up to date ({len(steps)} notebooks); --force runs them anyway.")
         return 0
-    started = time.time()
     print(f"Running {len(steps)} notebooks in {project.name}/notebooks", flush=True)
     results = notebooks.run(project, steps, force=options.force, on_result=_print_result)
     notebooks.raise_first_failure(results)
     write_contact_sheet(project / "figures")
     for study in dict.fromkeys(step.study for step in steps):
-        _print_products(Folders(project, study), started)
+        report = Folders(project, study).report.relative_to(project)
+        print(f"{study}: figures/{study}, report {report}")
     print("All figures: figures/index.html")
     unfinished = [result for result in results if result.left]
     for result in unfinished:
@@ -108,10 +107,3 @@ def _print_result(result: notebooks.Result) -> None:
     # one write per line: the results of studies that run side by side must not mix within a line
     sys.stdout.write(f"  {result.step.title:<28} {took}{failed}\n")
     sys.stdout.flush()
-
-
-def _print_products(folders: Folders, started: float) -> None:
-    new = [path for path in folders.figures.glob("*.svg") if path.stat().st_mtime >= started - 1]
-    print(f"{folders.study}: {len(new)} figures in figures/{folders.study}")
-    if folders.report.exists():
-        print(f"  report: {folders.report.relative_to(folders.project)}")

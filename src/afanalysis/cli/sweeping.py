@@ -1,7 +1,6 @@
 """The command that runs many variants: sweep."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from afanalysis.cli.arguments import DRY_RUN, FORCE, Argument, flag, value
@@ -32,7 +31,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     """
     project = notebooks.find_project()
     sweep = sweeps.Sweep.from_yaml(options.file)
-    runs = sweeps.expand(sweep, project, most=sys.maxsize if options.yes else sweeps.MANY_RUNS)
+    runs = sweeps.expand(sweep, project, most=None if options.yes else sweeps.MANY_RUNS)
     if options.store:
         Store(options.store)  # reports an unusable URL before anything runs
         if sweep.notebook:

@@ -58,9 +58,8 @@ class Gallery:
         self.study, self.level = study, level
         self.paper = study == PAPER
         self.folders = Folders(project, study)
-        self.rollouts = self.folders.table
-        if not self.paper and not self.rollouts.exists():
-            raise InputError(f"{self.rollouts}: is missing; run the study first (afanalysis run)")
+        if not self.paper and not self.folders.table.exists():
+            raise InputError(f"{self.folders.table}: is missing; run the study first (afanalysis run)")
 
     def draw(self, name: str) -> figures.TracedFigure | str:
         """Draw a figure and write it with its rows and provenance; or say why it cannot be drawn.
@@ -72,8 +71,8 @@ class Gallery:
         """
         if name not in _FIGURES:
             raise InputError(f"there is no figure {name!r}; use one of: {', '.join(NAMES)}")
-        if reason := (_NOT_OF_THE_PAPER if self.paper else _NOT_OF_A_STUDY).get(name):
-            return f"not drawn: {reason}"
+        if name in _ONLY_THE_PAPER_HAS and not self.paper:
+            return f"not drawn: only the paper has a model {_ONLY_THE_PAPER_HAS[name]}"
         try:
             figure = _FIGURES[name](self)
         except InputError as reason:
@@ -99,13 +98,24 @@ class Gallery:
     def _inputs(self) -> dict[str, str]:
         """The files that all figures are made from, with their hashes."""
         if self.paper:
-            paths = list(paper_tables.paths())
-            names = [f"data/raw/published/{path.name}" for path in paths]
+            files = {f"data/raw/published/{path.name}": path for path in paper_tables.paths()}
         else:
             paths = [path for path in (self.rollouts, self.folders.raw / LABELS) if path.exists()]
-            names = [path.relative_to(self.folders.project).as_posix() for path in paths]
-        hashes = [f"sha256:{file_hash(path)}" for path in paths]
-        return dict(zip(names, hashes, strict=True))
+            files = {path.relative_to(self.folders.project).as_posix(): path for path in paths}
+        return {name: f"sha256:{file_hash(path)}" for name, path in files.items()}
+
+    @property
+    def rollouts(self) -> Path:
+        """The tidy table.
+
+        Raises
+        ------
+        InputError
+            The paper has none.
+        """
+        if self.paper:
+            raise InputError("the paper's tables hold rates, and no answers, labels or scores")
+        return self.folders.table
 
     @cached_property
     def estimates(self) -> pd.DataFrame:
@@ -139,8 +149,10 @@ class Gallery:
         Raises
         ------
         InputError
-            They share no condition.
+            They share no condition, or it is the paper itself.
         """
+        if self.paper:
+            raise InputError("the paper's tables hold no other paper to stand beside")
         return compare(self.estimates, self.default["model"].iloc[0], level=self.level)
 
     @cached_property
@@ -155,15 +167,20 @@ class Gallery:
             ).df()
 
 
+def _require_rows(table: pd.DataFrame, problem: str) -> None:
+    if table.empty:
+        raise InputError(problem)
+
+
 def _variations(gallery: Gallery, setting: str) -> figures.TracedFigure:
-    if setting not in set(gallery.estimates["setting"]):
-        raise InputError(f"the study has no {setting} setting")
-    return figures.variations(gallery.estimates, setting)
+    shown = gallery.estimates[gallery.estimates["setting"] == setting]
+    _require_rows(shown, f"the study has no {setting} setting")
+    return figures.variations(shown, setting)
 
 
 def _against_gap(gallery: Gallery) -> figures.TracedFigure:
-    if "af_reasoning" not in set(gallery.estimates["quantity"]):
-        raise InputError("nobody has judged the scratchpads of this study")
+    reasoning = gallery.estimates["quantity"] == "af_reasoning"
+    _require_rows(gallery.estimates[reasoning], "nobody has judged the scratchpads of this study")
     return figures.reasoning_against_gap(gallery.estimates)
 
 
@@ -174,15 +191,13 @@ def _models(gallery: Gallery) -> figures.TracedFigure:
 
 def _stages(gallery: Gallery) -> figures.TracedFigure:
     table = stages(gallery.rollouts, level=gallery.level)
-    if table.empty:
-        raise InputError("no judge has said by criteria what the scratchpads hold")
+    _require_rows(table, "no judge has said by criteria what the scratchpads hold")
     return figures.scratchpad_stages(table[table["model"] == gallery.default["model"].iloc[0]])
 
 
 def _pairs(gallery: Gallery) -> figures.TracedFigure:
     pairs = prompt_pairs(gallery.rollouts, level=gallery.level)
-    if pairs.empty:
-        raise InputError("no prompt was answered in both tiers")
+    _require_rows(pairs, "no prompt was answered in both tiers")
     return figures.paired_prompts(pairs, gallery.default)
 
 
@@ -194,8 +209,7 @@ def _forest(gallery: Gallery) -> figures.TracedFigure:
     data = gaps if gallery.paper else gallery.rollouts
     summary = pooled_gap(data, level=gallery.level)
     summary = summary[summary["conditions"] > 1]
-    if summary.empty:
-        raise InputError("the study has one model and one variation only")
+    _require_rows(summary, "the study has one model and one variation only")
     return figures.gap_forest(gaps, summary)
 
 
@@ -232,8 +246,7 @@ def _power(gallery: Gallery) -> figures.TracedFigure:
 
 def _thresholds(gallery: Gallery) -> figures.TracedFigure:
     table = score_thresholds(gallery.rollouts, level=gallery.level)
-    if table.empty:
-        raise InputError("no verdict of this study is graded")
+    _require_rows(table, "no verdict of this study is graded")
     return figures.score_thresholds(of_one_condition(table))
 
 
@@ -269,18 +282,7 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
 
 NAMES = tuple(_FIGURES)
 
-_NOT_OF_THE_PAPER = {
-    "scratchpad_stages": "the paper's tables hold no scratchpads",
-    "paired_prompts": "the paper's tables hold no answers prompt by prompt",
-    "beside_paper": "the paper's tables hold no other paper to stand beside",
-    "gap_bounds": "the paper's tables hold no answers, and so none that are missing",
-    "raw_and_corrected": "the paper's tables hold no hand labels",
-    "score_threshold": "the paper's tables hold no graded scores",
-    "agreement": "the paper's tables hold no hand labels",
-    "interval_methods": "the paper's tables hold no answers prompt by prompt",
-}
-
-_NOT_OF_A_STUDY = {
-    "before_and_after_rl": "only the paper has a model before and after reinforcement learning",
-    "synthetic_documents": "only the paper has a model trained on synthetic documents",
+_ONLY_THE_PAPER_HAS = {
+    "before_and_after_rl": "before and after reinforcement learning",
+    "synthetic_documents": "trained on synthetic documents",
 }

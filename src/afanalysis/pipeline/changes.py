@@ -21,12 +21,7 @@ from afanalysis.study.hashing import file_hash, text_hash
 PACKAGE = "afanalysis"
 _ROOT = Path(__file__).resolve().parents[1]
 _LIBRARIES = ("anthropic", "duckdb", "matplotlib", "numpy", "pandas", "scipy", "seaborn", "statsmodels")
-_REASONS = {
-    "parameters": "its parameters changed",
-    "cells": "its cells changed",
-    "code": "the package's code that it reaches changed",
-    "libraries": "a library's version changed",
-}
+_PARTS = ("parameters", "cells", "package code", "library versions")
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ class Record:
         if before is None:
             return ["it has not been run here"]
         now = self._state(step, before)
-        reasons = [reason for part, reason in _REASONS.items() if now[part] != before.get(part)]
+        reasons = [f"its {part} changed" for part in _PARTS if now[part] != before.get(part)]
         old, new = before["inputs"], now["inputs"]
         for path in sorted(old.keys() | new.keys()):
             change = "is gone" if path not in new else "is new" if path not in old else "changed"
@@ -105,15 +100,15 @@ class Record:
         state: dict[str, Any] = {
             "parameters": _hash(step.parameters),
             "cells": _hash([_without_comments(cell) for cell in cells]),
-            "libraries": _hash({library: version(library) for library in _LIBRARIES}),
+            "library versions": _hash({library: version(library) for library in _LIBRARIES}),
             "package": _package_hash(),
             "inputs": {self._place(path): file_hash(path) for path in step.inputs if path.exists()},
         }
         # the same cells reach the same code of the same package, which then need not be parsed again
         if all(state[part] == before.get(part) for part in ("cells", "package")):
-            return state | {"code": before.get("code")}
+            return state | {"package code": before.get("package code")}
         files = reached_files("\n".join(cells))
-        return state | {"code": _hash({file: content_hash(_ROOT / file) for file in files})}
+        return state | {"package code": _hash({file: content_hash(_ROOT / file) for file in files})}
 
     def _place(self, path: Path) -> str:
         path = path.resolve()
@@ -150,11 +145,10 @@ def _without_comments(source: str) -> str:
     except SyntaxError:  # a magic command
         return source
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and (
-            body and ast.get_docstring(node, clean=False) is not None
+            ast.get_docstring(node, clean=False) is not None
         ):
-            node.body = body[1:]
+            node.body = node.body[1:]
     return ast.dump(tree)
 
 

@@ -121,20 +121,19 @@ def study_steps(
     rollouts, judgements, manifest = raw / ROLLOUTS, raw / JUDGEMENTS, raw / MANIFEST
     labels = [raw / LABELS, raw / LABEL_SAMPLE]
     prompts = [part.file for part in study.prompts.values() if part.file]
+    published = paper_tables.paths()
+    pictures = folders.figures / "behaviour_by_tier.svg"
     files: dict[str, tuple[list[Path], list[Path]]] = {
-        "01_collect": ([study_file, *prompts, *study.system_prompts.values()], [rollouts]),
-        "02_judge": ([study_file, rollouts, manifest, *labels], [judgements]),
+        "01_collect": ([*prompts, *study.system_prompts.values()], [rollouts]),
+        "02_judge": ([rollouts, manifest, *labels], [judgements]),
         "03_rates": (
-            [study_file, rollouts, judgements, manifest, *labels],
+            [rollouts, judgements, manifest, *labels],
             [folders.table, processed / "rates.csv", processed / "gaps.csv"],
         ),
-        "04_robustness": (
-            [study_file, folders.table, *paper_tables.paths()],
-            [processed / "beside_paper.csv"],
-        ),
+        "04_robustness": ([folders.table, *published], [processed / "beside_paper.csv"]),
         "05_figures": (
-            [study_file, folders.table, judgements, manifest, *labels, *paper_tables.paths()],
-            [folders.report, folders.figures / "behaviour_by_tier.svg"],
+            [folders.table, judgements, manifest, *labels, *published],
+            [folders.report, pictures],
         ),
     }
     study_parameter = {"study": os.path.relpath(study_file.resolve(), project / "notebooks")}
@@ -142,9 +141,10 @@ def study_steps(
         Step(
             study.name,
             name,
-            study_parameter | parameters.get(name, {}),
+            parameters.get(name, {}) | study_parameter,
             folders.notebooks / f"{name}.ipynb",
-            *map(tuple, files[name]),
+            (study_file, *files[name][0]),
+            tuple(files[name][1]),
         )
         for name in (STEPS[2:] if study.imported else STEPS)
     ]
@@ -171,10 +171,10 @@ def plan(project: Path, planned: Iterable[Step]) -> list[tuple[Step, list[str]]]
     first: dict[str, str] = {}
     for step in planned:
         why = Record(project, step.study).why(step)
-        if not why and step.study in first:
-            why = [f"{first[step.study]} runs before it"]
-        elif why:
+        if why:
             first.setdefault(step.study, step.notebook)
+        elif step.study in first:
+            why = [f"{first[step.study]} runs before it"]
         reasons.append((step, why))
     return reasons
 
@@ -273,6 +273,8 @@ def _run_step(project: Path, step: Step) -> Result:
         )
         if error.ename == InputError.__name__:
             failure = InputError(error.evalue)
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
     state = "failed" if failure else "unfinished" if left else "done"
     return Result(step, state, time.monotonic() - started, failure, left)
 
@@ -347,17 +349,14 @@ class _LastLine:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._shown = 0.0
 
     def write(self, text: str) -> None:
         last = text.replace("\r", "\n").strip().rpartition("\n")[2]
-        if last and sys.stderr.isatty() and time.monotonic() - self._shown > 0.1:
-            self._shown = time.monotonic()
+        if last and sys.stderr.isatty():
             print(f"\r  {self._title}  {escape_invisible(last[:90])}\x1b[K", end="", file=sys.stderr)
 
     def flush(self) -> None:
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr)
+        sys.stderr.flush()
 
 
 def raise_first_failure(results: Iterable[Result]) -> None:

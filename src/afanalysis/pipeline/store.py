@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
-from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import Result
 from afanalysis.study.design import Study
-from afanalysis.study.files import read_text, write_text
-from afanalysis.study.folders import STUDY_FILE, Folders
-
-
-def write_study(project: Path, name: str, text: str) -> Path:
-    """Write the file of a generated study, unless it already has this content."""
-    file = Folders(project, name).processed / STUDY_FILE
-    if not file.exists() or read_text(file) != text:
-        write_text(file, text)
-    return file
+from afanalysis.study.files import write_text
+from afanalysis.study.folders import Folders
 
 
 class Store:
@@ -68,11 +57,12 @@ class Store:
         for local in sorted((project / folder).rglob("*")):
             if not local.is_file() or local.suffix in (".lock", ".part"):
                 continue
-            if self._stored.get(local) != _size_and_time(local):
+            before = _size_and_time(local)
+            if self._stored.get(local) != before:
                 path = f"{self._root}/{local.relative_to(project).as_posix()}"
                 self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
                 self._files.put_file(str(local), path)
-                self._stored[local] = _size_and_time(local)
+                self._stored[local] = before
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
@@ -80,50 +70,48 @@ def _size_and_time(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-@dataclass(frozen=True)
-class RunBundle:
-    """A run with everything that a worker needs which shares only the store with this machine."""
+def run_from_store(
+    url: str,
+    name: str,
+    study: str,
+    sources: dict[str, str],
+    parameters: dict[str, dict[str, Any]],
+    force: bool,
+) -> list[Result]:
+    """Run a study in a temporary project; after each notebook the store has what was done.
 
-    name: str
-    study: str
-    notebooks: dict[str, str]
-    parameters: dict[str, dict[str, Any]]
+    Parameters
+    ----------
+    url
+        The store's.
+    name, study
+        The study's name, and the content of its file.
+    sources, parameters
+        By notebook its content and what papermill sets.
+    force
+        Also run notebooks that are up to date.
+    """
+    store = Store(url)
+    inside = Folders("", name)
+    folders = (inside.raw, inside.processed, inside.figures)
+    with tempfile.TemporaryDirectory(prefix="afanalysis-") as temporary:
+        project = Path(temporary).resolve()
+        for notebook, text in sources.items():
+            write_text(project / "notebooks" / f"{notebook}.ipynb", text)
+        for folder in folders:
+            store.fetch(project, folder)
 
-    @classmethod
-    def of(cls, project: Path, name: str, study: str, chain: Sequence[Step]) -> RunBundle:
-        """Bundle a run of the whole pipeline: its name, the content of its study file, its steps."""
-        contents, parameters = {}, {}
-        for step in chain:
-            source = project / "notebooks" / f"{step.notebook}.ipynb"
-            contents[step.notebook] = _without_outputs(source)
-            parameters[step.notebook] = {k: v for k, v in step.parameters.items() if k != "study"}
-        return cls(name, study, contents, parameters)
-
-    def follow(self, url: str, force: bool) -> list[Result]:
-        """Run it in a temporary project; after each notebook the store has what was done."""
-        store = Store(url)
-        inside = Folders("", self.name)
-        folders = (inside.raw, inside.processed, inside.figures)
-        with tempfile.TemporaryDirectory(prefix="afanalysis-") as temporary:
-            project = Path(temporary).resolve()
-            (project / "notebooks").mkdir()
-            for name, text in self.notebooks.items():
-                (project / "notebooks" / f"{name}.ipynb").write_text(text, encoding="utf-8")
+        def send(_: Result) -> None:
             for folder in folders:
-                store.fetch(project, folder)
+                store.send(project, folder)
 
-            def send(_: Result) -> None:
-                for folder in folders:
-                    store.send(project, folder)
-
-            file = write_study(project, self.name, self.study)
-            chain = notebooks.study_steps(project, Study.from_yaml(file), file, self.parameters)
-            results = notebooks.run(project, chain, force=force, on_result=send)
-            send(results[-1])  # with the record of what was done
-            return results
+        file = write_text(Folders(project, name).study_file, study)
+        chain = notebooks.study_steps(project, Study.from_yaml(file), file, parameters)
+        return notebooks.run(project, chain, force=force, on_result=send)
 
 
-def _without_outputs(notebook: Path) -> str:
+def without_outputs(notebook: Path) -> str:
+    """The content of a notebook without its outputs."""
     content = json.loads(notebook.read_text(encoding="utf-8"))
     for cell in content["cells"]:
         if cell["cell_type"] == "code":

@@ -6,10 +6,10 @@ import ast
 import contextlib
 import itertools
 import json
-import math
 import os
 import re
 import time
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
 from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
-from afanalysis.pipeline.store import RunBundle, Store, write_study
+from afanalysis.pipeline.store import Store, run_from_store, without_outputs
 from afanalysis.study.design import FilePart, NamedPath, Study
-from afanalysis.study.files import read_csv, read_yaml, write_csv
-from afanalysis.study.folders import JUDGEMENTS, STUDY_FILE, Folders
+from afanalysis.study.files import read_csv, read_yaml, write_csv, write_text
+from afanalysis.study.folders import JUDGEMENTS, Folders
 from afanalysis.study.hashing import text_hash
 from afanalysis.text.wording import with_interval
 
@@ -35,8 +35,8 @@ MANY_RUNS = 10_000
 
 _COLUMNS = ("run", "state", "seconds", "headline", "error")
 
-# Parameters of the notebooks that the sweep itself sets.
-_RESERVED = ("study", "project", "live", "budget")
+# What the sweep itself sets.
+_RESERVED = ("study", "project", "live", "budget", "study.name", "study.imported")
 
 
 class Sweep(FilePart):
@@ -67,12 +67,6 @@ class Sweep(FilePart):
             raise InputError(f"{path}: give a grid (name: [values]) or a list of parameter sets")
         return sweep.model_copy(update={"study": path.parent / sweep.study})
 
-    @property
-    def size(self) -> int:
-        """The number of runs."""
-        combinations = math.prod(map(len, self.grid.values())) if self.grid else 0
-        return combinations + len(self.sets)
-
     def parameter_sets(self) -> Iterator[dict[str, Any]]:
         """The parameters of each run: those of the grid, then those of the list."""
         if self.grid:
@@ -101,13 +95,8 @@ class RunResult:
     headline: str = ""
     error: str = ""
 
-    def row(self) -> dict[str, Any]:
-        """The run's row in `runs.csv`."""
-        values = (self.run.name, self.state, f"{self.seconds:.1f}", self.headline, self.error)
-        return self.run.parameters | dict(zip(_COLUMNS, values, strict=True))
 
-
-def expand(sweep: Sweep, project: Path, *, most: int = MANY_RUNS) -> list[Run]:
+def expand(sweep: Sweep, project: Path, *, most: int | None = MANY_RUNS) -> list[Run]:
     """The runs of a sweep, checked; nothing is written.
 
     Raises
@@ -116,13 +105,14 @@ def expand(sweep: Sweep, project: Path, *, most: int = MANY_RUNS) -> list[Run]:
         A parameter is unknown or of the wrong type, a study has an error, or there are more runs than
         `most`.
     """
-    if sweep.size > most:
-        raise InputError(f"sweep {sweep.name}: {sweep.size:,} runs; give --yes to run that many")
+    sets = list(itertools.islice(sweep.parameter_sets(), most and most + 1))
+    if most and len(sets) > most:
+        raise InputError(f"sweep {sweep.name}: more than {most:,} runs; give --yes to run that many")
     chosen = [sweep.notebook] if sweep.notebook else STEPS
     defaults = {name: _defaults(project, name) for name in chosen}
     base = Study.from_yaml(sweep.study)
     runs: dict[str, Run] = {}
-    for parameters in sweep.parameter_sets():
+    for parameters in sets:
         _check(sweep, parameters, defaults)
         name = f"{sweep.name}.{_spelled_out(parameters)}"
         if name in runs:
@@ -138,7 +128,7 @@ def expand(sweep: Sweep, project: Path, *, most: int = MANY_RUNS) -> list[Run]:
             if sweep.live:
                 for notebook in STEPS[:2]:
                     by_notebook[notebook] |= {"live": True, "budget": sweep.budget}
-            file = Folders(project, name).processed / STUDY_FILE
+            file = Folders(project, name).study_file
             steps = notebooks.study_steps(project, study, file, by_notebook)
         text = study.model_dump_json(exclude_defaults=True, indent=2)
         runs[name] = Run(name, parameters, text, tuple(steps))
@@ -158,22 +148,15 @@ def _defaults(project: Path, notebook: str) -> dict[str, Any]:
 
 
 def _check(sweep: Sweep, parameters: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:
-    usable = {
-        name: default
-        for known in reversed(defaults.values())
-        for name, default in known.items()
-        if name not in _RESERVED
-    }
-    fields = [field for field in Study.model_fields if field not in ("name", "imported")]
+    usable = ChainMap(*defaults.values())
     for name, value in parameters.items():
         problem = ""
-        if name.startswith("study.") and not sweep.notebook:
-            if name.split(".")[1] not in fields:
-                problem = f"{name} is not a field of a study; use: {', '.join(fields)}"
-        elif name not in usable:
-            known_names = ", ".join(sorted(usable)) + ("" if sweep.notebook else ", or study.FIELD")
-            problem = f"no notebook has a parameter {name!r}; use: {known_names}"
-        elif (default := usable[name]) is not None and _kind(value) != _kind(default):
+        of_study = name.startswith("study.") and not sweep.notebook
+        if name in _RESERVED or not (of_study or name in usable):
+            known_names = ", ".join(sorted(usable.keys() - set(_RESERVED)))
+            also = "" if sweep.notebook else ", or study.FIELD"
+            problem = f"no notebook has a parameter {name!r}; use: {known_names}{also}"
+        elif (default := usable.get(name)) is not None and _kind(value) != _kind(default):
             problem = f"{name} is {value!r}; the notebook has {default!r}, so give {_kind(default)}"
         if problem:
             raise InputError(f"sweep {sweep.name}: {problem}")
@@ -225,7 +208,7 @@ def prepare(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
     shared = Folders(project, Study.from_yaml(sweep.study).name)
     for run in runs:
         if not sweep.notebook:
-            write_study(project, run.name, run.study)
+            write_text(Folders(project, run.name).study_file, run.study)
             continue
         own = Folders(Folders(project, sweep.name).processed / run.name, shared.study)
         for source, link in ((shared.raw, own.raw), (shared.table, own.table)):
@@ -234,15 +217,9 @@ def prepare(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
                 link.symlink_to(source.resolve())
 
 
-@contextlib.contextmanager
-def local(jobs: int | None) -> Iterator[Executor]:
+def local(jobs: int | None) -> Executor:
     """Threads of this process, one per run at a time; the kernels do the work."""
-    with ThreadPoolExecutor(jobs or os.cpu_count()) as threads:
-        try:
-            yield threads
-        except BaseException:  # Ctrl-C: what has not begun does not begin
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
+    return ThreadPoolExecutor(jobs or os.cpu_count())
 
 
 @contextlib.contextmanager
@@ -302,33 +279,43 @@ def run(
     import pandas as pd
 
     started = time.monotonic()
-    path, rows = _runs_file(sweep, project), _read_rows(sweep, project)
+    path = Folders(project, sweep.name).processed / "runs.csv"
+    rows = _read_rows(path)
+    paths = [project / "notebooks" / f"{name}.ipynb" for name in STEPS if store]
+    sources = {each.stem: without_outputs(each) for each in paths}
     results: dict[str, RunResult] = {}
     futures = {}
     for each in runs:
         if store is None:
             future = executor.submit(notebooks.run, project, each.chain, force=force)
         else:
-            bundle = RunBundle.of(project, each.name, each.study, each.chain)
-            future = executor.submit(bundle.follow, store, force)
+            settings = {step.notebook: step.parameters for step in each.chain}
+            future = executor.submit(
+                run_from_store, store, each.name, each.study, sources, settings, force
+            )
         futures[future] = each
-    for future in as_completed(futures):
-        ended = futures[future]
-        try:
-            steps = future.result()
-        except Exception as error:  # a lost worker, a store that is not there
-            sentence = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            result = RunResult(ended, "failed", time.monotonic() - started, error=sentence)
-        else:
-            if store is not None:
-                Store(store).fetch(project, Folders("", ended.name).processed, suffix=".csv")
-            result = _summed_up(project, ended, steps)
-        results[ended.name] = result
-        rows[ended.name] = result.row()
-        names = dict.fromkeys(name for row in rows.values() for name in row if name not in _COLUMNS)
-        columns = ["run", *names, *_COLUMNS[1:]]
-        write_csv(path, pd.DataFrame(list(rows.values()), columns=columns, dtype=object))
-        report(result, len(results), len(runs))
+    try:
+        for future in as_completed(futures):
+            ended = futures[future]
+            try:
+                steps = future.result()
+            except Exception as error:  # a lost worker, a store that is not there
+                sentence = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                result = RunResult(ended, "failed", time.monotonic() - started, error=sentence)
+            else:
+                if store is not None:
+                    Store(store).fetch(project, Folders("", ended.name).processed, suffix=".csv")
+                result = _summed_up(project, ended, steps)
+            results[ended.name] = result
+            values = (ended.name, result.state, f"{result.seconds:.1f}", result.headline, result.error)
+            rows[ended.name] = ended.parameters | dict(zip(_COLUMNS, values, strict=True))
+            names = dict.fromkeys(name for row in rows.values() for name in row if name not in _COLUMNS)
+            columns = ["run", *names, *_COLUMNS[1:]]
+            write_csv(path, pd.DataFrame(list(rows.values()), columns=columns, dtype=object))
+            report(result, len(results), len(runs))
+    finally:  # after Ctrl-C, what has not begun does not begin
+        for future in futures:
+            future.cancel()
     return [results[each.name] for each in runs]
 
 
@@ -337,9 +324,7 @@ def _summed_up(project: Path, run: Run, steps: list[Result]) -> RunResult:
     states = [step.state for step in steps]
     for step in steps:
         if step.error:
-            named = str(step.error).startswith(run.name)
-            error = str(step.error) if named else f"{step.step.title}: {step.error}"
-            return RunResult(run, "failed", seconds, error=error)
+            return RunResult(run, "failed", seconds, error=str(step.error))
     state = "stopped" if "not run" in states else "done" if "done" in states else "up to date"
     return RunResult(run, state, seconds, _headline(Folders(project, run.name).processed / "gaps.csv"))
 
@@ -356,13 +341,8 @@ def _headline(path: Path) -> str:
     return f"gap {with_interval(row[['gap', 'low', 'high']], 'points')}, {row['setting']}"
 
 
-def _runs_file(sweep: Sweep, project: Path) -> Path:
-    return Folders(project, sweep.name).processed / "runs.csv"
-
-
-def _read_rows(sweep: Sweep, project: Path) -> dict[str, dict[str, Any]]:
+def _read_rows(path: Path) -> dict[str, dict[str, Any]]:
     """The rows of `runs.csv` by run, as an earlier call wrote them."""
-    path = _runs_file(sweep, project)
     if not path.exists():
         return {}
     return {row["run"]: row for _, row in read_csv(path, ("run", "state"))}
@@ -376,9 +356,10 @@ def failed_before(sweep: Sweep, project: Path) -> set[str]:
     InputError
         The sweep has not been run.
     """
-    rows = _read_rows(sweep, project)
+    path = Folders(project, sweep.name).processed / "runs.csv"
+    rows = _read_rows(path)
     if not rows:
-        raise InputError(f"{_runs_file(sweep, project)}: is missing; run the sweep first")
+        raise InputError(f"{path}: is missing; run the sweep first")
     return {name for name, row in rows.items() if row["state"] in ("failed", "stopped")}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
 from afanalysis.table.foreign_files import regular_file
-from afanalysis.text.untrusted import excerpt, guard_formula, without_surrogates
+from afanalysis.text.untrusted import guard_formula, without_surrogates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,14 +64,14 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     try:
         _refuse_bombs(yaml.parse(text, loader))
         content = yaml.load(text, loader)
-    except yaml.YAMLError as error:
+    # PyYAML fails in many ways on values such as 2020-99-99 or !!bool maybe
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {min(mark.line, text.count(chr(10))) + 1}" if mark else ""
-        problem = str(getattr(error, "problem", None) or "not YAML")
-        raise InputError(f"{path}: is not valid YAML{line} ({problem[:200]})") from error
-    # PyYAML fails in many ways on values such as 2020-99-99 or !!bool maybe
-    except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise InputError(f"{path}: is not valid YAML (a value: {excerpt(str(error))})") from error
+        problem = str(getattr(error, "problem", None) or error)
+        raise InputError(
+            f"{path}: is not valid YAML{line} ({' '.join(problem.split())[:150]})"
+        ) from error
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise InputError(f"{path}: is not {what}")
     mapping: dict[str, Any] = without_surrogates(content)
@@ -86,17 +86,16 @@ def _refuse_bombs(events: Iterable[Any]) -> None:
     parents: list[tuple[str | None, int]] = []
     size = 0
     for event in events:
+        anchor, before = getattr(event, "anchor", None), size
+        size += len(getattr(event, "value", "")) + 1
         if isinstance(event, yaml.AliasEvent):
-            size += sizes.get(event.anchor, 1)
-        elif isinstance(event, yaml.ScalarEvent):
-            size += len(event.value) + 1
-            sizes[event.anchor] = len(event.value) + 1
+            size += sizes.get(anchor, 0)
         elif isinstance(event, yaml.CollectionStartEvent):
-            parents.append((event.anchor, size))
-            sizes[event.anchor] = MAX_FOLLOWED + 1  # an alias within itself never ends
-        elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = parents.pop()
-            size += 1
+            parents.append((anchor, before))
+            sizes[anchor] = MAX_FOLLOWED + 1  # an alias within itself never ends
+        else:
+            if isinstance(event, yaml.CollectionEndEvent):
+                anchor, before = parents.pop()
             sizes[anchor] = size - before
         problem = ""
         if len(parents) > MAX_NESTING:

@@ -1,7 +1,6 @@
 """The names and places of a study's files."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from afanalysis.errors import InputError
@@ -28,7 +27,6 @@ TABLE = "rollouts.parquet"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"
 
 
-@dataclass(frozen=True)
 class Folders:
     """The folders of one study in a project.
 
@@ -38,6 +36,21 @@ class Folders:
         The folder that holds `notebooks/`, `data/` and `figures/`.
     study
         The study's name.
+
+    Attributes
+    ----------
+    raw
+        What was collected and judged; append-only.
+    processed
+        Tables made from the raw files; safe to delete.
+    figures
+        Figures, each beside the rows that it draws.
+    table, report, latex
+        The tidy table, the report, and the folder of files for LaTeX.
+    notebooks, record
+        The executed notebooks, and the record of which are up to date.
+    study_file
+        The study's file, if a sweep made it.
 
     Raises
     ------
@@ -51,53 +64,18 @@ class Folders:
     '../data/raw/demo'
     """
 
-    project: Path
-    study: str
-
     def __init__(self, project: str | Path, study: str) -> None:
         if not re.fullmatch(NAME, study):
             raise InputError(
                 f"{excerpt(study)} is not a study name; use letters, digits, '.', '_', '-' (at most 200)"
             )
-        object.__setattr__(self, "project", Path(project))
-        object.__setattr__(self, "study", study)
-
-    @property
-    def raw(self) -> Path:
-        """What was collected and judged; append-only."""
-        return self.project / "data" / "raw" / self.study
-
-    @property
-    def processed(self) -> Path:
-        """Tables made from the raw files; safe to delete."""
-        return self.project / "data" / "processed" / self.study
-
-    @property
-    def figures(self) -> Path:
-        """Figures, each beside the rows that it draws."""
-        return self.project / "figures" / self.study
-
-    @property
-    def table(self) -> Path:
-        """The tidy table."""
-        return self.processed / TABLE
-
-    @property
-    def report(self) -> Path:
-        """The report."""
-        return self.processed / "report.html"
-
-    @property
-    def latex(self) -> Path:
-        """The folder of files for LaTeX."""
-        return self.processed / "paper"
-
-    @property
-    def notebooks(self) -> Path:
-        """The executed notebooks."""
-        return self.processed / "notebooks"
-
-    @property
-    def record(self) -> Path:
-        """The record of which notebooks are up to date."""
-        return self.processed / ".done.json"
+        self.project, self.study = Path(project), study
+        self.raw = self.project / "data" / "raw" / study
+        self.processed = self.project / "data" / "processed" / study
+        self.figures = self.project / "figures" / study
+        self.table = self.processed / TABLE
+        self.report = self.processed / "report.html"
+        self.latex = self.processed / "paper"
+        self.notebooks = self.processed / "notebooks"
+        self.study_file = self.processed / STUDY_FILE
+        self.record = self.processed / ".done.json"

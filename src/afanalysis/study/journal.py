@@ -139,13 +139,9 @@ class Journal(LockedFile):
         As for `LockedFile`, or a line is not a record.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.keys: set[bytes] = set()
-
     def __enter__(self) -> Self:
         super().__enter__()
-        self.keys = set()
+        self.keys: set[bytes] = set()
         try:
             self._read_keys()
         except BaseException:

@@ -50,39 +50,29 @@ def query_journals(query: Callable[..., Result], *paths: Path) -> Result:
     InputError
         A line is torn or not JSON; the message names it.
     """
+    return next(stream_journals(lambda *journals: iter([query(*journals)]), *paths))
+
+
+def stream_journals(query: Callable[..., Iterator[Result]], *paths: Path) -> Iterator[Result]:
+    """The rows of a query on journals as they come; after a rejected line, from repaired copies."""
     import duckdb
 
     for path in paths:
         regular_file(path)
+    number = 0
     try:
-        return query(*paths)
+        for row in query(*paths):
+            yield row
+            number += 1
     except duckdb.IOException as error:
         raise InputError(f"{paths[0].parent}: cannot be read ({_first_line(error)})") from error
     except duckdb.Error:
         with tempfile.TemporaryDirectory(prefix="afanalysis-") as folder:
             repaired = [repair(path, Path(folder, path.name)) for path in paths]
             try:
-                return query(*repaired)
+                yield from itertools.islice(query(*repaired), number, None)
             except duckdb.Error as again:
                 raise InputError(f"{paths[0]}: cannot be read ({_first_line(again)})") from again
-
-
-def stream_journal(query: Callable[[Path], Iterator[Result]], path: Path) -> Iterator[Result]:
-    """The rows of a query on one journal as they come; after a rejected line, from a repaired copy."""
-    import duckdb
-
-    number = 0
-    try:
-        for row in query(regular_file(path)):
-            yield row
-            number += 1
-    except duckdb.Error:
-        with tempfile.TemporaryDirectory(prefix="afanalysis-") as folder:
-            repaired = repair(path, Path(folder, path.name))
-            try:
-                yield from itertools.islice(query(repaired), number, None)
-            except duckdb.Error as again:
-                raise InputError(f"{path}: cannot be read ({_first_line(again)})") from again
 
 
 def repair(path: Path, copy: Path) -> Path:

@@ -6,11 +6,11 @@ people who change their minds add a line.
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import multimode
 from typing import Any
 
 from afanalysis.errors import InputError
@@ -157,7 +157,5 @@ def consensus(labels: Iterable[Label]) -> dict[str, tuple[bool | None, float | N
 
 def majority(values: Sequence[Any]) -> Any:
     """The most frequent value; None if two are equally frequent or none is known."""
-    top = Counter(value for value in values if value is not None).most_common(2)
-    if not top or (len(top) == 2 and top[0][1] == top[1][1]):
-        return None
-    return top[0][0]
+    modes = multimode(value for value in values if value is not None)
+    return modes[0] if len(modes) == 1 else None

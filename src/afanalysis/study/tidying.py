@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from afanalysis.errors import InputError
 from afanalysis.study.files import as_written, read_json, written_whole
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS
-from afanalysis.study.journal_sql import journal_table, query_journals, required_field, stream_journal
+from afanalysis.study.journal_sql import journal_table, query_journals, required_field, stream_journals
 from afanalysis.study.label_sample import weights
 from afanalysis.study.labels import consensus, read_labels
 from afanalysis.study.votes import choose_judge, verdicts_sql
@@ -231,4 +231,4 @@ def current_rollouts(
         while chunk := rows.fetchmany(1000):
             yield from (dict(zip(columns, row, strict=True)) for row in chunk)
 
-    return stream_journal(query, folder / ROLLOUTS)
+    return stream_journals(query, folder / ROLLOUTS)

@@ -16,11 +16,7 @@ def to_latex(table: pd.DataFrame) -> str:
     """A table as a LaTeX `tabular` with booktabs rules; columns of numbers are flush right."""
     numeric = [all(re.match(r"[\[<−\d]", str(cell)) for cell in table[name]) for name in table]
     places = "".join("r" if right else "l" for right in numeric)
-
-    def shown(cell: object) -> str:
-        return escape_latex(str(cell))
-
-    text = table.map(shown).rename(columns=shown)
+    text = table.astype(str).map(escape_latex).rename(columns=escape_latex)
     return str(text.to_latex(index=False, escape=False, column_format=places))
 
 
