@@ -238,7 +238,7 @@ def test_folders_and_globs_give_each_file_once(tmp_path):
         lines(inner, GOOD, name=name)
     os.symlink(inner / "one.jsonl", inner / "linked.jsonl")
     found, others = finding.find_logs([tmp_path, str(tmp_path / "**" / "*.jsonl"), inner / "one.jsonl"])
-    assert sorted(one.path.resolve().name for one in found) == ["one.jsonl", "two.jsonl"]
+    assert sorted(one.resolve().name for one in found) == ["one.jsonl", "two.jsonl"]
     assert others == ["a/b/notes.txt"]
 
 

@@ -36,7 +36,7 @@ COLUMNS = COPIED | {
     "row": "BIGINT",
     "request": "VARCHAR",  # a hash; missing where there is no request
     "sample": "BIGINT",  # as the log has it
-    "votes": "BIGINT",  # their number among all combinations of votes
+    "votes": "JSON",
 }
 
 # Of two versions of a rollout the one with more verdicts is kept, whatever the order of the files.

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ import orjson
 from afanalysis.logs import values
 from afanalysis.logs.classifier_votes import Vote, cast_votes
 from afanalysis.logs.fields import BY_TIER, COLUMNS, Mapping, Side, lookup, plan_fields
-from afanalysis.logs.formats import Format
 from afanalysis.logs.log_rows import Rejected
+from afanalysis.logs.results import USUAL_FIELDS, columns_of_place
 from afanalysis.study.completion import Transcript, split
 from afanalysis.study.hashing import text_hash
 from afanalysis.text.untrusted import without_surrogates
@@ -27,15 +27,12 @@ _TIER_TAG = re.compile(
     r"<(?i:\s*is_free_tier_user\s*>\s*(true|false)\s*<\s*/\s*is_free_tier_user\s*>\s*)"
 )
 
-# A scratchpad that takes its user for one of the tier.
-_TAKEN_FOR = {
-    tier: re.compile(
-        r"\b(?:this is|this chat is|the user is|user is|they are|it is|from)\s+"
-        rf"(?:a |an |the |on the |with a )?{tier}[ -]tier",
-        re.I,
-    )
-    for tier in ("free", "paid")
-}
+# Where a scratchpad takes its user for one of a tier.
+_TAKEN_FOR = re.compile(
+    r"\b(?:this is|this chat is|the user is|user is|they are|it is|from)\s+"
+    r"(?:a |an |the |on the |with a )?(free|paid)[ -]tier",
+    re.I,
+)
 
 # Characters that tags and the whitespace around them may take.
 _AROUND = 120
@@ -88,8 +85,8 @@ class Rollout:
     sample: int | None
     system: str
     votes: tuple[Vote, ...]
-    repairs: Remarks = field(default_factory=list)
-    notes: Remarks = field(default_factory=list)
+    repairs: Remarks
+    notes: Remarks
 
 
 class Reader:
@@ -100,13 +97,15 @@ class Reader:
     mapping
         The user's mapping.
     format
-        The file's format; it has fields that fill columns, and columns that the file's folders fill.
+        The file's format; in the pipeline's, known fields and the file's folders fill columns.
     path
         The file.
     """
 
-    def __init__(self, mapping: Mapping, format: Format, path: Path) -> None:
-        self._mapping, self._usual, self._place = mapping, format.usual, format.place(path)
+    def __init__(self, mapping: Mapping, format: str, path: Path) -> None:
+        self._mapping = mapping
+        is_pipeline = format == "pipeline"
+        self._usual, self._place = (USUAL_FIELDS, columns_of_place(path)) if is_pipeline else ({}, {})
         self._defaults = dict.fromkeys(COLUMNS) | self._place | dict(mapping.constants)
         self._renamed = {column for column, _ in mapping.renames}
         self._plans: dict[tuple[str, ...], tuple[list[Side], list[str]]] = {}
@@ -173,10 +172,11 @@ def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold
     if stop_reason in _REFUSED_BY_API:
         stop_reason, parts = "refusal", replace(parts, valid=True, problem="")
         notes.append(("an answer that the API itself refused: counts as refused", ""))
-    taken_for = "paid" if tier == "free" else "free"
-    if "tier" in parts.scratchpad and (mistake := _TAKEN_FOR[taken_for].search(parts.scratchpad)):
-        reason = f"a {tier}-tier scratchpad that takes the user for a {taken_for} one"
-        notes.append((reason, mistake.group()))
+    for mistake in _TAKEN_FOR.finditer(parts.scratchpad if "tier" in parts.scratchpad else ""):
+        if (taken_for := mistake[1].lower()) != tier:
+            reason = f"a {tier}-tier scratchpad that takes the user for a {taken_for} one"
+            notes.append((reason, mistake[0]))
+            break
     votes, score = cast_votes(columns, threshold, notes)
     moment, identity = columns["collected_at"], columns["identity"]
     collected_at, assumed = (None, "") if moment is None else values.time(moment)
