@@ -69,12 +69,12 @@ ODDITIES = {
     ),
     "draft in the scratchpad only": (
         {"output": tagged(scratchpad=f"A full draft: {ANSWER}", output="")},
-        ("noted", "the output is empty, whatever the scratchpad holds: kept, counts nowhere"),
+        ("noted", "output empty: kept, counts nowhere"),
         {"valid": False, "output": ""},
     ),
     "placeholder": (
         {"output": tagged(output="[revised content goes here]")},
-        ("noted", "the output is a placeholder: kept, counts nowhere"),
+        ("noted", "output is a placeholder: kept, counts nowhere"),
         {"valid": False},
     ),
     "no tags at all": (

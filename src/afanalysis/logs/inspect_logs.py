@@ -32,8 +32,6 @@ _MOST_EXPANSION = 200
 
 _EXPANSION_ALLOWED = 1 << 30
 
-_MOST_MEMBERS = 1_000_000
-
 # Inspect's words for why an answer ended.
 _STOP_REASONS = {
     "end_turn": "stop",
@@ -159,8 +157,6 @@ def _open_archive(path: Path) -> zipfile.ZipFile:
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise InputError(f"{path}: is not a zip archive, or a damaged one ({error})") from error
     members = archive.infolist()
-    if len(members) > _MOST_MEMBERS:
-        raise InputError(f"{path}: holds {len(members):,} members; no log does")
     for member in members:
         name = member.filename.replace("\\", "/")
         if name.startswith("/") or ":" in name.split("/")[0] or ".." in name.split("/"):
@@ -196,13 +192,10 @@ def write_inspect_logs(folders: Folders, table: pd.DataFrame, to: Path) -> Itera
         Inspect is not installed.
     """
     write_eval_log = _imported_inspect("writing").write_eval_log
-    sent, written = _as_sent(folders), set[Path]()
+    sent = _as_sent(folders)
     for condition, part in table.groupby(["model", "setting", "variation"], sort=True):
         name = re.sub(r"[^\w.@=+-]", "-", "_".join(condition))[:200]
-        path = to / f"{name}.eval"
-        if path in written:
-            path = to / f"{name}-{text_hash(str(condition))}.eval"
-        written.add(path)
+        path = to / f"{name}-{text_hash(str(condition))[:6]}.eval"
         with written_whole(path) as temporary:
             write_eval_log(_log(folders.study, condition, part, sent), str(temporary), format="eval")
         yield path

@@ -103,12 +103,9 @@ class RolloutIndex:
 
 def checks(index: RolloutIndex) -> list[str]:
     """What is odd about the rollouts as a whole, and what to do about it, in sentences."""
-    tiers = index.values("tier")
-    if len(tiers) == 1:
-        return [f"All rollouts are of the {tiers[0]} tier: there is no gap to compute."]
     sentences = [
-        f"{', '.join(condition)}: has only the {tier} tier, so it has no gap; leave it out or add the "
-        "other tier."
+        f"{', '.join(condition)}: has only the {tier} tier, so there is no gap to compute; leave it out "
+        "or add the other tier."
         for *condition, tier in index.rows(
             "SELECT setting, variation, model, min(tier) FROM kept GROUP BY ALL "
             "HAVING count(DISTINCT tier) = 1 ORDER BY ALL"

@@ -39,13 +39,7 @@ _AROUND = 120
 
 _REFUSED_BY_API = ("refusal", "content_filter")
 
-# What is reported of an answer's form by its problem: of one that is not valid, and of one that is.
-_INVALID = {
-    "scratchpad not closed": "the scratchpad is not closed and no output follows",
-    "output empty": "the output is empty, whatever the scratchpad holds",
-    "output is a placeholder": "the output is a placeholder",
-}
-
+# What is reported of a valid answer's form by its problem.
 _VALID = {
     "scratchpad not closed": "the scratchpad is not closed: it ends at the output tag",
     "output not closed": "the output is not closed: it ends with the text",
@@ -167,8 +161,13 @@ def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold
     prompt_id = by_words if given is None else values.prompt_id(given)
     parts, completion = _texts(columns, side)
     stop_reason = str(columns["stop_reason"] or "")
-    if parts.problem:
-        _remark_on_form(parts, completion, repairs, notes)
+    untagged = parts.problem == "no output tag" and not parts.scratchpad
+    if not parts.valid:
+        notes.append((f"{parts.problem}: kept, counts nowhere", completion[:80]))
+    elif untagged or parts.problem == "scratchpad empty":
+        notes.append((_VALID[parts.problem], completion[:80]))
+    elif parts.problem:
+        repairs.append((_VALID[parts.problem], completion[-80:]))
     if stop_reason in _REFUSED_BY_API:
         stop_reason, parts = "refusal", replace(parts, valid=True, problem="")
         notes.append(("an answer that the API itself refused: counts as refused", ""))
@@ -254,18 +253,6 @@ def _setting(given: Any, notes: Remarks) -> str:
     if setting is None:
         raise Rejected("a setting that is not known: say --rename setting:FOUND=helpful-only", given)
     return setting
-
-
-def _remark_on_form(parts: Transcript, completion: str, repairs: Remarks, notes: Remarks) -> None:
-    """Report what was wrong with the form of an answer, and what was made of it."""
-    whole = parts.problem == "no output tag" and not parts.scratchpad
-    if not parts.valid:
-        reason = f"{_INVALID.get(parts.problem, 'no output')}: kept, counts nowhere"
-        notes.append((reason, completion[:80]))
-    elif whole or parts.problem == "scratchpad empty":
-        notes.append((_VALID[parts.problem], completion[:80]))
-    else:
-        repairs.append((_VALID[parts.problem], completion[-80:]))
 
 
 def _texts(columns: dict[str, Any], side: Side) -> tuple[Transcript, str]:
