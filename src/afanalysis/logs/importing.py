@@ -24,7 +24,7 @@ from afanalysis.logs.formats import FORMATS, recognise
 from afanalysis.logs.import_report import ImportReport
 from afanalysis.logs.recording import BUFFER, ENTRIES, RECORDS, record_rollouts
 from afanalysis.logs.results import read_requests
-from afanalysis.logs.rollout_index import RolloutIndex, checks, gaps_by_threshold
+from afanalysis.logs.rollout_index import RolloutIndex, checks
 from afanalysis.study.design import Study
 from afanalysis.study.files import write_json
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, PROMPTS, ROLLOUTS, STUDY_FILE
@@ -215,7 +215,7 @@ def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> 
             f"no rollout can be read; {count:,} of {report.rows:,} rows: "
             f"{report.set_aside.with_example(reason)}"
         )
-    report.checks, report.thresholds = checks(index), gaps_by_threshold(index)
+    report.checks = checks(index)
     if not report.judged:
         fields = ", ".join(report.unused[:12]) or "none"
         report.checks.append(

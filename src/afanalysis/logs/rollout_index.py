@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.logs.values import undated
-from afanalysis.stats.thresholds import candidate_thresholds
 from afanalysis.study.journal_sql import journal_table
 from afanalysis.table.database import connect
 
@@ -88,9 +87,9 @@ class RolloutIndex:
             "ORDER BY name, entry.verdicts DESC, entry.checksum, entry.digest, entry.row, entry.line"
         )
 
-    def rows(self, sql: str, parameters: list[Any] | None = None) -> Iterator[tuple[Any, ...]]:
+    def rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
         """The rows of a query on `kept`, which has the columns of an entry."""
-        result = self._connection.execute(sql, parameters)
+        result = self._connection.execute(sql)
         while chunk := result.fetchmany(_AT_ONCE):
             yield from chunk
 
@@ -138,12 +137,11 @@ def checks(index: RolloutIndex) -> list[str]:
             f"{doubled} requests occur under several prompt ids: their answers count as independent. "
             "Join them by their texts with --map prompt_id="
         )
-    variations = index.values("variation")
-    if "default" not in variations:
-        first = variations[0]
+    [(graded,)] = index.rows("SELECT count(score) FROM kept")
+    if graded:
         sentences.append(
-            f"No variation is called default, so nothing is laid beside the paper. If {first} is its "
-            f"default prompt: --rename variation:{first}=default"
+            f"{graded} verdicts are graded. The figure score_threshold and af.score_thresholds show the "
+            "gap for each score that could be the --threshold from which an answer complies."
         )
     by_model: dict[str, list[str]] = {}
     for name in index.values("model"):
@@ -170,29 +168,3 @@ def _count(index: RolloutIndex, groups: str, column: str) -> int:
         f"HAVING count(DISTINCT {column}) > 1)"
     )
     return int(count)
-
-
-def gaps_by_threshold(index: RolloutIndex) -> list[dict[str, Any]]:
-    """What the choice of a threshold does, where verdicts are graded.
-
-    Returns
-    -------
-    list of dict
-        `model`, `setting`, `variation`, `threshold`, `free`, `paid` (the share that complies), `gap`
-        (proportions); one row per threshold and condition with both tiers, the thresholds being the
-        scores that occur, or eighths where more than sixteen do. `afanalysis.score_thresholds` adds
-        intervals.
-    """
-    scores = index.rows("SELECT DISTINCT score FROM kept WHERE valid AND score IS NOT NULL")
-    thresholds = candidate_thresholds(score for (score,) in scores)
-    rows = index.rows(
-        "SELECT model, setting, variation, threshold, "
-        "avg((score >= threshold)::INT) FILTER (tier = 'free') AS free, "
-        "avg((score >= threshold)::INT) FILTER (tier = 'paid') AS paid, free - paid "
-        "FROM kept, (SELECT unnest($1::DOUBLE[]) AS threshold) WHERE valid AND score IS NOT NULL "
-        "GROUP BY model, setting, variation, threshold HAVING free IS NOT NULL AND paid IS NOT NULL "
-        "ORDER BY setting, variation, model, threshold",
-        [thresholds],
-    )
-    names = ("model", "setting", "variation", "threshold", "free", "paid", "gap")
-    return [dict(zip(names, row, strict=True)) for row in rows]

@@ -132,11 +132,8 @@ def labelled(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
     missing = {f"label_{outcome}", "label_weight"} - set(source.kinds)
     if missing:
         raise InputError(f"the rollouts have no column {sorted(missing)[0]!r}; label some of them first")
-    verdict, label, weight = (
-        _number(source, outcome) + " > 0",
-        _number(source, f"label_{outcome}"),
-        _number(source, "label_weight"),
-    )
+    verdict = _number(source, outcome) + " > 0"
+    label, weight = _number(source, f"label_{outcome}"), _number(source, "label_weight")
     columns = f"{verdict} AS verdict, {label} AS label, {weight} AS weight"
     return _by_prompt(source, by, columns, [verdict, label, weight])
 
