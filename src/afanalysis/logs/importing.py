@@ -113,8 +113,9 @@ def import_logs(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _workplace(folder.parent) as workplace:
             systems = record_rollouts(files, mapping, requests, workplace, report)
-            if strict:
-                _refuse_flaws(report)
+            for tally in (report.set_aside, report.repaired) if strict else ():
+                for reason in tally.counts:
+                    raise InputError(f"{tally.with_example(reason)}; without --strict it is reported")
             index = RolloutIndex(workplace / ENTRIES)
             _keep_each_once(index, folder, report)
             _write_study(workplace, systems, index, mapping, report)
@@ -191,12 +192,6 @@ def _workplace(parent: Path) -> Iterator[Path]:
         FileLock(Path(place, _LOCK)),
     ):
         yield Path(place)
-
-
-def _refuse_flaws(report: ImportReport) -> None:
-    for tally in (report.set_aside, report.repaired):
-        for reason in tally.counts:
-            raise InputError(f"{tally.with_example(reason)}; without --strict it is reported")
 
 
 def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> None:

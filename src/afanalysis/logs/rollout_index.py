@@ -8,13 +8,6 @@ from afanalysis.logs.values import undated
 from afanalysis.study.journal_sql import journal_table
 from afanalysis.table.database import connect
 
-COPY = "a copy of another row"
-
-OTHER_VERSION = "another version of a rollout, with fewer verdicts or other fields"
-
-_AT_ONCE = 10_000
-
-
 # What an entry has as its record has it.
 COPIED = {
     **dict.fromkeys(("setting", "variation", "model", "tier", "prompt_id", "source"), "VARCHAR"),
@@ -81,17 +74,15 @@ class RolloutIndex:
         """
         self._connection.execute(_KEEP)
         yield from self.rows(
-            f"SELECT if(entry.checksum = kept.checksum, '{COPY}', '{OTHER_VERSION}'), entry.file, "
+            "SELECT if(entry.checksum = kept.checksum, 'a copy of another row', "
+            "'another version of a rollout, with fewer verdicts or other fields'), entry.file, "
             "entry.row, entry.prompt_id FROM entries AS entry JOIN kept USING (name) "
-            "WHERE entry.line != kept.line "
-            "ORDER BY name, entry.verdicts DESC, entry.checksum, entry.digest, entry.row, entry.line"
+            "WHERE entry.line != kept.line ORDER BY name, entry.verdicts DESC, entry.checksum, entry.digest, entry.row, entry.line"
         )
 
     def rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
         """The rows of a query on `kept`, which has the columns of an entry."""
-        result = self._connection.execute(sql)
-        while chunk := result.fetchmany(_AT_ONCE):
-            yield from chunk
+        return iter(self._connection.execute(sql).fetchone, None)
 
     def values(self, column: str) -> list[str]:
         """What occurs in a column of the rollouts kept, the default first and the rest in order."""

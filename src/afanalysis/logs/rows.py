@@ -101,7 +101,6 @@ class Reader:
         is_pipeline = format == "pipeline"
         self._usual, self._place = (USUAL_FIELDS, columns_of_place(path)) if is_pipeline else ({}, {})
         self._defaults = dict.fromkeys(COLUMNS) | self._place | dict(mapping.constants)
-        self._renamed = {column for column, _ in mapping.renames}
         self._plans: dict[tuple[str, ...], tuple[list[Side], list[str]]] = {}
 
     def sources(self) -> Iterator[tuple[str, str]]:
@@ -139,10 +138,8 @@ class Reader:
             value = row[name] if name in row else lookup(row, name)
             if not values.missing(value):
                 columns[column] = value
-        for column in self._renamed:
-            value = columns[column]
-            columns[column] = self._mapping.renames.get((column, str(value)), value)
-        return columns
+        renames = self._mapping.renames.items()
+        return columns | {column: new for (column, old), new in renames if str(columns[column]) == old}
 
 
 def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold: float) -> Rollout:
@@ -282,8 +279,7 @@ def _texts(columns: dict[str, Any], side: Side) -> tuple[Transcript, str]:
 def _untagged(text: Any) -> tuple[str, str]:
     """A request without the tag that gives its tier, and the tier."""
     text = "" if text is None else str(text)
-    match = _TIER_TAG.search(text)
-    if match is None:
-        return text.strip(), ""
-    rest = text[: match.start()] + text[match.end() :]
-    return rest.strip(), "free" if match.group(1).lower() == "true" else "paid"
+    if match := _TIER_TAG.search(text):
+        tier = "free" if match[1].lower() == "true" else "paid"
+        return _TIER_TAG.sub("", text, count=1).strip(), tier
+    return text.strip(), ""
