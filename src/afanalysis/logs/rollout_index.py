@@ -77,7 +77,7 @@ class RolloutIndex:
             "SELECT if(entry.checksum = kept.checksum, 'a copy of another row', "
             "'another version of a rollout, with fewer verdicts or other fields'), entry.file, "
             "entry.row, entry.prompt_id FROM entries AS entry JOIN kept USING (name) "
-            "WHERE entry.line != kept.line ORDER BY name, entry.verdicts DESC, entry.checksum, entry.digest, entry.row, entry.line"
+            "WHERE entry.line != kept.line ORDER BY entry.digest, entry.row, name, entry.line"
         )
 
     def rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
