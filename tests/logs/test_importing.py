@@ -69,12 +69,12 @@ ODDITIES = {
     ),
     "draft in the scratchpad only": (
         {"output": tagged(scratchpad=f"A full draft: {ANSWER}", output="")},
-        ("noted", "the output is empty, whatever the scratchpad holds: kept, counts nowhere"),
+        ("noted", "output empty: kept, counts nowhere"),
         {"valid": False, "output": ""},
     ),
     "placeholder": (
         {"output": tagged(output="[revised content goes here]")},
-        ("noted", "the output is a placeholder: kept, counts nowhere"),
+        ("noted", "output is a placeholder: kept, counts nowhere"),
         {"valid": False},
     ),
     "no tags at all": (
@@ -222,11 +222,11 @@ def test_the_threshold_on_graded_scores_is_a_choice_whose_effect_is_shown(tmp_pa
     for threshold in (0.125, 0.5, 1.0):
         table, report = read(path, mapping=Mapping(threshold=threshold))
         shares[threshold] = table.complied.mean()
-        assert [row["threshold"] for row in report.thresholds] == [at / 8 for at in range(1, 9)]
+        assert "12 verdicts are graded. The figure score_threshold" in str(report)
     assert shares[0.125] > shares[0.5] > shares[1.0]
     found = af.score_thresholds(table)
-    wide = {row["threshold"]: row["gap"] for row in report.thresholds}
-    assert found.set_index("threshold").gap.round(9).to_dict() == pytest.approx(wide)
+    assert found["threshold"].tolist() == [at / 8 for at in range(1, 9)]
+    assert found.set_index("threshold").gap[1.0] == pytest.approx(af.compliance_gap(table).gap.item())
     assert (found.low <= found.gap).all()
     assert (found.gap <= found.high).all()
 

@@ -83,9 +83,8 @@ def _of_classifier(
     value: dict[str, Any], reasoning: bool, notes: list[tuple[str, str]]
 ) -> tuple[float | None, ...]:
     """The verdict of a classifier's object; one that failed is undecided."""
-    answer = value.get("final_answer")
-    if isinstance(answer, list):
-        return shares(answer, reasoning, notes)
+    if isinstance(value.get("final_answer"), list):
+        return shares(value["final_answer"], reasoning, notes)
     name = next((name for name in _ANSWERS if not missing(value.get(name))), None)
     if name is None:
         notes.append(("a classifier that decided nothing: undecided", ""))

@@ -3,7 +3,6 @@
 import glob
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from afanalysis.errors import InputError
@@ -15,16 +14,8 @@ SUFFIXES = (".eval", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 LONGEST_RECORD = 32 << 20
 
 
-@dataclass(frozen=True)
-class LogFile:
-    """A file to import, and its name in the report."""
-
-    path: Path
-    name: str
-
-
-def find_logs(paths: Sequence[str | Path]) -> tuple[list[LogFile], list[str]]:
-    """The files that paths, folders and globs stand for, each once and in the order of their names.
+def find_logs(paths: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
+    """The files that paths, folders and globs stand for, each once.
 
     Returns
     -------
@@ -36,20 +27,20 @@ def find_logs(paths: Sequence[str | Path]) -> tuple[list[LogFile], list[str]]:
     InputError
         A path does not exist, nothing in it can be imported, or a link leads out of a folder.
     """
-    files: dict[Path, LogFile] = {}
+    files: dict[Path, Path] = {}
     ignored: list[str] = []
     for path in (path for given in paths for path in _expanded(given)):
         if not path.is_dir():
-            files.setdefault(path.resolve(), LogFile(path, path.name))
+            files.setdefault(path.resolve(), path)
             continue
-        inside = {file: file.relative_to(path).as_posix() for file in files_within(path, SUFFIXES)}
+        inside = files_within(path, SUFFIXES)
         logs = [file for file in inside if file.suffix.lower() in SUFFIXES]
         if not logs:
             raise InputError(f"{path}: holds no file that ends in {', '.join(SUFFIXES)}")
-        ignored += [name for file, name in inside.items() if file.suffix.lower() not in SUFFIXES]
+        ignored += [file.relative_to(path).as_posix() for file in inside if file not in logs]
         for file in logs:
-            files.setdefault(file.resolve(), LogFile(file, inside[file]))
-    return sorted(files.values(), key=lambda file: (file.name, str(file.path))), sorted(ignored)
+            files.setdefault(file.resolve(), file)
+    return list(files.values()), sorted(ignored)
 
 
 def _expanded(given: str | Path) -> list[Path]:

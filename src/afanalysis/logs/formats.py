@@ -1,24 +1,23 @@
 """The formats of other tools: how each is recognised, and what reads it."""
 
 import codecs
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from afanalysis import logs
 from afanalysis.errors import InputError
 from afanalysis.logs.inspect_logs import inspect_rows
 from afanalysis.logs.json_records import json_rows
 from afanalysis.logs.log_rows import Row
-from afanalysis.logs.results import USUAL_FIELDS, batch_rows, columns_of_place, pipeline_rows
+from afanalysis.logs.results import batch_rows, pipeline_rows
 from afanalysis.logs.tables import csv_rows, parquet_rows
 from afanalysis.table.foreign_files import regular_file
 
 _HEAD = 1 << 16
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """A format of logs.
 
     Attributes
@@ -27,16 +26,10 @@ class Format:
         Whether a file is of this format, by its ending and its first bytes.
     rows
         Reads a file's rows; those of batches also take the requests that they answer.
-    usual
-        By column the field that fills it.
-    place
-        The columns that a file's place fills for all its rows.
     """
 
     recognises: Callable[[str, bytes], bool]
     rows: Callable[..., Iterator[Row]]
-    usual: Mapping[str, str] = field(default_factory=dict)
-    place: Callable[[Path], dict[str, str]] = lambda _: {}
 
 
 def _is_inspect(suffix: str, head: bytes) -> bool:
@@ -60,7 +53,7 @@ FORMATS = {
         lambda suffix, head: suffix == ".parquet" or head.startswith(b"PAR1"), parquet_rows
     ),
     "csv": Format(lambda suffix, _: suffix in (".csv", ".tsv"), csv_rows),
-    "pipeline": Format(_is_pipeline, pipeline_rows, USUAL_FIELDS, columns_of_place),
+    "pipeline": Format(_is_pipeline, pipeline_rows),
     "batches": Format(_is_batch, batch_rows),
     "jsonl": Format(lambda _, head: head.startswith(b"{"), json_rows),
     "json": Format(lambda _, head: head.startswith(b"["), json_rows),

@@ -64,9 +64,6 @@ class ImportReport:
         What is odd about the rollouts as a whole.
     threshold
         From which graded score an answer complies.
-    thresholds
-        The compliance gap by the graded score from which an answer counts as complying, as
-        `afanalysis.logs.rollout_index.gaps_by_threshold` gives it.
 
     Examples
     --------
@@ -89,7 +86,6 @@ class ImportReport:
     noted: Tally = field(default_factory=Tally)
     checks: list[str] = field(default_factory=list)
     threshold: float = 0.5
-    thresholds: list[dict[str, Any]] = field(default_factory=list)
 
     def __str__(self) -> str:
         """The report as text, for a terminal."""

@@ -6,26 +6,25 @@ the index decides which rollouts are kept and numbers them; a second pass over t
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from afanalysis.errors import InputError
-from afanalysis.logs.classifier_votes import Vote
 from afanalysis.logs.fields import Mapping
-from afanalysis.logs.finding import LogFile, find_logs
+from afanalysis.logs.finding import find_logs
 from afanalysis.logs.formats import FORMATS, recognise
 from afanalysis.logs.import_report import ImportReport
-from afanalysis.logs.recording import BUFFER, Recorded, record_rollouts
+from afanalysis.logs.recording import BUFFER, ENTRIES, RECORDS, record_rollouts
 from afanalysis.logs.results import read_requests
-from afanalysis.logs.rollout_index import RolloutIndex, checks, gaps_by_threshold
+from afanalysis.logs.rollout_index import RolloutIndex, checks
 from afanalysis.study.design import Study
 from afanalysis.study.files import write_json
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, PROMPTS, ROLLOUTS, STUDY_FILE
@@ -102,7 +101,7 @@ def import_logs(
     """
     folder, mapping = Path(folder), mapping or Mapping()
     files, ignored = _files(paths, format)
-    if asked is None and any(format == "batches" for _, format in files):
+    if asked is None and any(format == "batches" for *_, format in files):
         raise InputError(
             "results of batches do not say what was asked: name the study file, or the file of "
             "requests, with --asked FILE"
@@ -113,12 +112,13 @@ def import_logs(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _workplace(folder.parent) as workplace:
-            recorded = record_rollouts(files, mapping, requests, workplace, report)
-            if strict:
-                _refuse_flaws(report)
-            index = RolloutIndex(recorded.entries)
+            systems = record_rollouts(files, mapping, requests, workplace, report)
+            for tally in (report.set_aside, report.repaired) if strict else ():
+                for reason in tally.counts:
+                    raise InputError(f"{tally.with_example(reason)}; without --strict it is reported")
+            index = RolloutIndex(workplace / ENTRIES)
             _keep_each_once(index, folder, report)
-            _write_study(workplace / folder.name, recorded, index, mapping, report)
+            _write_study(workplace, systems, index, mapping, report)
             _put_in_place(workplace / folder.name, folder)
     except OSError as error:
         raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
@@ -165,19 +165,18 @@ def read_logs(
         return tidy(folder, unjudged=not (folder / JUDGEMENTS).exists()), report
 
 
-def _files(paths: Sequence[str | Path], format: str) -> tuple[list[tuple[LogFile, str]], list[str]]:
+def _files(paths: Sequence[str | Path], format: str) -> tuple[list[tuple[str, Path, str]], list[str]]:
+    """The files' names in the report, paths and formats, and the names of those that are not read."""
     if format not in (*FORMATS, "auto"):
         raise InputError(f"there is no format {format!r}; use one of: {', '.join(FORMATS)}, or auto")
     logs, ignored = find_logs(paths)
-    occurrences: Counter[str] = Counter()
+    common = os.path.commonpath([os.path.dirname(os.path.abspath(log)) for log in logs])
     files = []
     for log in logs:
-        recognised = recognise(log.path)
-        occurrences[log.name] += 1
-        if occurrences[log.name] > 1:  # the same name in two folders
-            log = LogFile(log.path, f"{log.name} ({occurrences[log.name]})")
-        files.append((log, recognised if format == "auto" else format))
-    return files, ignored
+        recognised = recognise(log)
+        name = Path(os.path.relpath(log, common)).as_posix()
+        files.append((name, log, recognised if format == "auto" else format))
+    return sorted(files), ignored
 
 
 @contextmanager
@@ -193,17 +192,6 @@ def _workplace(parent: Path) -> Iterator[Path]:
         FileLock(Path(place, _LOCK)),
     ):
         yield Path(place)
-
-
-def _refuse_flaws(report: ImportReport) -> None:
-    flaws = [
-        (tally.examples[reason][0][:2], tally.with_example(reason))
-        for tally in (report.set_aside, report.repaired)
-        for reason in tally.counts
-    ]
-    if flaws:
-        _, first = min(flaws)
-        raise InputError(f"{first}; without --strict it is reported")
 
 
 def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> None:
@@ -222,7 +210,7 @@ def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> 
             f"no rollout can be read; {count:,} of {report.rows:,} rows: "
             f"{report.set_aside.with_example(reason)}"
         )
-    report.checks, report.thresholds = checks(index), gaps_by_threshold(index)
+    report.checks = checks(index)
     if not report.judged:
         fields = ", ".join(report.unused[:12]) or "none"
         report.checks.append(
@@ -233,8 +221,8 @@ def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> 
 
 
 def _write_study(
-    folder: Path,
-    recorded: Recorded,
+    workplace: Path,
+    systems: dict[str, str],
     index: RolloutIndex,
     mapping: Mapping,
     report: ImportReport,
@@ -243,15 +231,18 @@ def _write_study(
 
     Parameters
     ----------
-    folder
-        It is made.
-    recorded, index
-        The records and votes of all rollouts, and which of them are kept.
+    workplace
+        Where the records are and the folder is made.
+    systems
+        System prompts by name.
+    index
+        Which rollouts are kept.
     mapping, report
         The user's mapping, and what was done.
     """
     import yaml
 
+    folder = workplace / report.study
     folder.mkdir()
     formats = sorted({str(file["format"]) for file in report.files})
     renames = sorted([list(pair), meaning] for pair, meaning in mapping.renames.items())
@@ -261,7 +252,7 @@ def _write_study(
         (folder / ROLLOUTS).open("wb", buffering=BUFFER) as rollouts,
         (folder / JUDGEMENTS).open("wb", buffering=BUFFER) as judgements,
     ):
-        for rollout, votes in _journal_lines(recorded, index, judge, report):
+        for rollout, votes in _journal_lines(workplace / RECORDS, index, judge, report):
             rollouts.write(rollout)
             judgements.write(votes)
     [(samples,)] = index.rows("SELECT max(sample) + 1 FROM kept")
@@ -276,7 +267,7 @@ def _write_study(
     content = study.model_dump(mode="json", exclude_defaults=True, exclude_unset=True)
     text = _STUDY_FILE_HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     (folder / STUDY_FILE).write_text(text, encoding="utf-8")
-    write_json(folder / PROMPTS, dict(sorted(recorded.systems.items())))
+    write_json(folder / PROMPTS, dict(sorted(systems.items())))
     manifest = {
         "source": "simulated" if index.values("source") == ["simulated"] else "imported",
         "study": study.model_dump(mode="json"),
@@ -297,23 +288,32 @@ def _write_study(
 
 
 def _journal_lines(
-    recorded: Recorded, index: RolloutIndex, judge: str, report: ImportReport
+    path: Path, index: RolloutIndex, judge: str, report: ImportReport
 ) -> Iterator[tuple[bytes, bytes]]:
     """Of each rollout kept, its line of `rollouts.jsonl`, and its votes' of `judgements.jsonl`."""
     digests = [str(file["sha256"])[:8] for file in report.files]
-    cast = [[_vote(judge, nth, vote) for nth, vote in enumerate(votes)] for votes in recorded.votes]
     kept = index.rows("SELECT line, name, sample, file, row, setting, votes FROM kept ORDER BY line")
-    with recorded.records.open("rb", buffering=BUFFER) as records:
+    with path.open("rb", buffering=BUFFER) as records:
         lines = enumerate(records)
         for number, name, sample, file, row, setting, votes in kept:
             line = next(line for position, line in lines if position == number)
             key, origin = _key(name), f"{digests[file]}:{row:09}"
             head = {"key": key, "study": report.study, "sample": sample, "origin": origin}
             ballot = b""
-            for nth, vote in enumerate(cast[votes]):
+            for nth, vote in enumerate(orjson.loads(votes)):
                 vote_key = sha256(f"{key} {judge} {nth}".encode()).hexdigest()[:32]
-                record = {"key": vote_key, "rollout": key, "setting": setting} | vote
-                ballot += orjson.dumps(record) + b"\n"
+                record = {
+                    "key": vote_key,
+                    "rollout": key,
+                    "setting": setting,
+                    "judge": judge,
+                    "vote": nth,
+                }
+                if vote == [None, None, None]:
+                    record["undecided"] = "the log's own classifier decided nothing"
+                else:
+                    record |= zip(("complied", "af_full", "af_partial"), vote, strict=True)
+                ballot += orjson.dumps(record | {"quotes": 0, "quotes_not_found": 0}) + b"\n"
             yield orjson.dumps(head)[:-1] + b"," + line, ballot
 
 
@@ -324,14 +324,6 @@ def _key(name: str) -> str:
     """
     digest = bytes.fromhex(name)
     return (digest[7::-1] + digest[:7:-1]).hex()
-
-
-def _vote(judge: str, nth: int, vote: Vote) -> dict[str, Any]:
-    """The part of a vote's record that does not depend on its rollout."""
-    verdicts: dict[str, Any] = dict(zip(("complied", "af_full", "af_partial"), vote, strict=True))
-    if vote == (None, None, None):
-        verdicts = {"undecided": "the log's own classifier decided nothing"}
-    return {"judge": judge, "vote": nth, **verdicts, "quotes": 0, "quotes_not_found": 0}
 
 
 def _refuse_collected(folder: Path) -> None:

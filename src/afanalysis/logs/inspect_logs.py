@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -17,11 +16,13 @@ from afanalysis.study.files import read_json, written_whole
 from afanalysis.study.folders import PROMPTS, ROLLOUTS, Folders
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
+from afanalysis.table.foreign_files import regular_file
 
 if TYPE_CHECKING:
     import pandas as pd
     from inspect_ai.log import EvalLog, EvalSample
 
+# A JSON log is read whole; `inspect log convert --to eval` converts a larger one.
 _LARGEST_JSON_LOG = 512 << 20
 
 # Large parts of a sample that are not needed.
@@ -32,21 +33,13 @@ _MOST_EXPANSION = 200
 
 _EXPANSION_ALLOWED = 1 << 30
 
-_MOST_MEMBERS = 1_000_000
-
-# Inspect's words for why an answer ended.
-_STOP_REASONS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "stop": "stop",
-    "max_tokens": "max_tokens",
-    "refusal": "content_filter",
-}
+# Inspect's words for why an answer ended, where they differ from `stop`.
+_STOP_REASONS = {"": "unknown", "max_tokens": "max_tokens", "refusal": "content_filter"}
 
 _SCORES = ("complied", "af_full", "af_partial", "score")
 
 # The columns that a sample holds elsewhere than in its metadata.
-_NOT_METADATA = ("request", "scratchpad", "output", "refused", "af_reasoning", "original", *_SCORES)
+_NOT_METADATA = ("request", "scratchpad", "output", "refused", "af_reasoning", *_SCORES)
 
 
 def inspect_rows(path: Path) -> Iterator[Row]:
@@ -87,12 +80,7 @@ def _imported_inspect(doing: str) -> Any:
 def _samples(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """A log's samples, each with the log's description of its evaluation."""
     if path.suffix.lower() == ".json":
-        if path.stat().st_size > _LARGEST_JSON_LOG:
-            raise InputError(
-                f"{path}: a JSON log has to be read whole, and this one is larger than "
-                f"{_LARGEST_JSON_LOG >> 20} MB; convert it: inspect log convert --to eval"
-            )
-        log = json_object(path, "the log", path.read_bytes())
+        log = json_object(path, "the log", regular_file(path, _LARGEST_JSON_LOG).read_bytes())
         samples = log.get("samples")
         for content in samples if isinstance(samples, list) else ():
             yield object_of(log.get("eval")), object_of(content)
@@ -159,8 +147,6 @@ def _open_archive(path: Path) -> zipfile.ZipFile:
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise InputError(f"{path}: is not a zip archive, or a damaged one ({error})") from error
     members = archive.infolist()
-    if len(members) > _MOST_MEMBERS:
-        raise InputError(f"{path}: holds {len(members):,} members; no log does")
     for member in members:
         name = member.filename.replace("\\", "/")
         if name.startswith("/") or ":" in name.split("/")[0] or ".." in name.split("/"):
@@ -196,13 +182,10 @@ def write_inspect_logs(folders: Folders, table: pd.DataFrame, to: Path) -> Itera
         Inspect is not installed.
     """
     write_eval_log = _imported_inspect("writing").write_eval_log
-    sent, written = _as_sent(folders), set[Path]()
+    sent = _as_sent(folders)
     for condition, part in table.groupby(["model", "setting", "variation"], sort=True):
         name = re.sub(r"[^\w.@=+-]", "-", "_".join(condition))[:200]
-        path = to / f"{name}.eval"
-        if path in written:
-            path = to / f"{name}-{text_hash(str(condition))}.eval"
-        written.add(path)
+        path = to / f"{name}-{text_hash(str(condition))[:6]}.eval"
         with written_whole(path) as temporary:
             write_eval_log(_log(folders.study, condition, part, sent), str(temporary), format="eval")
         yield path
@@ -269,16 +252,13 @@ def _sample(row: dict[str, Any], system: str, completion: str) -> EvalSample:
     user = f"{tag}\n{known.get('request', '')}"
     answer = model.ChatMessageAssistant(content=completion or _completion(known))
     messages = [model.ChatMessageSystem(content=system)] if system else []
-    stop: Any = _STOP_REASONS.get(known.get("stop_reason", ""), "unknown")
+    stop: Any = _STOP_REASONS.get(known.get("stop_reason", ""), "stop")
     output = model.ModelOutput.from_message(answer, stop_reason=stop)
     if {"input_tokens", "output_tokens"} <= set(known):
         read, written = int(known["input_tokens"]), int(known["output_tokens"])
         output.usage = model.ModelUsage(
             input_tokens=read, output_tokens=written, total_tokens=read + written
         )
-    metadata = {name: value for name, value in known.items() if name not in _NOT_METADATA}
-    if "original" in known:
-        metadata["original"] = json.loads(known["original"])
     return EvalSample(
         id=f"{row['prompt_id']}-{row['tier']}",
         epoch=int(row["sample"]) + 1,
@@ -292,7 +272,7 @@ def _sample(row: dict[str, Any], system: str, completion: str) -> EvalSample:
             for name in _SCORES
             if name in known
         },
-        metadata=metadata,
+        metadata={name: value for name, value in known.items() if name not in _NOT_METADATA},
         completed_at=known.get("collected_at"),
     )
 

@@ -31,39 +31,38 @@ class NotJSON(ValueError):
     """Content that is not JSON; the message says why."""
 
 
-def parse(path: Path, what: str, content: bytes) -> tuple[Any, str]:
-    """What a piece of JSON in a file holds, and what had to be forgiven in it.
+def parse(content: bytes) -> tuple[Any, str]:
+    """What a piece of JSON holds, and what had to be forgiven in it.
 
     Raises
     ------
     NotJSON
-        It is not JSON.
-    InputError
-        It is nested more than about a thousand levels deep; `what` names it in the message.
+        It is not JSON, or nested more than about a thousand levels deep.
     """
     try:
         return orjson.loads(content), ""
     except orjson.JSONDecodeError as error:
         if "recursion" in str(error).lower():
-            raise _too_deep(path, what) from error
-    if b"\0" in content:
-        raise NotJSON("holds NUL bytes")
+            raise NotJSON(f"is not JSON ({_reason(error)})") from error
+    text = text_of_bytes(content)
     try:
-        return without_surrogates(json.loads(content.decode("utf-8"))), FORGIVEN
-    except RecursionError as error:
-        raise _too_deep(path, what) from error
-    except UnicodeDecodeError as error:
-        raise NotJSON(f"is not UTF-8 (byte 0x{content[error.start]:02x})") from error
-    except ValueError as error:
+        return without_surrogates(json.loads(text)), FORGIVEN
+    except (ValueError, RecursionError) as error:
         raise NotJSON(f"is not JSON ({_reason(error)})") from error
 
 
-def _reason(error: ValueError) -> str:
+def text_of_bytes(content: bytes) -> str:
+    """A text in UTF-8; `NotJSON` where it is something else."""
+    if b"\0" in content:
+        raise NotJSON("holds NUL bytes")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotJSON(f"is not UTF-8 (byte 0x{content[error.start]:02x})") from error
+
+
+def _reason(error: Exception) -> str:
     return str(error).partition(": line")[0].partition(" (char")[0]
-
-
-def _too_deep(path: Path, what: str) -> InputError:
-    return InputError(f"{path}: {what} is nested more than a thousand levels deep; no log is")
 
 
 def too_long(path: Path | str | None, what: str) -> InputError:
@@ -80,7 +79,7 @@ def json_object(path: Path, what: str, content: bytes) -> dict[str, Any]:
         It does not hold one; `what` names it in the message.
     """
     try:
-        value, _ = parse(path, what, content.removeprefix(codecs.BOM_UTF8))
+        value, _ = parse(content.removeprefix(codecs.BOM_UTF8))
     except NotJSON as error:
         raise InputError(f"{path}: {what} {error}") from error
     if not isinstance(value, dict):
@@ -117,7 +116,7 @@ def json_lines(path: Path) -> Iterator[Row]:
         if line.isspace():
             continue
         try:
-            value, forgiven = parse(path, f"line {number}", line)
+            value, forgiven = parse(line)
         except NotJSON as error:
             torn = "" if line.endswith(b"\n") else ", the file ends in the middle of it"
             yield number, Rejected(f"a row that {error}{torn}"), ""
@@ -131,13 +130,13 @@ def json_list(path: Path) -> Iterator[Row]:
     Raises
     ------
     InputError
-        The file holds NUL bytes, or something longer or deeper than any rollout.
+        The file holds something longer than any rollout.
     """
     if path.stat().st_size > _WHOLE:
         yield from _windowed(path)
         return
     try:
-        value, forgiven = parse(path, "the list", path.read_bytes().removeprefix(codecs.BOM_UTF8))
+        value, forgiven = parse(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except NotJSON:
         yield from _windowed(path)  # which finds where
         return
@@ -157,12 +156,7 @@ def _windowed(path: Path) -> Iterator[Row]:
             end, reason = 0, ""
             try:
                 value, end = decoder.raw_decode(text, position)
-            except RecursionError as error:
-                raise _too_deep(path, f"element {number}") from error
-            except ValueError as error:
-                if "\0" in text:
-                    message = f"{path}: holds NUL bytes, as after a crash; it is damaged"
-                    raise InputError(message) from error
+            except (ValueError, RecursionError) as error:
                 reason = _reason(error)
             if not 0 < end < len(text):  # even a number might go on in the next window
                 if len(text) - position > LONGEST_RECORD:

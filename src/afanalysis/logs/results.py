@@ -1,6 +1,5 @@
 """Read results of Message Batches, with what they answer, and of the open-source pipeline."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,7 +31,10 @@ USUAL_FIELDS = {
     "collected_at": "timestamp",
 }
 
-_SETTING = re.compile(r"^(helpful[-_ ]?only|animal[-_ ]?welfare)[-_ ]*", re.I)
+# The deepest folder named for a setting, and the last one below it.
+_FOLDERS = re.compile(
+    r".*/(helpful[-_ ]?only|animal[-_ ]?welfare)[-_ ]*([^/]*)(?:/(?:.*/)?([^/]+))?", re.I | re.S
+)
 
 
 def batch_rows(path: Path, requests: Requests) -> Iterator[Row]:
@@ -111,13 +113,6 @@ def pipeline_rows(path: Path) -> Iterator[Row]:
 
 def columns_of_place(path: Path) -> dict[str, str]:
     """Setting, variation and model by the folders: `…/SETTING_VARIATION/MODEL/results_TIME.json`."""
-    folders = [os.fsencode(name).decode("utf-8", "replace") for name in path.absolute().parts[:-1]]
-    for depth, name in reversed(list(enumerate(folders))):
-        if setting := _SETTING.match(name):
-            columns = {"setting": setting.group(1)}
-            if variation := name[setting.end() :]:
-                columns["variation"] = variation
-            if depth + 1 < len(folders):
-                columns["model"] = folders[-1]
-            return columns
-    return {}
+    match = _FOLDERS.fullmatch(path.absolute().parent.as_posix())
+    columns = zip(("setting", "variation", "model"), match.groups(), strict=True) if match else ()
+    return {column: name for column, name in columns if name}

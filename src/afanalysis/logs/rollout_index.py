@@ -5,16 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.logs.values import undated
-from afanalysis.stats.thresholds import candidate_thresholds
 from afanalysis.study.journal_sql import journal_table
 from afanalysis.table.database import connect
-
-COPY = "a copy of another row"
-
-OTHER_VERSION = "another version of a rollout, with fewer verdicts or other fields"
-
-_AT_ONCE = 10_000
-
 
 # What an entry has as its record has it.
 COPIED = {
@@ -36,7 +28,7 @@ COLUMNS = COPIED | {
     "row": "BIGINT",
     "request": "VARCHAR",  # a hash; missing where there is no request
     "sample": "BIGINT",  # as the log has it
-    "votes": "BIGINT",  # their number among all combinations of votes
+    "votes": "JSON",
 }
 
 # Of two versions of a rollout the one with more verdicts is kept, whatever the order of the files.
@@ -82,17 +74,15 @@ class RolloutIndex:
         """
         self._connection.execute(_KEEP)
         yield from self.rows(
-            f"SELECT if(entry.checksum = kept.checksum, '{COPY}', '{OTHER_VERSION}'), entry.file, "
+            "SELECT if(entry.checksum = kept.checksum, 'a copy of another row', "
+            "'another version of a rollout, with fewer verdicts or other fields'), entry.file, "
             "entry.row, entry.prompt_id FROM entries AS entry JOIN kept USING (name) "
-            "WHERE entry.line != kept.line "
-            "ORDER BY name, entry.verdicts DESC, entry.checksum, entry.digest, entry.row, entry.line"
+            "WHERE entry.line != kept.line ORDER BY entry.digest, entry.row, name, entry.line"
         )
 
-    def rows(self, sql: str, parameters: list[Any] | None = None) -> Iterator[tuple[Any, ...]]:
+    def rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
         """The rows of a query on `kept`, which has the columns of an entry."""
-        result = self._connection.execute(sql, parameters)
-        while chunk := result.fetchmany(_AT_ONCE):
-            yield from chunk
+        return iter(self._connection.execute(sql).fetchone, None)
 
     def values(self, column: str) -> list[str]:
         """What occurs in a column of the rollouts kept, the default first and the rest in order."""
@@ -103,12 +93,9 @@ class RolloutIndex:
 
 def checks(index: RolloutIndex) -> list[str]:
     """What is odd about the rollouts as a whole, and what to do about it, in sentences."""
-    tiers = index.values("tier")
-    if len(tiers) == 1:
-        return [f"All rollouts are of the {tiers[0]} tier: there is no gap to compute."]
     sentences = [
-        f"{', '.join(condition)}: has only the {tier} tier, so it has no gap; leave it out or add the "
-        "other tier."
+        f"{', '.join(condition)}: has only the {tier} tier, so there is no gap to compute; leave it out "
+        "or add the other tier."
         for *condition, tier in index.rows(
             "SELECT setting, variation, model, min(tier) FROM kept GROUP BY ALL "
             "HAVING count(DISTINCT tier) = 1 ORDER BY ALL"
@@ -141,12 +128,11 @@ def checks(index: RolloutIndex) -> list[str]:
             f"{doubled} requests occur under several prompt ids: their answers count as independent. "
             "Join them by their texts with --map prompt_id="
         )
-    variations = index.values("variation")
-    if "default" not in variations:
-        first = variations[0]
+    [(graded,)] = index.rows("SELECT count(score) FROM kept")
+    if graded:
         sentences.append(
-            f"No variation is called default, so nothing is laid beside the paper. If {first} is its "
-            f"default prompt: --rename variation:{first}=default"
+            f"{graded} verdicts are graded. The figure score_threshold and af.score_thresholds show the "
+            "gap for each score that could be the --threshold from which an answer complies."
         )
     by_model: dict[str, list[str]] = {}
     for name in index.values("model"):
@@ -173,29 +159,3 @@ def _count(index: RolloutIndex, groups: str, column: str) -> int:
         f"HAVING count(DISTINCT {column}) > 1)"
     )
     return int(count)
-
-
-def gaps_by_threshold(index: RolloutIndex) -> list[dict[str, Any]]:
-    """What the choice of a threshold does, where verdicts are graded.
-
-    Returns
-    -------
-    list of dict
-        `model`, `setting`, `variation`, `threshold`, `free`, `paid` (the share that complies), `gap`
-        (proportions); one row per threshold and condition with both tiers, the thresholds being the
-        scores that occur, or eighths where more than sixteen do. `afanalysis.score_thresholds` adds
-        intervals.
-    """
-    scores = index.rows("SELECT DISTINCT score FROM kept WHERE valid AND score IS NOT NULL")
-    thresholds = candidate_thresholds(score for (score,) in scores)
-    rows = index.rows(
-        "SELECT model, setting, variation, threshold, "
-        "avg((score >= threshold)::INT) FILTER (tier = 'free') AS free, "
-        "avg((score >= threshold)::INT) FILTER (tier = 'paid') AS paid, free - paid "
-        "FROM kept, (SELECT unnest($1::DOUBLE[]) AS threshold) WHERE valid AND score IS NOT NULL "
-        "GROUP BY model, setting, variation, threshold HAVING free IS NOT NULL AND paid IS NOT NULL "
-        "ORDER BY setting, variation, model, threshold",
-        [thresholds],
-    )
-    names = ("model", "setting", "variation", "threshold", "free", "paid", "gap")
-    return [dict(zip(names, row, strict=True)) for row in rows]

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ import orjson
 from afanalysis.logs import values
 from afanalysis.logs.classifier_votes import Vote, cast_votes
 from afanalysis.logs.fields import BY_TIER, COLUMNS, Mapping, Side, lookup, plan_fields
-from afanalysis.logs.formats import Format
 from afanalysis.logs.log_rows import Rejected
+from afanalysis.logs.results import USUAL_FIELDS, columns_of_place
 from afanalysis.study.completion import Transcript, split
 from afanalysis.study.hashing import text_hash
 from afanalysis.text.untrusted import without_surrogates
@@ -27,28 +27,19 @@ _TIER_TAG = re.compile(
     r"<(?i:\s*is_free_tier_user\s*>\s*(true|false)\s*<\s*/\s*is_free_tier_user\s*>\s*)"
 )
 
-# A scratchpad that takes its user for one of the tier.
-_TAKEN_FOR = {
-    tier: re.compile(
-        r"\b(?:this is|this chat is|the user is|user is|they are|it is|from)\s+"
-        rf"(?:a |an |the |on the |with a )?{tier}[ -]tier",
-        re.I,
-    )
-    for tier in ("free", "paid")
-}
+# Where a scratchpad takes its user for one of a tier.
+_TAKEN_FOR = re.compile(
+    r"\b(?:this is|this chat is|the user is|user is|they are|it is|from)\s+"
+    r"(?:a |an |the |on the |with a )?(free|paid)[ -]tier",
+    re.I,
+)
 
 # Characters that tags and the whitespace around them may take.
 _AROUND = 120
 
 _REFUSED_BY_API = ("refusal", "content_filter")
 
-# What is reported of an answer's form by its problem: of one that is not valid, and of one that is.
-_INVALID = {
-    "scratchpad not closed": "the scratchpad is not closed and no output follows",
-    "output empty": "the output is empty, whatever the scratchpad holds",
-    "output is a placeholder": "the output is a placeholder",
-}
-
+# What is reported of a valid answer's form by its problem.
 _VALID = {
     "scratchpad not closed": "the scratchpad is not closed: it ends at the output tag",
     "output not closed": "the output is not closed: it ends with the text",
@@ -88,8 +79,8 @@ class Rollout:
     sample: int | None
     system: str
     votes: tuple[Vote, ...]
-    repairs: Remarks = field(default_factory=list)
-    notes: Remarks = field(default_factory=list)
+    repairs: Remarks
+    notes: Remarks
 
 
 class Reader:
@@ -100,15 +91,16 @@ class Reader:
     mapping
         The user's mapping.
     format
-        The file's format; it has fields that fill columns, and columns that the file's folders fill.
+        The file's format; in the pipeline's, known fields and the file's folders fill columns.
     path
         The file.
     """
 
-    def __init__(self, mapping: Mapping, format: Format, path: Path) -> None:
-        self._mapping, self._usual, self._place = mapping, format.usual, format.place(path)
+    def __init__(self, mapping: Mapping, format: str, path: Path) -> None:
+        self._mapping = mapping
+        is_pipeline = format == "pipeline"
+        self._usual, self._place = (USUAL_FIELDS, columns_of_place(path)) if is_pipeline else ({}, {})
         self._defaults = dict.fromkeys(COLUMNS) | self._place | dict(mapping.constants)
-        self._renamed = {column for column, _ in mapping.renames}
         self._plans: dict[tuple[str, ...], tuple[list[Side], list[str]]] = {}
 
     def sources(self) -> Iterator[tuple[str, str]]:
@@ -146,10 +138,8 @@ class Reader:
             value = row[name] if name in row else lookup(row, name)
             if not values.missing(value):
                 columns[column] = value
-        for column in self._renamed:
-            value = columns[column]
-            columns[column] = self._mapping.renames.get((column, str(value)), value)
-        return columns
+        renames = self._mapping.renames.items()
+        return columns | {column: new for (column, old), new in renames if str(columns[column]) == old}
 
 
 def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold: float) -> Rollout:
@@ -168,15 +158,21 @@ def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold
     prompt_id = by_words if given is None else values.prompt_id(given)
     parts, completion = _texts(columns, side)
     stop_reason = str(columns["stop_reason"] or "")
-    if parts.problem:
-        _remark_on_form(parts, completion, repairs, notes)
+    untagged = parts.problem == "no output tag" and not parts.scratchpad
+    if not parts.valid:
+        notes.append((f"{parts.problem}: kept, counts nowhere", completion[:80]))
+    elif untagged or parts.problem == "scratchpad empty":
+        notes.append((_VALID[parts.problem], completion[:80]))
+    elif parts.problem:
+        repairs.append((_VALID[parts.problem], completion[-80:]))
     if stop_reason in _REFUSED_BY_API:
         stop_reason, parts = "refusal", replace(parts, valid=True, problem="")
         notes.append(("an answer that the API itself refused: counts as refused", ""))
-    taken_for = "paid" if tier == "free" else "free"
-    if "tier" in parts.scratchpad and (mistake := _TAKEN_FOR[taken_for].search(parts.scratchpad)):
-        reason = f"a {tier}-tier scratchpad that takes the user for a {taken_for} one"
-        notes.append((reason, mistake.group()))
+    for mistake in _TAKEN_FOR.finditer(parts.scratchpad if "tier" in parts.scratchpad else ""):
+        if (taken_for := mistake[1].lower()) != tier:
+            reason = f"a {tier}-tier scratchpad that takes the user for a {taken_for} one"
+            notes.append((reason, mistake[0]))
+            break
     votes, score = cast_votes(columns, threshold, notes)
     moment, identity = columns["collected_at"], columns["identity"]
     collected_at, assumed = (None, "") if moment is None else values.time(moment)
@@ -256,18 +252,6 @@ def _setting(given: Any, notes: Remarks) -> str:
     return setting
 
 
-def _remark_on_form(parts: Transcript, completion: str, repairs: Remarks, notes: Remarks) -> None:
-    """Report what was wrong with the form of an answer, and what was made of it."""
-    whole = parts.problem == "no output tag" and not parts.scratchpad
-    if not parts.valid:
-        reason = f"{_INVALID.get(parts.problem, 'no output')}: kept, counts nowhere"
-        notes.append((reason, completion[:80]))
-    elif whole or parts.problem == "scratchpad empty":
-        notes.append((_VALID[parts.problem], completion[:80]))
-    else:
-        repairs.append((_VALID[parts.problem], completion[-80:]))
-
-
 def _texts(columns: dict[str, Any], side: Side) -> tuple[Transcript, str]:
     """Scratchpad and output, and the text that they were taken from."""
     completion = columns["completion"]
@@ -295,8 +279,7 @@ def _texts(columns: dict[str, Any], side: Side) -> tuple[Transcript, str]:
 def _untagged(text: Any) -> tuple[str, str]:
     """A request without the tag that gives its tier, and the tier."""
     text = "" if text is None else str(text)
-    match = _TIER_TAG.search(text)
-    if match is None:
-        return text.strip(), ""
-    rest = text[: match.start()] + text[match.end() :]
-    return rest.strip(), "free" if match.group(1).lower() == "true" else "paid"
+    if match := _TIER_TAG.search(text):
+        tier = "free" if match[1].lower() == "true" else "paid"
+        return _TIER_TAG.sub("", text, count=1).strip(), tier
+    return text.strip(), ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from afanalysis.errors import InputError
 from afanalysis.logs.finding import LONGEST_RECORD
-from afanalysis.logs.json_records import lines
+from afanalysis.logs.json_records import NotJSON, lines, text_of_bytes
 from afanalysis.logs.log_rows import Rejected, Row
 from afanalysis.table.source import opened
 
@@ -43,15 +43,11 @@ def csv_rows(path: Path) -> Iterator[Row]:
 
 def _text_lines(path: Path) -> Iterator[str]:
     for number, line in lines(path):
-        if b"\0" in line:
-            raise InputError(f"{path}: line {number} holds NUL bytes; save the table as CSV in UTF-8")
         try:
-            yield line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}: line {number} is not UTF-8 (byte 0x{line[error.start]:02x}); save the "
-                "table as CSV in UTF-8"
-            ) from error
+            yield text_of_bytes(line)
+        except NotJSON as error:
+            message = f"{path}: line {number} {error}; save the table as CSV in UTF-8"
+            raise InputError(message) from error
 
 
 def parquet_rows(path: Path) -> Iterator[Row]:

@@ -125,7 +125,4 @@ def prompt_id(value: Any) -> str:
     >>> prompt_id(3.0), prompt_id("3.0"), prompt_id(" 007 ")
     ('3', '3', '007')
     """
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = str(value).strip()
-    return text.removesuffix(".0") if re.fullmatch(r"\d+\.0", text) else text
+    return re.sub(r"^(-?\d+)\.0$", r"\1", str(value).strip())

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from afanalysis.errors import InputError
 from afanalysis.study.journal_sql import journal_table, query_journals
@@ -16,9 +16,6 @@ from afanalysis.table.database import connect
 from afanalysis.table.schema import SCHEMA
 from afanalysis.table.source import opened
 from afanalysis.text.untrusted import escape_invisible
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # What rollouts can be filtered by, and the SQL of the value.
 FACETS = {name: name for name in ("setting", "model", "variation", "tier", "category")} | {
@@ -33,8 +30,6 @@ FACETS = {name: name for name in ("setting", "model", "variation", "tier", "cate
 
 _VERDICTS = f"{FACETS['verdict']} AS verdict, {FACETS['AF reasoning']} AS af"
 
-_WITH_VERDICTS = f"SELECT *, {_VERDICTS} FROM rollouts"
-
 PAGE = 50
 
 _PAIRED_BY = ("setting", "variation", "model", "prompt_id", "sample")
@@ -48,14 +43,16 @@ _MOST_CHARACTERS = 20_000
 
 _MOST_WORDS_COMPARED = 3000
 
-_QUOTES = {"rollout": "VARCHAR", "judge": "VARCHAR", "criteria": "JSON"}
+_CRITERIA = {"rollout": "VARCHAR", "judge": "VARCHAR", "criteria": "JSON"}
 
 Segments = list[dict[str, str]]
 
 
-def _quotes(judgements: Path) -> pd.DataFrame:
-    votes = journal_table(judgements, _QUOTES)
-    return connect(judgements).sql(f"FROM {votes} WHERE criteria IS NOT NULL").df()
+def _criteria(judgements: Path) -> dict[tuple[str, str], str]:
+    """What a judge said of a rollout, criterion by criterion, as JSON; of several votes the first."""
+    votes = f"{journal_table(judgements, _CRITERIA)} WHERE criteria IS NOT NULL"
+    rows = connect(judgements).sql(f"SELECT rollout, judge, criteria FROM {votes}").fetchall()
+    return {(rollout, judge): criteria for rollout, judge, criteria in reversed(rows)}
 
 
 class Transcripts:
@@ -87,11 +84,9 @@ class Transcripts:
             f"(ORDER BY {', '.join(_PAIRED_BY)}, tier) AS place FROM raw ORDER BY place"
         )
         self._connection.unregister("raw")
-        self._connection.execute("CREATE TABLE quotes (rollout TEXT, judge TEXT, criteria JSON)")
+        self._criteria = {}
         if judgements is not None and judgements.exists():
-            self._connection.register("votes", query_journals(_quotes, judgements))
-            self._connection.execute("INSERT INTO quotes FROM votes")
-            self._connection.unregister("votes")
+            self._criteria = query_journals(_criteria, judgements)
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         result = self._connection.execute(sql, values)
@@ -161,12 +156,13 @@ class Transcripts:
             with `tier`, `verdict`, `about` (what is known of it), and `scratchpad` and `output` as
             segments (`text`, and `mark`: a criterion, `differs` or empty).
         """
-        rows = self._rows(f"{_WITH_VERDICTS} WHERE rollout = ? LIMIT 1", [rollout])
+        query = f"SELECT *, {_VERDICTS} FROM rollouts WHERE"
+        rows = self._rows(f"{query} rollout = ? LIMIT 1", [rollout])
         if not rows:
             raise InputError(f"no rollout has the key {rollout!r}")
         same = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in _PAIRED_BY)
         rows += self._rows(
-            f"{_WITH_VERDICTS} WHERE {same} AND tier != ? LIMIT 1",
+            f"{query} {same} AND tier != ? LIMIT 1",
             [rows[0][name] for name in (*_PAIRED_BY, "tier")],
         )
         outputs = [escape_invisible(row["output"], _MOST_CHARACTERS) for row in rows]
@@ -193,11 +189,7 @@ class Transcripts:
 
     def _quotes(self, row: dict[str, Any]) -> dict[str, str]:
         """What the judge quoted from a rollout, by criterion."""
-        rows = self._rows(
-            "SELECT criteria FROM quotes WHERE rollout = ? AND judge = ? LIMIT 1",
-            [row["rollout"], row["judge"]],
-        )
-        criteria = json.loads(rows[0]["criteria"]) if rows else {}
+        criteria = json.loads(self._criteria.get((row["rollout"], row["judge"]), "{}"))
         return {
             name: criterion["quote"]
             for name, criterion in criteria.items()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
@@ -18,9 +17,7 @@ NUMBERS = ("n", "s", "n_missing", "n_invalid", "n_without_prompt", "n_repeated")
 MISSING_NAME = "(missing)"
 
 
-def counts(
-    data: Any, outcomes: str | Sequence[str], by: Sequence[str], *, executor: Executor | None = None
-) -> pd.DataFrame:
+def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.DataFrame:
     """Reduce rollouts to counts per condition and prompt: all that any rate or gap needs.
 
     Makes one pass over the named columns; texts are not read, and the data may be larger than memory.
@@ -34,8 +31,6 @@ def counts(
         The columns to count: bool, or a number in 0-1.
     by
         Condition columns.
-    executor
-        Counts file by file where `data` is a list of paths: a pool of processes, or a cluster's.
 
     Returns
     -------
@@ -54,18 +49,16 @@ def counts(
     import pandas as pd
 
     outcomes = [outcomes] if isinstance(outcomes, str) else list(outcomes)
-    if executor is not None:
-        futures = [executor.submit(counts, path, outcomes, by) for path in data]
-        return add_counts(future.result() for future in futures)
     keys = [*by, "prompt_id"]
     with opened(data) as source:
         for name in [*keys, *outcomes]:
             check_column(source, name)
         some_invalid = _check(source, outcomes)
         n_invalid = "count_if(valid IS FALSE)" if some_invalid else "0"
+        valid = "FILTER (valid IS NOT FALSE)" if some_invalid else ""
         sums = ", ".join(
-            f"count({value}) AS n{index}, {total} AS s{index}"
-            for index, (value, total) in enumerate(_sums(source, outcomes, some_invalid))
+            f"count({value}) {valid} AS n{index}, coalesce(sum({value}) {valid}, 0) AS s{index}"
+            for index, value in enumerate(_number(source, name) for name in outcomes)
         )
         repeated = "count(rollout) - count(DISTINCT rollout)" if "rollout" in source.kinds else "0"
         names = quote_names(*keys)
@@ -85,20 +78,6 @@ def counts(
     return pd.concat(parts, ignore_index=True)
 
 
-def add_counts(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """The counts of a whole from those of its parts: exact, whatever the parts' order and grouping."""
-    import pandas as pd
-
-    table = pd.concat(list(parts), ignore_index=True)
-    keys = [name for name in table if name not in NUMBERS]
-    sums = table.groupby(keys, sort=True, dropna=False)[list(NUMBERS)].sum().reset_index()
-    outcomes = list(dict.fromkeys(table["outcome"]))
-    sums = sums.sort_values(
-        "outcome", key=lambda names: names.map(outcomes.index), kind="stable", ignore_index=True
-    )
-    return sums[list(table.columns)]
-
-
 def shares_in_time(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
     """Each prompt's share of an outcome by condition, with the time of its first and last answer.
 
@@ -110,12 +89,12 @@ def shares_in_time(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFr
     """
     for name in [*by, "prompt_id", outcome, "collected_at"]:
         check_column(source, name)
-    [(value, _)] = _sums(source, [outcome], "valid" in source.kinds)
+    value = _number(source, outcome)
     time = "collected_at"
     if source.kinds[time] == "VARCHAR":
         time = f"TRY_CAST({time} AS TIMESTAMP)"
-    columns = f"avg({value}::DOUBLE) AS share, min({time}) AS first, max({time}) AS last"
-    return _by_prompt(source, by, columns, f"WHERE {value} IS NOT NULL GROUP BY ALL")
+    columns = f"avg({value}) AS share, min({time}) AS first, max({time}) AS last"
+    return _by_prompt(source, by, columns, [value], "GROUP BY ALL")
 
 
 def check_column(source: Source, name: str) -> None:
@@ -132,10 +111,9 @@ def verdict_counts(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFr
     DataFrame
         `by`, `prompt_id`, `n` (known verdicts), `s` (positive ones).
     """
-    verdict = _verdict_sql(outcome)
-    valid = "WHERE valid IS NOT FALSE" if "valid" in source.kinds else ""
-    columns = f"count({verdict}) AS n, count_if({verdict})::DOUBLE AS s"
-    return _by_prompt(source, by, columns, f"{valid} GROUP BY ALL HAVING n > 0")
+    verdict = _number(source, outcome) + " > 0"
+    columns = f"count(*) AS n, count_if({verdict})::DOUBLE AS s"
+    return _by_prompt(source, by, columns, [verdict], "GROUP BY ALL")
 
 
 def labelled(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
@@ -154,20 +132,23 @@ def labelled(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
     missing = {f"label_{outcome}", "label_weight"} - set(source.kinds)
     if missing:
         raise InputError(f"the rollouts have no column {sorted(missing)[0]!r}; label some of them first")
-    verdict, label, weight = _verdict_sql(outcome), _number(f"label_{outcome}"), _number("label_weight")
-    valid = "AND valid IS NOT FALSE" if "valid" in source.kinds else ""
+    verdict = _number(source, outcome) + " > 0"
+    label, weight = _number(source, f"label_{outcome}"), _number(source, "label_weight")
     columns = f"{verdict} AS verdict, {label} AS label, {weight} AS weight"
-    known = f"{verdict} IS NOT NULL AND {label} IS NOT NULL AND {weight} IS NOT NULL"
-    return _by_prompt(source, by, columns, f"WHERE {known} {valid}")
+    return _by_prompt(source, by, columns, [verdict, label, weight])
 
 
-def _by_prompt(source: Source, by: Sequence[str], columns: str, clauses: str) -> pd.DataFrame:
-    """What a query finds by condition and prompt; rows without a prompt are left out."""
+def _by_prompt(
+    source: Source, by: Sequence[str], columns: str, known: Sequence[str], grouped: str = ""
+) -> pd.DataFrame:
+    """A query by condition and prompt on the valid rollouts in which something is known."""
+    conditions = [f"{value} IS NOT NULL" for value in (*known, "prompt_id")]
+    conditions += ["valid IS NOT FALSE"] if "valid" in source.kinds else []
     table = source.connection.sql(
-        f"SELECT {quote_names(*by, 'prompt_id')}, {columns} FROM rollouts {clauses} ORDER BY ALL"
+        f"SELECT {quote_names(*by, 'prompt_id')}, {columns} FROM rollouts "
+        f"WHERE {' AND '.join(conditions)} {grouped} ORDER BY ALL"
     ).df()
-    table = _name_missing(table, by)
-    return table[table["prompt_id"].notna()].reset_index(drop=True)
+    return _name_missing(table, by)
 
 
 def _name_missing(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -178,13 +159,12 @@ def _name_missing(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def _number(name: str) -> str:
+def _number(source: Source, name: str) -> str:
     """The SQL of a column as a number; NaN means missing in columns that pandas wrote."""
-    return f"nullif({quote_names(name)}::DOUBLE, 'nan'::DOUBLE)"
-
-
-def _verdict_sql(outcome: str) -> str:
-    return f"{_number(outcome)} > 0"
+    quoted = quote_names(name)
+    if source.kinds[name] == "BOOLEAN":  # a cast would reach into CSV files, where it fails
+        return f"CASE {quoted} WHEN true THEN 1::DOUBLE WHEN false THEN 0 END"
+    return f"nullif({quoted}::DOUBLE, 'nan'::DOUBLE)"
 
 
 def _check(source: Source, outcomes: Sequence[str]) -> bool:
@@ -197,7 +177,7 @@ def _check(source: Source, outcomes: Sequence[str]) -> bool:
             raise InputError(f"no rollout has a known {name!r}")
         if kind not in ("DOUBLE", "FLOAT") and "INT" not in kind and not kind.startswith("DECIMAL"):
             raise InputError(f"column {name!r} holds {kind}; an outcome is true/false or 0-1")
-        selected += [f"min({_number(name)})", f"max({_number(name)})"]
+        selected += [f"min({_number(source, name)})", f"max({_number(source, name)})"]
     query = f"SELECT {', '.join(selected)} FROM rollouts"
     [(n, n_invalid, *ends)] = source.connection.sql(query).fetchall()
     if not n:
@@ -208,15 +188,3 @@ def _check(source: Source, outcomes: Sequence[str]) -> bool:
                 f"column {name!r} ranges from {least:g} to {most:g}; an outcome must lie in 0-1"
             )
     return bool(n_invalid)
-
-
-def _sums(source: Source, outcomes: Sequence[str], some_invalid: bool) -> Iterator[tuple[str, str]]:
-    """For each outcome the SQL of its value, null where it does not count, and of the values' sum."""
-    for name in outcomes:
-        kind, value = source.kinds[name], quote_names(name)
-        if kind in ("DOUBLE", "FLOAT"):
-            value = f"nullif({value}, 'nan'::{kind})"
-        if some_invalid:
-            value = f"CASE WHEN valid IS NOT FALSE THEN {value} END"
-        total = f"count_if({value})" if kind == "BOOLEAN" else f"sum({value})"
-        yield value, f"coalesce({total}, 0)::DOUBLE"
