@@ -25,7 +25,7 @@ from scipy import special, stats
 
 from afanalysis.stats import gap_intervals, rate_intervals
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.condition_contrasts import contrast_interval
+from afanalysis.stats.condition_contrasts import combined_intervals, independent_terms
 from afanalysis.stats.hypothesis_tests import at_least_p_values, equivalence_p_values, sign_flip
 from afanalysis.stats.interrater import agreement, cohen_kappa, gwet_ac1
 from afanalysis.stats.judge_correction import (
@@ -317,8 +317,9 @@ def contrast_cell(cell: Cell, repeats: int) -> Iterator[Row]:
         shares = [rng.binomial(n, rate) / n for n, rate in zip(sizes, (free, paid), strict=True)]
         samples.append(BoundedMean.of(shares[0] - shares[1], -1, 1, has))
     truth = conditions.difference
-    yield cell.interval("contrast", truth, *contrast_interval(*samples))
     first, second = samples
+    intervals = combined_intervals(first.mean - second.mean, independent_terms(first, second))
+    yield cell.interval("contrast", truth, *intervals(0.95))
     both = first.present & second.present
     e = [np.where(sample.present, sample.values - sample.mean[:, None], 0) for sample in samples]
     covariance = np.where(both, e[0] * e[1], 0).sum(-1) / cell.prompts**2

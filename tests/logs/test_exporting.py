@@ -4,7 +4,9 @@ import pytest
 import afanalysis as af
 from afanalysis.errors import InputError
 from afanalysis.logs.exporting import TEXTS, export
-from afanalysis.table.schema import MEANINGS, SCHEMA
+from afanalysis.table.schema import COLUMNS, SCHEMA
+
+MEANINGS = {column.name: column.meaning for column in COLUMNS}
 
 
 def test_every_column_has_a_meaning_there_and_in_the_docs(project):

@@ -1,6 +1,6 @@
 import runpy
 
-from afanalysis.table.schema import COLUMNS, CONDITIONS, MEANINGS, ROW_ORDER, SCHEMA, TEXTS
+from afanalysis.table.schema import COLUMNS, CONDITIONS, ROW_ORDER, SCHEMA, TEXTS
 
 
 def test_the_columns_in_the_docs_are_current(project):
@@ -16,8 +16,8 @@ def test_every_column_has_a_name_of_its_own_a_type_and_a_meaning():
     for column in COLUMNS:
         assert column.dtype
         assert column.sql_type
-        assert MEANINGS[column.name][0] != " "
-        assert len(MEANINGS[column.name].split()) >= 3, column.name
+        assert column.meaning[0] != " "
+        assert len(column.meaning.split()) >= 3, column.name
     assert set(CONDITIONS) | set(TEXTS) | set(ROW_ORDER) <= set(SCHEMA)
 
 

@@ -297,10 +297,9 @@ def graceful_end(run: CallRun) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     before = signal.getsignal(signal.SIGINT)
     seconds = run.options.stop_after
-    timer = None
-    if seconds is not None:
-        words = f"after {seconds:g} s, as requested; the same command resumes"
-        timer = loop.call_later(seconds, run.stop, words)
+    timer = seconds is not None and loop.call_later(
+        seconds, run.stop, f"after {seconds:g} s, as requested; the same command resumes"
+    )
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or a thread
         loop.add_signal_handler(signal.SIGINT, interrupt)
     try:

@@ -21,9 +21,6 @@ from afanalysis.study.ledger import Budget, require_budget
 if TYPE_CHECKING:
     import anthropic
 
-# How long a server may take to say whether it is a stand-in.
-PROBE_SECONDS = 10.0
-
 # The scheme, login, host, port and path of an address; its query is not kept.
 _ADDRESS = re.compile(
     r"(https?://)(?:([^/?#]*)@)?(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?(/[^?#]*)?(?:[?#].*)?", re.I
@@ -156,9 +153,8 @@ async def _source(client: anthropic.AsyncAnthropic) -> str:
     if client.base_url.host == "api.anthropic.com":
         return "live"
     listing = prepared(client).models.with_streaming_response.list(limit=1)
-    response = await receive(listing, seconds=PROBE_SECONDS)
-    standin = not isinstance(response, Failure) and STANDIN_HEADER in response[0]
-    return "simulated" if standin else "live"
+    response = await receive(listing, seconds=10)
+    return "live" if isinstance(response, Failure) or STANDIN_HEADER not in response[0] else "simulated"
 
 
 def _server(study: Study, settings: ModelEndpoint, api: str | None, place: str = "") -> Server:

@@ -207,8 +207,7 @@ def _forest(gallery: Gallery) -> figures.TracedFigure:
     if gaps["model"].nunique() > 1:
         gaps = gaps[gaps["variation"] == main_variation(gaps["variation"])]
     data = gaps if gallery.paper else gallery.rollouts
-    summary = pooled_gap(data, level=gallery.level)
-    summary = summary[summary["conditions"] > 1]
+    summary = pooled_gap(data, level=gallery.level).query("conditions > 1")
     _require_rows(summary, "the study has one model and one variation only")
     return figures.gap_forest(gaps, summary)
 

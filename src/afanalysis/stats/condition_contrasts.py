@@ -62,7 +62,7 @@ def contrasts(
     Raises
     ------
     ValueError
-        The two differ in shape, or the level lies outside (0, 1).
+        The level lies outside (0, 1).
 
     References
     ----------
@@ -78,12 +78,10 @@ def contrasts(
     (0.217, 6)
     """
     check_level(level)
-    if first.values.ndim != 2 or first.values.shape != second.values.shape:
-        raise ValueError("contrasts are of two stacks of the same shape (pairs, prompts)")
     both = first.present & second.present
     difference = first.mean - second.mean
-    terms = _terms(first, second)
-    intervals = _intervals(difference, terms)
+    terms = independent_terms(first, second)
+    intervals = combined_intervals(difference, terms)
     low, high = intervals(level)
     variance = sum((weight**2 * term.variance for weight, term in terms), np.zeros(len(difference)))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -109,14 +107,7 @@ def contrasts(
     )
 
 
-def contrast_interval(
-    first: BoundedMean, second: BoundedMean, level: ArrayLike = 0.95
-) -> tuple[Floats, Floats]:
-    """The intervals of `contrasts` alone, at one level or at one per pair."""
-    return _intervals(first.mean - second.mean, _terms(first, second))(level)
-
-
-def _terms(first: BoundedMean, second: BoundedMean) -> list[tuple[Floats, BoundedMean]]:
+def independent_terms(first: BoundedMean, second: BoundedMean) -> list[tuple[Floats, BoundedMean]]:
     """The difference as a sum of three independent means, each with its weight.
 
     Of the shared prompts' differences; of the prompts of the first alone; of the prompts of the second
@@ -142,7 +133,7 @@ def _terms(first: BoundedMean, second: BoundedMean) -> list[tuple[Floats, Bounde
     return terms
 
 
-def _intervals(
+def combined_intervals(
     difference: Floats, terms: list[tuple[Floats, BoundedMean]]
 ) -> Callable[[ArrayLike], tuple[Floats, Floats]]:
     """What gives the intervals at any level: the ends' distances from the means, squared and added."""

@@ -61,12 +61,10 @@ _OWN_FIELDS = {"model", "messages", "system", "stream", "max_tokens", "temperatu
 
 # Fields of an endpoint that must not hold a key: their form, and its name; headers that hold one.
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}")
+_ADDRESS = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
 _FORMS = {
     "key_variable": (_VARIABLE, "the NAME of an environment variable, never the key itself"),
-    "base_url": (
-        re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?"),
-        "an address such as http://127.0.0.1:8000, without login or query",
-    ),
+    "base_url": (_ADDRESS, "an address such as http://127.0.0.1:8000, without login or query"),
 }
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.I)
 

@@ -61,7 +61,6 @@ def _columns() -> tuple[Column, ...]:
 
 COLUMNS = _columns()
 SCHEMA = {column.name: column.dtype for column in COLUMNS}
-MEANINGS = {column.name: column.meaning for column in COLUMNS}
 CONDITIONS = ("model", "setting", "variation", "tier")
 TEXTS = ("request", "scratchpad", "output", "original")
 ROW_ORDER = ("setting", "variation", "model", "tier", "prompt_id", "sample")
