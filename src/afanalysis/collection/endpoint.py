@@ -144,16 +144,14 @@ async def connect(
         sources = {await _source(each.client) for each in set(servers.values()) if not each.problem}
         if len(sources) > 1:
             raise InputError("one endpoint is a stand-in and another is not; a study is of one source")
-        source = sources.pop() if sources else "live"
-        yield Endpoint(server.client, source, servers, study.prices)
+        yield Endpoint(server.client, next(iter(sources), "live"), servers, study.prices)
 
 
 async def _source(client: anthropic.AsyncAnthropic) -> str:
     """Whether a server's answers are `live` or `simulated`; the request is free."""
     if client.base_url.host == "api.anthropic.com":
         return "live"
-    listing = prepared(client).models.with_streaming_response.list(limit=1)
-    response = await receive(listing, seconds=10)
+    response = await receive(prepared(client).models.with_streaming_response.list(limit=1), seconds=10)
     return "live" if isinstance(response, Failure) or STANDIN_HEADER not in response[0] else "simulated"
 
 
@@ -166,10 +164,7 @@ def _server(study: Study, settings: ModelEndpoint, api: str | None, place: str =
         headers["anthropic-version"] = str(version)
     names = filter(None, (variable, *variables.values()))
     missing = next((name for name in names if not os.environ.get(name)), None)
-    problem = missing and (
-        f"{place}the environment variable {missing} is not set; a live run needs a key (without --live, "
-        "the run is simulated and needs none)"
-    )
+    problem = missing and f"{place}the environment variable {missing} is not set; a live run needs a key"
     client = _client(settings.base_url or api, headers, api_key=os.environ.get(variable) or "none")
     return Server(client, variable, settings.concurrency, problem or "")
 

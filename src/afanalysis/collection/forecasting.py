@@ -119,15 +119,12 @@ async def forecast_calls(
         )
 
     def price(output: str, batch: bool = False) -> float | None:
-        usd = 0.0
+        costs = []
         for model, total in totals.items():  # by the call, since prices depend on its length
             each = {"input_tokens": total["input"] / total["calls"]}
             each["output_tokens"] = total[output] / total["calls"]
-            cost = prices.cost(model, each, batch=batch)
-            if cost is None:
-                return None
-            usd += cost * total["calls"]
-        return usd
+            costs.append((cost := prices.cost(model, each, batch=batch)) and cost * total["calls"])
+        return None if None in costs else sum(filter(None, costs))
 
     every = sum(totals.values(), Counter())
     return Forecast(

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
-from scipy.stats import pearson3
 
 from afanalysis.stats.proportions import Floats, check_level
 
@@ -197,11 +196,8 @@ class BoundedEnds:
         """The ends at a level in (0, 1), or at one level for each sample."""
         tail = (1 + np.asarray(level, dtype=float)) / 2
         t = special.stdtrit(np.maximum(self.of.n - 1, 1), tail)
-        (lower_fading, lower_gaffke), (upper_fading, upper_gaffke) = self.lower, self.upper
-        fading = pearson3.ppf(special.ndtr(-t), *lower_fading)
-        low = np.maximum(fading, pearson3.ppf(1 - tail, *lower_gaffke))
-        fading = pearson3.ppf(special.ndtr(t), *upper_fading)
-        high = np.minimum(fading, pearson3.ppf(tail, *upper_gaffke))
+        low = np.maximum(_quantile(special.ndtr(-t), self.lower[0]), _quantile(1 - tail, self.lower[1]))
+        high = np.minimum(_quantile(special.ndtr(t), self.upper[0]), _quantile(tail, self.upper[1]))
         return np.clip(low, self.of.low, self.of.mean), np.clip(high, self.of.mean, self.of.high)
 
     def p_above(self, null: float) -> Floats:
@@ -214,14 +210,10 @@ class BoundedEnds:
 
     def _share(self, two: tuple[_Pearson3, _Pearson3], null: float, sign: float) -> Floats:
         """The level at which the narrower of two ends reaches `null`, by the share beyond it."""
-        shares = [_share_beyond(end, null, sign) for end in two]
+        below = [_below(null, end) for end in two]
+        shares = [np.clip(p if sign > 0 else 1 - p, 1e-300, 1 - 1e-16) for p in below]
         shares[0] = special.stdtr(np.maximum(self.of.n - 1, 1), special.ndtri(shares[0]))
         return np.minimum(*shares)
-
-
-def _share_beyond(end: _Pearson3, null: float, sign: float) -> Floats:
-    below = pearson3.cdf(null, *end)
-    return np.clip(below if sign > 0 else 1 - below, 1e-300, 1 - 1e-16)
 
 
 def _carriers(x: Floats, counts: Floats) -> Floats:
@@ -231,15 +223,28 @@ def _carriers(x: Floats, counts: Floats) -> Floats:
         return np.where(fourth > 0, squares.sum(-1) ** 2 / fourth, 0.0)
 
 
-# Of a mean's distribution: skewness, mean and standard deviation, as `scipy.stats.pearson3` has them.
+# Of a mean's distribution: skewness, mean and standard deviation, as `scipy.stats.pearson3` has them,
+# whose import takes longer than all that is computed here.
 _Pearson3 = tuple[Floats, Floats, Floats]
-
-# A skewness below this is none.
-_NORMAL = 1e-4
 
 
 def _pearson3(mean: Floats, variance: Floats, cumulant: Floats) -> _Pearson3:
     """The shifted gamma distribution with given mean, variance and third cumulant."""
     sd = np.sqrt(np.maximum(variance, 1e-14))
     skew = np.clip(np.where(variance > 1e-14, cumulant / sd**3, 0.0), -50, 50)
-    return np.where(np.abs(skew) < _NORMAL, 0.0, skew), mean, sd
+    return np.where(np.abs(skew) < 1e-4, 0.0, skew), mean, sd
+
+
+def _quantile(p: ArrayLike, end: _Pearson3) -> Floats:
+    skew, mean, sd = end
+    scale = np.where(skew == 0, 1, skew) / 2
+    gamma = special.gammaincinv(1 / scale**2, np.where(skew > 0, p, 1 - np.asarray(p)))
+    return mean + sd * np.where(skew == 0, special.ndtri(p), scale * gamma - 1 / scale)
+
+
+def _below(x: float, end: _Pearson3) -> Floats:
+    skew, mean, sd = end
+    z, scale = (x - mean) / sd, np.where(skew == 0, 1, skew) / 2
+    score = np.maximum(1 / scale**2 + z / scale, 0)
+    gamma = special.gammainc(1 / scale**2, score)
+    return np.where(skew == 0, special.ndtr(z), np.where(skew > 0, gamma, 1 - gamma))

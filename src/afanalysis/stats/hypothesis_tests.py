@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.signal import convolve
-from scipy.stats import binom
+from scipy import special
 
 from afanalysis.stats.bounded_means import TEST_FADING, TEST_WEIGHT, BoundedMean
 from afanalysis.stats.proportions import Floats, check_level
@@ -78,8 +77,13 @@ def _exact(sizes: np.ndarray, observed: int) -> float:
     for size, count in zip(*np.unique(sizes, return_counts=True), strict=True):
         # Σ ± size over `count` prompts is size · (2 Binomial(count, ½) - count)
         spaced = np.zeros(2 * size * count + 1)
-        spaced[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
-        chances = np.maximum(convolve(chances, spaced), 0)
+        heads = np.arange(count + 1)
+        ways = (
+            special.gammaln(count + 1) - special.gammaln(heads + 1) - special.gammaln(count - heads + 1)
+        )
+        spaced[:: 2 * size] = np.exp(ways - count * math.log(2))
+        n = chances.size + spaced.size - 1
+        chances = np.maximum(np.fft.irfft(np.fft.rfft(chances, n) * np.fft.rfft(spaced, n), n), 0)
     middle = (chances.size - 1) // 2
     tail = 2 * chances[middle + observed :].sum()
     # rounding may leave less than the two most extreme assignments have

@@ -7,7 +7,6 @@ from functools import cache
 
 import numpy as np
 from scipy import special
-from scipy.stats import binom
 
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.hypothesis_tests import at_least_p_values, equivalence_p_values, fewest_prompts
@@ -143,6 +142,8 @@ def _chances(design: Design, samples: int) -> Floats:
 
     Propensities are beta-distributed, and joined between the tiers by a Gaussian copula.
     """
+    from scipy.stats import binom
+
     rng = np.random.default_rng(design.seed)
     shared, *own = rng.standard_normal((3, 200_000))
     together, apart = math.sqrt(design.correlation), math.sqrt(1 - design.correlation)
