@@ -400,7 +400,7 @@ def _with_little_disk(bytes_free, work, *arguments, **options):
 
 
 @pytest.mark.parametrize("bytes_free", [5_000, pytest.param(50_000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("what", ["live", "batch", "judge"])
+@pytest.mark.parametrize("what", ["live", "batch", pytest.param("judge", marks=pytest.mark.slow)])
 def test_a_full_disk_is_one_sentence_and_nothing_before_it_is_lost(
     what, bytes_free, small_study, tmp_path
 ):

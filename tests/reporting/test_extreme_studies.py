@@ -65,7 +65,7 @@ STUDIES = {
 }
 
 
-QUICK = ("two models", "one prompt", "the free tier alone", "no verdicts in one tier", "no valid answer")
+QUICK = ("two models", "the free tier alone", "no valid answer")
 
 
 @pytest.mark.parametrize(
