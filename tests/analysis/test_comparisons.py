@@ -180,3 +180,8 @@ def test_the_gaps_p_value_keeps_its_error_on_a_skewed_null():
         table = pd.DataFrame(rows, columns=["prompt_id", "tier", "complied"])
         rejected += af.compliance_gap(table, by=[])["p_value"].iloc[0] <= 0.05
     assert stats.binomtest(rejected, 400, 0.06, alternative="greater").pvalue > 0.01
+
+
+def test_an_outcome_is_not_compared_with_itself():
+    with pytest.raises(InputError, match="'complied' is the outcome"):
+        af.contrast(af.example_rollouts(), "complied")

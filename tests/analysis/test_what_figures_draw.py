@@ -69,6 +69,14 @@ def test_a_lone_condition_is_not_pooled():
     assert pooled["warning"].str.contains("a single condition").all()
 
 
+def test_a_lone_condition_says_which_others_were_left_out():
+    whole = af.example_rollouts().query("variation == 'default'")
+    one_tier = whole[whole["tier"] == "free"].assign(variation="free only")
+    warnings = af.pooled_gap(pd.concat([whole, one_tier]))["warning"]
+    assert warnings.str.contains("1 conditions have no prompt in both tiers and are left out").all()
+    assert warnings.str.contains("a single condition").all()
+
+
 def test_the_pooled_gap_of_rollouts_is_the_mean_over_conditions_without_events_too(collected):
     rollouts = af.load(collected)
     never = rollouts.assign(variation="never", complied=False)

@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import signal
+import sys
 import time
 
 import anthropic
@@ -391,6 +392,7 @@ def test_half_a_character_in_an_answer_spoils_no_later_run(small_study, tmp_path
 
 
 def _with_little_disk(bytes_free, work, *arguments, **options):
+    sys.dont_write_bytecode = True  # half a module would break later runs
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_free, bytes_free))
     try:

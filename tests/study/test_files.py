@@ -2,6 +2,7 @@ import contextlib
 import os
 import resource
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -189,6 +190,7 @@ def full_disk(monkeypatch):
     @contextlib.contextmanager
     def limited():
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)  # half a module would break later runs
         resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
         try:
             yield

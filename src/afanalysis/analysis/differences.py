@@ -87,10 +87,12 @@ def contrast(
     """
     if of not in ("gap", "rate"):
         raise ValueError(f"of is {of!r}; use 'gap' or 'rate'")
+    if between == outcome:
+        raise InputError(f"{outcome!r} is the outcome; compare the values of another column")
     of = "rate" if between == "tier" else of
     with opened(data) as source:
         usual = GAP_CONDITIONS if of == "gap" else CONDITIONS
-        known_columns(source, between, usual, (outcome,))
+        known_columns(source, between, usual)
         reserved = ("tier",) if of == "gap" else ()
         within = [name for name in known_columns(source, by, usual, reserved) if name != between]
         pairing = [] if of == "rate" else ["tier"]

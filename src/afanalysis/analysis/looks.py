@@ -59,8 +59,8 @@ def monitor(
     DataFrame
         One row per condition and prompt with both tiers, in the order in which prompts began, or per
         condition and whole round: `by`, `prompts` (how many so far), `prompt_id` or `round`, `gap` (mean
-        so far), `low`, `high` (proportions), `decided` (0 lies outside ends that
-        hold), `source`, `level`, `warning` (answers came sample by sample).
+        so far), `low`, `high` (proportions), `decided` (0 lies outside ends that hold), `source`,
+        `level`, `warning` (answers came sample by sample).
 
     Raises
     ------

@@ -90,20 +90,19 @@ def pooled_gap(
     number = {str(group): len(places) for group, places in asked}
     for group, places in groups(values.index.to_frame(index=False), by):
         part = values.iloc[places]
-        if len(part) == 1:
-            rows.append(group | _SINGLE)
-        else:
+        lost = number[str(group)] - len(part)
+        words = [f"{lost} conditions have no prompt in both tiers and are left out"] if lost else []
+        pooled = _SINGLE
+        if len(part) > 1:
             known = part.notna().to_numpy()
             mean = mean_over_conditions(part.fillna(0).to_numpy(), known)
             low, high = mean.interval(level)
-            mean_of_these = {"gap": float(mean.mean), "low": float(low), "high": float(high)}
-            mean_of_these["p_value"] = float(mean.p_value())
+            pooled = {"gap": float(mean.mean), "low": float(low), "high": float(high)}
+            pooled["p_value"] = float(mean.p_value())
             several = BoundedMean.of(part.fillna(0).to_numpy(), -1, 1, known)
-            spread = _population(several.mean, np.sqrt(several.variance), level)
-            lost = number[str(group)] - len(part)
-            words = [f"{lost} conditions have no prompt in both tiers and are left out"] if lost else []
-            words += [odd[str(group)], spread["warning"]]
-            rows.append(group | mean_of_these | spread | {"warning": "; ".join(filter(None, words))})
+            pooled |= _population(several.mean, np.sqrt(several.variance), level)
+        words += [odd[str(group)], pooled["warning"]]
+        rows.append(group | pooled | {"warning": "; ".join(filter(None, words))})
     return _table(rows, by)
 
 

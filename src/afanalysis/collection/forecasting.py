@@ -11,6 +11,7 @@ from afanalysis.collection.calls import Call, count_tokens
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.responses import decode, prepared
 from afanalysis.collection.rollouts import request_of
+from afanalysis.standin.models import facts_of
 from afanalysis.study.begun import as_begun
 from afanalysis.study.design import Study
 from afanalysis.study.folders import ROLLOUTS
@@ -25,9 +26,6 @@ CHARACTERS_PER_TOKEN = 4.0
 TYPICAL_OUTPUT = 700
 TYPICAL_VERDICT = 500
 THINKING_TOKENS = {"low": 500, "medium": 1500, "high": 3000, "xhigh": 6000, "max": 10_000}
-
-# Models that think unless told otherwise (platform.claude.com, models overview; November 2026).
-_THINKS = ("claude-fable", "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")
 
 
 @dataclass(frozen=True)
@@ -142,6 +140,7 @@ async def forecast_calls(
 
 
 def _expected_thinking(body: dict[str, Any]) -> int:
-    kind = decode(body.get("thinking")).get("type") or body["model"].startswith(_THINKS)
-    effort = decode(body.get("output_config")).get("effort", "medium")
+    facts = facts_of(body["model"])
+    kind = decode(body.get("thinking")).get("type") or facts.thinks
+    effort = decode(body.get("output_config")).get("effort", facts.usual)
     return THINKING_TOKENS[effort] if kind not in (False, "disabled", "between_tools") else 0

@@ -8,11 +8,8 @@ from typing import Any
 from afanalysis.collection.calls import Call, CallRun
 from afanalysis.collection.responses import Failure, decode, receive
 from afanalysis.errors import InputError
+from afanalysis.standin.models import SAMPLING, VERSIONS
 from afanalysis.study.ledger import whole_number
-
-# The first API version that answers 400 to temperature, top_p and top_k, whatever their value
-# (anthropic SDK 2.12.0, `_constants.py`, and its change log; November 2026).
-NO_TEMPERATURE = "2026-10-21"
 
 
 async def check_models(run: CallRun, calls: Iterable[Call], models: Collection[str]) -> None:
@@ -43,8 +40,7 @@ async def check_models(run: CallRun, calls: Iterable[Call], models: Collection[s
             response = await receive(asking, seconds=20)
             info = {} if isinstance(response, Failure) else decode(response[1])
             version = str(server.client.default_headers.get("anthropic-version"))
-            for problem in _misfits(info, call.body, version):
-                problems.append(f"{model}: {problem}")
+            problems += [f"{model}: {problem}" for problem in _misfits(info, call.body, version)]
             if info.get("lifecycle") == "deprecated":
                 ends = str(info.get("retires_at") or "at a date that is not known yet")
                 run.summary.notes.append(f"{model} is deprecated and retires {ends}")
@@ -62,8 +58,8 @@ def _misfits(info: dict[str, Any], body: dict[str, Any], version: str) -> Iterat
     most = whole_number(info.get("max_tokens"))
     if most and body["max_tokens"] > most:
         yield f"max_tokens is {body['max_tokens']:,}; use at most {most:,}"
-    refused = [name for name in ("temperature", "top_p", "top_k") if name in body]
-    if refused and able and version >= NO_TEMPERATURE:
+    refused = [name for name in SAMPLING if name in body]
+    if refused and able and version >= VERSIONS[-1]:
         older = "for an older model, set api_version: 2023-06-01"
         yield f"{refused[0]} is not accepted under API version {version}; leave it out or, {older}"
     thinking = decode(body.get("thinking"))

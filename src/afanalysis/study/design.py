@@ -335,8 +335,7 @@ class Study(FilePart):
     def _one_endpoint_per_model(
         cls, endpoints: list[ModelEndpoint], info: ValidationInfo
     ) -> list[ModelEndpoint]:
-        judge = info.data.get("judge", JudgeSettings())
-        asked = [*info.data.get("models", []), judge.model]
+        asked = [*info.data.get("models", []), info.data.get("judge", JudgeSettings()).model]
         served = Counter(model for endpoint in endpoints for model in endpoint.models)
         for model, times in served.items():
             if times > 1:
