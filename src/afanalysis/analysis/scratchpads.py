@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from afanalysis.analysis.conditions import main_variation, sources
+from afanalysis.analysis.conditions import main_variation, scratchpads_read, sources
 from afanalysis.analysis.rate_tables import rates_of_counts
 from afanalysis.table.counting import NUMBERS
 from afanalysis.table.source import distinct, opened
@@ -32,21 +32,26 @@ def stages(data: Any, variation: str | None = None, *, level: float = 0.95) -> p
     -------
     DataFrame
         `setting`, `model`, `stage`, `behaviour` (`any`, `complied`), `estimate`, `low`, `high`, `n`,
-        `n_prompts`, `source`, `level`; proportions of all free-tier rollouts. Empty where no rollout
-        has a stage.
+        `n_prompts`, `scratchpad_from`, `source`, `level`; proportions of all free-tier
+        rollouts. Empty where no rollout has a stage.
     """
     ranks = " ".join(f"WHEN '{name}' THEN {rank}" for rank, name in enumerate(STAGES, start=1))
     with opened(data) as source:
         if "af_stage" not in source.kinds:
             return pd.DataFrame()
+        variation = variation or main_variation(distinct(source, "variation"))
         counted = source.connection.execute(
             "SELECT setting, model, prompt_id, complied, count(*) AS n, "
             f"CASE af_stage {ranks} ELSE 0 END AS rank FROM rollouts WHERE tier = 'free' AND valid "
             "AND variation = ? AND af_stage IS NOT NULL AND complied IS NOT NULL "
             "GROUP BY ALL ORDER BY ALL",
-            [variation or main_variation(distinct(source, "variation"))],
+            [variation],
         ).df()
         came_from = sources(source)
+        places = counted[["setting", "model"]].drop_duplicates()
+        if "scratchpad_from" in source.kinds:
+            texts = scratchpads_read(source, places.assign(variation=variation), [*places, "variation"])
+            places["scratchpad_from"] = texts
     parts = []
     for rank, stage in enumerate(STAGES, start=1):
         for behaviour in ("any", "complied"):
@@ -62,4 +67,4 @@ def stages(data: Any, variation: str | None = None, *, level: float = 0.95) -> p
     table = pd.concat(parts, ignore_index=True)
     table = table.rename(columns={"rate": "estimate", "outcome": "stage"})
     columns = ["setting", "model", "stage", "behaviour", "estimate", "low", "high", "n", "n_prompts"]
-    return table[columns].assign(source=came_from, level=level)
+    return table[columns].merge(places).assign(source=came_from, level=level)

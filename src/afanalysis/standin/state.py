@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from afanalysis.standin.answers import SimulatedModel, uniform
+from afanalysis.standin.answers import SimulatedModel, condition, uniform
+from afanalysis.study.completion import Transcript, split
 from afanalysis.study.design import Simulation
 from afanalysis.study.files import read_yaml
 from afanalysis.study.hashing import text_hash
@@ -185,9 +186,13 @@ class StandIn:
             text = self._verdict(form["schema"], user, draw)
         else:
             text = self.model.answer(system, user, draw)
+        parts = Transcript("", "", True)
+        if not form and condition(system)[1] == "native-thinking":
+            parts = split(text)
+            text = f"<output>\n{parts.output}\n</output>"
         content: list[dict[str, Any]] = [{"type": "text", "text": text}]
         if (body.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
-            thought = "[simulated thinking, kept apart from the scratchpad]"
+            thought = parts.scratchpad or "[simulated thinking, kept apart from the scratchpad]"
             content.insert(0, {"type": "thinking", "thinking": thought, "signature": "simulated"})
         written = count_tokens(text)
         cut = written > body["max_tokens"]
