@@ -7,6 +7,7 @@ import pandas as pd
 
 from afanalysis.analysis.conditions import groups, known_columns, left_out_warning
 from afanalysis.table.counting import blocked_sql, check_column
+from afanalysis.table.database import quote_names
 from afanalysis.table.schema import CONDITIONS
 from afanalysis.table.source import Source, opened
 from afanalysis.text.wording import in_words, percent
@@ -18,6 +19,29 @@ _STOPS = {
     "model_context_window_exceeded": "cut off at the context window",
     "pause_turn": "paused by the API",
 }
+
+# The answers of each condition: first each with its reason, then by reason, then in all.
+_SQL = """
+SELECT {names} sum(n)::BIGINT AS asked, sum(in_form)::BIGINT AS in_form, sum(judged)::BIGINT AS judged,
+    sum(blocked)::BIGINT AS blocked, 1 - sum(known) / sum(n) AS left_out,
+    coalesce(string_agg(reason || ' ' || n, ', ' ORDER BY n DESC, reason) FILTER (reason != ''), '')
+        AS reasons,
+    CASE WHEN sum(unseen) > 0 THEN sum(unseen)::BIGINT || ' of ' || sum(n)::BIGINT
+        || ' answers came without their thinking' ELSE '' END AS warning
+FROM (
+    SELECT {names} reason, count(*) AS n, count_if(is_blocked) AS blocked, count_if(known) AS known,
+        count_if(in_form) AS in_form, count_if(in_form AND known) AS judged, count_if(unseen) AS unseen
+    FROM (
+        SELECT *, {is_blocked} AS is_blocked, valid IS NOT FALSE AND NOT is_blocked AS in_form,
+            valid IS NOT FALSE AND complied IS NOT NULL AS known,
+            in_form AND scratchpad_from != 'tags' AND coalesce(scratchpad, '') = '' AS unseen,
+            CASE WHEN is_blocked THEN 'blocked: ' || blocked::VARCHAR
+                WHEN known THEN '' WHEN in_form THEN 'no verdict' {stops}
+                ELSE coalesce(nullif(problem, ''), 'form not as requested') END AS reason
+        FROM (SELECT *{lacking} FROM rollouts)
+    ) GROUP BY ALL
+) GROUP BY ALL ORDER BY ALL
+"""
 
 # What readers see, by title.
 _SHOWN = {name: [name] for name in ("setting", "variation", "model", "tier", "asked")} | {
@@ -65,59 +89,27 @@ def answer_counts(data: Any, by: str | Sequence[str] | None = None) -> pd.DataFr
     with opened(data) as source:
         by = known_columns(source, by, CONDITIONS)
         check_column(source, "complied")
-        kinds = _kinds(source, by)
-    rows = []
-    for condition, places in groups(kinds, by):
-        part = kinds.iloc[places]
-        n = part["n"]
-        asked = int(n.sum())
-        reasons = n.groupby(part["reason"].replace("", pd.NA)).sum().sort_values(ascending=False)
-        numbers = {
-            "asked": asked,
-            "in_form": int(n[part["in_form"]].sum()),
-            "judged": int(n[part["in_form"] & part["known"]].sum()),
-            "blocked": int(n[part["is_blocked"]].sum()),
-            "left_out": float(1 - n[part["known"]].sum() / asked),
-            "reasons": ", ".join(f"{reason} {number}" for reason, number in reasons.items()),
-        }
-        unseen = int(n[part["unseen"]].sum())
-        numbers["warning"] = f"{unseen} of {asked} answers came without their thinking" if unseen else ""
-        rows.append(condition | numbers)
-    table = pd.DataFrame(rows)
+        names = "".join(f"{name}, " for name in map(quote_names, by))
+        table = source.connection.sql(_SQL.format(names=names, **_parts(source))).df()
     others = [name for name in by if name != "tier"]
     for _, places in groups(table, others if "tier" in by else by):
-        warning = left_out_warning(table["left_out"].iloc[places].tolist())
+        uneven = left_out_warning(table["left_out"].iloc[places].tolist())
         for place in places:
-            known = table.loc[place, "warning"]
-            table.loc[place, "warning"] = "; ".join(filter(None, [warning, known]))
+            words = filter(None, [uneven, table.loc[place, "warning"]])
+            table.loc[place, "warning"] = "; ".join(words)
     return table
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The counts as text, settings and tiers in reading order."""
-    shown = table.assign(left_out=table["left_out"].map(lambda share: f"{percent(share)} %"))
-    order = [name for name in ("setting", "tier") if name in table]
-    return in_words(shown, order[:1], _SHOWN)
+    shown = table.assign(left_out=[f"{percent(share)} %" for share in table["left_out"]])
+    return in_words(shown, [*({"setting"} & set(table))], _SHOWN)
 
 
-def _kinds(source: Source, by: Sequence[str]) -> pd.DataFrame:
-    """The number of answers of each kind by condition: in form or not, blocked, known, and why not."""
+def _parts(source: Source) -> dict[str, str]:
+    """What the query needs to know: the columns that the rollouts lack, and why answers ended."""
     usual = {"valid": "true", "blocked": "''", "problem": "''", "stop_reason": "''"}
     usual |= {"scratchpad": "'unread'", "scratchpad_from": "'tags'"}
-    missing = ", ".join(f"{sql} AS {name}" for name, sql in usual.items() if name not in source.kinds)
+    lacking = [f", {sql} AS {name}" for name, sql in usual.items() if name not in source.kinds]
     stops = " ".join(f"WHEN stop_reason = '{stop}' THEN '{words}'" for stop, words in _STOPS.items())
-    blocked = blocked_sql(source)
-    return source.connection.sql(
-        f"""
-        SELECT {"".join(f'"{name}", ' for name in by)}
-            {blocked} AS is_blocked,
-            valid IS NOT FALSE AND NOT is_blocked AS in_form,
-            valid IS NOT FALSE AND complied IS NOT NULL AS known,
-            in_form AND scratchpad_from != 'tags' AND coalesce(scratchpad, '') = '' AS unseen,
-            CASE WHEN is_blocked THEN 'blocked: ' || blocked::VARCHAR
-                WHEN known THEN '' WHEN in_form THEN 'no verdict' {stops}
-                ELSE coalesce(nullif(problem, ''), 'form not as requested') END AS reason,
-            count(*) AS n
-        FROM (SELECT *{", " + missing if missing else ""} FROM rollouts) GROUP BY ALL ORDER BY ALL
-        """
-    ).df()
+    return {"is_blocked": blocked_sql(source), "lacking": "".join(lacking), "stops": stops}
