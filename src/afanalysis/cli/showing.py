@@ -17,7 +17,7 @@ from afanalysis.pipeline.notebooks import find_project
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.study.folders import PAPER, ROLLOUTS
 from afanalysis.study.loading import is_tidy
-from afanalysis.text.wording import QUANTITIES, interval, percent, scratchpad_note
+from afanalysis.text.wording import QUANTITIES, interval, percent, scratchpad_note, split_remarks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ def run_rates(options: argparse.Namespace) -> None:
         table = af.estimates(rollouts, level=options.level)
         print(f"{options.path}: {', '.join(sorted(table['source'].unique()))} rollouts")
         print(f"{readable(answers).to_string(index=False)}\n")
-        remarks = "; ".join([*answers["warning"], *table["warning"]]).split("; ")
+        remarks = [*answers["warning"], *table["warning"]]
         print(scratchpad_note(table.get("scratchpad_from", ())))
         table = table[~((table["quantity"] == "complied") & (table["tier"] == "paid"))]
     print(_readable(table, f"{100 * options.level:g} % interval"))
@@ -65,7 +65,7 @@ def run_rates(options: argparse.Namespace) -> None:
             "The news reported '97 % refusal (paid) and 12 % compliance (free)'; the 12 % is AF "
             "reasoning, compliance is 14.2 %."
         )
-    for remark in filter(None, dict.fromkeys(remarks)):
+    for remark in filter(None, dict.fromkeys(split_remarks("; ".join(remarks)))):
         print(f"Note: {remark}.")
 
 

@@ -159,7 +159,9 @@ def _warnings(gallery: Gallery, summary: pd.DataFrame | str, answers: pd.DataFra
     table = pd.DataFrame({"warning": []}, dtype=str) if isinstance(summary, str) else summary
     warnings = []
     for rows, places in ((table, "conditions"), (answers, "conditions and tiers")):
-        remarks = rows["warning"].str.split("; ").explode().str.replace(r" \(.*\)$", "", regex=True)
+        remarks = (
+            rows["warning"].map(wording.split_remarks).explode().str.replace(r" \(.*\)$", "", regex=True)
+        )
         warnings += [
             f"In {number} of {len(rows)} {places}: {remark}."
             for remark, number in remarks[remarks != ""].value_counts().items()

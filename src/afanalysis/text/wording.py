@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,17 @@ def in_words(
             words = {"quantity": QUANTITIES, "tier": TIERS}.get(title, {})
             shown[title] = [words.get(value, str(value)) for value in rows[names[0]]]
     return shown
+
+
+def split_remarks(warning: str) -> list[str]:
+    """The remarks of a warning: what semicolons outside parentheses separate.
+
+    Examples
+    --------
+    >>> split_remarks("too few prompts (12; from 20 on it was checked); many are left out (17%)")
+    ['too few prompts (12; from 20 on it was checked)', 'many are left out (17%)']
+    """
+    return re.split(r"; (?![^(]*\))", warning)
 
 
 def scratchpad_note(texts: Iterable[object]) -> str:
