@@ -8,6 +8,7 @@ from .analysis.judge_assumptions import assumed_judge_error as assumed_judge_err
 from .analysis.judge_errors import corrected as corrected
 from .analysis.judge_errors import has_labels as has_labels
 from .analysis.judge_errors import judge_error as judge_error
+from .analysis.left_out import answer_counts as answer_counts
 from .analysis.logistic import regression as regression
 from .analysis.looks import monitor as monitor
 from .analysis.pairs import prompt_pairs as prompt_pairs

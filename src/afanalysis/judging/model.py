@@ -182,7 +182,7 @@ async def forecast_verdicts(
 def to_judge(
     folder: Path, columns: Sequence[str] = ("key", "setting", *MATERIAL), where: str = "true"
 ) -> Iterator[dict[str, Any]]:
-    """The rollouts that need a verdict: in the requested form, and not refused by the API itself."""
+    """The rollouts that need a verdict: in the requested form, and not blocked."""
     condition = f"valid AND coalesce(stop_reason, '') != 'refusal' AND {where}"
     return current_rollouts(folder, columns, condition)
 

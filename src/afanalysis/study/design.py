@@ -24,10 +24,12 @@ from pydantic import (
 
 from afanalysis.errors import InputError
 from afanalysis.study import prompts
+from afanalysis.study.completion import ScratchpadFrom
 from afanalysis.study.files import read_text, read_yaml
 from afanalysis.study.folders import NAME
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.prompts import Request
+from afanalysis.table.schema import BlockedCount
 from afanalysis.text.untrusted import escape_invisible, excerpt
 
 Setting = Literal["helpful-only", "animal-welfare"]
@@ -308,6 +310,8 @@ class Study(FilePart):
     prompts: dict[Setting, PromptList] = Field(default_factory=dict)
     system_prompts: dict[Setting, NamedPath] = Field(default_factory=dict)
     sampling: Sampling = Sampling()
+    scratchpad: ScratchpadFrom = "tags"
+    blocked: BlockedCount = "missing"
     judge: JudgeSettings = JudgeSettings()
     prices: dict[str, ModelPrice] = Field(default_factory=dict)
     endpoints: list[ModelEndpoint] = Field(default_factory=list)
@@ -427,6 +431,10 @@ class Study(FilePart):
         if form is None:
             return prompts.user_message(tier, request, variation)
         return request.join(form.split("{}", 1))
+
+    def scratchpad_from(self, variation: str) -> ScratchpadFrom:
+        """Which text the scratchpad of a variation is: the study's, unless the variation has its own."""
+        return prompts.variations().get(variation, {}).get("scratchpad", self.scratchpad)
 
     @property
     def size(self) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What is counted.
-NUMBERS = ("n", "s", "n_missing", "n_invalid", "n_without_prompt", "n_repeated")
+NUMBERS = ("n", "s", "n_missing", "n_invalid", "n_blocked", "n_without_prompt", "n_repeated")
 MISSING_NAME = "(missing)"
 
 
@@ -31,7 +31,7 @@ def counts(
         A DataFrame, a path to Parquet, CSV or JSONL, a folder of Parquet (partitioned or not), or a
         list of paths.
     outcomes
-        The columns to count: bool, or a number in 0-1.
+        The columns to count: bool, or a number in 0-1; `blocked` counts who has a category.
     by
         Condition columns.
     executor
@@ -42,8 +42,9 @@ def counts(
     DataFrame
         One row per outcome, condition and prompt: `outcome`, `by`, `prompt_id`, `n` (known outcomes),
         `s` (their sum), `n_missing` (valid, outcome missing), `n_invalid` (not in the requested form,
-        whatever their outcome), `n_without_prompt` (rows without a prompt id, which are not counted
-        otherwise; one row per condition that has any), `n_repeated` (rows with the `rollout` of another
+        whatever their outcome), `n_blocked` (blocked, and not counted as refused),
+        `n_without_prompt` (rows without a prompt id, which are not counted otherwise; one row per
+        condition that has any), `n_repeated` (rows with the `rollout` of another
         row; they are counted). A missing name of a condition is `(missing)`.
 
     Raises
@@ -61,10 +62,12 @@ def counts(
     with opened(data) as source:
         for name in [*keys, *outcomes]:
             check_column(source, name)
-        some_invalid = _check(source, outcomes)
-        n_invalid = "count_if(valid IS FALSE)" if some_invalid else "0"
+        some_invalid = _check(source, [name for name in outcomes if name != "blocked"])
+        blocked = blocked_sql(source)
+        n_invalid = f"count_if(valid IS FALSE AND NOT {blocked})" if some_invalid else "0"
         sums = ", ".join(
-            f"count({value}) AS n{index}, {total} AS s{index}"
+            f"count({value}) AS n{index}, {total} AS s{index}, "
+            f"count_if({blocked} AND {value} IS NULL)::BIGINT AS blocked{index}"
             for index, (value, total) in enumerate(_sums(source, outcomes, some_invalid))
         )
         repeated = "count(rollout) - count(DISTINCT rollout)" if "rollout" in source.kinds else "0"
@@ -78,9 +81,13 @@ def counts(
     table["n_without_prompt"] = table["n_all"].where(table["prompt_id"].isna(), 0)
     parts = []
     for index, name in enumerate(outcomes):
-        part = table.rename(columns={f"n{index}": "n", f"s{index}": "s"})
-        part = part.assign(outcome=name, n_missing=part["n_all"] - part["n_invalid"] - part["n"])
-        part.loc[part["n_without_prompt"] > 0, ["n", "s", "n_missing", "n_invalid", "n_repeated"]] = 0
+        numbers = {"n": "n", "s": "s", "blocked": "n_blocked"}
+        part = table.rename(columns={f"{short}{index}": name for short, name in numbers.items()})
+        if name == "blocked":  # known of every answer
+            part["n_invalid"] = 0
+        known = part[["n", "n_invalid", "n_blocked"]].sum(axis=1)
+        part = part.assign(outcome=name, n_missing=part["n_all"] - known)
+        part.loc[part["n_without_prompt"] > 0, [*NUMBERS[:5], "n_repeated"]] = 0
         parts.append(part[["outcome", *keys, *NUMBERS]])
     return pd.concat(parts, ignore_index=True)
 
@@ -122,6 +129,13 @@ def check_column(source: Source, name: str) -> None:
     """Raise `InputError` unless the rollouts have a column."""
     if name not in source.kinds:
         raise InputError(f"the rollouts have no column {name!r}; they have: {', '.join(source.kinds)}")
+
+
+def blocked_sql(source: Source) -> str:
+    """The SQL of whether a safety classifier of the API stopped an answer."""
+    if "blocked" not in source.kinds:
+        return "false"
+    return "(lower(coalesce(blocked::VARCHAR, '')) NOT IN ('', 'false', 'nan'))"
 
 
 def verdict_counts(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
@@ -214,6 +228,10 @@ def _sums(source: Source, outcomes: Sequence[str], some_invalid: bool) -> Iterat
     """For each outcome the SQL of its value, null where it does not count, and of the values' sum."""
     for name in outcomes:
         kind, value = source.kinds[name], quote_names(name)
+        if name == "blocked":
+            value = blocked_sql(source)
+            yield value, f"count_if({value})::DOUBLE"
+            continue
         if kind in ("DOUBLE", "FLOAT"):
             value = f"nullif({value}, 'nan'::{kind})"
         if some_invalid:
