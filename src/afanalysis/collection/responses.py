@@ -46,6 +46,9 @@ class Answer:
     ----------
     usage
         Numbers of tokens by name; None if the API's cannot be believed.
+    blocked
+        The category of the safety classifier that stopped the answer, `unspecified` if the API names
+        none; empty if none did.
     """
 
     text: str
@@ -57,6 +60,7 @@ class Answer:
     finished_at: str = field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds")
     )
+    blocked: str = ""
 
     @property
     def counts(self) -> Mapping[str, int | None]:
@@ -201,7 +205,12 @@ def read_answer(status: int, headers: Mapping[str, str], content: object) -> Ans
     if usage and text and not usage["output_tokens"]:
         usage = None  # something was written
     stop = message.get("stop_reason")
-    return Answer(text, thinking, without_surrogates(stop) if isinstance(stop, str) else None, usage)
+    details = decode(message.get("stop_details"))
+    blocked = ""
+    if stop == "refusal":
+        blocked = details.get("category") or "unspecified"
+    stop_reason = without_surrogates(stop) if isinstance(stop, str) else None
+    return Answer(text, thinking, stop_reason, usage, blocked=blocked)
 
 
 def _refusal(status: int, headers: Mapping[str, str], content: object) -> Failure:

@@ -12,7 +12,7 @@ from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS
 from afanalysis.study.journal_sql import journal_table, query_journals, required_field, stream_journal
 from afanalysis.study.label_sample import weights
 from afanalysis.study.labels import consensus, read_labels
-from afanalysis.study.votes import choose_judge, verdicts_sql
+from afanalysis.study.votes import choose_judge, fallback_of, verdicts_sql
 from afanalysis.table.database import connect, quote_names, quote_target
 from afanalysis.table.schema import COLUMNS, ROW_ORDER, SCHEMA
 
@@ -37,6 +37,8 @@ _MADE = {
     "judge": "CASE WHEN by_api THEN 'stop_reason' WHEN v.rollout IS NOT NULL THEN $judge END",
     "judge_agreeing": "CASE WHEN NOT by_api THEN v.judge_agreeing END",
     "judge_confidence": "CASE WHEN NOT by_api THEN v.judge_confidence END",
+    "judge_blocked": "v.judge_blocked",
+    "judge_unquoted": "v.judge_unquoted",
     "rollout": required_field("r.key"),
     "label_complied": "l.complied",
     "label_af_reasoning": "l.af_reasoning",
@@ -152,8 +154,9 @@ def _run(folder: Path, judge: str | None, unjudged: bool, query: Any, *targets: 
         connection = connect(rollouts, *judgements, *targets)
         connection.register("labels", labels)
         # without a judge no line is a vote, and none is read
-        votes = verdicts_sql(judgements[0]) if judgements else verdicts_sql(rollouts)
-        votes = votes.replace("judge = ?", "judge = $judge" if judgements else "false")
+        votes = verdicts_sql(rollouts, None)
+        if judgements:
+            votes = verdicts_sql(judgements[0], name, fallback_of(folder, name))
         sql = (
             f"SELECT {columns} FROM (SELECT *, coalesce(stop_reason, '') = 'refusal' AS by_api "
             f"FROM {_current(connection, folder, rollouts)}) r "
