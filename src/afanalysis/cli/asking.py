@@ -14,6 +14,7 @@ import afanalysis as af
 from afanalysis.cli.arguments import ENDPOINT, STUDY_FILE, Argument, flag, read_study, value
 from afanalysis.collection.calls import CallOptions, CallSummary
 from afanalysis.collection.forecasting import forecast
+from afanalysis.judging.model import PARTS, prompt_of
 from afanalysis.standin.serving import serve
 from afanalysis.standin.state import StandIn
 from afanalysis.study.ledger import Prices
@@ -109,7 +110,10 @@ async def _forecast(options: argparse.Namespace, study: af.Study, folders: af.Fo
     print(f"  output tokens  {ahead.output_tokens:>14,}  ({usual}; at most {ahead.output_limit:,})")
     print(f"  price, live    {dollars(ahead.usd):>14}  (at most {dollars(ahead.usd_limit)})")
     print(f"  price, batch   {dollars(ahead.usd_batch):>14}")
+    form = prompt_of(study.judge, folders.raw).form
+    judging = study.judge.votes * len(PARTS[form]) * ahead.calls
     print(f"Prices as of {prices.as_of}, before prompt caching; judging is not included.")
+    print(f"To judge these answers takes {judging:,} more calls ({form} judge).")
 
 
 def run_check_judge(options: argparse.Namespace) -> None:

@@ -25,14 +25,11 @@ from afanalysis.study.ledger import Budget, Ledger, require_budget
 from afanalysis.study.tidying import current_rollouts
 from afanalysis.study.votes import judge_names
 
-# The calls of one vote by the judge's form; the joint judge has one, which has no name.
-PARTS = {"joint": ("",), "blind": ("behaviour", "criteria")}
-
-# What each call reads of a rollout; none is told the tier, and only a scratchpad may name it.
-MATERIAL = {
-    "": ("request", "scratchpad", "output"),
-    "behaviour": ("request", "output"),
-    "criteria": ("request", "scratchpad"),
+# The calls of one vote by the judge's form, and what each reads of a rollout. The joint judge has one,
+# which has no name. None is told the tier, but a scratchpad may name it.
+PARTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "joint": {"": ("request", "scratchpad", "output")},
+    "blind": {"behaviour": ("request", "output"), "criteria": ("request", "scratchpad")},
 }
 
 # A malformed reply is requested again, up to this many requests per vote.
@@ -241,11 +238,19 @@ async def _cast(
 
 
 def to_judge(
-    folder: Path, columns: Sequence[str] = ("key", "setting", *MATERIAL[""]), where: str = "true"
+    folder: Path, columns: Sequence[str] = ("key", "setting", *PARTS["joint"][""]), where: str = "true"
 ) -> Iterator[dict[str, Any]]:
     """The rollouts that need a verdict: in the requested form, and not refused by the API itself."""
     condition = f"valid AND coalesce(stop_reason, '') != 'refusal' AND {where}"
     return current_rollouts(folder, columns, condition)
+
+
+def calls_ahead(settings: JudgeSettings, folder: Path) -> Iterator[Call]:
+    """The calls that `judge` would make now, if no reply were malformed or blocked."""
+    path = folder / JUDGEMENTS
+    present = {record["key"] for record in read_records(path)} if path.exists() else set()
+    calls = _calls(settings, prompt_of(settings, folder), folder, 0, None, {})
+    return (call for call in calls if call.key not in present)
 
 
 def _replies_with(outcome: str, folder: Path, name: str, attempt: int | None = None) -> set[Reply]:
@@ -285,7 +290,7 @@ def _calls(
                 "model": settings.model,
                 "max_tokens": settings.max_tokens,
                 "system": prompt.system(part, setting),
-                "messages": [{"role": "user", "content": _fenced(record, MATERIAL[part])}],
+                "messages": [{"role": "user", "content": _fenced(record, parts[part])}],
                 "output_config": {"format": {"type": "json_schema", "schema": forms[setting, part]}},
             }
             about = {
