@@ -197,7 +197,7 @@ def test_a_blocked_call_is_recorded_and_not_made_again(api, folder, whole):
         here = (table["tier"] == tier) & (table["setting"] == "helpful-only")
         assert shares["blocked"]["helpful-only", tier] == pytest.approx(blocked[here].mean())
         assert shares["blocked"]["animal-welfare", tier] == 0
-    assert shares["by_fallback"].sum() == 0
+    assert shares["judged_anyway"].sum() == 0
 
 
 @pytest.mark.parametrize("voted_before", [False, True])
@@ -213,10 +213,13 @@ def test_the_fallback_judge_decides_what_the_judge_was_blocked_on_and_no_more(
     assert calls == 2 * len(whole) + (0 if voted_before else blocked)
     assert judge(api, folder, settings) == 0
     table = af.tidy(folder)
+    assert table.equals(af.tidy(folder, "blind"))
+    with pytest.raises(InputError, match="'joint' has not judged"):
+        af.tidy(folder, "joint")
     assert set(table["judge"]) == {SHIPPED["blind"].judge_name(BLIND.model)}
     outcomes = ["complied", "af_full", "af_partial", "af_reasoning"]
     pd.testing.assert_frame_equal(table[outcomes], whole[outcomes])
-    assert af.missing_verdicts(table)["by_fallback"].sum() == blocked
+    assert af.missing_verdicts(table)["judged_anyway"].sum() == blocked
     assert table["judge_blocked"].notna().sum() == blocked
     # without the fallback in the study, its votes count no more
     judge(api, folder)

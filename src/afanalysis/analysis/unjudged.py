@@ -13,7 +13,7 @@ from afanalysis.table.source import opened
 _BLOCKED = "judge_blocked IS NOT NULL"
 _NUMBERS = {
     "n": "count(*)",
-    "by_fallback": f"count_if({_BLOCKED} AND complied IS NOT NULL)",
+    "judged_anyway": f"count_if({_BLOCKED} AND complied IS NOT NULL AND af_reasoning IS NOT NULL)",
     "blocked": f"count_if({_BLOCKED} AND complied IS NULL) / count(*)",
     "unquoted": "count_if(contains(judge_unquoted, 'behaviour')) / count(*)",
     "af_blocked": f"count_if({_BLOCKED} AND af_reasoning IS NULL) / count(*)",
@@ -34,10 +34,10 @@ def missing_verdicts(data: Any, by: str | Sequence[str] | None = None) -> pd.Dat
     Returns
     -------
     DataFrame
-        One row per condition: `by`, `n` (answers that the judge was asked about), `by_fallback` (of
-        these, how many the fallback judge decided where the judge was blocked), and the shares (0-1) of
-        `n` without a verdict: `blocked` and `unquoted` on behaviour, `af_blocked` and `af_unquoted` on
-        AF reasoning. Shares that differ between the tiers create a gap, or hide one.
+        One row per condition: `by`, `n` (answers that the judge was asked about), `judged_anyway` (of
+        these, those where the judge was blocked and the fallback judge, or other votes, decided), and
+        the shares (0-1) of `n` without a verdict: `blocked` and `unquoted` on behaviour, `af_blocked`
+        and `af_unquoted` on AF reasoning. Shares that differ between tiers create a gap, or hide one.
 
     Raises
     ------

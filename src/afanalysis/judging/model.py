@@ -115,14 +115,11 @@ def prompt_of(settings: JudgeSettings, folder: Path) -> JudgePrompt:
     known = {prompt.judge_name(settings.model): prompt for prompt in (FIRST, *SHIPPED.values())}
     with as_written(folder / JUDGES):
         for name, texts in read_json(folder / JUDGES).items():
-            fields = {field: texts[field] for field in texts if field != "fallback"}
-            known[name] = JudgePrompt(**fields)
+            if name.rpartition("@")[0] == settings.model:
+                fields = {field: texts[field] for field in texts if field != "fallback"}
+                known[name] = JudgePrompt(**fields)
     names = judge_names(folder) if (folder / JUDGEMENTS).exists() else []
-    voted = [
-        known[name]
-        for name in reversed(names)
-        if name in known and name.rpartition("@")[0] == settings.model
-    ]
+    voted = [known[name] for name in reversed(names) if name in known]
     form = settings.form or "blind"
     same = [prompt for prompt in voted if prompt.form == form] or (voted if not settings.form else [])
     return same[0] if same else SHIPPED[form]
@@ -205,8 +202,9 @@ async def judge(
         ledger = Ledger(folder, budget) if budget else None
         prompt = prompt_of(settings, folder)
         name, *fallback = map(prompt.judge_name, models)
-        kept = asdict(prompt) | dict(zip(["fallback"], fallback, strict=False))
-        write_json(folder / JUDGES, read_json(folder / JUDGES) | {name: kept})
+        kept = dict.fromkeys(fallback, asdict(prompt)) | read_json(folder / JUDGES)
+        kept[name] = asdict(prompt) | dict(zip(["fallback"], fallback, strict=False))
+        write_json(folder / JUDGES, kept)
         record = partial(_record, prompt)
         run = CallRun(journal, endpoint.client, record, options or CallOptions(), ledger)
         await _cast(run, settings, prompt, folder)
@@ -233,7 +231,7 @@ async def _cast(
         total = total if only is None else len(only)
         if run.summary.stopped or not total:
             break
-        calls = partial(_calls, settings, prompt, folder, attempt, only, about)
+        calls = partial(_calls, settings, prompt, folder, only, attempt=attempt, **about)
         await run_calls(run, calls, total, "malformed verdicts" if attempt else "verdicts")
 
 
@@ -249,7 +247,7 @@ def calls_ahead(settings: JudgeSettings, folder: Path) -> Iterator[Call]:
     """The calls that `judge` would make now, if no reply were malformed or blocked."""
     path = folder / JUDGEMENTS
     present = {record["key"] for record in read_records(path)} if path.exists() else set()
-    calls = _calls(settings, prompt_of(settings, folder), folder, 0, None, {})
+    calls = _calls(settings, prompt_of(settings, folder), folder, None, attempt=0)
     return (call for call in calls if call.key not in present)
 
 
@@ -263,48 +261,42 @@ def _replies_with(outcome: str, folder: Path, name: str, attempt: int | None = N
     }
 
 
-def _calls(
-    settings: JudgeSettings,
-    prompt: JudgePrompt,
-    folder: Path,
-    attempt: int,
-    only: set[Reply] | None,
-    more: dict[str, str],
-) -> Iterator[Call]:
-    """The calls to make as the given attempt: those of all votes, or those in `only`."""
+@cache
+def _schema(form: type[BaseModel]) -> dict[str, Any]:
     from anthropic import transform_schema
 
-    parts = PARTS[prompt.form]
-    forms = {
-        (setting, part): transform_schema(prompt.form_of_verdict(part, setting))
-        for setting in prompt.behaviours
-        for part in parts
-    }
-    name = prompt.judge_name(settings.model)
+    return transform_schema(form)
+
+
+def _calls(
+    settings: JudgeSettings, prompt: JudgePrompt, folder: Path, only: set[Reply] | None, **about: Any
+) -> Iterator[Call]:
+    """The calls to make: those of all votes, or those in `only`; `about` holds the attempt."""
+    name, parts = prompt.judge_name(settings.model), PARTS[prompt.form]
     for record in to_judge(folder):
         setting = record["setting"]
         for vote, part in product(range(settings.votes), parts):
             if only is not None and (record["key"], vote, part) not in only:
                 continue
+            schema = _schema(prompt.form_of_verdict(part, setting))
             params = {
                 "model": settings.model,
                 "max_tokens": settings.max_tokens,
                 "system": prompt.system(part, setting),
                 "messages": [{"role": "user", "content": _fenced(record, parts[part])}],
-                "output_config": {"format": {"type": "json_schema", "schema": forms[setting, part]}},
+                "output_config": {"format": {"type": "json_schema", "schema": schema}},
             }
-            about = {
+            of_vote = {
                 "rollout": record["key"],
                 "judge": name,
                 "vote": vote,
-                "attempt": attempt,
+                **about,
                 "setting": setting,
                 **({"part": part} if part else {}),
-                **more,
                 "texts": [record["scratchpad"], record["output"]],
             }
-            identity = [record["key"], name, vote, *filter(None, [part, attempt])]
-            yield Call(stable_key(identity), params, about)
+            identity = [record["key"], name, vote, *filter(None, [part, about["attempt"]])]
+            yield Call(stable_key(identity), params, of_vote)
 
 
 def _fenced(record: dict[str, Any], names: Sequence[str]) -> str:

@@ -185,11 +185,10 @@ class Labeller(Browser):
         is not changed by what the scratchpad says.
         """
         opened, rollout = self.progress["opened"], self.transcript.get("rollout")
+        stale = message.get("rollout") != rollout or opened == ("behaviour" in message)
         if message.get("do") == "undo" and self._history:
             self._next(self._history.pop())
-        elif message.get("do") == "label" and message.get("rollout") == rollout:
-            if opened == ("behaviour" in message):
-                return
+        elif message.get("do") == "label" and not stale:
             fields = self.label | {name: str(message[name]) for name in _FIELDS if name in message}
             label = Label(rollout, self._labeller, **fields)
             add_labels(self._raw, [label])  # on disk when this returns
