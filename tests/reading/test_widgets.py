@@ -208,9 +208,9 @@ def rendered(browser):
         script = script.replace("export default { render };", "")
         given = json.dumps(state).replace("</", "<\\/")
         page.add_script_tag(
-            content=f"{script}\nconst state = {given};\n"
+            content=f"{script}\nconst state = {given}, sent = [];\n"
             "const model = {get: (name) => state[name], set: (name, value) => {state[name] = value},"
-            "save_changes() {}, on() {}, send() {}};\n"
+            "save_changes() {}, on() {}, send: (message) => sent.push(message)};\n"
             "render({model, el: document.querySelector('main')});"
         )
         return page
@@ -240,4 +240,35 @@ def test_hostile_transcripts_are_shown_as_text(rendered):
     assert page.title() == "safe"
     assert page.locator("main script, main img, main style").count() == 0
     assert "<script>document.title" in page.locator(".reading").inner_text()
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("opened", "pressed", "sent"),
+    [
+        (False, "f", {}),  # no answer to the question that is asked
+        (False, "fcn", {"behaviour": "complied"}),
+        (True, "cf", {"af": "full"}),
+        (True, "u", {"af": "undecided"}),
+        (True, "", {"af": ""}),
+    ],
+)
+def test_the_page_asks_for_the_behaviour_and_then_for_the_reasoning(rendered, opened, pressed, sent):
+    side = {"tier": "hidden", "verdict": "", "about": {}, "output": [{"text": "Out", "mark": ""}]}
+    side["scratchpad"] = [{"text": "Thought", "mark": ""}] if opened else []
+    page = rendered(
+        {
+            "mode": "label",
+            "label": {"behaviour": "refused", "af": "", "note": ""} if opened else {},
+            "progress": {"done": 0, "total": 1, "labeller": "me", "agreement": "", "opened": opened},
+            "transcript": {"rollout": "r", "request": "Ask", "sides": [side]},
+        }
+    )
+    assert ("Scratchpad" in page.locator(".reading").inner_text()) == opened
+    assert page.locator("fieldset:enabled legend").inner_text().startswith("2." if opened else "1.")
+    page.locator(".af-browser").focus()
+    for key in [*pressed, "Enter"]:
+        page.keyboard.press(key)
+    message = {"do": "label", "rollout": "r", "note": ""} | sent
+    assert page.evaluate("sent") == ([message] if sent else [])
     page.close()
