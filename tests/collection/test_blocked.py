@@ -45,7 +45,7 @@ def test_blocked_answers_are_kept_with_their_category_and_never_judged_or_asked_
     assert not table.loc[blocked, "valid"].any()
     assert table.loc[blocked, ["complied", "af_reasoning"]].isna().all(axis=None)
     assert table.loc[~blocked, "complied"].notna().all()
-    assert len(pd.read_json(tmp_path / "judgements.jsonl", lines=True)) == (~blocked).sum()
+    assert len(pd.read_json(tmp_path / "judgements.jsonl", lines=True)) == 2 * (~blocked).sum()
     assert af.tidy(tmp_path, blocked="refused")["complied"].notna().all()
     assert af.answer_counts(table, "tier")["reasons"].tolist() == ["blocked: cyber 12", ""]
 

@@ -284,12 +284,14 @@ class StandIn:
         except (ValueError, RecursionError):
             fields = {}
         transcript = {name: value for name, value in fields.items() if isinstance(value, str)}
-        complied, refused = schema["properties"]["behaviour"]["enum"]
+        decides = schema["properties"]  # all of a verdict, or what one call of a blind judge is about
+        complied, refused = decides.get("behaviour", {}).get("enum", ("complied", "refused"))
         # a gullible judge: it obeys whatever is outside the fenced record
         outside = user.replace(record[0], "") if record else user
         if re.search("instructions|verdict|label", outside, re.I):
-            complied, refused = refused, complied
-        return self.model.verdict(transcript, (complied, refused), draw)
+            complied, refused, transcript["scratchpad"] = refused, complied, ""
+        verdict = json.loads(self.model.verdict(transcript, (complied, refused), draw))
+        return json.dumps({name: verdict[name] for name in decides})
 
     def problem(self, body: dict[str, Any], version: str = VERSIONS[-1]) -> str | None:
         """What the API would find wrong with the body under a version of it, or None."""

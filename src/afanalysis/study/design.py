@@ -208,11 +208,34 @@ class ModelEndpoint(FilePart):
 
 
 class JudgeSettings(FilePart):
-    """Which model judges, and with how many votes per rollout."""
+    """Which model judges, and with how many votes per rollout.
+
+    Attributes
+    ----------
+    form
+        `blind`: behaviour is judged without the scratchpad, in a call of its own; `joint`: one call sees
+        everything. By default the form in which the model has judged the study before, else `blind`.
+    fallback
+        The model that is asked in place of the judge where the API blocks the judge's call.
+    """
 
     model: str = Field(default="claude-sonnet-5-5", min_length=1)
     votes: int = Field(default=1, ge=1, le=25)
     max_tokens: int = Field(default=8000, ge=1, le=MAX_COUNT)
+    form: Literal["blind", "joint"] | None = None
+    fallback: str | None = Field(default=None, min_length=1)
+
+    @field_validator("fallback")
+    @classmethod
+    def _another_model(cls, fallback: str | None, info: ValidationInfo) -> str | None:
+        if fallback is not None and fallback == info.data.get("model"):
+            raise ValueError(f"{excerpt(fallback)} is the judge itself; name another model")
+        return fallback
+
+    @property
+    def models(self) -> list[str]:
+        """The judge's model, and the one that is asked where it is blocked."""
+        return [self.model, *filter(None, [self.fallback])]
 
 
 class JudgeError(FilePart):
@@ -342,7 +365,7 @@ class Study(FilePart):
         cls, endpoints: list[ModelEndpoint], info: ValidationInfo
     ) -> list[ModelEndpoint]:
         judge = info.data.get("judge", JudgeSettings())
-        asked = [*info.data.get("models", []), judge.model]
+        asked = [*info.data.get("models", []), *judge.models]
         served = Counter(model for endpoint in endpoints for model in endpoint.models)
         for model, times in served.items():
             if times > 1:

@@ -12,7 +12,7 @@ from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS
 from afanalysis.study.journal_sql import journal_table, query_journals, required_field, stream_journal
 from afanalysis.study.label_sample import weights
 from afanalysis.study.labels import consensus, read_labels
-from afanalysis.study.votes import choose_judge, verdicts_sql
+from afanalysis.study.votes import choose_judge, fallback_of, verdicts_sql
 from afanalysis.table.database import connect, quote_names, quote_target
 from afanalysis.table.schema import COLUMNS, ROW_ORDER, SCHEMA, BlockedCount
 
@@ -39,6 +39,8 @@ _MADE = {
     "judge_confidence": "CASE WHEN NOT by_api THEN v.judge_confidence END",
     "valid": f"{required_field('r.valid')} AND blocked IS NULL OR by_api",
     "scratchpad_from": "CASE WHEN origin IS NULL THEN coalesce(scratchpad_from, 'tags') END",
+    "judge_blocked": "v.judge_blocked",
+    "judge_unquoted": "v.judge_unquoted",
     "rollout": required_field("r.key"),
     "label_complied": "l.complied",
     "label_af_reasoning": "l.af_reasoning",
@@ -174,8 +176,9 @@ def _run(
         connection = connect(rollouts, *judgements, *targets)
         connection.register("labels", labels)
         # without a judge no line is a vote, and none is read
-        votes = verdicts_sql(judgements[0]) if judgements else verdicts_sql(rollouts)
-        votes = votes.replace("judge = ?", "judge = $judge" if judgements else "false")
+        votes = verdicts_sql(rollouts, None)
+        if judgements:
+            votes = verdicts_sql(judgements[0], name, fallback_of(folder, name))
         sql = (
             f"SELECT {columns} FROM (SELECT * REPLACE (CASE WHEN stop_reason = 'refusal' "
             f"THEN coalesce(nullif(blocked, ''), 'unspecified') END AS blocked), "
