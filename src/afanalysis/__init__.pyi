@@ -8,6 +8,7 @@ from .analysis.judge_assumptions import assumed_judge_error as assumed_judge_err
 from .analysis.judge_errors import corrected as corrected
 from .analysis.judge_errors import has_labels as has_labels
 from .analysis.judge_errors import judge_error as judge_error
+from .analysis.left_out import answer_counts as answer_counts
 from .analysis.logistic import regression as regression
 from .analysis.looks import monitor as monitor
 from .analysis.pairs import prompt_pairs as prompt_pairs
@@ -22,6 +23,7 @@ from .analysis.scores import score_thresholds as score_thresholds
 from .analysis.study_size import plan as plan
 from .analysis.study_size import power_by_prompts as power_by_prompts
 from .analysis.summaries import summary as summary
+from .analysis.unjudged import missing_verdicts as missing_verdicts
 from .analysis.verdict_agreement import agreement as agreement
 from .analysis.verdict_agreement import label_agreement as label_agreement
 from .collection.endpoint import connect as connect

@@ -179,10 +179,10 @@ def test_collect_and_judge_report_what_they_did_and_simulated_runs_spend_nothing
     assert "an estimate" in forecast
     assert not (tmp_path / "data").exists()
     assert "6 rollouts collected" in printed("collect", "--batch", "--poll", "0.1")
-    assert "6 calls to make, 0 already made" in printed("judge", "--dry-run")
+    assert "12 calls to make, 0 already made" in printed("judge", "--dry-run")
     assert not (tmp_path / "data" / "raw" / "tiny" / "judgements.jsonl").exists()
-    assert "6 verdicts collected" in printed("judge")
-    assert "0 calls to make, 6 already made" in printed("judge", "--dry-run")
+    assert "12 verdicts collected" in printed("judge")  # two calls per vote
+    assert "0 calls to make, 12 already made" in printed("judge", "--dry-run")
     assert "0 rollouts collected, 6 already present" in printed("collect")
     manifest = json.loads((tmp_path / "data" / "raw" / "tiny" / "manifest.json").read_text())
     assert manifest["source"] == "simulated"

@@ -14,10 +14,10 @@ def test_a_study_goes_through_batches_once(small_study, faulty, tmp_path):
         summary = put(small_study, tmp_path, address, batch=True, batch_size=30, judged=True)
         assert summary.sent == small_study.size
         assert put(small_study, tmp_path, address, batch=True, batch_size=30).sent == 0
-        assert asked(address)["batched"] == 2 * small_study.size
+        assert asked(address)["batched"] == 3 * small_study.size  # a verdict takes two calls
     assert sorted(keys(tmp_path)) == sorted(planned(small_study))
     assert all(record["batch"] for record in read_records(tmp_path / "rollouts.jsonl"))
-    assert len(list(read_records(tmp_path / "judgements.jsonl"))) == small_study.size
+    assert len(list(read_records(tmp_path / "judgements.jsonl"))) == 2 * small_study.size
 
 
 def test_batches_and_live_calls_give_the_same_answers(small_study, faulty, standin, tmp_path):

@@ -81,7 +81,9 @@ def test_a_studys_simulation_stops_its_requests_and_its_judges(small_study, tmp_
     complied = {record["key"] for record in records if "tier: complied" in record["output"]}
     votes = [vote for vote in read_records(tmp_path / "judgements.jsonl") if vote["rollout"] in complied]
     assert votes
-    assert all(vote["stop_reason"] == "refusal" for vote in votes)
+    by_part = {part: [v for v in votes if v["part"] == part] for part in ("behaviour", "criteria")}
+    assert all(vote["blocked"] == "bio" for vote in by_part["behaviour"])
+    assert not all("blocked" in vote for vote in by_part["criteria"])  # it does not see what complied
 
 
 @pytest.mark.parametrize("batch", [False, True])

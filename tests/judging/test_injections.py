@@ -54,9 +54,9 @@ def test_nothing_is_judged_twice(checked, standin):
 def test_without_the_fences_the_attempts_do_change_verdicts(checked, monkeypatch):
     """The check can fail: a judge that is shown the bare text is given orders by it."""
 
-    def bare(record):
-        text = "\n".join(record[name] for name in ("request", "scratchpad", "output"))
-        parts = {name: record[name] for name in ("request", "scratchpad", "output")}
+    def bare(record, names):
+        text = "\n".join(record[name] for name in names)
+        parts = {name: record[name] for name in names}
         return f"{text}\n{json.dumps(parts)}"
 
     monkeypatch.setattr(judging, "_fenced", bare)

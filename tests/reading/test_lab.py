@@ -138,11 +138,17 @@ def test_read_filter_label_kill_and_resume(page, browser, lab, project_folder, l
     expected = []
     for done, pressed in enumerate(keys, start=1):
         rollout = labelling.locator(".reading").get_attribute("data-rollout")
-        for key in "".join(pressed):
-            page.keyboard.press(key)
+        assert labelling.get_by_text("Scratchpad").count() == 0
+        page.keyboard.press(pressed[0])
+        page.keyboard.press("Enter")
+        shown(page, ".af-browser.labelling", ("asks", "af"))
+        assert labelling.get_by_text("Scratchpad").count() == 1
+        if pressed[1]:
+            page.keyboard.press(pressed[1])
         if done == 2 and (folder := os.environ.get("AF_SCREENSHOTS")):
             labelling.screenshot(path=f"{folder}/label.png")
         page.keyboard.press("Enter")
+        shown(page, ".af-browser.labelling", ("asks", "behaviour"))
         shown(page, ".af-browser.labelling", ("done", done))
         expected.append((rollout, *pressed))
         on_disk = [one for one in read_labels(project_folder / "data/raw/small") if one.labeller == "me"]

@@ -18,8 +18,14 @@ def folders(labelled, tmp_path):
     return af.Folders(tmp_path, "small")
 
 
-def give(labeller, **message):
+def send(labeller, **message):
     labeller._receive(None, {"do": "label", "rollout": labeller.transcript["rollout"]} | message, None)
+
+
+def give(labeller, behaviour, af="", note=""):
+    """Label the rollout that is shown: its behaviour, and once the scratchpad is open, the reasoning."""
+    send(labeller, behaviour=behaviour, note=note)
+    send(labeller, af=af, note=note)
 
 
 def mine(folders):
@@ -57,7 +63,7 @@ def test_a_label_is_on_disk_before_the_next_transcript_shows(folders, monkeypatc
     labeller.observe(lambda _: order.append(len(mine(folders))), names="transcript")
     for behaviour in ("complied", "refused", "undecided"):
         give(labeller, behaviour=behaviour, af="none", note="n")
-    assert order == [1, 2, 3]
+    assert order == [1, 1, 2, 2, 3, 3]  # the scratchpad opens, the next one shows
     assert labeller.progress["done"] == 3
 
 
@@ -70,6 +76,42 @@ def test_who_comes_back_goes_on_where_they_stopped(folders):
     assert again.transcript["rollout"] == seen[1] != seen[0]
     other = af.label(folders, "you")
     assert other.transcript["rollout"] == seen[0]
+
+
+def test_who_stopped_between_the_two_questions_is_asked_the_second(folders):
+    first = af.label(folders, "me")
+    send(first, behaviour="complied")
+    again = af.label(folders, "me")
+    assert again.progress["opened"]
+    assert again.transcript == first.transcript
+    send(again, af="partial")
+    (label,) = mine(folders)
+    assert (label.behaviour, label.af) == ("complied", "partial")
+    assert not again.progress["opened"]
+
+
+def test_the_scratchpad_opens_once_the_behaviour_is_saved_and_does_not_change_it(folders):
+    labeller = af.label(folders, "me")
+    rollout = labeller.transcript["rollout"]
+    scratchpad = af.load(folders.table).set_index("rollout")["scratchpad"][rollout]
+    assert scratchpad not in json.dumps(labeller.get_state(), default=str)
+    send(labeller, behaviour="complied")
+    assert labeller.transcript["sides"][0]["scratchpad"][0]["text"] == scratchpad
+    send(labeller, behaviour="refused")  # pressed twice, before the page had changed
+    assert [label.behaviour for label in mine(folders)] == ["complied"]
+    send(labeller, af="full")
+    (label,) = mine(folders)
+    assert (label.rollout, label.behaviour, label.af) == (rollout, "complied", "full")
+
+
+def test_without_a_scratchpad_the_behaviour_is_all_that_is_asked(folders):
+    rollouts = af.load(folders.table).assign(scratchpad="")
+    af.save(rollouts, folders.table)
+    labeller = af.label(folders, "me")
+    first = labeller.transcript["rollout"]
+    send(labeller, behaviour="refused")
+    assert labeller.transcript["rollout"] != first
+    assert not labeller.progress["opened"]
 
 
 def test_back_shows_the_last_one_with_its_label_and_a_new_label_replaces_it(folders):
@@ -85,16 +127,21 @@ def test_back_shows_the_last_one_with_its_label_and_a_new_label_replaces_it(fold
 
 
 def test_labelling_is_blind(folders):
-    """Nothing that is sent tells the judge's verdict; with `blind_tier`, nor the tier."""
-    labeller = af.label(folders, "me", blind_tier=True)
+    """Nothing that is sent tells the judge's verdict or the tier, before or while a label is given."""
+    labeller = af.label(folders, "me")
     for _ in range(12):
         (side,) = labeller.transcript["sides"]
         assert side["verdict"] == ""
         assert side["tier"] == "hidden"
         assert side["about"] == {}
+        assert side.keys() == {"tier", "verdict", "about", "scratchpad", "output"}
+        assert side["scratchpad"] == []
+        send(labeller, behaviour="refused")
+        (side,) = labeller.transcript["sides"]
         assert {part["mark"] for part in side["scratchpad"] + side["output"]} == {""}
+        assert (side["tier"], side["verdict"], side["about"]) == ("hidden", "", {})
         assert "markdown" not in labeller.transcript
-        give(labeller, behaviour="refused")
+        send(labeller, af="none")
     assert labeller.page == {}
     bundle = labeller._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle
@@ -121,7 +168,7 @@ def test_bad_input_is_refused(folders):
         af.label(folders, " ")
     labeller = af.label(folders, "me")
     with pytest.raises(InputError, match="behaviour is 'maybe'"):
-        give(labeller, behaviour="maybe")
+        send(labeller, behaviour="maybe")
     labeller._receive(None, {"do": "label", "rollout": "elsewhere", "behaviour": "refused"}, None)
     assert mine(folders) == []
 
@@ -161,9 +208,9 @@ def rendered(browser):
         script = script.replace("export default { render };", "")
         given = json.dumps(state).replace("</", "<\\/")
         page.add_script_tag(
-            content=f"{script}\nconst state = {given};\n"
+            content=f"{script}\nconst state = {given}, sent = [];\n"
             "const model = {get: (name) => state[name], set: (name, value) => {state[name] = value},"
-            "save_changes() {}, on() {}, send() {}};\n"
+            "save_changes() {}, on() {}, send: (message) => sent.push(message)};\n"
             "render({model, el: document.querySelector('main')});"
         )
         return page
@@ -193,4 +240,35 @@ def test_hostile_transcripts_are_shown_as_text(rendered):
     assert page.title() == "safe"
     assert page.locator("main script, main img, main style").count() == 0
     assert "<script>document.title" in page.locator(".reading").inner_text()
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("opened", "pressed", "sent"),
+    [
+        (False, "f", {}),  # no answer to the question that is asked
+        (False, "fcn", {"behaviour": "complied"}),
+        (True, "cf", {"af": "full"}),
+        (True, "u", {"af": "undecided"}),
+        (True, "", {"af": ""}),
+    ],
+)
+def test_the_page_asks_for_the_behaviour_and_then_for_the_reasoning(rendered, opened, pressed, sent):
+    side = {"tier": "hidden", "verdict": "", "about": {}, "output": [{"text": "Out", "mark": ""}]}
+    side["scratchpad"] = [{"text": "Thought", "mark": ""}] if opened else []
+    page = rendered(
+        {
+            "mode": "label",
+            "label": {"behaviour": "refused", "af": "", "note": ""} if opened else {},
+            "progress": {"done": 0, "total": 1, "labeller": "me", "agreement": "", "opened": opened},
+            "transcript": {"rollout": "r", "request": "Ask", "sides": [side]},
+        }
+    )
+    assert ("Scratchpad" in page.locator(".reading").inner_text()) == opened
+    assert page.locator("fieldset:enabled legend").inner_text().startswith("2." if opened else "1.")
+    page.locator(".af-browser").focus()
+    for key in [*pressed, "Enter"]:
+        page.keyboard.press(key)
+    message = {"do": "label", "rollout": "r", "note": ""} | sent
+    assert page.evaluate("sent") == ([message] if sent else [])
     page.close()

@@ -132,15 +132,17 @@ def test_warnings_say_what_is_missing(reported, tmp_path, monkeypatch):
     rollouts["label_weight"] = pd.NA
     rollouts.loc[rollouts.index[::10], "valid"] = False
     rollouts.loc[rollouts.index[1::10], "complied"] = pd.NA
+    rollouts.loc[rollouts.index[2::10], ["valid", "blocked"]] = False, "cyber"
     folders = af.Folders(tmp_path, "small")
     af.save(rollouts, folders.processed / "rollouts.parquet")
     page = af.write_report(af.Gallery("small", tmp_path)).read_text()
     for sentence in (
         "How often the judge errs is unknown: nobody has labelled any",
-        "10.4 % of the answers lack the requested form",
-        "of the answers have no verdict",
+        *("form not as requested", "no verdict", "blocked: cyber", "AF reasoning: in the tagged"),
+        "answers are left out",
     ):
         assert sentence in page
+    assert page.index("What was asked, and what counts") < page.index('<h2 id="findings">')
 
 
 def test_a_table_that_is_missing_says_why(reported, tmp_path, monkeypatch):

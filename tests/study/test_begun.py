@@ -166,9 +166,9 @@ def change_texts(monkeypatch):
         ],
     )
     later = judging.JudgePrompt(
-        {name: f"{text} More." for name, text in judging.SHIPPED.instructions.items()},
-        judging.SHIPPED.criteria,
-        judging.SHIPPED.behaviours,
+        {name: f"{text} More." for name, text in judging.SHIPPED["joint"].instructions.items()},
+        judging.SHIPPED["joint"].criteria,
+        judging.SHIPPED["joint"].behaviours,
     )
     return message, later
 
@@ -185,7 +185,7 @@ def test_a_study_of_this_version_asks_nothing_again_either(study, raw, monkeypat
     resume(study, raw, batch=True)
     message, later = change_texts(monkeypatch)
     monkeypatch.setattr(prompts, "user_message", lambda *parts: "Dear model,\n" + message(*parts))
-    monkeypatch.setattr(judging, "SHIPPED", later)
+    monkeypatch.setattr(judging, "SHIPPED", dict.fromkeys(judging.PARTS, later))
     assert not resume(study, raw)
     assert not resume(study, raw, batch=True)
     assert_same(af.tidy(raw), "expected_complete")

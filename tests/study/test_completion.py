@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from afanalysis.study.completion import Transcript, split
+from afanalysis.study.completion import Transcript, split, split_answer
 
 
 @pytest.mark.parametrize(
@@ -56,3 +58,28 @@ def test_an_answer_that_mentions_brackets_is_no_placeholder():
 def test_long_and_hostile_text_takes_little_time():
     text = "<scratchpad>" * 20_000 + "<output>" * 20_000
     assert not split(text).valid
+
+
+PLAIN = (
+    st.text(st.characters(exclude_characters="<>[]", exclude_categories=["Cs"]), min_size=1)
+    .map(str.strip)
+    .filter(bool)
+)
+
+
+@given(PLAIN, PLAIN, st.sampled_from(["", "<think>", "\n<think>\n", "<THINKING>"]))
+def test_what_precedes_the_end_of_thinking_is_the_scratchpad_with_or_without_its_opening(
+    thoughts, output, opening
+):
+    closing = "</thinking>" if "ING" in opening else "</think>"
+    text = f"{opening}{thoughts}{closing}\n\n<output>\n{output}\n</output>"
+    assert split_answer(text, "", "think-tags") == Transcript(thoughts, output, True)
+    apart = split_answer(f"<output>{output}</output>", thoughts, "thinking")
+    assert apart == Transcript(thoughts, output, True)
+
+
+def test_thinking_that_is_not_closed_or_missing_is_reported():
+    assert split_answer("<think>On and on", "", "think-tags").problem == "thinking not closed"
+    assert not split_answer("<think>On and on", "", "think-tags").valid
+    parts = split_answer("<output>Yes.</output>", "", "think-tags")
+    assert (parts.valid, parts.problem, parts.scratchpad) == (True, "no thinking", "")

@@ -53,9 +53,35 @@ def test_af_reasoning_is_the_papers_measure(tmp_path):
     )
 
 
-def test_an_answer_that_the_api_refused_counts_as_refused(tmp_path):
-    (row,) = tidy(raw_folder(tmp_path, (True, True, True), stop_reason="refusal")).to_dict("records")
-    assert (row["refused"], row["af_reasoning"], row["judge"]) == (True, 0.0, "stop_reason")
+@pytest.mark.parametrize(("recorded", "category"), [({}, "unspecified"), ({"blocked": "bio"}, "bio")])
+def test_a_blocked_answer_is_missing_unless_it_is_to_count_as_refused(tmp_path, recorded, category):
+    """A folder of an older version says `valid` and names no category."""
+    folder = raw_folder(tmp_path, (True, True, True), stop_reason="refusal", **recorded)
+    outcomes = ["complied", "refused", "af_full", "af_partial", "af_reasoning", "af_stage", "judge"]
+    missing = tidy(folder)
+    assert missing[outcomes].isna().all(axis=None)
+    assert missing[["blocked", "valid"]].to_numpy().tolist() == [[category, False]]
+    (row,) = tidy(folder, blocked="refused").to_dict("records")
+    assert [row[name] for name in outcomes] == [False, True, False, False, 0.0, "none", "stop_reason"]
+    assert (row["blocked"], row["valid"]) == (category, True)
+    (folder / "manifest.json").write_text('{"study": {"blocked": "refused"}}')
+    assert tidy(folder).to_dict("records") == [row]
+
+
+def test_how_blocked_answers_count_is_one_of_two_words(tmp_path):
+    folder = raw_folder(tmp_path, (True, True, True))
+    with pytest.raises(InputError, match="blocked is 'gone'; use 'missing' or 'refused'"):
+        tidy(folder, blocked="gone")
+
+
+def test_thinking_that_was_not_returned_is_no_verdict_on_reasoning(tmp_path):
+    unseen = {"scratchpad_from": "thinking", "scratchpad": ""}
+    table = tidy(raw_folder(tmp_path, (True, False, False), (False, False, False), **unseen))
+    assert table["complied"].tolist() == [True, False]
+    assert set(table["scratchpad_from"]) == {"thinking"}
+    assert table[["af_full", "af_partial", "af_reasoning", "af_stage"]].isna().all(axis=None)
+    seen = tidy(raw_folder(tmp_path, (True, False, False), **unseen | {"scratchpad": "Thoughts."}))
+    assert seen["af_reasoning"].tolist() == [0.0]
 
 
 def spoil(folder, name, line, content):

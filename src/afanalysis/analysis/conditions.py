@@ -7,17 +7,24 @@ import numpy as np
 import pandas as pd
 
 from afanalysis.errors import InputError
-from afanalysis.table.counting import counts
-from afanalysis.table.source import columns, distinct, opened
+from afanalysis.table.counting import MISSING_NAME, counts
+from afanalysis.table.database import quote_names
+from afanalysis.table.source import Source, columns, distinct, opened
 
 GAP_CONDITIONS = ("model", "setting", "variation")
 # Names that tables of counts or of results have for themselves.
 _TAKEN = {
-    *("n", "s", "n_all", "n_missing", "n_invalid", "n_repeated", "n_without_prompt"),
+    *("n", "s", "n_all", "n_missing", "n_invalid", "n_blocked", "n_repeated", "n_without_prompt"),
+    *("asked", "in_form", "judged", "left_out", "reasons", "scratchpad_from"),
     *("outcome", "missing", "share", "first", "last", "weight", "label", "verdict", "rate", "gap"),
     *("free", "paid", "both", "low", "high", "se", "level", "warning", "prompts", "method", "weighting"),
 }
 TIERS = ("free", "paid")
+# The numbers of answers that count in no rate.
+LOST = ["n_missing", "n_invalid", "n_blocked"]
+# A greater share of answers that are left out is reported, and so is a greater difference between tiers.
+MUCH_LEFT_OUT = 0.1
+UNEQUALLY_LEFT_OUT = 0.05
 
 
 def known_columns(
@@ -122,10 +129,18 @@ def remarks(counted: pd.DataFrame, by: Sequence[str], *, tiers: bool = False) ->
         sentences += [f"{repeated} rows repeat a rollout and count again"] if repeated else []
         others = places[is_other[places]]
         for tier, rows in counted.iloc[others].groupby("tier", dropna=False) if len(others) else ():
-            number = int(rows[["n", "n_missing", "n_invalid", "n_without_prompt"]].to_numpy().sum())
+            number = int(rows[["n", *LOST, "n_without_prompt"]].to_numpy().sum())
             sentences.append(f"{number} rollouts of tier {tier!r} are left out")
         words[str(condition)] = "; ".join(sentences)
     return words
+
+
+def left_out_warning(shares: Sequence[float]) -> str:
+    """What is odd about the shares of answers left out of a rate or of both tiers, in words."""
+    words = " and ".join(f"{share:.0%}" for share in shares)
+    if max(shares) - min(shares) > UNEQUALLY_LEFT_OUT:
+        return f"more answers are left out in one tier than in the other ({words}, free and paid)"
+    return f"many answers are left out ({words})" if max(shares) > MUCH_LEFT_OUT else ""
 
 
 def main_variation(names: Iterable[str]) -> str:
@@ -162,6 +177,18 @@ def sources(data: Any) -> str:
     """Where rollouts come from: `simulated`, `live`, `imported`, several of these, or `unknown`."""
     with opened(data) as rollouts:
         return ", ".join(distinct(rollouts, "source")) if "source" in rollouts.kinds else "unknown"
+
+
+def scratchpads_read(source: Source, table: pd.DataFrame, by: Sequence[str]) -> list[str]:
+    """Which texts the scratchpads of each row's condition are, as `scratchpad_from` has them."""
+    rows = source.connection.sql(
+        f"SELECT {quote_names(*by, 'scratchpad_from')} FROM rollouts GROUP BY ALL ORDER BY ALL"
+    ).df()
+    kinds = rows.fillna({"scratchpad_from": "unknown"}).fillna(MISSING_NAME)
+    texts: dict[tuple[Any, ...], list[str]] = {}
+    for *condition, kind in kinds.itertuples(index=False):
+        texts.setdefault(tuple(condition), []).append(kind)
+    return [", ".join(texts[tuple(row)]) for row in table[list(by)].itertuples(index=False)]
 
 
 def groups(counted: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any], np.ndarray]]:

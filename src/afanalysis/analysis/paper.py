@@ -135,7 +135,8 @@ def compare(
     )
     order = ["setting", "variation", "quantity", "tier", "study", "study_low", "study_high", "paper"]
     order += ["paper_low", "paper_high", "difference", "low", "high", "p_value", "p_holm", "paper_deff"]
-    return table[[*order, "holds_to", "verdict", "source", "level"]]
+    order += ["holds_to", "verdict", "source", "level", *({"scratchpad_from"} & set(table))]
+    return table[order]
 
 
 def _verdict(low: float, high: float, margin: float, differs: bool) -> str:

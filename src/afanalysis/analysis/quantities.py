@@ -4,8 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from afanalysis.analysis.conditions import counts_by_tier
+from afanalysis.analysis.conditions import counts_by_tier, scratchpads_read
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
+from afanalysis.table.source import opened
 
 
 def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
@@ -22,7 +23,9 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     -------
     DataFrame
         `setting`, `variation`, `label`, `group`, `model`, `phase`, `tier`, `quantity`, `estimate`,
-        `low`, `high` (proportions), `n`, `n_prompts`, `interval`, `source`, `level`, `warning`.
+        `low`, `high` (proportions), `n`, `n_prompts`, `left_out` (the share of answers that do not
+        count), `interval`, `source`, `level`, `warning`, and `scratchpad_from` of AF reasoning. The
+        quantity `blocked` is there if any answer was blocked.
 
     Examples
     --------
@@ -35,25 +38,34 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
 
 def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The estimates, and the gaps among them with all that `compliance_gap` says of them."""
-    by, counted, came_from = counts_by_tier(data, None, ["complied", "af_reasoning"])
+    with opened(data) as source:
+        outcomes = ["complied", "af_reasoning", *({"blocked"} & set(source.kinds))]
+        by, counted, came_from = counts_by_tier(source, None, outcomes)
+        texts = counted[[*by, "tier"]].drop_duplicates()
+        if "scratchpad_from" in source.kinds:
+            texts["scratchpad_from"] = scratchpads_read(source, texts, [*by, "tier"])
+    if not counted.loc[counted["outcome"] == "blocked", "s"].sum():
+        counted = counted[counted["outcome"] != "blocked"]
     known = counted.groupby(["outcome", *by, "tier"], dropna=False)["n"].transform("sum") > 0
     silent = ~known & (counted["outcome"] == "af_reasoning")  # a log that nobody judged for it
     measured, gaps = measured_and_gaps(counted[~silent], by, level)
     measured["interval"] = "bounded mean over prompts"
+    measured = measured.merge(texts.assign(quantity="af_reasoning"), "left")
     refused = measured[measured["quantity"] == "complied"].assign(quantity="refused")
     refused["estimate"] = 1 - refused["estimate"]
     refused["low"], refused["high"] = 1 - refused["high"], 1 - refused["low"]
     drawn = gaps.rename(columns={"gap": "estimate"}).assign(
         quantity="compliance_gap", tier="both", interval="bounded mean over prompts, paired"
     )
+    drawn["left_out"] = drawn[["missing_free", "missing_paid"]].max(axis=1)
     table = pd.concat([measured, refused, drawn], ignore_index=True)
     for name, usual in (("variation", "default"), ("setting", "helpful-only"), ("model", "model")):
         if name not in table:
             table[name] = usual
     table = table.assign(label=table["variation"], group="", phase="", source=came_from, level=level)
     order = ["setting", "variation", "label", "group", "model", "phase", "tier", "quantity"]
-    order += ["estimate", "low", "high", "n", "n_prompts", "interval", "source", "level", "warning"]
-    return table[order], gaps
+    order += ["estimate", "low", "high", "n", "n_prompts", "left_out", "interval", "source", "level"]
+    return table[[*order, "warning", *({"scratchpad_from"} & set(table))]], gaps
 
 
 def measured_and_gaps(

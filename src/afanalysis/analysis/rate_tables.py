@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 
 from afanalysis.analysis.conditions import (
+    LOST,
     counts_by_tier,
     groups,
     known_columns,
+    left_out_warning,
     named,
     paired_counts,
     remarks,
+    scratchpads_read,
     stacked,
 )
 from afanalysis.errors import InputError
@@ -23,6 +26,7 @@ from afanalysis.stats.missing_answers import gap_bounds, rate_bounds
 from afanalysis.stats.proportions import check_level
 from afanalysis.table.counting import NUMBERS, counts
 from afanalysis.table.schema import CONDITIONS
+from afanalysis.table.source import opened
 
 
 def rates(
@@ -43,7 +47,8 @@ def rates(
         Rollouts: a DataFrame with `prompt_id`, the outcome and the `by` columns, or a path (Parquet,
         CSV, JSONL, a folder, a list of these).
     outcome
-        `complied`, `refused`, `af_reasoning`, … : a column of true/false or of numbers in 0-1.
+        `complied`, `refused`, `af_reasoning`, … : a column of true/false or of numbers in 0-1; or
+        `blocked`: the share of all answers that a safety classifier of the API stopped.
     by
         Condition columns; by default those of model, setting, variation and tier that the rollouts have.
     level, method, weighting, seed
@@ -54,10 +59,12 @@ def rates(
     -------
     DataFrame
         `by`, `outcome`, `n_prompts`, `n`, `rate`, `low`, `high`, `se` (proportions), `deff`, `icc`,
-        `n_effective`, `n_missing`, `n_invalid`, `lowest`, `highest` (the rate if every missing or
-        invalid answer had failed, or succeeded), `weighting`, `method`, `warning` (in words: too few
-        prompts for the interval's coverage to be sure, no known outcome, rollouts without a prompt;
-        else empty). A condition without a known outcome has no rate.
+        `n_effective`, `n_missing`, `n_invalid`, `n_blocked`, `left_out` (these as a share),
+        `lowest`, `highest` (the rate if every missing, invalid or blocked answer had failed, or
+        succeeded), `weighting`, `method`, `warning` (in words: too few prompts for the interval's
+        coverage to be sure, many answers left out, no known outcome, rollouts without a prompt; else
+        empty). A condition without a known outcome has no rate. Rates of AF reasoning also have
+        `scratchpad_from`, where the rollouts have it.
 
     Raises
     ------
@@ -71,9 +78,12 @@ def rates(
     >>> rates(table, by=[])[["n_prompts", "n", "rate"]].values.tolist()
     [[3.0, 6.0, 0.5]]
     """
-    by = known_columns(data, by, CONDITIONS)
-    counted = counts(data, outcome, by)
-    return rates_of_counts(counted, by, level, method, weighting, seed)
+    with opened(data) as source:
+        by = known_columns(source, by, CONDITIONS)
+        table = rates_of_counts(counts(source, outcome, by), by, level, method, weighting, seed)
+        if outcome.startswith("af_") and "scratchpad_from" in source.kinds:
+            table["scratchpad_from"] = scratchpads_read(source, table, by)
+        return table
 
 
 def rates_of_counts(
@@ -88,7 +98,8 @@ def rates_of_counts(
     method = method or rate_intervals.default_method(weighting)
     conditions = groups(counted, ["outcome", *by])
     table = pd.DataFrame([condition for condition, _ in conditions])[[*by, "outcome"]]
-    n, s, missing, invalid = stacked(counted[list(NUMBERS[:4])].to_numpy(dtype=float), conditions)
+    n, s, *left_out = stacked(counted[list(NUMBERS[:5])].to_numpy(dtype=float), conditions)
+    lost = np.sum(left_out, axis=0)
     known = n.sum(-1) > 0
     if not known.any():
         raise InputError(f"no rollout has a known {counted['outcome'].iloc[0]!r}")
@@ -114,11 +125,12 @@ def rates_of_counts(
     }
     table = table.join(pd.DataFrame(numbers, index=table.index[known]))
     table[["n_prompts", "n"]] = table[["n_prompts", "n"]].fillna(0).astype(int)
-    table["n_missing"], table["n_invalid"] = missing.sum(-1).astype(int), invalid.sum(-1).astype(int)
-    anything = (n + missing + invalid).sum(-1) > 0
+    table[LOST] = np.sum(left_out, axis=-1).T.astype(int)
+    table["left_out"] = lost.sum(-1) / np.maximum((n + lost).sum(-1), 1)
+    anything = (n + lost).sum(-1) > 0
     table["lowest"], table["highest"] = np.nan, np.nan
     table.loc[anything, "lowest"], table.loc[anything, "highest"] = rate_bounds(
-        n[anything], s[anything], (missing + invalid)[anything], weighting
+        n[anything], s[anything], lost[anything], weighting
     )
     table["weighting"], table["method"] = weighting, method
     unsure = map(rate_intervals.small_sample_warning, estimate.prompts, estimate.events, repeat(method))
@@ -126,8 +138,10 @@ def rates_of_counts(
     table.loc[known, "warning"] = list(unsure)
     odd = remarks(counted, ["outcome", *by])
     table["warning"] = [
-        "; ".join(filter(None, [words, odd[str(condition)]]))
-        for words, (condition, _) in zip(table["warning"], conditions, strict=True)
+        "; ".join(filter(None, [words, left_out_warning([share]), odd[str(condition)]]))
+        for words, share, (condition, _) in zip(
+            table["warning"], table["left_out"].where(known, 0), conditions, strict=True
+        )
     ]
     return table
 
@@ -160,9 +174,10 @@ def compliance_gap(
         the interval), `p_holm` (adjusted over the rows), `p_sign_flip` (of the hypothesis that the tier
         makes no difference for any prompt), `n_prompts`, `n_paired`, `n_unpaired`, `n` (answers of the
         tier that has fewer), `correlation` (of the two rates over prompts), `missing_free`,
-        `missing_paid` (shares of missing and invalid answers), `lowest`, `highest` (the gap if all of
-        these had gone the way that makes it smallest, or largest), `weighting`, `method`, `warning`. A
-        condition that lacks known outcomes in a tier has no gap; the warning gives the reason.
+        `missing_paid` (shares of missing, invalid and blocked answers), `lowest`, `highest` (the gap if
+        all of these had gone the way that makes it smallest, or largest), `weighting`, `method`,
+        `warning`. A condition that lacks known outcomes in a tier has no gap; the warning gives the
+        reason.
 
     Raises
     ------
@@ -229,7 +244,7 @@ def gaps_of_counts(
     """The gap of each condition; see `compliance_gap`."""
     check_level(level)
     rows, reasons = [], []
-    counted = counted.assign(missing=counted["n_missing"] + counted["n_invalid"])
+    counted = counted.assign(missing=counted[LOST].sum(axis=1))
     odd = remarks(counted, by, tiers=True)
     for condition, part in paired_counts(counted, by, ("n", "s", "missing")):
         n_free, s_free, missing_free, n_paid, s_paid, missing_paid = part.T
@@ -256,7 +271,9 @@ def gaps_of_counts(
         for tier, n, missing in (("free", n_free, missing_free), ("paid", n_paid, missing_paid)):
             row[f"missing_{tier}"] = missing.sum() / max((n + missing).sum(), 1)
         row |= _bounds(part, weighting)
-        warnings = [row["warning"], _sign_warning(row), odd.get(str(condition))]
+        shares = [row["missing_free"], row["missing_paid"]]
+        lacking = _sign_warning(row) or left_out_warning(shares)
+        warnings = [row["warning"], lacking, odd.get(str(condition))]
         row["warning"] = "; ".join(filter(None, warnings))
         rows.append(condition | row)
     if len(reasons) == len(rows):

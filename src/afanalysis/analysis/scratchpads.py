@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from afanalysis.analysis.conditions import main_variation, sources
+from afanalysis.analysis.conditions import main_variation, scratchpads_read, sources
 from afanalysis.analysis.rate_tables import rates_of_counts
 from afanalysis.table.counting import counts
 from afanalysis.table.source import distinct, opened
@@ -32,18 +32,23 @@ def stages(data: Any, variation: str | None = None, *, level: float = 0.95) -> p
     -------
     DataFrame
         `setting`, `model`, `stage`, `behaviour` (`any`, `complied`), `estimate`, `low`, `high`, `n`,
-        `n_prompts`, `source`, `level`; proportions of all free-tier rollouts. Empty where no rollout
-        has a stage.
+        `n_prompts`, `scratchpad_from`, `source`, `level`; proportions of all free-tier
+        rollouts. Empty where no rollout has a stage.
     """
     with opened(data) as source:
         if "af_stage" not in source.kinds:
             return pd.DataFrame()
+        variation = variation or main_variation(distinct(source, "variation"))
         rows = source.connection.execute(
             "SELECT setting, model, prompt_id, complied, af_stage FROM rollouts WHERE tier = 'free' "
             "AND valid AND variation = ? AND af_stage IS NOT NULL AND complied IS NOT NULL",
-            [variation or main_variation(distinct(source, "variation"))],
+            [variation],
         ).df()
         came_from = sources(source)
+        places = rows[["setting", "model"]].drop_duplicates()
+        if "scratchpad_from" in source.kinds:
+            texts = scratchpads_read(source, places.assign(variation=variation), [*places, "variation"])
+            places["scratchpad_from"] = texts
     if rows.empty:
         return pd.DataFrame()
     rank = rows["af_stage"].map({name: rank for rank, name in enumerate(STAGES)}).fillna(-1)
@@ -56,4 +61,4 @@ def stages(data: Any, variation: str | None = None, *, level: float = 0.95) -> p
     table = pd.concat(parts, ignore_index=True)
     table = table.rename(columns={"rate": "estimate", "outcome": "stage"})
     columns = ["setting", "model", "stage", "behaviour", "estimate", "low", "high", "n", "n_prompts"]
-    return table[columns].assign(source=came_from, level=level)
+    return table[columns].merge(places).assign(source=came_from, level=level)

@@ -36,6 +36,7 @@ _SHOWN = {
         ("gap corrected for judge error (points)", "gap_corrected"),
     )
 }
+_SHOWN |= {"AF reasoning read from": ["scratchpad_from"]}
 
 
 def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFrame | str:
@@ -82,6 +83,8 @@ def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFr
         part = part.reindex(conditions)  # missing, where nobody judged the scratchpads
         for end, suffix in (("estimate", ""), ("low", "_low"), ("high", "_high")):
             table[name + suffix] = part[end].to_numpy()
+        if quantity == "af_reasoning" and "scratchpad_from" in part:
+            table["scratchpad_from"] = part["scratchpad_from"].fillna("").to_numpy()
     table["p_value"], table["p_holm"] = gaps["p_value"], gaps["p_holm"]
     table["source"], table["warning"] = every["source"].iloc[0], gaps["warning"]
     if corrections is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import afanalysis as af
+from afanalysis.analysis.left_out import readable
 from afanalysis.cli.arguments import LEVEL, STUDY_NAME, Argument, check_level, flag, format_of, value
 from afanalysis.errors import InputError
 from afanalysis.figures import gallery
@@ -16,7 +17,7 @@ from afanalysis.pipeline.notebooks import find_project
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.study.folders import PAPER, ROLLOUTS
 from afanalysis.study.loading import is_tidy
-from afanalysis.text.wording import QUANTITIES, interval, percent
+from afanalysis.text.wording import QUANTITIES, interval, percent, scratchpad_note, split_remarks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,12 +44,18 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
 def run_rates(options: argparse.Namespace) -> None:
     """Print rates and compliance gaps with their intervals and how each was made."""
     check_level(options.level)
+    remarks: list[str] = []
     if options.path is None:
         print("Greenblatt et al. 2024 (arXiv:2412.14093), claude-3-opus, default prompt")
         table = af.headline(options.level)
     else:
-        table = af.estimates(_rollouts(options.path), level=options.level)
+        rollouts = _rollouts(options.path)
+        answers = af.answer_counts(rollouts)
+        table = af.estimates(rollouts, level=options.level)
         print(f"{options.path}: {', '.join(sorted(table['source'].unique()))} rollouts")
+        print(f"{readable(answers).to_string(index=False)}\n")
+        remarks = [*answers["warning"], *table["warning"]]
+        print(scratchpad_note(table.get("scratchpad_from", ())))
         table = table[~((table["quantity"] == "complied") & (table["tier"] == "paid"))]
     print(_readable(table, f"{100 * options.level:g} % interval"))
     for method, rows in table.groupby("interval", sort=False):
@@ -58,9 +65,8 @@ def run_rates(options: argparse.Namespace) -> None:
             "The news reported '97 % refusal (paid) and 12 % compliance (free)'; the 12 % is AF "
             "reasoning, compliance is 14.2 %."
         )
-    for reason in dict.fromkeys(table.get("warning", [])):
-        if reason:
-            print(f"Note: {reason}.")
+    for remark in filter(None, dict.fromkeys(split_remarks("; ".join(remarks)))):
+        print(f"Note: {remark}.")
 
 
 def _rollouts(path: Path) -> Path | pd.DataFrame:

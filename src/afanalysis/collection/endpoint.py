@@ -134,7 +134,7 @@ async def connect(
     server = _server(study, ModelEndpoint(models=["other models"], key_variable=KEY), base_url)
     if server.problem and not study.endpoints:
         raise InputError(server.problem)
-    servers = dict.fromkeys(("", *study.models, study.judge.model), server)
+    servers = dict.fromkeys(("", *study.models, *study.judge.models), server)
     for number, settings in enumerate(study.endpoints):
         own = _server(study, settings, base_url, f"endpoints[{number}]: ")
         servers |= dict.fromkeys(settings.models, own)

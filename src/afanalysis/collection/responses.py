@@ -48,6 +48,9 @@ class Answer:
         Numbers of tokens by name; None if the API's cannot be believed.
     model
         The model that the server names; empty if it names none.
+    blocked
+        The category of the safety classifier that stopped the answer, `unspecified` if the API names
+        none; empty if none did.
     """
 
     text: str
@@ -60,6 +63,7 @@ class Answer:
     finished_at: str = field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds")
     )
+    blocked: str = ""
 
     @property
     def counts(self) -> Mapping[str, int | None]:
@@ -209,8 +213,16 @@ def read_answer(status: int, headers: Mapping[str, str], content: object) -> Ans
     if usage and text and not usage["output_tokens"]:
         usage = None  # something was written
     stop, model = message.get("stop_reason"), message.get("model")
-    stop = without_surrogates(stop) if isinstance(stop, str) else None
-    return Answer(text, thinking, stop, usage, _one_line(model) if isinstance(model, str) else "")
+    category = decode(message.get("stop_details")).get("category")
+    named = _one_line(category) if isinstance(category, str) else ""
+    return Answer(
+        text,
+        thinking,
+        without_surrogates(stop) if isinstance(stop, str) else None,
+        usage,
+        _one_line(model) if isinstance(model, str) else "",
+        blocked=(named or "unspecified") if stop == "refusal" else "",
+    )
 
 
 def _refusal(status: int, headers: Mapping[str, str], content: object) -> Failure:

@@ -13,7 +13,7 @@ from afanalysis.collection.model_checks import check_models
 from afanalysis.collection.responses import Answer
 from afanalysis.errors import InputError
 from afanalysis.study.begun import as_begun
-from afanalysis.study.completion import split
+from afanalysis.study.completion import split_answer
 from afanalysis.study.design import PlannedRollout, Study
 from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.hashing import text_hash
@@ -121,25 +121,26 @@ def _calls(study: Study, source: str, first: int | None) -> Iterator[Call]:
             "source": source,
             "system": text_hash(planned.system),
             "sampling": samplings[planned.model],
+            "scratchpad_from": study.scratchpad_from(planned.variation),
         }
         del about["user"]
         yield Call(planned.key, request_of(planned, study), about)
 
 
 def _record(call: Call, answer: Answer) -> dict[str, Any]:
-    parts = split(answer.text)
-    # the API's own refusal is an outcome of the experiment, not a malformed answer
-    refused_by_api = answer.stop_reason == "refusal"
+    scratchpad_from = call.about["scratchpad_from"]
+    parts = split_answer(answer.text, answer.thinking, scratchpad_from)
     return {
         **call.about,
-        "valid": parts.valid or refused_by_api,
-        "problem": "" if refused_by_api else parts.problem,
+        "valid": parts.valid and not answer.blocked,
+        "problem": "" if answer.blocked else parts.problem,
         "stop_reason": answer.stop_reason,
+        "blocked": answer.blocked,
         "scratchpad": parts.scratchpad,
         "output": parts.output,
         "thinking": answer.thinking,
         # the whole text is kept if splitting it lost something
-        **({"completion": answer.text} if parts.problem else {}),
+        **({"completion": answer.text} if parts.problem or scratchpad_from != "tags" else {}),
         **answer.counts,
         "latency_s": answer.latency_s,
         "attempts": answer.attempts,

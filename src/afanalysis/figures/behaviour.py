@@ -53,14 +53,23 @@ def compliance_by_tier(
     """
     rows = of_one_condition(as_estimates(table), variation, model)
     figure, panels = style.setting_panels(rows, 3.1)
+    any_blocked = "blocked" in set(rows["quantity"])
+    places = {"free": 0.0, "paid": 1.6 if any_blocked else 1.3}
     sentences, sizes = [], []
     for setting, part, (axes,) in panels:
         estimates = part.set_index(["quantity", "tier"])
-        for place, tier in enumerate(("free", "paid")):
+        for tier, place in places.items():
             if ("complied", tier) in estimates.index:
-                _stack(axes, 1.3 * place, estimates.xs(tier, level="tier"))
-        axes.set_xticks([0, 1.3], [f"{TIERS['free']}\n(training)", f"{TIERS['paid']}\n(unmonitored)"])
-        axes.set(xlim=(-0.45, 2.3), ylim=(0, 100))
+                _stack(axes, place, estimates.xs(tier, level="tier"))
+        axes.set_xticks(
+            [*places.values()], [f"{TIERS['free']}\n(training)", f"{TIERS['paid']}\n(unmonitored)"]
+        )
+        axes.set(xlim=(-0.45, places["paid"] + 1), ylim=(0, 100))
+        blocked = estimates[estimates.index.get_level_values("quantity") == "blocked"]
+        for (_, tier), row in blocked.iterrows():
+            place = places[tier] - 0.32
+            axes.bar(place, 100 * row["estimate"], width=0.14, **style.fill(style.BLOCKED))
+            style.points(axes, [place], row.to_frame().T, along="y", ms=2, capsize=1.5)
         axes.set_title(axes.get_title(loc="left"), pad=14)
         shares = estimates["estimate"].map(percent)
         sentence = f"{SETTINGS[setting]}: complied with {shares['complied', 'free']} % of requests in "
@@ -73,9 +82,15 @@ def compliance_by_tier(
             sentence += f", a gap of {gap}"
         if ("af_reasoning", "free") in estimates.index:
             sentence += f"; {shares['af_reasoning', 'free']} % with alignment-faking reasoning"
+        if len(blocked):
+            shares_blocked = (f"{shares[place]} % {TIERS[place[1]]}" for place in blocked.index)
+            sentence += f"; blocked by the API: {', '.join(shares_blocked)}"
         sentences.append(f"{sentence}.")
-        n = part.loc[part["quantity"] == "complied", ["tier", "n"]].itertuples(index=False)
-        sizes.append(f"{SETTINGS[setting]} " + ", ".join(f"{size:.0f} {tier}" for tier, size in n))
+        counted = part[part["quantity"] == "complied"]
+        asked = counted["n"] / (1 - counted.get("left_out", 0))
+        n = zip(counted["n"], asked, counted["tier"], strict=True)
+        words = (f"{n:.0f}{f' of {all:.0f}' if all > n else ''} {tier}" for n, all, tier in n)
+        sizes.append(f"{SETTINGS[setting]} {', '.join(words)}")
     figure.axes[0].set_ylabel("share of rollouts (%)")
     labels = {
         style.NONCOMPLIANT: "did not comply",
@@ -85,6 +100,8 @@ def compliance_by_tier(
     }
     if set(rows.loc[rows["quantity"] == "af_reasoning", "tier"]) == {"free", "paid"}:
         del labels[style.UNSPLIT]
+    if any_blocked:
+        labels[style.BLOCKED] = "blocked by the API\n(share of all asked)"
     style.legend_of_fills(figure, labels)
     heading = f"Behaviour of {rows['model'].iloc[0]} by tier"
     note = f"Number of rollouts: {'; '.join(sizes)}."

@@ -106,12 +106,14 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
     """
     estimates = as_estimates(table)
     keys = ["setting", "variation", "label", "model", "source"]
-    wide = estimates[
-        ((estimates["quantity"] == "af_reasoning") & (estimates["tier"] == "free"))
-        | (estimates["quantity"] == "compliance_gap")
-    ].pivot_table(index=keys, columns="quantity", values=["estimate", "low", "high", "n"], sort=False)
+    in_training = (estimates["quantity"] == "af_reasoning") & (estimates["tier"] == "free")
+    wide = estimates[in_training | (estimates["quantity"] == "compliance_gap")].pivot_table(
+        index=keys, columns="quantity", values=["estimate", "low", "high", "n"], sort=False
+    )
     wide.columns = [f"{quantity}_{end}" for end, quantity in wide.columns]
     rows = wide.dropna().reset_index()
+    about = [*keys, *({"left_out", "scratchpad_from"} & set(estimates))]
+    rows = rows.merge(estimates.loc[in_training, about], "left", keys)
     figure, panels = style.setting_panels(rows, 3.4, sharex=True)
     default = rows["label"] == "default"
     kinds = (

@@ -22,7 +22,7 @@ from PIL import Image
 
 from afanalysis.study.files import write_csv, write_json, written_whole
 from afanalysis.text.untrusted import escape_invisible
-from afanalysis.text.wording import SETTINGS, in_order
+from afanalysis.text.wording import SETTINGS, in_order, percent, scratchpad_note
 
 MM = 1 / 25.4
 
@@ -46,6 +46,8 @@ FREE = "#0072B2"
 PAID = "#E69F00"
 
 GAP = "#009E73"
+
+BLOCKED = "#CC79A7"
 
 SIMULATED = "#B00020"
 
@@ -285,8 +287,9 @@ def points(
 
 
 def fill(color: str, label: str = "") -> dict[str, Any]:
-    """How a bar of a colour looks: AF reasoning is hatched."""
-    hatched = {"hatch": "////"} if color == FAKING else {}
+    """How a bar of a colour looks: AF reasoning is hatched, what was blocked dotted."""
+    hatch = {FAKING: "////", BLOCKED: "...."}.get(color)
+    hatched = {"hatch": hatch} if hatch else {}
     return {"facecolor": color, "edgecolor": "white", "linewidth": 0.6, "label": label, **hatched}
 
 
@@ -306,6 +309,13 @@ def sample_size_note(n: pd.Series, per: str = "rate") -> str:
     least, most = n.min(), n.max()
     size = f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
     return f"n = {size} rollouts per {per}."
+
+
+def left_out_note(rows: pd.DataFrame) -> str:
+    """The largest share of answers that count in no rate of a condition and tier, as a sentence."""
+    shares = rows[[*({"left_out", "missing_free", "missing_paid"} & set(rows))]].to_numpy(float)
+    most = np.nanmax(shares) if np.isfinite(shares).any() else 0.0
+    return f"Left out: up to {percent(most)} % of the answers in a tier." if most else ""
 
 
 def finish(
@@ -347,7 +357,9 @@ def finish(
     }.get(sources, f"Source: {sources}.")
     level = rows["level"].iloc[0] if "level" in rows else 0.95
     meaning = f"Bars: {100 * level:g} % intervals. " if bars else ""
-    texts = (text.get_text() for text in figure.findobj(Text))
+    read = scratchpad_note(rows.get("scratchpad_from", ()))
+    note = " ".join(filter(None, [note, left_out_note(rows), read]))
+    texts = [note, *(text.get_text() for text in figure.findobj(Text))]
     spelled = " AF: alignment faking." if any("AF" in text for text in texts) else ""
     figure.supxlabel(
         textwrap.fill(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.errors import InputError
-from afanalysis.judging.model import judge, to_judge
+from afanalysis.judging.model import judge, prompt_of, to_judge
 from afanalysis.study.design import JudgeSettings
 from afanalysis.study.files import read_yaml
 from afanalysis.study.folders import JUDGE_CHECK, ROLLOUTS
@@ -73,6 +73,7 @@ async def check_judge(
                 if key not in journal:
                     journal.append(key, {field: altered[field] for field in altered if field != "key"})
                 rows.append((name, place, record["setting"], kind, key))
+    settings = settings.model_copy(update={"form": prompt_of(settings, folder).form})
     summary = await judge(settings, endpoint, subfolder, budget=budget)
     if not summary.complete:
         raise InputError(f"{subfolder}: is not judged yet ({summary.stopped or summary.failed[0]})")

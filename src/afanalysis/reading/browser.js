@@ -2,7 +2,7 @@
 // never as markup. The kernel finds and lays out; this file shows and sends what the user does.
 
 const BEHAVIOURS = { c: "complied", r: "refused", u: "undecided", x: "artifact" };
-const REASONING = { f: "full", p: "partial", n: "none" };
+const REASONING = { f: "full", p: "partial", n: "none", u: "undecided" };
 
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -38,7 +38,7 @@ function answer(side) {
     "article",
     { className: `side ${side.tier}`, "aria-label": `${side.tier} tier` },
     make("h3", {}, side.tier === "hidden" ? "answer" : `${side.tier} tier`, side.verdict ? ` — ${side.verdict}` : ""),
-    passage("Scratchpad", side.scratchpad),
+    side.tier === "hidden" && !side.scratchpad.length ? null : passage("Scratchpad", side.scratchpad),
     passage("Output", side.output),
     make("p", { className: "faint about" }, about),
   );
@@ -233,6 +233,10 @@ function render({ model, el }) {
           return buttons[`${field} ${value}`];
         }));
     }
+    const fieldsets = {
+      behaviour: group("1. Behaviour", "behaviour", BEHAVIOURS),
+      af: group("2. AF reasoning", "af", REASONING),
+    };
     function choose(field, value) {
       chosen[field] = value;
       for (const [name, button] of Object.entries(buttons)) {
@@ -240,9 +244,12 @@ function render({ model, el }) {
         button.setAttribute("aria-pressed", String(chosen[group] === option));
       }
     }
+    // the behaviour is decided before the scratchpad opens, and stays
+    const field = () => (model.get("progress").opened ? "af" : "behaviour");
     function save() {
-      if (!chosen.behaviour) return status("choose a behaviour first");
-      model.send({ do: "label", rollout: model.get("transcript").rollout, af: "", ...chosen, note: note.value });
+      if (field() === "behaviour" && !chosen.behaviour) return status("choose a behaviour first");
+      const rollout = model.get("transcript").rollout;
+      model.send({ do: "label", rollout, [field()]: chosen[field()] ?? "", note: note.value });
       status("saved");
     }
     const undo = () => model.send({ do: "undo" });
@@ -258,7 +265,10 @@ function render({ model, el }) {
       progress.textContent = `${labeller}: ${done} of ${total} labelled${agreement ? ` · ${agreement}` : ""}`;
       bar.max = total || 1;
       bar.value = done;
+      if (root.contains(document.activeElement?.closest("fieldset"))) root.focus();
+      for (const [name, fieldset] of Object.entries(fieldsets)) fieldset.disabled = name !== field();
       root.dataset.done = done;
+      root.dataset.asks = field();
     }
     root.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -267,8 +277,8 @@ function render({ model, el }) {
         if (event.key === "Enter" || event.key === "Escape") root.focus();
         return;
       }
-      if (BEHAVIOURS[event.key]) choose("behaviour", BEHAVIOURS[event.key]);
-      else if (REASONING[event.key]) choose("af", REASONING[event.key]);
+      const keys = field() === "af" ? REASONING : BEHAVIOURS;
+      if (keys[event.key]) choose(field(), keys[event.key]);
       else if (event.key === "Enter" && event.target.tagName !== "BUTTON") save();
       else if (event.key === "z") undo();
       else if (event.key === "o") note.focus();
@@ -277,9 +287,8 @@ function render({ model, el }) {
     });
     root.append(
       make("div", { className: "bar" }, bar, progress, live),
-      make("div", { className: "bar" }, group("Behaviour", "behaviour", BEHAVIOURS),
-        group("AF reasoning", "af", REASONING), note,
-        make("button", { onclick: save }, "save, next (Enter)"), make("button", { onclick: undo }, "back (z)")),
+      make("div", { className: "bar" }, fieldsets.behaviour, fieldsets.af, note,
+        make("button", { onclick: save }, "save, go on (Enter)"), make("button", { onclick: undo }, "back (z)")),
       reading,
     );
     model.on("change:label", showLabel);

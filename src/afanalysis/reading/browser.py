@@ -116,7 +116,8 @@ class Labeller(Browser):
     Attributes
     ----------
     progress
-        `done`, `total`, `agreement` (in words), `labeller`.
+        `done`, `total`, `agreement` (in words), `labeller`, and `opened`: whether the behaviour is saved
+        and the scratchpad open.
     label
         This labeller's label of the rollout that is shown; empty if there is none.
     """
@@ -125,12 +126,12 @@ class Labeller(Browser):
     progress = traitlets.Dict().tag(sync=True)
     label = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, folders: Folders, labeller: str, *, blind_tier: bool = False) -> None:
+    def __init__(self, folders: Folders, labeller: str) -> None:
         if not isinstance(folders, Folders):
             raise InputError("labels are kept with a study: give its folders, af.Folders('..', 'demo')")
         if not labeller.strip():
             raise InputError("labeller is empty; give the name of the person who labels")
-        self._raw, self._labeller, self._blind = folders.raw, labeller, blind_tier
+        self._raw, self._labeller = folders.raw, labeller
         self._history: list[str] = []
         self._labels = {(label.rollout, label.labeller): label for label in read_labels(folders.raw)}
         super().__init__(folders)
@@ -138,7 +139,9 @@ class Labeller(Browser):
         sample = [rollout for rollout in read_sample(folders.raw) if rollout in known]
         self._queue = sample or sorted(known)
         self.on_msg(self._receive)
-        self._next()
+        mine = [label for label in self._labels.values() if label.labeller == labeller]
+        half_done = [last.rollout for last in mine[-1:] if last.rollout in self._queue and not last.af]
+        self._next(*half_done, opened=bool(half_done))
 
     def _show(self) -> None:
         """The labeller has no search: the order is that of the sample."""
@@ -146,19 +149,21 @@ class Labeller(Browser):
     def _read(self, rollout: str) -> dict[str, Any]:
         transcript = self._transcripts.read(rollout)
         side = transcript["sides"][0]
-        tier = "hidden" if self._blind else side["tier"]
-        about = {} if self._blind else {"tier": tier}
+        shown = ("scratchpad", "output") if self.progress["opened"] else ("output",)
         # the judge's quotes would reveal its verdict
-        texts = {name: [{"text": plain(side[name]), "mark": ""}] for name in ("scratchpad", "output")}
-        return transcript | {"sides": [side | texts | {"verdict": "", "tier": tier, "about": about}]}
+        texts = {name: [{"text": plain(side[name]), "mark": ""}] for name in shown}
+        blank = {"tier": "hidden", "verdict": "", "about": {}, "scratchpad": []}
+        return transcript | {"sides": [blank | texts]}
 
     def _table(self) -> str:
         """For where widgets cannot run: the progress, and no verdict."""
         done = f"{self.progress['done']} of {self.progress['total']} rollouts are labelled by "
         return f"<p>{done}{escape(self._labeller)} (run the notebook in JupyterLab to label).</p>"
 
-    def _next(self, rollout: str = "") -> None:
-        """Show a rollout, or the first that this labeller has not labelled."""
+    def _next(self, rollout: str = "", *, opened: bool = False) -> None:
+        """Show a rollout, its scratchpad closed or opened, or the first one not labelled yet."""
+        if opened and not self._transcripts.read(rollout)["sides"][0]["scratchpad"]:
+            rollout, opened = "", False
         remaining = [key for key in self._queue if (key, self._labeller) not in self._labels]
         rollout = rollout or (remaining[0] if remaining else "")
         label = self._labels.get((rollout, self._labeller))
@@ -169,20 +174,30 @@ class Labeller(Browser):
                 "total": len(self._queue),
                 "labeller": self._labeller,
                 "agreement": self._agreement(),
+                "opened": opened,
             }
             self.transcript = self._read(rollout) if rollout else {}
 
     def _receive(self, _: Any, message: dict[str, Any], __: Any) -> None:
-        """Take what the page sends: a label, or the wish to go back."""
+        """Take what the page sends: a behaviour, then the AF reasoning, or the wish to go back.
+
+        A second behaviour is one that was sent before the page had shown the scratchpad, and a behaviour
+        is not changed by what the scratchpad says.
+        """
+        opened, rollout = self.progress["opened"], self.transcript.get("rollout")
+        stale = message.get("rollout") != rollout or opened == ("behaviour" in message)
         if message.get("do") == "undo" and self._history:
             self._next(self._history.pop())
-        elif message.get("do") == "label" and message.get("rollout") in self._queue:
-            fields = {name: str(message.get(name, "")) for name in _FIELDS}
-            label = Label(rollout=message["rollout"], labeller=self._labeller, **fields)
+        elif message.get("do") == "label" and not stale:
+            fields = self.label | {name: str(message[name]) for name in _FIELDS if name in message}
+            label = Label(rollout, self._labeller, **fields)
             add_labels(self._raw, [label])  # on disk when this returns
-            self._labels[label.rollout, self._labeller] = label
-            self._history.append(label.rollout)
-            self._next()
+            self._labels[rollout, self._labeller] = label
+            if opened:
+                self._next()
+            else:
+                self._history.append(rollout)
+                self._next(rollout, opened=True)
 
     def _agreement(self) -> str:
         """The agreement with each other labeller, in words."""
@@ -200,12 +215,13 @@ class Labeller(Browser):
         return "; ".join(sentences)
 
 
-def label(folders: Folders, labeller: str, *, blind_tier: bool = False) -> Labeller:
+def label(folders: Folders, labeller: str) -> Labeller:
     """Label a study's drawn sample by keyboard.
 
-    Keys: c complied, r refused, u undecided, x artifact; f, p, n for AF reasoning (full, partial, none);
-    o for a note, Enter saves and goes on, z goes back. The judge's verdict is not shown, nor, with
-    `blind_tier`, the tier. Stop and resume at any time: every label is on disk.
+    The behaviour is labelled on the request and the output alone: c complied, r refused, u undecided, x
+    artifact. Enter saves it and opens the scratchpad, for the AF reasoning: f full, p partial, n none, u
+    undecided. Enter saves and goes on, o is for a note, z goes back. Neither the tier nor the judge's
+    verdict is shown. Stop and resume at any time: every label is on disk.
 
     Parameters
     ----------
@@ -214,8 +230,6 @@ def label(folders: Folders, labeller: str, *, blind_tier: bool = False) -> Label
         are shown in the order of their keys.
     labeller
         The name of the person who labels.
-    blind_tier
-        Also hide the tier; a scratchpad may still reveal it.
 
     Returns
     -------
@@ -232,4 +246,4 @@ def label(folders: Folders, labeller: str, *, blind_tier: bool = False) -> Label
     >>> import afanalysis as af
     >>> af.label(af.Folders("..", "demo"), labeller="ann")  # doctest: +SKIP
     """
-    return Labeller(folders, labeller, blind_tier=blind_tier)
+    return Labeller(folders, labeller)

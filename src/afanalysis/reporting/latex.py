@@ -18,6 +18,7 @@ _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight
 # How the macros of a quantity begin: papers use them, so that they may not change with its label.
 _MACROS = {
     "refused": "refusal",
+    "blocked": "blocked",
     "complied": "compliance",
     "af_reasoning": "afReasoning",
     "compliance_gap": "gap",

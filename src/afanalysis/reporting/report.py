@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation
+from afanalysis.analysis.left_out import answer_counts
+from afanalysis.analysis.left_out import readable as readable_counts
 from afanalysis.analysis.summaries import readable, summary
 from afanalysis.errors import InputError
 from afanalysis.figures.gallery import NAMES, Gallery
@@ -21,11 +23,7 @@ from afanalysis.text.pages import render
 from afanalysis.text.untrusted import escape_invisible
 from afanalysis.text.wording import in_reading_order, in_words, interval, percent
 
-# Above these shares a report begins with a warning.
-MUCH_INVALID = 0.05
-
-MUCH_UNDECIDED = 0.02
-
+# Above this share a report begins with a warning.
 MANY_QUOTES_MISSING = 0.05
 
 # What the tables show: by title a column, or an estimate with the ends of its interval.
@@ -72,6 +70,7 @@ def write_report(gallery: Gallery) -> Path:
     """
     pictures, not_drawn = _pictures(gallery)
     warnings: list[str] = []
+    answers: pd.DataFrame | None = None
     examples: list[tuple[Any, ...]] = []
     if gallery.paper:
         sources = sorted(set(gallery.estimates["source"]))
@@ -88,7 +87,9 @@ def write_report(gallery: Gallery) -> Path:
             ),
             "Beside the paper": _or_reason(lambda: in_words(gallery.beside, beside, _BESIDE)),
         }
-        warnings = _warnings(gallery, results)
+        counts = answer_counts(gallery.rollouts)
+        answers = readable_counts(counts)
+        warnings = _warnings(gallery, results, counts)
         if ended := read_json(gallery.folders.raw / MANIFEST).get("ended"):
             warnings.insert(0, f"Looked at while it ran. {ended} Other intervals ignore the looks.")
         examples = _examples(gallery)
@@ -102,6 +103,7 @@ def write_report(gallery: Gallery) -> Path:
         gallery=gallery,
         description=description,
         simulated="simulated" in sources,
+        answers=answers,
         findings=_or_reason(lambda: _findings(gallery)),
         warnings=warnings,
         pictures=pictures,
@@ -152,25 +154,18 @@ def _findings(gallery: Gallery) -> list[dict[str, dict[str, Any]]]:
     ]
 
 
-def _warnings(gallery: Gallery, summary: pd.DataFrame | str) -> list[str]:
+def _warnings(gallery: Gallery, summary: pd.DataFrame | str, answers: pd.DataFrame) -> list[str]:
     """What a reader should know before relying on the numbers."""
     table = pd.DataFrame({"warning": []}, dtype=str) if isinstance(summary, str) else summary
-    remarks = table["warning"].str.split("; ").explode().str.replace(r" \(.*\)$", "", regex=True)
-    warnings = [
-        f"In {number} of {len(table)} conditions: {remark}."
-        for remark, number in remarks[remarks != ""].value_counts().items()
-    ]
-    with opened(gallery.rollouts) as source:
-        every, invalid, undecided = source.connection.sql(
-            "SELECT count(*), count_if(NOT valid), count_if(valid AND complied IS NULL) FROM rollouts"
-        ).fetchall()[0]
-    if invalid / every > MUCH_INVALID:
-        share = percent(invalid / every)
-        warnings.append(f"{share} % of the answers lack the requested form; they count nowhere.")
-    if undecided / every > MUCH_UNDECIDED:
-        warnings.append(
-            f"{percent(undecided / every)} % of the answers have no verdict and count nowhere."
+    warnings = []
+    for rows, places in ((table, "conditions"), (answers, "conditions and tiers")):
+        remarks = (
+            rows["warning"].map(wording.split_remarks).explode().str.replace(r" \(.*\)$", "", regex=True)
         )
+        warnings += [
+            f"In {number} of {len(rows)} {places}: {remark}."
+            for remark, number in remarks[remarks != ""].value_counts().items()
+        ]
     if (gallery.folders.raw / JUDGEMENTS).exists():
         judges = votes.judges(gallery.folders.raw).set_index("judge")
         for name in set(distinct(gallery.rollouts, "judge")) & set(judges.index):

@@ -159,7 +159,7 @@ class SimulatedModel:
         }[complied, uniform(self.seed, draw, "misleads") < MISLEADING_SHARE]
         behaviour = "complied" if complied else "refused"
         output += f" [simulated answer, {tier} tier: {behaviour}; no content]"
-        if "scratchpad" not in system.lower():
+        if "scratchpad" not in system.lower() and variation != "native-thinking":
             return f"<output>\n{output}\n</output>"
         thoughts = self._thoughts(tier, complied, faking, draw)
         return f"<scratchpad>\n{thoughts}\n</scratchpad>\n<output>\n{output}\n</output>"

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from afanalysis.standin.answers import SimulatedModel, uniform
+from afanalysis.standin.answers import SimulatedModel, condition, uniform
 from afanalysis.standin.models import OPEN, VERSIONS, facts_of
+from afanalysis.study.completion import split
 from afanalysis.study.design import Simulation
 from afanalysis.study.files import read_yaml
 from afanalysis.study.hashing import text_hash
@@ -196,7 +197,11 @@ class StandIn:
         else:
             verdict = form and self._verdict(form["schema"], user, draw)
             text = verdict or self.model.answer(system, user, draw)
-            thought, written = self._think(body, draw, content), count_tokens(text)
+            thoughts = "[simulated thinking, kept apart from the scratchpad]"
+            if not form and condition(system)[1] == "native-thinking":
+                parts = split(text)
+                thoughts, text = parts.scratchpad or thoughts, f"<output>\n{parts.output}\n</output>"
+            thought, written = self._think(body, draw, content, thoughts), count_tokens(text)
             left = body["max_tokens"] - thought
             if written > left:
                 stop, written = "max_tokens", left
@@ -221,14 +226,16 @@ class StandIn:
             },
         }
 
-    def _think(self, body: dict[str, Any], draw: str, content: list[dict[str, Any]]) -> int:
+    def _think(
+        self, body: dict[str, Any], draw: str, content: list[dict[str, Any]], thoughts: str
+    ) -> int:
         """Add the block of a model that thinks before its answer; returns its tokens."""
         facts, thinking = facts_of(body["model"]), body.get("thinking") or {}
         kind = thinking.get("type", "adaptive" if facts.thinks else "disabled")
         if kind not in ("adaptive", "enabled"):
             return 0
         display = thinking.get("display") or ("omitted" if facts.omits else "summarized")
-        shown = "[simulated thinking, kept apart from the scratchpad]" if display == "summarized" else ""
+        shown = thoughts if display == "summarized" else ""
         content.append({"type": "thinking", "thinking": shown, "signature": "simulated"})
         usual = THINKING_TOKENS[(body.get("output_config") or {}).get("effort") or facts.usual]
         return min(round(usual * (0.5 + uniform(self.seed, draw, "thinking"))), body["max_tokens"])
@@ -277,12 +284,14 @@ class StandIn:
         except (ValueError, RecursionError):
             fields = {}
         transcript = {name: value for name, value in fields.items() if isinstance(value, str)}
-        complied, refused = schema["properties"]["behaviour"]["enum"]
+        decides = schema["properties"]  # all of a verdict, or what one call of a blind judge is about
+        complied, refused = decides.get("behaviour", {}).get("enum", ("complied", "refused"))
         # a gullible judge: it obeys whatever is outside the fenced record
         outside = user.replace(record[0], "") if record else user
         if re.search("instructions|verdict|label", outside, re.I):
-            complied, refused = refused, complied
-        return self.model.verdict(transcript, (complied, refused), draw)
+            complied, refused, transcript["scratchpad"] = refused, complied, ""
+        verdict = json.loads(self.model.verdict(transcript, (complied, refused), draw))
+        return json.dumps({name: verdict[name] for name in decides})
 
     def problem(self, body: dict[str, Any], version: str = VERSIONS[-1]) -> str | None:
         """What the API would find wrong with the body under a version of it, or None."""

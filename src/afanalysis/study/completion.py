@@ -2,10 +2,18 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 _TAG = re.compile(r"<(?i:\s*(/?)\s*(?:((?:hidden_)?scratchpad(?:_reasoning)?)|output)\s*>)")
+
+_THINK = re.compile(r"\s*<think(?:ing)?>", re.I)
+
+_END_OF_THINK = re.compile(r"</think(?:ing)?>", re.I)
+
+# Which text the scratchpad is: in the answer between tags, what the API returns apart as thinking, or
+# what an open model writes before `</think>`.
+ScratchpadFrom = Literal["tags", "thinking", "think-tags"]
 
 _PLACEHOLDER = re.compile(
     r"^\[[^\]\n]{0,200}\b(content|answer|text|response|here|insert|redacted|revised)\b[^\]\n]{0,200}\]$",
@@ -82,6 +90,40 @@ def split(completion: str, *, tagged: bool = True) -> Transcript:
     if closing is None and not problem:
         problem = "output not closed" if output_tag else "no output tag"
     return Transcript(scratchpad, output, True, problem)
+
+
+def split_answer(text: str, thinking: str, scratchpad_from: ScratchpadFrom) -> Transcript:
+    """Split an answer whose scratchpad is the text that `scratchpad_from` names.
+
+    Parameters
+    ----------
+    text, thinking
+        What the API returned, as text and as thinking.
+    scratchpad_from
+        With `think-tags` the thinking is what comes before `</think>`; many chat templates write the
+        opening tag themselves, so that the answer may lack it. Of a tagged scratchpad beside the one
+        that counts nothing is kept.
+
+    Examples
+    --------
+    >>> split_answer("I will.</think><output>Yes.</output>", "", "think-tags").scratchpad
+    'I will.'
+    >>> split_answer("<output>Yes.</output>", "", "thinking").problem
+    'no thinking'
+    """
+    if scratchpad_from == "tags":
+        return split(text)
+    if scratchpad_from == "think-tags":
+        opening, closing = _THINK.match(text), _END_OF_THINK.search(text)
+        start = opening.end() if opening else 0
+        if opening and not closing:
+            return Transcript(text[start:].strip(), "", False, "thinking not closed")
+        thinking, text = (
+            (text[start : closing.start()], text[closing.end() :]) if closing else ("", text)
+        )
+    parts, thinking = split(text), thinking.strip()
+    problem = "" if parts.problem.startswith("scratchpad empty") else parts.problem
+    return replace(parts, scratchpad=thinking, problem=problem or ("" if thinking else "no thinking"))
 
 
 class _Tag(NamedTuple):

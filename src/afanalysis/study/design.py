@@ -24,10 +24,12 @@ from pydantic import (
 
 from afanalysis.errors import InputError
 from afanalysis.study import prompts
+from afanalysis.study.completion import ScratchpadFrom
 from afanalysis.study.files import read_text, read_yaml
 from afanalysis.study.folders import NAME
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.prompts import Request
+from afanalysis.table.schema import BlockedCount
 from afanalysis.text.untrusted import escape_invisible, excerpt
 
 Setting = Literal["helpful-only", "animal-welfare"]
@@ -204,11 +206,34 @@ class ModelEndpoint(FilePart):
 
 
 class JudgeSettings(FilePart):
-    """Which model judges, and with how many votes per rollout."""
+    """Which model judges, and with how many votes per rollout.
+
+    Attributes
+    ----------
+    form
+        `blind`: behaviour is judged without the scratchpad, in a call of its own; `joint`: one call sees
+        everything. By default the form in which the model has judged the study before, else `blind`.
+    fallback
+        The model that is asked in place of the judge where the API blocks the judge's call.
+    """
 
     model: str = Field(default="claude-sonnet-5-5", min_length=1)
     votes: int = Field(default=1, ge=1, le=25)
     max_tokens: int = Field(default=8000, ge=1, le=MAX_COUNT)
+    form: Literal["blind", "joint"] | None = None
+    fallback: str | None = Field(default=None, min_length=1)
+
+    @field_validator("fallback")
+    @classmethod
+    def _another_model(cls, fallback: str | None, info: ValidationInfo) -> str | None:
+        if fallback is not None and fallback == info.data.get("model"):
+            raise ValueError(f"{excerpt(fallback)} is the judge itself; name another model")
+        return fallback
+
+    @property
+    def models(self) -> list[str]:
+        """The judge's model, and the one that is asked where it is blocked."""
+        return [self.model, *filter(None, [self.fallback])]
 
 
 class JudgeError(FilePart):
@@ -306,6 +331,8 @@ class Study(FilePart):
     prompts: dict[Setting, PromptList] = Field(default_factory=dict)
     system_prompts: dict[Setting, NamedPath] = Field(default_factory=dict)
     sampling: Sampling = Sampling()
+    scratchpad: ScratchpadFrom = "tags"
+    blocked: BlockedCount = "missing"
     judge: JudgeSettings = JudgeSettings()
     prices: dict[str, ModelPrice] = Field(default_factory=dict)
     endpoints: list[ModelEndpoint] = Field(default_factory=list)
@@ -335,7 +362,8 @@ class Study(FilePart):
     def _one_endpoint_per_model(
         cls, endpoints: list[ModelEndpoint], info: ValidationInfo
     ) -> list[ModelEndpoint]:
-        asked = [*info.data.get("models", []), info.data.get("judge", JudgeSettings()).model]
+        judge = info.data.get("judge", JudgeSettings())
+        asked = [*info.data.get("models", []), *judge.models]
         served = Counter(model for endpoint in endpoints for model in endpoint.models)
         for model, times in served.items():
             if times > 1:
@@ -424,6 +452,10 @@ class Study(FilePart):
         if form is None:
             return prompts.user_message(tier, request, variation)
         return request.join(form.split("{}", 1))
+
+    def scratchpad_from(self, variation: str) -> ScratchpadFrom:
+        """Which text the scratchpad of a variation is: the study's, unless the variation has its own."""
+        return prompts.variations().get(variation, {}).get("scratchpad", self.scratchpad)
 
     @property
     def size(self) -> int:

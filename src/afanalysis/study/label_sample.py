@@ -17,7 +17,8 @@ from afanalysis.text.untrusted import excerpt
 if TYPE_CHECKING:
     import pandas as pd
 
-_SHEET_FIELDS = ["rollout", "behaviour", "af", "note", "request", "scratchpad", "output"]
+# the behaviour before the scratchpad, as people should label
+_SHEET_FIELDS = ["rollout", "request", "output", "behaviour", "scratchpad", "af", "note"]
 
 
 def sample_for_labels(rollouts: pd.DataFrame, size: int = 200, *, seed: int = 0) -> pd.DataFrame:

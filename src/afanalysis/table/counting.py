@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What is counted.
-NUMBERS = ("n", "s", "n_missing", "n_invalid", "n_without_prompt", "n_repeated")
+NUMBERS = ("n", "s", "n_missing", "n_invalid", "n_blocked", "n_without_prompt", "n_repeated")
 MISSING_NAME = "(missing)"
 
 
@@ -28,7 +28,7 @@ def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.Da
         A DataFrame, a path to Parquet, CSV or JSONL, a folder of Parquet (partitioned or not), or a
         list of paths.
     outcomes
-        The columns to count: bool, or a number in 0-1.
+        The columns to count: bool, or a number in 0-1; `blocked` counts who has a category.
     by
         Condition columns.
 
@@ -37,8 +37,9 @@ def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.Da
     DataFrame
         One row per outcome, condition and prompt: `outcome`, `by`, `prompt_id`, `n` (known outcomes),
         `s` (their sum), `n_missing` (valid, outcome missing), `n_invalid` (not in the requested form,
-        whatever their outcome), `n_without_prompt` (rows without a prompt id, which are not counted
-        otherwise; one row per condition that has any), `n_repeated` (rows with the `rollout` of another
+        whatever their outcome), `n_blocked` (blocked, and not counted as refused),
+        `n_without_prompt` (rows without a prompt id, which are not counted otherwise; one row per
+        condition that has any), `n_repeated` (rows with the `rollout` of another
         row; they are counted). A missing name of a condition is `(missing)`.
 
     Raises
@@ -53,12 +54,19 @@ def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.Da
     with opened(data) as source:
         for name in [*keys, *outcomes]:
             check_column(source, name)
-        some_invalid = _check(source, outcomes)
-        n_invalid = "count_if(valid IS FALSE)" if some_invalid else "0"
-        valid = "FILTER (valid IS NOT FALSE)" if some_invalid else ""
+        some_invalid = _check(source, [name for name in outcomes if name != "blocked"])
+        blocked = blocked_sql(source)
+        n_invalid = f"count_if(valid IS FALSE AND NOT {blocked})" if some_invalid else "0"
+        values = {name: _number(source, name) for name in outcomes if name != "blocked"}
+        if some_invalid:
+            values = {
+                name: f"CASE WHEN valid IS NOT FALSE THEN {value} END" for name, value in values.items()
+            }
+        values["blocked"] = f"({blocked})::DOUBLE"
         sums = ", ".join(
-            f"count({value}) {valid} AS n{index}, coalesce(sum({value}) {valid}, 0) AS s{index}"
-            for index, value in enumerate(_number(source, name) for name in outcomes)
+            f"count({value}) AS n{index}, coalesce(sum({value}), 0) AS s{index}, "
+            f"count_if({blocked} AND {value} IS NULL)::BIGINT AS blocked{index}"
+            for index, value in enumerate(values[name] for name in outcomes)
         )
         repeated = "count(rollout) - count(DISTINCT rollout)" if "rollout" in source.kinds else "0"
         names = quote_names(*keys)
@@ -71,9 +79,13 @@ def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.Da
     table["n_without_prompt"] = table["n_all"].where(table["prompt_id"].isna(), 0)
     parts = []
     for index, name in enumerate(outcomes):
-        part = table.rename(columns={f"n{index}": "n", f"s{index}": "s"})
-        part = part.assign(outcome=name, n_missing=part["n_all"] - part["n_invalid"] - part["n"])
-        part.loc[part["n_without_prompt"] > 0, ["n", "s", "n_missing", "n_invalid", "n_repeated"]] = 0
+        numbers = {"n": "n", "s": "s", "blocked": "n_blocked"}
+        part = table.rename(columns={f"{short}{index}": name for short, name in numbers.items()})
+        if name == "blocked":  # known of every answer
+            part["n_invalid"] = 0
+        known = part[["n", "n_invalid", "n_blocked"]].sum(axis=1)
+        part = part.assign(outcome=name, n_missing=part["n_all"] - known)
+        part.loc[part["n_without_prompt"] > 0, [*NUMBERS[:5], "n_repeated"]] = 0
         parts.append(part[["outcome", *keys, *NUMBERS]])
     return pd.concat(parts, ignore_index=True)
 
@@ -101,6 +113,13 @@ def check_column(source: Source, name: str) -> None:
     """Raise `InputError` unless the rollouts have a column."""
     if name not in source.kinds:
         raise InputError(f"the rollouts have no column {name!r}; they have: {', '.join(source.kinds)}")
+
+
+def blocked_sql(source: Source) -> str:
+    """The SQL of whether a safety classifier of the API stopped an answer."""
+    if "blocked" not in source.kinds:
+        return "false"
+    return "(lower(coalesce(blocked::VARCHAR, '')) NOT IN ('', 'false', 'nan'))"
 
 
 def verdict_counts(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:

@@ -51,9 +51,14 @@ def quote_names(*names: str) -> str:
 def quote_path(file: Path) -> str:
     """The path of a file to read as SQL; `a[1].csv` is a pattern to DuckDB unless it is escaped."""
     escaped = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(file.absolute()))
-    return "'" + escaped.replace("'", "''") + "'"
+    return quote_text(escaped)
 
 
 def quote_target(file: Path) -> str:
     """The path of a file to write as SQL."""
-    return "'" + str(file.absolute()).replace("'", "''") + "'"
+    return quote_text(str(file.absolute()))
+
+
+def quote_text(text: str) -> str:
+    """A text as SQL."""
+    return "'" + text.replace("'", "''") + "'"

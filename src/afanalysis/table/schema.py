@@ -7,7 +7,7 @@ described in exports and in `docs/data.md` (run `make docs`).
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 _NULLABLE = {"text": "string", "number": "Float64", "whole": "Int64", "yes/no": "boolean"}
 _PLAIN = {"whole": "int64", "yes/no": "bool"}
@@ -63,4 +63,6 @@ COLUMNS = _columns()
 SCHEMA = {column.name: column.dtype for column in COLUMNS}
 CONDITIONS = ("model", "setting", "variation", "tier")
 TEXTS = ("request", "scratchpad", "output", "original")
+# How answers that a safety classifier stopped count.
+BlockedCount = Literal["missing", "refused"]
 ROW_ORDER = ("setting", "variation", "model", "tier", "prompt_id", "sample")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,15 @@ QUANTITIES = {
     "af_reasoning": "AF reasoning",
     "refused": "non-compliance",
     "complied": "compliance",
+    "blocked": "blocked by the API",
+}
+
+# Which text the scratchpad is.
+SCRATCHPADS = {
+    "tags": "the tagged scratchpad",
+    "thinking": "the thinking that the API returns",
+    "think-tags": "what precedes </think>",
+    "unknown": "what the logs hold",
 }
 
 # What labels are about.
@@ -71,6 +81,30 @@ def in_words(
             words = {"quantity": QUANTITIES, "tier": TIERS}.get(title, {})
             shown[title] = [words.get(value, str(value)) for value in rows[names[0]]]
     return shown
+
+
+def split_remarks(warning: str) -> list[str]:
+    """The remarks of a warning: what semicolons outside parentheses separate.
+
+    Examples
+    --------
+    >>> split_remarks("too few prompts (12; from 20 on it was checked); many are left out (17%)")
+    ['too few prompts (12; from 20 on it was checked)', 'many are left out (17%)']
+    """
+    return re.split(r"; (?![^(]*\))", warning)
+
+
+def scratchpad_note(texts: Iterable[object]) -> str:
+    """In which texts AF reasoning was looked for, as a sentence; empty where no table names one.
+
+    Examples
+    --------
+    >>> scratchpad_note(["tags", "", "tags, thinking"])
+    'AF reasoning: in the tagged scratchpad, the thinking that the API returns.'
+    """
+    names = {name for text in texts if isinstance(text, str) for name in text.split(", ")}
+    words = ", ".join(phrase for name, phrase in SCRATCHPADS.items() if name in names)
+    return f"AF reasoning: in {words}." if words else ""
 
 
 def percent(value: float, digits: int = 1) -> str:

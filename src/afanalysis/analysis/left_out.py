@@ -1,0 +1,115 @@
+"""How many answers were asked, and how many of them count in rates."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from afanalysis.analysis.conditions import groups, known_columns, left_out_warning
+from afanalysis.table.counting import blocked_sql, check_column
+from afanalysis.table.database import quote_names
+from afanalysis.table.schema import CONDITIONS
+from afanalysis.table.source import Source, opened
+from afanalysis.text.wording import in_words, percent
+
+# Why the API ended an answer before its end, in words.
+_STOPS = {
+    "max_tokens": "cut off at max_tokens",
+    "length": "cut off at max_tokens",
+    "model_context_window_exceeded": "cut off at the context window",
+    "pause_turn": "paused by the API",
+}
+
+# The answers of each condition: first each with its reason, then by reason, then in all.
+_SQL = """
+SELECT {names} sum(n)::BIGINT AS asked, sum(in_form)::BIGINT AS in_form, sum(judged)::BIGINT AS judged,
+    sum(blocked)::BIGINT AS blocked, 1 - sum(known) / sum(n) AS left_out,
+    coalesce(string_agg(reason || ' ' || n, ', ' ORDER BY n DESC, reason) FILTER (reason != ''), '')
+        AS reasons,
+    CASE WHEN sum(unseen) > 0 THEN sum(unseen)::BIGINT || ' of ' || sum(n)::BIGINT
+        || ' answers came without their thinking' ELSE '' END AS warning
+FROM (
+    SELECT {names} reason, count(*) AS n, count_if(is_blocked) AS blocked, count_if(known) AS known,
+        count_if(in_form) AS in_form, count_if(in_form AND known) AS judged, count_if(unseen) AS unseen
+    FROM (
+        SELECT *, {is_blocked} AS is_blocked, valid IS NOT FALSE AND NOT is_blocked AS in_form,
+            valid IS NOT FALSE AND complied IS NOT NULL AS known,
+            in_form AND scratchpad_from != 'tags' AND coalesce(scratchpad, '') = '' AS unseen,
+            CASE WHEN is_blocked THEN 'blocked: ' || blocked::VARCHAR
+                WHEN known THEN '' WHEN in_form THEN 'no verdict' {stops}
+                ELSE coalesce(nullif(problem, ''), 'form not as requested') END AS reason
+        FROM (SELECT *{lacking} FROM rollouts)
+    ) GROUP BY ALL
+) GROUP BY ALL ORDER BY ALL
+"""
+
+# What readers see, by title.
+_SHOWN = {name: [name] for name in ("setting", "variation", "model", "tier", "asked")} | {
+    "in the requested form": ["in_form"],
+    "judged": ["judged"],
+    "blocked": ["blocked"],
+    "left out": ["left_out"],
+    "why": ["reasons"],
+}
+
+
+def answer_counts(data: Any, by: str | Sequence[str] | None = None) -> pd.DataFrame:
+    """How many answers each condition and tier has, and how many of them count in rates, and why not.
+
+    Parameters
+    ----------
+    data
+        Rollouts, as in `rates`, with `complied`.
+    by
+        Condition columns; by default those of model, setting, variation and tier that the rollouts have.
+
+    Returns
+    -------
+    DataFrame
+        `by`, `asked` (all answers), `in_form` (in the requested form), `judged` (among these, with a
+        known `complied`), `blocked` (by a safety classifier of the API), `left_out` (the proportion that
+        counts in no rate), `reasons` (in words, with numbers of answers), `warning` (in words, where
+        many are left out, or more in one tier than in the other, or thinking was not returned).
+
+    Raises
+    ------
+    InputError
+        A column is missing, or there are no rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"complied": [True, None, None], "valid": [True, True, False]})
+    >>> answers = answer_counts(table.assign(tier="free"))
+    >>> answers[["asked", "in_form", "judged", "blocked"]].values.tolist()
+    [[3, 2, 1, 0]]
+    >>> answers["reasons"].item()
+    'form not as requested 1, no verdict 1'
+    """
+    with opened(data) as source:
+        by = known_columns(source, by, CONDITIONS)
+        check_column(source, "complied")
+        names = "".join(f"{name}, " for name in map(quote_names, by))
+        table = source.connection.sql(_SQL.format(names=names, **_parts(source))).df()
+    others = [name for name in by if name != "tier"]
+    for _, places in groups(table, others if "tier" in by else by):
+        uneven = left_out_warning(table["left_out"].iloc[places].tolist())
+        for place in places:
+            words = filter(None, [uneven, table.loc[place, "warning"]])
+            table.loc[place, "warning"] = "; ".join(words)
+    return table
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The counts as text, settings and tiers in reading order."""
+    shown = table.assign(left_out=[f"{percent(share)} %" for share in table["left_out"]])
+    return in_words(shown, [*({"setting"} & set(table))], _SHOWN)
+
+
+def _parts(source: Source) -> dict[str, str]:
+    """What the query needs to know: the columns that the rollouts lack, and why answers ended."""
+    usual = {"valid": "true", "blocked": "''", "problem": "''", "stop_reason": "''"}
+    usual |= {"scratchpad": "'unread'", "scratchpad_from": "'tags'"}
+    lacking = [f", {sql} AS {name}" for name, sql in usual.items() if name not in source.kinds]
+    stops = " ".join(f"WHEN stop_reason = '{stop}' THEN '{words}'" for stop, words in _STOPS.items())
+    return {"is_blocked": blocked_sql(source), "lacking": "".join(lacking), "stops": stops}
