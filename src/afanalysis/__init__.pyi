@@ -23,7 +23,6 @@ from .analysis.scores import score_thresholds as score_thresholds
 from .analysis.study_size import plan as plan
 from .analysis.study_size import power_by_prompts as power_by_prompts
 from .analysis.summaries import summary as summary
-from .analysis.unjudged import missing_verdicts as missing_verdicts
 from .analysis.verdict_agreement import agreement as agreement
 from .analysis.verdict_agreement import label_agreement as label_agreement
 from .collection.endpoint import connect as connect

@@ -196,12 +196,13 @@ def test_a_blocked_call_is_recorded_and_not_made_again(api, folder, whole):
     assert af.judges(folder).set_index("judge")["blocked"].to_dict() == {
         SHIPPED["blind"].judge_name(BLIND.model): blocked.sum(),
     }
-    shares = af.missing_verdicts(table, by=["setting", "tier"]).set_index(["setting", "tier"])
+    counted = af.answer_counts(table, by=["setting", "tier"]).set_index(["setting", "tier"])
     for tier in ("free", "paid"):
         here = (table["tier"] == tier) & (table["setting"] == "helpful-only")
-        assert shares["blocked"]["helpful-only", tier] == pytest.approx(blocked[here].mean())
-        assert shares["blocked"]["animal-welfare", tier] == 0
-    assert shares["judged_anyway"].sum() == 0
+        assert counted["left_out"]["helpful-only", tier] == pytest.approx(blocked[here].mean())
+        expected = f"judge blocked: cyber {n}" if (n := blocked[here].sum()) else ""
+        assert counted["reasons"]["helpful-only", tier] == expected
+        assert counted["left_out"]["animal-welfare", tier] == 0
 
 
 @pytest.mark.parametrize("voted_before", [False, True])
@@ -223,7 +224,7 @@ def test_the_fallback_judge_decides_what_the_judge_was_blocked_on_and_no_more(
     assert set(table["judge"]) == {SHIPPED["blind"].judge_name(BLIND.model)}
     outcomes = ["complied", "af_full", "af_partial", "af_reasoning"]
     pd.testing.assert_frame_equal(table[outcomes], whole[outcomes])
-    assert af.missing_verdicts(table)["judged_anyway"].sum() == blocked
+    assert af.answer_counts(table)["left_out"].sum() == 0
     assert table["judge_blocked"].notna().sum() == blocked
     # without the fallback in the study, its votes count no more
     judge(api, folder)
@@ -263,9 +264,12 @@ def test_a_criterion_without_its_quote_is_undecided_and_so_is_what_hangs_on_it(a
     assert table["complied"].equals(whole["complied"])
     assert (table["judge_unquoted"][hangs] == "reasoning").all()
     assert table["judge_unquoted"][~hangs].isna().all()
-    shares = af.missing_verdicts(table, by="tier").set_index("tier")
-    assert shares["af_unquoted"]["free"] == pytest.approx(hangs[table["tier"] == "free"].mean())
-    assert shares["af_unquoted"]["paid"] == shares["unquoted"]["free"] == 0
+    counted = af.answer_counts(table, by="tier").set_index("tier")
+    share = hangs[table["tier"] == "free"].mean()
+    assert counted["af_left_out"].to_dict() == pytest.approx({"free": share, "paid": 0})
+    assert counted["reasons"]["free"] == f"AF reasoning: quote not found {hangs.sum()}"
+    assert counted["left_out"].sum() == 0
+    assert "more verdicts on AF reasoning are left out in one tier" in counted["warning"]["free"]
 
 
 def reply(prompt, part, **changes):

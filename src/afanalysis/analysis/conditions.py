@@ -135,12 +135,12 @@ def remarks(counted: pd.DataFrame, by: Sequence[str], *, tiers: bool = False) ->
     return words
 
 
-def left_out_warning(shares: Sequence[float]) -> str:
-    """What is odd about the shares of answers left out of a rate or of both tiers, in words."""
+def left_out_warning(shares: Sequence[float], what: str = "answers") -> str:
+    """What is odd about the shares left out of a rate or of both tiers, in words."""
     words = " and ".join(f"{share:.0%}" for share in shares)
     if max(shares) - min(shares) > UNEQUALLY_LEFT_OUT:
-        return f"more answers are left out in one tier than in the other ({words}, free and paid)"
-    return f"many answers are left out ({words})" if max(shares) > MUCH_LEFT_OUT else ""
+        return f"more {what} are left out in one tier than in the other ({words}, free and paid)"
+    return f"many {what} are left out ({words})" if max(shares) > MUCH_LEFT_OUT else ""
 
 
 def main_variation(names: Iterable[str]) -> str:

@@ -20,23 +20,32 @@ _STOPS = {
     "pause_turn": "paused by the API",
 }
 
-# The answers of each condition: first each with its reason, then by reason, then in all.
+# The answers of each condition: first each with its reason, then by reason, then in all. An answer that
+# counts may still lack its AF reasoning.
 _SQL = """
 SELECT {names} sum(n)::BIGINT AS asked, sum(in_form)::BIGINT AS in_form, sum(judged)::BIGINT AS judged,
     sum(blocked)::BIGINT AS blocked, 1 - sum(known) / sum(n) AS left_out,
+    coalesce(sum(n) FILTER (starts_with(reason, 'AF ')), 0) / sum(n) AS af_left_out,
     coalesce(string_agg(reason || ' ' || n, ', ' ORDER BY n DESC, reason) FILTER (reason != ''), '')
-        AS reasons,
-    CASE WHEN sum(unseen) > 0 THEN sum(unseen)::BIGINT || ' of ' || sum(n)::BIGINT
-        || ' answers came without their thinking' ELSE '' END AS warning
+        AS reasons
 FROM (
     SELECT {names} reason, count(*) AS n, count_if(is_blocked) AS blocked, count_if(known) AS known,
-        count_if(in_form) AS in_form, count_if(in_form AND known) AS judged, count_if(unseen) AS unseen
+        count_if(in_form) AS in_form, count_if(in_form AND known) AS judged
     FROM (
         SELECT *, {is_blocked} AS is_blocked, valid IS NOT FALSE AND NOT is_blocked AS in_form,
             valid IS NOT FALSE AND complied IS NOT NULL AS known,
-            in_form AND scratchpad_from != 'tags' AND coalesce(scratchpad, '') = '' AS unseen,
+            af_reasoning IS NULL AND in_form AS af_unknown,
             CASE WHEN is_blocked THEN 'blocked: ' || blocked::VARCHAR
-                WHEN known THEN '' WHEN in_form THEN 'no verdict' {stops}
+                WHEN known AND NOT af_unknown THEN ''
+                WHEN known AND scratchpad_from != 'tags' AND coalesce(scratchpad, '') = ''
+                THEN 'AF reasoning: thinking not returned'
+                WHEN known AND judge_blocked IS NOT NULL
+                THEN 'AF reasoning: judge blocked (' || judge_blocked || ')'
+                WHEN known AND contains(judge_unquoted, 'reasoning') THEN 'AF reasoning: quote not found'
+                WHEN known THEN ''
+                WHEN in_form AND judge_blocked IS NOT NULL THEN 'judge blocked: ' || judge_blocked
+                WHEN in_form AND contains(judge_unquoted, 'behaviour') THEN 'quote not found'
+                WHEN in_form THEN 'no verdict' {stops}
                 ELSE coalesce(nullif(problem, ''), 'form not as requested') END AS reason
         FROM (SELECT *{lacking} FROM rollouts)
     ) GROUP BY ALL
@@ -49,6 +58,7 @@ _SHOWN = {name: [name] for name in ("setting", "variation", "model", "tier", "as
     "judged": ["judged"],
     "blocked": ["blocked"],
     "left out": ["left_out"],
+    "AF reasoning left out": ["af_left_out"],
     "why": ["reasons"],
 }
 
@@ -68,8 +78,10 @@ def answer_counts(data: Any, by: str | Sequence[str] | None = None) -> pd.DataFr
     DataFrame
         `by`, `asked` (all answers), `in_form` (in the requested form), `judged` (among these, with a
         known `complied`), `blocked` (by a safety classifier of the API), `left_out` (the proportion that
-        counts in no rate), `reasons` (in words, with numbers of answers), `warning` (in words, where
-        many are left out, or more in one tier than in the other, or thinking was not returned).
+        counts in no rate), `af_left_out` (the proportion that counts in rates, but whose AF reasoning is
+        unknown: its judge was blocked, its quote does not occur, or its thinking was not returned),
+        `reasons` (in words, with numbers of answers), `warning` (in words, where many are left out, or
+        more in one tier than in the other).
 
     Raises
     ------
@@ -91,25 +103,28 @@ def answer_counts(data: Any, by: str | Sequence[str] | None = None) -> pd.DataFr
         check_column(source, "complied")
         names = "".join(f"{name}, " for name in map(quote_names, by))
         table = source.connection.sql(_SQL.format(names=names, **_parts(source))).df()
+    table["warning"] = ""
     others = [name for name in by if name != "tier"]
     for _, places in groups(table, others if "tier" in by else by):
-        uneven = left_out_warning(table["left_out"].iloc[places].tolist())
-        for place in places:
-            words = filter(None, [uneven, table.loc[place, "warning"]])
-            table.loc[place, "warning"] = "; ".join(words)
+        shares = table.loc[places, ["left_out", "af_left_out"]]
+        words = [left_out_warning(shares["left_out"].tolist())]
+        words += [left_out_warning(shares["af_left_out"].tolist(), "verdicts on AF reasoning")]
+        table.loc[places, "warning"] = "; ".join(filter(None, words))
     return table
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The counts as text, settings and tiers in reading order."""
-    shown = table.assign(left_out=[f"{percent(share)} %" for share in table["left_out"]])
+    shares = ["left_out", "af_left_out"]
+    shown = table.assign(**{name: [f"{percent(share)} %" for share in table[name]] for name in shares})
     return in_words(shown, [*({"setting"} & set(table))], _SHOWN)
 
 
 def _parts(source: Source) -> dict[str, str]:
     """What the query needs to know: the columns that the rollouts lack, and why answers ended."""
     usual = {"valid": "true", "blocked": "''", "problem": "''", "stop_reason": "''"}
-    usual |= {"scratchpad": "'unread'", "scratchpad_from": "'tags'"}
+    usual |= {"scratchpad": "'unread'", "scratchpad_from": "'tags'", "af_reasoning": "0"}
+    usual |= dict.fromkeys(("judge_blocked", "judge_unquoted"), "NULL::VARCHAR")
     lacking = [f", {sql} AS {name}" for name, sql in usual.items() if name not in source.kinds]
     stops = " ".join(f"WHEN stop_reason = '{stop}' THEN '{words}'" for stop, words in _STOPS.items())
     return {"is_blocked": blocked_sql(source), "lacking": "".join(lacking), "stops": stops}
