@@ -69,7 +69,7 @@ def answer_counts(data: Any, by: str | Sequence[str] | None = None) -> pd.DataFr
     Parameters
     ----------
     data
-        Rollouts, as in `rates`, with `complied`.
+        Rollouts, as in `rates`, with `complied` or `af_reasoning`.
     by
         Condition columns; by default those of model, setting, variation and tier that the rollouts have.
 
@@ -100,7 +100,7 @@ def answer_counts(data: Any, by: str | Sequence[str] | None = None) -> pd.DataFr
     """
     with opened(data) as source:
         by = known_columns(source, by, CONDITIONS)
-        check_column(source, "complied")
+        check_column(source, "complied" if "af_reasoning" not in source.kinds else "af_reasoning")
         names = "".join(f"{name}, " for name in map(quote_names, by))
         table = source.connection.sql(_SQL.format(names=names, **_parts(source))).df()
     table["warning"] = ""
@@ -124,6 +124,7 @@ def _parts(source: Source) -> dict[str, str]:
     """What the query needs to know: the columns that the rollouts lack, and why answers ended."""
     usual = {"valid": "true", "blocked": "''", "problem": "''", "stop_reason": "''"}
     usual |= {"scratchpad": "'unread'", "scratchpad_from": "'tags'", "af_reasoning": "0"}
+    usual["complied"] = "CASE WHEN af_reasoning IS NOT NULL THEN true END"
     usual |= dict.fromkeys(("judge_blocked", "judge_unquoted"), "NULL::VARCHAR")
     lacking = [f", {sql} AS {name}" for name, sql in usual.items() if name not in source.kinds]
     stops = " ".join(f"WHEN stop_reason = '{stop}' THEN '{words}'" for stop, words in _STOPS.items())

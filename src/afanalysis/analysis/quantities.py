@@ -6,6 +6,7 @@ import pandas as pd
 
 from afanalysis.analysis.conditions import counts_by_tier, scratchpads_read
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
+from afanalysis.errors import InputError
 from afanalysis.table.source import opened
 
 
@@ -15,7 +16,8 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     Parameters
     ----------
     data
-        Rollouts, as in `rates`, with `complied` and `af_reasoning`.
+        Rollouts, as in `rates`, with `complied`, `af_reasoning` or both; without `complied` there is no
+        gap.
     level
         Confidence level in (0, 1).
 
@@ -37,9 +39,10 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
 
 
 def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The estimates, and the gaps among them with all that `compliance_gap` says of them."""
+    """The estimates, and the gaps in the first outcome with all that `compliance_gap` says of them."""
     with opened(data) as source:
-        outcomes = ["complied", "af_reasoning", *({"blocked"} & set(source.kinds))]
+        outcomes = [name for name in ("complied", "af_reasoning") if name in source.kinds]
+        outcomes = [*(outcomes or ["complied"]), *({"blocked"} & set(source.kinds))]
         by, counted, came_from = counts_by_tier(source, None, outcomes)
         texts = counted[[*by, "tier"]].drop_duplicates()
         if "scratchpad_from" in source.kinds:
@@ -54,7 +57,8 @@ def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFr
     refused = measured[measured["quantity"] == "complied"].assign(quantity="refused")
     refused["estimate"] = 1 - refused["estimate"]
     refused["low"], refused["high"] = 1 - refused["high"], 1 - refused["low"]
-    drawn = gaps.rename(columns={"gap": "estimate"}).assign(
+    of_compliance = gaps if len(refused) else gaps.iloc[:0]
+    drawn = of_compliance.rename(columns={"gap": "estimate"}).assign(
         quantity="compliance_gap", tier="both", interval="bounded mean over prompts, paired"
     )
     drawn["left_out"] = drawn[["missing_free", "missing_paid"]].max(axis=1)
@@ -75,16 +79,18 @@ def measured_and_gaps(
     rate_method: str | None = None,
     gap_method: str | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rate of each quantity by tier, and the gap in compliance, from counts of their outcomes."""
+    """The rate of each quantity by tier, and the gap in the first, from counts of their outcomes."""
     measured = rates_of_counts(counted, [*by, "tier"], level, rate_method)
     measured = measured.rename(columns={"rate": "estimate", "outcome": "quantity"})
-    complied = counted[counted["outcome"] == "complied"]
-    return measured, gaps_of_counts(complied, by, level, gap_method)
+    first = counted[counted["outcome"] == counted["outcome"].iloc[0]]
+    return measured, gaps_of_counts(first, by, level, gap_method)
 
 
 def as_estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
-    """The table itself if it holds estimates, else the estimates of its rollouts."""
-    if hasattr(data, "columns") and {"quantity", "estimate"} <= set(data.columns):
-        table: pd.DataFrame = data
-        return table
-    return estimates(data, level=level)
+    """The table itself if it holds estimates, else the estimates of its rollouts; some of compliance."""
+    table: pd.DataFrame = data
+    if not {"quantity", "estimate"} <= set(getattr(data, "columns", ())):
+        table = estimates(data, level=level)
+    if "complied" not in set(table["quantity"]):
+        raise InputError("nothing is known of compliance")
+    return table

@@ -45,7 +45,7 @@ def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFr
     Parameters
     ----------
     data
-        Rollouts, as in `rates`, with `tier`, `complied` and `af_reasoning`.
+        Rollouts, as in `estimates`.
     form
         `table`: a DataFrame of numbers (proportions); `latex` or `markdown`: text with percentages and
         intervals, ready to paste.
@@ -85,7 +85,8 @@ def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFr
             table[name + suffix] = part[end].to_numpy()
         if quantity == "af_reasoning" and "scratchpad_from" in part:
             table["scratchpad_from"] = part["scratchpad_from"].fillna("").to_numpy()
-    table["p_value"], table["p_holm"] = gaps["p_value"], gaps["p_holm"]
+    for name in ("p_value", "p_holm"):  # of the gap
+        table[name] = gaps[name].where(table["gap"].notna())
     table["source"], table["warning"] = every["source"].iloc[0], gaps["warning"]
     if corrections is not None:
         table = table.merge(corrections, how="left", on=[key for key in keys if key in corrections])

@@ -57,7 +57,7 @@ class Source:
 
 @contextmanager
 def opened(data: Any, suffix: str = "") -> Iterator[Source]:
-    """Open rollouts for queries within the block.
+    """Open rollouts for queries within the block; a table that knows only who refused knows who complied.
 
     Parameters
     ----------
@@ -91,13 +91,22 @@ def opened(data: Any, suffix: str = "") -> Iterator[Source]:
             connection.execute(f"CREATE VIEW rollouts AS FROM {reader}")
         else:
             connection.register("rollouts", data)
-        described = connection.sql("DESCRIBE rollouts").fetchall()
-        yield Source(connection, {row[0]: row[1] for row in described}, tuple(files))
+        kinds = _kinds(connection)
+        if "refused" in kinds and "complied" not in kinds:
+            opposite = "NOT refused" if kinds["refused"] == "BOOLEAN" else "1 - refused"
+            connection.execute("ALTER VIEW rollouts RENAME TO given")
+            connection.execute(f"CREATE VIEW rollouts AS SELECT *, {opposite} AS complied FROM given")
+            kinds = _kinds(connection)
+        yield Source(connection, kinds, tuple(files))
     except duckdb.Error as error:
         reason = str(error).splitlines()[0][:300]
         raise InputError(f"{place}: cannot be read as rollouts ({reason})") from error
     finally:
         connection.close()
+
+
+def _kinds(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    return {row[0]: row[1] for row in connection.sql("DESCRIBE rollouts").fetchall()}
 
 
 def _files(paths: list[Path], place: str) -> list[Path]:
