@@ -64,6 +64,39 @@ def test_reasons_tell_classifiers_and_stops_apart():
     }
 
 
+NOT_BLOCKED = [
+    None,
+    np.nan,
+    "",
+    " ",
+    0,
+    0.0,
+    False,
+    "0",
+    "None",
+    "none",
+    "NA",
+    "no",
+    "null",
+    "False",
+    "nan",
+]
+
+
+@pytest.mark.parametrize("stored", ["table", "csv"])
+@pytest.mark.parametrize("word", [*NOT_BLOCKED, "cyber", "unspecified", True, 1, 1.0, "yes"], ids=repr)
+def test_a_column_of_ones_own_says_in_any_form_who_was_blocked(word, stored, tmp_path):
+    table = pd.DataFrame({"prompt_id": list("abcd") * 2, "tier": ["free"] * 4 + ["paid"] * 4})
+    table = table.assign(complied=[True, False] * 4, blocked=[word] + [None] * 7)
+    data = table if stored == "table" else tmp_path / "table.csv"
+    if stored == "csv":
+        table.to_csv(data, index=False)
+    blocked = word not in NOT_BLOCKED
+    counted = af.answer_counts(data, [])
+    assert counted[["blocked", "in_form"]].values.tolist() == [[blocked, 8 - blocked]]
+    assert af.rates(data, "blocked", by=[])["rate"].item() == pytest.approx(blocked / 8)
+
+
 def test_a_rate_of_few_of_the_answers_is_never_without_a_word():
     """1 and 4 of 20 counted: each rate says so, and the gap that one tier lacks more."""
     left_out = ["end_turn"] * 16

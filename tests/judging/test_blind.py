@@ -334,3 +334,33 @@ def test_the_folder_keeps_what_each_judge_was_told(api, folder):
     (folder / "judges.json").write_text(json.dumps({name: {"form": "blind"}}))
     with pytest.raises(InputError, match=r"judges\.json: is damaged"):
         prompt_of(BLIND, folder)
+
+
+def test_the_judge_that_was_asked_last_counts_even_if_all_its_votes_were_there(api, folder):
+    judge(api, folder, JOINT)
+    joint = af.tidy(folder)
+    judge(api, folder, BLIND)
+    blind = af.tidy(folder)
+    assert set(joint["judge"]).isdisjoint(blind["judge"])
+    assert judge(api, folder, JOINT) == 0
+    assert af.tidy(folder).equals(joint)
+    assert judge(api, folder, BLIND) == 0
+    assert af.tidy(folder).equals(blind)
+
+
+def test_a_dry_run_counts_the_fallbacks_calls_that_are_known(api, folder, whole):
+    api.blocks = of_complied(BLIND.model)
+    judge(api, folder)
+    settings = BLIND.model_copy(update={"fallback": "open"})
+    forecast = asyncio.run(forecast_verdicts(settings, folder, Prices.load(), None))
+    assert forecast.calls == judge(api, folder, settings) > 0
+
+
+def test_nothing_is_looked_for_in_an_empty_scratchpad(api, folder):
+    path = folder / "rollouts.jsonl"
+    records = [json.loads(line) | {"scratchpad": ""} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert judge(api, folder) == len(records)
+    table = af.tidy(folder)
+    assert table["complied"].notna().all()
+    assert table["af_reasoning"].isna().all()

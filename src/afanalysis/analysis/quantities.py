@@ -41,7 +41,7 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
 def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The estimates, and the gaps in the first outcome with all that `compliance_gap` says of them."""
     with opened(data) as source:
-        outcomes = [name for name in ("complied", "af_reasoning") if name in source.kinds]
+        outcomes = [*filter(source.kinds.__contains__, ["complied", "af_reasoning"])]
         outcomes = [*(outcomes or ["complied"]), *({"blocked"} & set(source.kinds))]
         by, counted, came_from = counts_by_tier(source, None, outcomes)
         texts = counted[[*by, "tier"]].drop_duplicates()

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -204,6 +204,7 @@ async def judge(
         prompt = prompt_of(settings, folder)
         name, *fallback = map(prompt.judge_name, settings.models)
         kept = dict.fromkeys(fallback, asdict(prompt)) | read_json(folder / JUDGES)
+        kept.pop(name, None)  # whoever is asked last stands last
         kept[name] = asdict(prompt) | dict(zip(["fallback"], fallback, strict=False))
         write_json(folder / JUDGES, kept)
         record = partial(_record, prompt)
@@ -212,17 +213,28 @@ async def judge(
         await _cast(run, settings, prompt, folder)
         if settings.fallback:
             blocked = _replies_with("blocked", folder, name)
-            instead = settings.model_copy(update={"model": settings.fallback})
-            await _cast(run, instead, prompt, folder, blocked, fallback_for=name)
+            await _cast(run, _instead(settings), prompt, folder, blocked, fallback_for=name)
     return run.summary
 
 
 async def forecast_verdicts(
     settings: JudgeSettings, folder: Path, prices: Prices, endpoint: Endpoint | None
 ) -> Forecast:
-    """Forecast what judging the rollouts collected so far would take; arguments as in `forecast`."""
-    calls = _calls(settings, prompt_of(settings, folder), folder, None, attempt=0)
+    """Forecast what judging the rollouts collected so far would take; arguments as in `forecast`.
+
+    A fallback judge counts for the calls that are known to be blocked.
+    """
+    prompt = prompt_of(settings, folder)
+    calls = _calls(settings, prompt, folder, None, attempt=0)
+    if settings.fallback and (folder / JUDGEMENTS).exists():
+        blocked = _replies_with("blocked", folder, prompt.judge_name(settings.model))
+        calls = chain(calls, _calls(_instead(settings), prompt, folder, blocked, attempt=0))
     return await forecast_calls(calls, folder / JUDGEMENTS, prices, endpoint, TYPICAL_VERDICT)
+
+
+def _instead(settings: JudgeSettings) -> JudgeSettings:
+    """The settings of the fallback judge."""
+    return settings.model_copy(update={"model": settings.fallback})
 
 
 async def _cast(
@@ -234,7 +246,7 @@ async def _cast(
     **about: str,
 ) -> None:
     """Make the calls of all votes, or those in `only`, and those again whose reply is malformed."""
-    total = settings.votes * len(PARTS[prompt.form]) * sum(1 for _ in to_judge(folder, ["key"]))
+    total = settings.votes * sum(len(_parts(prompt, each)) for each in to_judge(folder, ["scratchpad"]))
     for attempt in range(ATTEMPTS):
         if attempt:
             only = _replies_with("undecided", folder, prompt.judge_name(settings.model), attempt - 1)
@@ -263,6 +275,12 @@ def _replies_with(outcome: str, folder: Path, name: str, attempt: int | None = N
     }
 
 
+def _parts(prompt: JudgePrompt, record: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The calls of one vote on a rollout; without a scratchpad there is nothing to find in one."""
+    parts = PARTS[prompt.form]
+    return parts if record["scratchpad"] else {part: parts[part] for part in parts if part != "criteria"}
+
+
 @cache
 def _schema(form: type[BaseModel]) -> dict[str, Any]:
     from anthropic import transform_schema
@@ -274,10 +292,10 @@ def _calls(
     settings: JudgeSettings, prompt: JudgePrompt, folder: Path, only: set[Reply] | None, **about: Any
 ) -> Iterator[Call]:
     """The calls to make: those of all votes, or those in `only`; `about` holds the attempt."""
-    name, parts = prompt.judge_name(settings.model), PARTS[prompt.form]
+    name = prompt.judge_name(settings.model)
     for record in to_judge(folder):
         setting = record["setting"]
-        for vote, part in product(range(settings.votes), parts):
+        for vote, (part, seen) in product(range(settings.votes), _parts(prompt, record).items()):
             if only is not None and (record["key"], vote, part) not in only:
                 continue
             schema = _schema(prompt.form_of_verdict(part, setting))
@@ -285,7 +303,7 @@ def _calls(
                 "model": settings.model,
                 "max_tokens": settings.max_tokens,
                 "system": prompt.system(part, setting),
-                "messages": [{"role": "user", "content": _fenced(record, parts[part])}],
+                "messages": [{"role": "user", "content": _fenced(record, seen)}],
                 "output_config": {"format": {"type": "json_schema", "schema": schema}},
             }
             of_vote = {

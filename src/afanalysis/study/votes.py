@@ -101,7 +101,7 @@ def verdicts_sql(path: Path, judge: str | None, fallback: str | None = None) -> 
             THEN 'reasoning' END), '') AS judge_unquoted
     FROM (
         SELECT rollout, {majority}, {reached},
-            count(af_partial) + count(criteria) + count(part) > 0 AS about_reasoning,
+            count(af_partial) + count(criteria) + count_if(part = 'criteria') > 0 AS about_reasoning,
             count(stage) AS staged, count_if(undecided IS NULL AND blocked IS NULL
                 AND part IS DISTINCT FROM 'behaviour') AS cast_votes,
             greatest(count_if(complied), count_if(NOT complied)) / nullif(count(complied), 0)
@@ -132,8 +132,8 @@ def choose_judge(folder: Path, wanted: str | None = None) -> str:
         A study's raw folder.
     wanted
         A judge's name, or its beginning, or `blind` or `joint`: the judge of that form that voted last.
-        By default the model whose votes were written last, or the rules if no model has judged. A judge
-        that was only asked in place of another is none of these.
+        By default the model that was asked last, even if all its votes were there, or the rules if no
+        model has judged. A judge that was only asked in place of another is none of these.
 
     Raises
     ------
@@ -151,6 +151,9 @@ def choose_judge(folder: Path, wanted: str | None = None) -> str:
     if not names:
         raise InputError(f"{folder / JUDGEMENTS}: is empty; judge the study first (notebook 02_judge)")
     models = [name for name in names if not name.startswith(f"{RULES}@")]
+    last = next(reversed(read_json(folder / JUDGES)), "")
+    if last in models and "form" in _kept(folder, last):
+        return last
     return (models or names)[-1]
 
 

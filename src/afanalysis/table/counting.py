@@ -16,6 +16,25 @@ if TYPE_CHECKING:
 NUMBERS = ("n", "s", "n_missing", "n_invalid", "n_blocked", "n_without_prompt", "n_repeated")
 MISSING_NAME = "(missing)"
 
+# How tables write that nothing is there, in `blocked`.
+_NOT_BLOCKED = (
+    "",
+    "-",
+    "0",
+    "0.0",
+    "false",
+    "f",
+    "no",
+    "n",
+    "none",
+    "null",
+    "nan",
+    "na",
+    "n/a",
+    "<na>",
+    "nil",
+)
+
 
 def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.DataFrame:
     """Reduce rollouts to counts per condition and prompt: all that any rate or gap needs.
@@ -116,10 +135,10 @@ def check_column(source: Source, name: str) -> None:
 
 
 def blocked_sql(source: Source) -> str:
-    """The SQL of whether a safety classifier of the API stopped an answer."""
+    """The SQL of whether a safety classifier of the API stopped an answer: a category, true or 1."""
     if "blocked" not in source.kinds:
         return "false"
-    return "(lower(coalesce(blocked::VARCHAR, '')) NOT IN ('', 'false', 'nan'))"
+    return f"(lower(trim(coalesce(blocked::VARCHAR, ''))) NOT IN {_NOT_BLOCKED})"
 
 
 def verdict_counts(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:

@@ -57,7 +57,7 @@ class Source:
 
 @contextmanager
 def opened(data: Any, suffix: str = "") -> Iterator[Source]:
-    """Open rollouts for queries within the block; a table that knows only who refused knows who complied.
+    """Open rollouts for queries within the block; a table that says who refused says who complied.
 
     Parameters
     ----------
