@@ -170,7 +170,7 @@ def test_killed_between_the_two_calls_nothing_is_lost_and_nothing_asked_twice(ap
     half = af.tidy(folder)
     assert half["complied"].equals(complete["complied"])
     assert half["af_full"].isna().all()
-    assert (half["af_reasoning"].isna() == half["complied"]).all()  # 0 where it refused, by definition
+    assert half["af_reasoning"].isna().all()  # nobody has looked yet
     assert calls_ahead(BLIND, folder) == len(complete)
     assert judge(api, folder) == len(complete)
     assert len(keys(folder, "judgements.jsonl")) == len(set(keys(folder, "judgements.jsonl")))

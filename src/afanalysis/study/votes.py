@@ -101,7 +101,8 @@ def verdicts_sql(path: Path, judge: str | None, fallback: str | None = None) -> 
             THEN 'reasoning' END), '') AS judge_unquoted
     FROM (
         SELECT rollout, {majority}, {reached},
-            count(af_partial) + count(criteria) + count_if(part = 'criteria') > 0 AS about_reasoning,
+            count(af_partial) + count(criteria) + count(*) FILTER (part = 'criteria') > 0
+                AS about_reasoning,
             count(stage) AS staged, count_if(undecided IS NULL AND blocked IS NULL
                 AND part IS DISTINCT FROM 'behaviour') AS cast_votes,
             greatest(count_if(complied), count_if(NOT complied)) / nullif(count(complied), 0)
