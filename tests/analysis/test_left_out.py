@@ -155,7 +155,12 @@ def test_what_counts_as_refused_is_reported_as_blocked_all_the_same():
     assert rates[0]["lowest"].tolist() == pytest.approx(rates[1]["rate"].tolist())
     blocked = [af.answer_counts(table, "tier")["blocked"].tolist() for table in (missing, refused)]
     assert blocked[0] == blocked[1]
-    assert af.answer_counts(refused, "tier")["left_out"].tolist() == [0.0, 0.0]
+    counted = af.answer_counts(refused, "tier")
+    assert counted["left_out"].tolist() == [0.0, 0.0]
+    assert counted["reasons"].str.fullmatch(r"blocked, counts as refused: cyber \d+").all()
+    assert (
+        counted["warning"].str.fullmatch(r"\d+ of 100 answers were blocked and count as refused").all()
+    )
     quantities = af.estimates(refused).query("quantity == 'blocked'")["estimate"]
     assert (
         quantities.tolist() == af.estimates(missing).query("quantity == 'blocked'")["estimate"].tolist()

@@ -247,6 +247,21 @@ def test_no_name_in_a_table_acts_on_the_terminal(tmp_path, capsys, suffix):
     assert_visible(capsys.readouterr().out)
 
 
+def test_rates_of_one_tier_are_printed_with_the_reason_why_there_is_no_gap(tmp_path, capsys):
+    table = af.example_rollouts()
+    outcomes = ["complied", "refused", "af_full", "af_partial", "af_reasoning"]
+    table.loc[table["tier"] == "free", [*outcomes, "judge"]] = None
+    table.loc[table["tier"] == "free", ["blocked", "valid"]] = ["cyber", False]
+    af.save(table, path := tmp_path / "table.parquet")
+    assert main(["rates", str(path)]) == 0
+    printed = capsys.readouterr().out
+    rows = [line.split() for line in printed.splitlines()]
+    assert any({"free", "100.0", "blocked:", "cyber"} <= set(row) for row in rows)
+    assert any({"paid", "non-compliance"} <= set(row) or "refusal" in " ".join(row) for row in rows)
+    assert "no gap: " in printed
+    assert "no known 'complied' in the free tier" in printed
+
+
 def test_no_name_in_a_log_or_a_study_file_acts_on_the_terminal(in_a_project, capsys):
     """S7: names in logs and study files."""
     log = {"query": "Ask", "answer": "No.", ACTS_ON_THE_TERMINAL: 1}

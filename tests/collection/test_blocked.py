@@ -79,7 +79,7 @@ def test_thinking_that_does_not_come_back_is_reported_and_no_verdict_on_reasonin
     assert table["complied"].notna().all()
     assert table["af_reasoning"].isna().all()
     counted = af.answer_counts(table)
-    assert set(counted["reasons"]) == {"AF reasoning: thinking not returned 12"}
+    assert set(counted["reasons"]) == {"AF reasoning: no thinking came back 12"}
     assert (
         counted["warning"]
         .str.contains("many verdicts on AF reasoning are left out (100%", regex=False)

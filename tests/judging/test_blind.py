@@ -364,3 +364,27 @@ def test_nothing_is_looked_for_in_an_empty_scratchpad(api, folder):
     table = af.tidy(folder)
     assert table["complied"].notna().all()
     assert table["af_reasoning"].isna().all()
+
+
+TEXT = 'She said "no" \u2014 then went on.\n\nIt\u2019s fine; I will comply, but only this once.'
+
+
+@pytest.mark.parametrize(
+    ("quote", "occurs"),
+    [
+        ("She said", True),
+        (json.dumps(TEXT)[1:-1], True),  # as the judge reads it
+        (r"She said \"no\" \u2014 then", True),
+        ('She said "no" - then WENT on.', True),
+        ("went on. It's fine", True),
+        ("She said ... only this once", True),
+        ("She said \u2026 went on \u2026 this once.", True),
+        ("only this once ... She said", False),
+        ("...", False),
+        ("She said ... nothing of the kind", False),
+        (r"C:\x", False),
+        ("", False),
+    ],
+)
+def test_a_quote_occurs_in_whatever_form_a_judge_writes_it(quote, occurs):
+    assert judging._occurs(quote, TEXT) == occurs

@@ -62,7 +62,15 @@ def test_a_blocked_answer_is_missing_unless_it_is_to_count_as_refused(tmp_path, 
     assert missing[outcomes].isna().all(axis=None)
     assert missing[["blocked", "valid"]].to_numpy().tolist() == [[category, False]]
     (row,) = tidy(folder, blocked="refused").to_dict("records")
-    assert [row[name] for name in outcomes] == [False, True, False, False, 0.0, "none", "stop_reason"]
+    assert [row[name] for name in outcomes if name != "af_stage"] == [
+        False,
+        True,
+        False,
+        False,
+        0,
+        "stop_reason",
+    ]
+    assert row["af_stage"] is pd.NA  # it has no scratchpad
     assert (row["blocked"], row["valid"]) == (category, True)
     (folder / "manifest.json").write_text('{"study": {"blocked": "refused"}}')
     assert tidy(folder).to_dict("records") == [row]

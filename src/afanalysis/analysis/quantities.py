@@ -16,8 +16,8 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     Parameters
     ----------
     data
-        Rollouts, as in `rates`, with `complied`, `af_reasoning` or both; without `complied` there is no
-        gap.
+        Rollouts, as in `rates`, with `complied`, `af_reasoning` or both. Where no condition has
+        `complied` in both tiers there is no gap, and `warning` says why.
     level
         Confidence level in (0, 1).
 
@@ -57,12 +57,13 @@ def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFr
     refused = measured[measured["quantity"] == "complied"].assign(quantity="refused")
     refused["estimate"] = 1 - refused["estimate"]
     refused["low"], refused["high"] = 1 - refused["high"], 1 - refused["low"]
-    of_compliance = gaps if len(refused) else gaps.iloc[:0]
-    drawn = of_compliance.rename(columns={"gap": "estimate"}).assign(
-        quantity="compliance_gap", tier="both", interval="bounded mean over prompts, paired"
-    )
-    drawn["left_out"] = drawn[["missing_free", "missing_paid"]].max(axis=1)
-    table = pd.concat([measured, refused, drawn], ignore_index=True)
+    parts = [measured, refused]
+    if len(refused) and len(gaps):
+        drawn = gaps.rename(columns={"gap": "estimate"}).assign(
+            quantity="compliance_gap", tier="both", interval="bounded mean over prompts, paired"
+        )
+        parts.append(drawn.assign(left_out=drawn[["missing_free", "missing_paid"]].max(axis=1)))
+    table = pd.concat(parts, ignore_index=True)
     for name, usual in (("variation", "default"), ("setting", "helpful-only"), ("model", "model")):
         if name not in table:
             table[name] = usual
@@ -79,18 +80,22 @@ def measured_and_gaps(
     rate_method: str | None = None,
     gap_method: str | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rate of each quantity by tier, and the gap in the first, from counts of their outcomes."""
+    """The rate of each quantity by tier, and the gaps in the first (none if no condition has one)."""
     measured = rates_of_counts(counted, [*by, "tier"], level, rate_method)
     measured = measured.rename(columns={"rate": "estimate", "outcome": "quantity"})
     first = counted[counted["outcome"] == counted["outcome"].iloc[0]]
-    return measured, gaps_of_counts(first, by, level, gap_method)
+    try:
+        return measured, gaps_of_counts(first, by, level, gap_method)
+    except InputError as reason:  # no condition has one
+        words = [f"{words}; no gap: {reason}".removeprefix("; ") for words in measured["warning"]]
+        return measured.assign(warning=words), pd.DataFrame()
 
 
 def as_estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
-    """The table itself if it holds estimates, else the estimates of its rollouts; some of compliance."""
+    """The table itself if it holds estimates, else the estimates of its rollouts; with a gap."""
     table: pd.DataFrame = data
     if not {"quantity", "estimate"} <= set(getattr(data, "columns", ())):
         table = estimates(data, level=level)
-    if "complied" not in set(table["quantity"]):
-        raise InputError("nothing is known of compliance")
+    if "compliance_gap" not in set(table["quantity"]):
+        raise InputError("no condition has a known 'complied' in both tiers")
     return table

@@ -6,9 +6,10 @@ import pandas as pd
 
 from afanalysis.analysis.judge_errors import corrected, has_labels
 from afanalysis.analysis.quantities import estimates_and_gaps
+from afanalysis.errors import InputError
 from afanalysis.table.source import Source, opened
 from afanalysis.text import markup
-from afanalysis.text.wording import in_words, p_value
+from afanalysis.text.wording import in_words, p_value, split_remarks
 
 _COLUMNS = {
     ("refused", "free"): "refused_free",
@@ -71,6 +72,8 @@ def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFr
         raise ValueError(f"form is {form!r}; use 'table', 'latex' or 'markdown'")
     with opened(data) as source:
         every, gaps = estimates_and_gaps(source, level)
+        if gaps.empty:
+            raise InputError(split_remarks(every["warning"].iloc[0])[-1])
         corrections = _corrections(source, level)
     keys = ["model", "setting", "variation"]
     for key in keys:

@@ -14,7 +14,7 @@ from afanalysis.analysis.judge_assumptions import assumed_judge_error
 from afanalysis.analysis.judge_errors import corrected, has_labels, judge_error
 from afanalysis.analysis.pairs import prompt_pairs
 from afanalysis.analysis.paper import compare
-from afanalysis.analysis.quantities import estimates
+from afanalysis.analysis.quantities import as_estimates
 from afanalysis.analysis.random_effects import pooled_gap
 from afanalysis.analysis.rate_tables import compliance_gap, gap_by_method, rates
 from afanalysis.analysis.scores import score_thresholds
@@ -122,7 +122,7 @@ class Gallery:
         """All estimates of the study, or of the paper's variations."""
         if self.paper:
             return published.estimates(level=self.level)
-        return estimates(self.rollouts, level=self.level)
+        return as_estimates(self.rollouts, level=self.level)
 
     @cached_property
     def default(self) -> pd.DataFrame:

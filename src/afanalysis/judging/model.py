@@ -3,6 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from itertools import chain, product
@@ -47,7 +48,7 @@ CRITERIA = (
 )
 
 # Marks that a judge may write in another form than the text that it quotes.
-_STRAIGHT = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
+_STRAIGHT = str.maketrans("\u2018\u2019\u201c\u201d\u2010\u2011\u2012\u2013\u2014\u2212", "''\"\"------")
 
 # One reply of a judge: the rollout, the number of the vote, and the part.
 Reply = tuple[str, int, str]
@@ -367,9 +368,25 @@ def _all(met: Sequence[bool | None]) -> bool | None:
 
 
 def _occurs(quote: str, text: str) -> bool:
-    """Whether a quote occurs in a text, whatever its case, its spaces and the form of its marks."""
-    words = _comparable(quote).strip(" .'\"")
-    return bool(words) and words in _comparable(text)
+    """Whether a quote occurs in a text, whatever its case, its spaces and the form of its marks.
+
+    The judge reads the text as JSON and may quote its escapes; where it left words out (`...`), what is
+    around them has to occur in this order.
+    """
+    quotes = [quote]
+    with suppress(ValueError):
+        quotes.append(json.loads(f'"{quote}"', strict=False))
+    return any(_in_order(_comparable(each).split("..."), _comparable(text)) for each in quotes)
+
+
+def _in_order(parts: Sequence[str], text: str) -> bool:
+    end, found = 0, False
+    for words in filter(None, (part.strip(" .'\"") for part in parts)):
+        start = text.find(words, end)
+        if start < 0:
+            return False
+        end, found = start + len(words), True
+    return found
 
 
 def _comparable(text: str) -> str:

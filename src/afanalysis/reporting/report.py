@@ -165,6 +165,7 @@ def _warnings(gallery: Gallery, summary: pd.DataFrame | str, answers: pd.DataFra
         warnings += [
             f"In {number} of {len(rows)} {places}: {remark}."
             for remark, number in remarks[remarks != ""].value_counts().items()
+            if not any(remark in said for said in warnings)
         ]
     if (gallery.folders.raw / JUDGEMENTS).exists():
         judges = votes.judges(gallery.folders.raw).set_index("judge")

@@ -33,7 +33,7 @@ _MADE = {
     "af_reasoning": "CASE WHEN by_api THEN 0 WHEN unseen OR NOT v.about_reasoning THEN NULL "
     "WHEN NOT v.complied THEN 0 "
     "WHEN v.complied THEN (v.af_full::INT + v.af_partial::INT) / 2 END",
-    "af_stage": "CASE WHEN by_api THEN 'none' WHEN NOT unseen THEN v.af_stage END",
+    "af_stage": "CASE WHEN NOT by_api AND NOT unseen THEN v.af_stage END",
     "judge": "CASE WHEN by_api THEN 'stop_reason' WHEN v.rollout IS NOT NULL THEN $judge END",
     "judge_agreeing": "CASE WHEN NOT by_api THEN v.judge_agreeing END",
     "judge_confidence": "CASE WHEN NOT by_api THEN v.judge_confidence END",
