@@ -157,7 +157,7 @@ def _findings(gallery: Gallery) -> list[dict[str, dict[str, Any]]]:
 def _warnings(gallery: Gallery, summary: pd.DataFrame | str, answers: pd.DataFrame) -> list[str]:
     """What a reader should know before relying on the numbers."""
     table = pd.DataFrame({"warning": []}, dtype=str) if isinstance(summary, str) else summary
-    warnings = []
+    warnings: list[str] = []
     for rows, places in ((table, "conditions"), (answers, "conditions and tiers")):
         remarks = (
             rows["warning"].map(wording.split_remarks).explode().str.replace(r" \(.*\)$", "", regex=True)
