@@ -382,7 +382,7 @@ def judged_study(
         )
         chosen = np.concatenate(drawn)
         positive = np.bincount(prompt, verdict, cell.prompts)
-        result.append((n, positive, Labels.of(prompt[chosen], verdict[chosen], truth[chosen], weight)))
+        result.append((n, positive, Labels(prompt[chosen], verdict[chosen], truth[chosen], weight)))
     return result
 
 
@@ -432,7 +432,7 @@ def _together(conditions: list[tuple[np.ndarray, np.ndarray, Labels]], prompts: 
     return Verified.of(
         n,
         s,
-        Labels.of(
+        Labels(
             np.concatenate([part.prompt + prompts * number for number, part in enumerate(labels)]),
             np.concatenate([part.verdict for part in labels]),
             np.concatenate([part.truth for part in labels]),

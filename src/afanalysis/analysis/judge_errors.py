@@ -246,6 +246,6 @@ def _judged(source: Source, outcome: str, by: list[str]) -> dict[tuple[Any, ...]
                 judged.setdefault(key, {})[tier] = Verified.of(
                     verdicts["n"],
                     verdicts["s"],
-                    Labels.of(places, checks["verdict"], checks["label"], checks["weight"]),
+                    Labels(places, checks["verdict"], checks["label"], checks["weight"]),
                 )
     return judged

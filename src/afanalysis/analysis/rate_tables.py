@@ -52,8 +52,8 @@ def rates(
     by
         Condition columns; by default those of model, setting, variation and tier that the rollouts have.
     level, method, weighting, seed
-        As in `afanalysis.stats.rate_intervals.rate`: every prompt weighs alike, unless `weighting` is
-        `answers`.
+        As in `afanalysis.stats.rate_intervals.interval`: every prompt weighs alike, unless `weighting`
+        is `answers`.
 
     Returns
     -------
@@ -104,14 +104,7 @@ def rates_of_counts(
     if not known.any():
         raise InputError(f"no rollout has a known {counted['outcome'].iloc[0]!r}")
     estimate = rate_intervals.clustered(n[known], s[known], weighting)
-    if method == "bootstrap":
-        each = [
-            rate_intervals.rate(*row, level=level, method=method, weighting=weighting, seed=seed)
-            for row in zip(n[known], s[known], strict=True)
-        ]
-        low, high = ([getattr(rate, end) for rate in each] for end in ("low", "high"))
-    else:
-        low, high = rate_intervals.interval(estimate, level, method)  # type: ignore[assignment]
+    low, high = rate_intervals.interval(estimate, level, method, seed=seed)
     numbers = {
         "n_prompts": estimate.prompts.astype(int),
         "n": estimate.n.astype(int),

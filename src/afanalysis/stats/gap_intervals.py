@@ -6,8 +6,8 @@ are those of a bounded mean, so they agree with each other.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +20,6 @@ from afanalysis.stats.rate_intervals import (
     PRIOR_ICC,
     Clustered,
     bootstrap_cells,
-    check_weighting,
     clustered,
     critical_value,
     interval,
@@ -35,17 +34,8 @@ PSEUDO_PROMPTS = 2.0
 # The finest lattice on which differences of shares are looked for.
 _FINEST = 10**6
 
-METHODS = (
-    "bounded",
-    "adjusted-t",
-    "mover",
-    "cluster-t",
-    "bootstrap",
-    "bca",
-    "bootstrap-t",
-    "unpaired",
-    "paper",
-)
+_DRAWN = ("bootstrap", "bca", "bootstrap-t")
+METHODS = ("bounded", "adjusted-t", "mover", "cluster-t", *_DRAWN, "unpaired", "paper")
 
 
 @dataclass(frozen=True)
@@ -113,27 +103,28 @@ def paired(
     Paired differences over questions: Miller (2024), arXiv:2411.00640, section 4; for `answers`
     linearised for ratios of totals as in Kish (1965).
     """
-    check_weighting(weighting)
     arrays = (np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
     n_free, s_free, n_paid, s_paid = np.broadcast_arrays(*arrays)
-    differences = None
-    if weighting == "prompts" and not apart:
-        both = (n_free > 0) & (n_paid > 0)
+    by_prompt = weighting == "prompts" and not apart
+    both = (n_free > 0) & (n_paid > 0)
+    if by_prompt:
         if (both.sum(-1) == 0).any():
             raise ValueError("no prompt has samples in both tiers; a paired gap needs one")
         n_free, s_free, n_paid, s_paid = (np.where(both, x, 0) for x in (n_free, s_free, n_paid, s_paid))
     free, paid = clustered(n_free, s_free, weighting), clustered(n_paid, s_paid, weighting)
-    if weighting == "prompts" and not apart:
+    prompts = ((n_free > 0) | (n_paid > 0)).sum(-1).astype(float)
+    # what each prompt adds to a tier's rate
+    if by_prompt:
         differences = BoundedMean.of(free.shares.values - paid.shares.values, -1, 1, both)
         e_free, e_paid = (
-            np.where(both, rate.shares.values - rate.rate[..., None], 0) for rate in (free, paid)
+            np.where(both, rate.shares.values - rate.rate[..., None], 0) / prompts[..., None]
+            for rate in (free, paid)
         )
-        prompts, variance = differences.n, differences.variance
     else:
+        differences = None
         e_free = (s_free - free.rate[..., None] * n_free) / free.n[..., None]
         e_paid = (s_paid - paid.rate[..., None] * n_paid) / paid.n[..., None]
-        prompts = ((n_free > 0) | (n_paid > 0)).sum(-1).astype(float)
-        variance = ((e_free - e_paid) ** 2).sum(-1) * (prompts / np.maximum(prompts - 1, 1))
+    variance = ((e_free - e_paid) ** 2).sum(-1) * (prompts / np.maximum(prompts - 1, 1))
     if apart:
         variance = free.se**2 + paid.se**2
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -159,9 +150,14 @@ def default_method(weighting: str) -> str:
 
 
 def gap_interval(
-    counts: Paired, level: float = 0.95, method: str | None = None
+    counts: Paired,
+    level: float = 0.95,
+    method: str | None = None,
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
 ) -> tuple[Floats, Floats]:
-    """The interval of a gap by a closed-form method; see `gap` for the choice."""
+    """The interval of a gap; see `gap` for the methods. A bootstrap takes one study, not a stack."""
     check_level(level)
     method = method or default_method(counts.weighting)
     free, paid, d = counts.free, counts.paid, counts.gap
@@ -178,6 +174,15 @@ def gap_interval(
         low_p, high_p = interval(paid, level, "wilson")
         r = counts.correlation if method == "mover" else np.zeros_like(d)
         return square_and_add((free.rate, low_f, high_f), (paid.rate, low_p, high_p), correlation=r)
+    if method in _DRAWN:
+        cells = np.hstack([bootstrap_cells(tier.cells, counts.weighting) for tier in (free, paid)])
+        cells = cells[cells[:, 1::2].any(axis=1)]  # prompts without answers are absent
+        kind = "percentile" if method == "bootstrap" else method
+        gap_of_totals = difference(0, 1, 2, 3)
+        low, high = bootstrap(
+            cells, gap_of_totals, level=level, kind=kind, resamples=resamples, seed=seed
+        )
+        return np.asarray(low), np.asarray(high)
     if method == "cluster-t":
         half = critical_value(level, counts.prompts) * counts.se
     elif method == "paper":
@@ -287,17 +292,18 @@ def gap(
     if nf.sum() == 0 or np_.sum() == 0:
         lacking = "free" if nf.sum() == 0 else "paid"
         raise ValueError(f"no samples in the {lacking} tier; a gap needs both")
-    anywhere, both = (nf > 0) | (np_ > 0), (nf > 0) & (np_ > 0)
+    both = (nf > 0) & (np_ > 0)
     method = method or (default_method(weighting) if both.any() else "unpaired")
     counts = paired(nf, sf, np_, sp, weighting, apart=not both.any())
-    if both.any() and weighting == "prompts":
-        nf, sf, np_, sp = (np.where(both, x, 0) for x in (nf, sf, np_, sp))
-    ends = _interval_function(counts, np.column_stack([sf, nf, sp, np_]), method, resamples, seed)
-    low, high = (float(end) for end in ends(np.asarray(level)))
+
+    def ends(level: Any) -> tuple[Floats, Floats]:
+        return gap_interval(counts, float(level), method, resamples=resamples, seed=seed)
+
+    low, high = map(float, ends(level))
     p_value = (
         float(counts.differences.p_value())
         if method == "bounded" and counts.differences is not None
-        else float(inverted_p_values(ends, np.asarray(counts.gap)))
+        else float(inverted_p_values(ends, counts.gap))
     )
     p_sign_flip = float("nan")
     if both.any():
@@ -318,40 +324,11 @@ def gap(
         se=float(counts.se),
         p_value=p_value,
         p_sign_flip=p_sign_flip,
-        n_prompts=int(anywhere.sum()),
+        n_prompts=int(((nf > 0) | (np_ > 0)).sum()),
         n_paired=int(both.sum()),
-        n_unpaired=int((anywhere & ~both).sum()),
+        n_unpaired=int(((nf > 0) != (np_ > 0)).sum()),
         correlation=float(counts.correlation),
         weighting=weighting,
         method=method,
         warning=warning,
     )
-
-
-def _interval_function(
-    counts: Paired, cells: Floats, method: str, resamples: int, seed: int
-) -> Callable[[Floats], tuple[Floats, Floats]]:
-    """The ends of the interval as a function of the level."""
-    if method not in ("bootstrap", "bca", "bootstrap-t"):
-
-        def closed(level: Floats) -> tuple[Floats, Floats]:
-            return gap_interval(counts, float(level), method)
-
-        return closed
-    kind = {"bootstrap": "percentile"}.get(method, method)
-    table = np.column_stack(
-        [
-            bootstrap_cells(cells[:, 1], cells[:, 0], counts.weighting),
-            bootstrap_cells(cells[:, 3], cells[:, 2], counts.weighting),
-        ]
-    )
-    # prompts without a tier count as absent, not as a cell of zeros
-    table = table[(table[:, 1] > 0) | (table[:, 3] > 0)]
-
-    def drawn(level: Floats) -> tuple[Floats, Floats]:
-        low, high = bootstrap(
-            table, difference(0, 1, 2, 3), level=float(level), kind=kind, resamples=resamples, seed=seed
-        )
-        return np.asarray(low), np.asarray(high)
-
-    return drawn

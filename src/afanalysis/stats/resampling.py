@@ -171,18 +171,13 @@ def distinct(table: np.ndarray) -> tuple[Floats, Floats]:
         Shapes (cells, columns) and (cells,), in an order that does not depend on that of the rows.
     """
     whole = table.astype(np.int64)
-    if (whole == table).all() and whole.min(initial=0) >= 0:
-        # pack a row of small counts into one integer: sorting those is much faster than sorting rows
-        spans = whole.max(axis=0) + 1
-        if float(np.prod(spans.astype(float))) < 2**24:
-            code = np.zeros(len(table), dtype=np.int64)
-            for column, span in zip(whole.T, spans, strict=True):
-                code = code * span + column
-            frequency = np.bincount(code)
-            present = np.flatnonzero(frequency)
-            cells = np.column_stack(np.unravel_index(present, tuple(spans))).astype(float)
-            return cells, frequency[present].astype(float)
-    cells, weights = np.unique(table, axis=0, return_counts=True)
+    spans = tuple(whole.max(axis=0) + 1)
+    if (whole == table).all() and whole.min() >= 0 and float(np.prod(spans, dtype=float)) < 2**62:
+        # a row of counts as one whole number: sorting those is much faster than sorting rows
+        codes, weights = np.unique(np.ravel_multi_index(tuple(whole.T), spans), return_counts=True)
+        cells = np.column_stack(np.unravel_index(codes, spans)).astype(float)
+    else:
+        cells, weights = np.unique(table, axis=0, return_counts=True)
     return cells, weights.astype(float)
 
 
