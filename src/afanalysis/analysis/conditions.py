@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from afanalysis.errors import InputError
-from afanalysis.table.counting import MISSING_NAME, counts
+from afanalysis.table.counting import MISSING_NAME, check_column, counts
 from afanalysis.table.database import quote_names
-from afanalysis.table.source import Source, columns, distinct, opened
+from afanalysis.table.source import Source, distinct, opened
 
 GAP_CONDITIONS = ("model", "setting", "variation")
 # Names that tables of counts or of results have for themselves.
@@ -38,13 +38,13 @@ def known_columns(
         Among those named is `prompt_id`, a reserved column, which the function itself groups by, one
         that the table lacks, or one that the result has for itself.
     """
-    known = columns(data)
-    if by is None:
-        return [name for name in usual if name in known]
-    names = [by] if isinstance(by, str) else list(dict.fromkeys(by))
+    with opened(data) as source:
+        if by is None:
+            return [name for name in usual if name in source.kinds]
+        names = [by] if isinstance(by, str) else list(dict.fromkeys(by))
+        for name in names:
+            check_column(source, name)
     for name in names:
-        if name not in known:
-            raise InputError(f"the rollouts have no column {name!r}; they have: {', '.join(known)}")
         if name in _TAKEN:
             raise InputError(f"by holds {name!r}, which tables of results use; rename the column")
         if name in ("prompt_id", *reserved):
