@@ -20,7 +20,6 @@ from afanalysis.analysis.conditions import (
 from afanalysis.errors import InputError
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.condition_contrasts import contrasts
-from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.table.counting import counts
 from afanalysis.table.schema import CONDITIONS
 from afanalysis.table.source import opened
@@ -130,23 +129,11 @@ def contrast(
             f"columns in `by` (now: {', '.join(within) or 'none'})"
         )
     ours, theirs = _mean(first, of), _mean(second, of)
-    result = contrasts(ours, theirs, level, seed=seed)
     table = pd.DataFrame(rows)
-    warnings = table.pop("warning")
+    warnings = ["; ".join(filter(None, [words, *without])) for words in table.pop("warning")]
     table = table.assign(estimate=ours.mean, estimate_reference=theirs.mean)
-    for name in ("difference", "low", "high", "se", "p_value"):
-        table[name] = getattr(result, name)
-    return table.assign(
-        p_holm=adjust(result.p_value),
-        p_sign_flip=result.p_sign_flip,
-        correlation=result.correlation,
-        n_prompts=ours.n.astype(int),
-        n_reference=theirs.n.astype(int),
-        n_shared=result.shared.astype(int),
-        source=came_from,
-        level=level,
-        warning=["; ".join(filter(None, [words, *without])) for words in warnings],
-    )
+    table = table.assign(**contrasts(ours, theirs, level, seed=seed))
+    return table.assign(source=came_from, level=level, warning=warnings)
 
 
 def _mean(values: list[np.ndarray], of: str) -> BoundedMean:

@@ -247,17 +247,13 @@ def gaps_of_counts(
                 tiers = [t for t, n in (("free", n_free), ("paid", n_paid)) if not n.sum()]
                 outcome = counted["outcome"].iloc[0]
                 raise ValueError(f"no known {outcome!r} in the {' and the '.join(tiers)} tier")
-            found = gap_intervals.gap(
-                n_free,
-                s_free,
-                n_paid,
-                s_paid,
+            row |= gap_intervals.gap(
+                *(n_free, s_free, n_paid, s_paid),
                 level=level,
                 method=method,
                 weighting=weighting,
                 seed=seed,
             )
-            row |= vars(found)
         except ValueError as error:
             reasons.append(f"{named(condition)}: {error}")
             row |= {"warning": str(error), "n_prompts": len(part), "n_paired": 0, "n_unpaired": 0}
@@ -291,13 +287,7 @@ def _sign_warning(row: dict[str, Any]) -> str:
 def _bounds(part: np.ndarray, weighting: str) -> dict[str, float]:
     """The gap's range over all that missing answers could have been; missing if there is no answer."""
     tiers = tuple(part[:, :3].T), tuple(part[:, 3:].T)
-    try:
-        low, high = gap_bounds(*tiers, weighting)
-    except ValueError:  # no prompt has both tiers
-        if not all(sum(map(np.sum, tier)) for tier in tiers):
-            return {"lowest": float("nan"), "highest": float("nan")}
-        (free_low, free_high), (paid_low, paid_high) = (
-            rate_bounds(n, s, missing, weighting) for n, s, missing in tiers
-        )
-        low, high = free_low - paid_high, free_high - paid_low
+    if not all(np.sum(tier) for tier in tiers):
+        return {"lowest": np.nan, "highest": np.nan}
+    low, high = gap_bounds(*tiers, weighting)
     return {"lowest": float(low), "highest": float(high)}

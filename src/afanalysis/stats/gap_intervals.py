@@ -215,32 +215,6 @@ def _adjusted_t(counts: Paired, level: float) -> tuple[Floats, Floats]:
     return np.clip(low, -1, 1), np.clip(high, -1, 1)
 
 
-@dataclass(frozen=True)
-class Gap:
-    """A compliance gap (difference of proportions, free minus paid) with its interval.
-
-    `p_value` belongs to the interval. `p_sign_flip` is of another hypothesis, that the tier makes no
-    difference for any prompt; it is missing where no prompt has both tiers. `n_paired` prompts have
-    samples in both tiers, `n_unpaired` in one only.
-    """
-
-    free: float
-    paid: float
-    gap: float
-    low: float
-    high: float
-    se: float
-    p_value: float
-    p_sign_flip: float
-    n_prompts: int
-    n_paired: int
-    n_unpaired: int
-    correlation: float
-    weighting: str
-    method: str
-    warning: str = ""
-
-
 def gap(
     n_free: ArrayLike,
     s_free: ArrayLike,
@@ -252,7 +226,7 @@ def gap(
     weighting: str = "prompts",
     resamples: int = 10_000,
     seed: int = 0,
-) -> Gap:
+) -> dict[str, Any]:
     """The compliance gap with a paired interval, its p-value, and the sign-flip p-value.
 
     Parameters
@@ -274,6 +248,14 @@ def gap(
     resamples, seed
         For the bootstraps, and for the sign-flip p-value where it cannot be exact.
 
+    Returns
+    -------
+    dict
+        `free`, `paid`, `gap` (free minus paid), `low`, `high`, `se` (proportions); `p_value`, which
+        belongs to the interval; `p_sign_flip`, of another hypothesis, that the tier makes no difference
+        for any prompt (missing where no prompt has both tiers); `n_prompts`, `n_paired` (in both
+        tiers), `n_unpaired` (in one only), `correlation`, `weighting`, `method`, `warning`.
+
     Raises
     ------
     ValueError
@@ -282,8 +264,8 @@ def gap(
     Examples
     --------
     >>> result = gap([5] * 20, [5, 4, 1, *[0] * 17], [5] * 20, [0, 0, 0, 1, *[0] * 16])
-    >>> round(result.gap, 2), round(result.low, 3), round(result.high, 3)
-    (0.09, -0.077, 0.295)
+    >>> [round(result[name], 3) for name in ("gap", "low", "high")]
+    [0.09, -0.077, 0.295]
     """
     check_level(level)
     nf, sf, np_, sp = np.broadcast_arrays(
@@ -315,20 +297,20 @@ def gap(
     warning = small_sample_warning(float(counts.prompts), events, method)
     if not both.any():
         warning = "no prompt has samples in both tiers, so the gap is that of two separate samples"
-    return Gap(
-        free=float(counts.free.rate),
-        paid=float(counts.paid.rate),
-        gap=float(counts.gap),
-        low=low,
-        high=high,
-        se=float(counts.se),
-        p_value=p_value,
-        p_sign_flip=p_sign_flip,
-        n_prompts=int(((nf > 0) | (np_ > 0)).sum()),
-        n_paired=int(both.sum()),
-        n_unpaired=int(((nf > 0) != (np_ > 0)).sum()),
-        correlation=float(counts.correlation),
-        weighting=weighting,
-        method=method,
-        warning=warning,
-    )
+    return {
+        "free": float(counts.free.rate),
+        "paid": float(counts.paid.rate),
+        "gap": float(counts.gap),
+        "low": low,
+        "high": high,
+        "se": float(counts.se),
+        "p_value": p_value,
+        "p_sign_flip": p_sign_flip,
+        "n_prompts": int(((nf > 0) | (np_ > 0)).sum()),
+        "n_paired": int(both.sum()),
+        "n_unpaired": int(((nf > 0) != (np_ > 0)).sum()),
+        "correlation": float(counts.correlation),
+        "weighting": weighting,
+        "method": method,
+        "warning": warning,
+    }

@@ -63,7 +63,8 @@ def gap_bounds(
     ----------
     free, paid
         `n`, `s` and `missing` of each tier, as in `rate_bounds`, the same prompts in the same places.
-        Where prompts weigh alike, those count that have answers, known or missing, in both tiers.
+        Where prompts weigh alike, those count that have answers, known or missing, in both tiers, unless
+        there are none.
 
     Examples
     --------
@@ -74,7 +75,8 @@ def gap_bounds(
     counts = [[np.asarray(x, dtype=float) for x in tier] for tier in (free, paid)]
     if weighting == "prompts":
         shared = np.logical_and(*((n + missing > 0) for n, _, missing in counts))
-        counts = [[np.where(shared, x, 0) for x in tier] for tier in counts]
+        some = shared.any(-1, keepdims=True)
+        counts = [[np.where(shared | ~some, x, 0) for x in tier] for tier in counts]
     (free_low, free_high), (paid_low, paid_high) = (
         rate_bounds(n, s, missing, weighting) for n, s, missing in counts
     )
