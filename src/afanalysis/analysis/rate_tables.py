@@ -105,26 +105,14 @@ def rates_of_counts(
         raise InputError(f"no rollout has a known {counted['outcome'].iloc[0]!r}")
     estimate = rate_intervals.clustered(n[known], s[known], weighting)
     low, high = rate_intervals.interval(estimate, level, method, seed=seed)
-    numbers = {
-        "n_prompts": estimate.prompts.astype(int),
-        "n": estimate.n.astype(int),
-        "rate": estimate.rate,
-        "low": low,
-        "high": high,
-        "se": estimate.se,
-        "deff": estimate.deff,
-        "icc": estimate.icc,
-        "n_effective": estimate.n_effective,
-    }
-    table = table.join(pd.DataFrame(numbers, index=table.index[known]))
-    table[["n_prompts", "n"]] = table[["n_prompts", "n"]].fillna(0).astype(int)
+    found = vars(estimate) | {"low": low, "high": high}
+    names = ["rate", "low", "high", "se", "deff", "icc", "n_effective"]
+    table = table.assign(n_prompts=(n > 0).sum(-1), n=n.sum(-1).astype(int))
+    table[names] = np.nan
+    table.loc[known, names] = np.column_stack([found[name] for name in names])
     table[LOST] = np.sum(left_out, axis=-1).T.astype(int)
     table["left_out"] = lost.sum(-1) / np.maximum((n + lost).sum(-1), 1)
-    anything = (n + lost).sum(-1) > 0
-    table["lowest"], table["highest"] = np.nan, np.nan
-    table.loc[anything, "lowest"], table.loc[anything, "highest"] = rate_bounds(
-        n[anything], s[anything], lost[anything], weighting
-    )
+    table["lowest"], table["highest"] = rate_bounds(n, s, lost, weighting)
     table["weighting"], table["method"] = weighting, method
     unsure = map(rate_intervals.small_sample_warning, estimate.prompts, estimate.events, repeat(method))
     table["warning"] = "no known outcome"
@@ -259,7 +247,8 @@ def gaps_of_counts(
             row |= {"warning": str(error), "n_prompts": len(part), "n_paired": 0, "n_unpaired": 0}
         for tier, n, missing in (("free", n_free, missing_free), ("paid", n_paid, missing_paid)):
             row[f"missing_{tier}"] = missing.sum() / max((n + missing).sum(), 1)
-        row |= _bounds(part, weighting)
+        low, high = gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting)
+        row |= {"lowest": float(low), "highest": float(high)}
         shares = [row["missing_free"], row["missing_paid"]]
         lacking = _sign_warning(row) or left_out_warning(shares)
         warnings = [row["warning"], lacking, odd.get(str(condition))]
@@ -282,12 +271,3 @@ def _sign_warning(row: dict[str, Any]) -> str:
     return (
         f"the sign of the gap hangs on missing answers ({free:.0%} in the free tier, {paid:.0%} in paid)"
     )
-
-
-def _bounds(part: np.ndarray, weighting: str) -> dict[str, float]:
-    """The gap's range over all that missing answers could have been; missing if there is no answer."""
-    tiers = tuple(part[:, :3].T), tuple(part[:, 3:].T)
-    if not all(np.sum(tier) for tier in tiers):
-        return {"lowest": np.nan, "highest": np.nan}
-    low, high = gap_bounds(*tiers, weighting)
-    return {"lowest": float(low), "highest": float(high)}

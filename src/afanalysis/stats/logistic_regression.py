@@ -128,8 +128,7 @@ def logistic(
             scores: Scores = table.scores
         else:
             scores = _effective(n, s, x, column, prompt)
-        ends = _bounded(scores(0.0)).ends()
-        p_value[column] = min(2 * float(min(ends.p_above(0.0), ends.p_below(0.0))), 1.0)
+        p_value[column] = _bounded(scores(0.0)).p_value()
         if (strata and column in strata) or active >= FEW_ACTIVE:
             p_sign_flip[column] = sign_flip(scores(0.0)[0], seed=seed)
         low[column], high[column] = (

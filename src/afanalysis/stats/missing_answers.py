@@ -27,10 +27,10 @@ def rate_bounds(
     weighting
         `prompts` or `answers`, as in `rate_intervals.clustered`.
 
-    Raises
-    ------
-    ValueError
-        There is no answer at all, known or missing.
+    Returns
+    -------
+    low, high
+        Missing where there is no answer at all, known or missing.
 
     Examples
     --------
@@ -41,14 +41,13 @@ def rate_bounds(
     check_weighting(weighting)
     known, successes, lost = (np.asarray(x, dtype=float) for x in (n, s, missing))
     total = known + lost
-    if (total.sum(-1) == 0).any():
-        raise ValueError("no answers, known or missing; bounds need at least one")
     low, high = (
         np.divide(x, total, out=np.zeros(total.shape), where=total > 0)
         for x in (successes, successes + lost)
     )
     weight = total if weighting == "answers" else (total > 0).astype(float)
-    weight = weight / weight.sum(-1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        weight = weight / weight.sum(-1, keepdims=True)
     return (weight * low).sum(-1), (weight * high).sum(-1)
 
 
