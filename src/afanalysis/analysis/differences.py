@@ -10,8 +10,7 @@ from afanalysis.analysis.conditions import (
     GAP_CONDITIONS,
     groups,
     known_columns,
-    main_model,
-    main_variation,
+    main_value,
     named,
     prompt_values,
     remarks,
@@ -104,7 +103,7 @@ def contrast(
     odd = remarks(counted, [*within, between], tiers=of == "gap")
     conditions = [condition for condition, _ in groups(counted, [*within, between])]
     names = sorted(set(values.index.get_level_values(between)), key=str)
-    reference = _main(between, names) if reference is None else reference
+    reference = main_value(between, names) if reference is None else reference
     if reference not in names:
         known = ", ".join(map(repr, names))
         raise InputError(f"reference is {reference!r}; column {between!r} has {known}")
@@ -139,9 +138,3 @@ def contrast(
 def _mean(values: list[np.ndarray], of: str) -> BoundedMean:
     stack = np.array(values)
     return BoundedMean.of(np.nan_to_num(stack), -1 if of == "gap" else 0, 1, np.isfinite(stack))
-
-
-def _main(between: str, names: list[Any]) -> Any:
-    if between == "tier":
-        return "paid"
-    return {"variation": main_variation, "model": main_model}.get(between, lambda some: some[0])(names)
