@@ -56,8 +56,8 @@ def main() -> None:
         )
         (low, _), (_, high) = first.interval(), other.interval()
         found = {
-            "same prompts (`p_value`)": contrasts(first, second).p_value <= 0.05,
-            "other prompts (`p_value`)": contrasts(*apart).p_value <= 0.05,
+            "same prompts (`p_value`)": contrasts(first, second)["p_value"] <= 0.05,
+            "other prompts (`p_value`)": contrasts(*apart)["p_value"] <= 0.05,
             "printed intervals do not overlap": low > high,
         }
         rows.append(

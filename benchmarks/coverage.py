@@ -382,7 +382,7 @@ def judged_study(
         )
         chosen = np.concatenate(drawn)
         positive = np.bincount(prompt, verdict, cell.prompts)
-        result.append((n, positive, Labels.of(prompt[chosen], verdict[chosen], truth[chosen], weight)))
+        result.append((n, positive, Labels(prompt[chosen], verdict[chosen], truth[chosen], weight)))
     return result
 
 
@@ -432,7 +432,7 @@ def _together(conditions: list[tuple[np.ndarray, np.ndarray, Labels]], prompts: 
     return Verified.of(
         n,
         s,
-        Labels.of(
+        Labels(
             np.concatenate([part.prompt + prompts * number for number, part in enumerate(labels)]),
             np.concatenate([part.verdict for part in labels]),
             np.concatenate([part.truth for part in labels]),
@@ -489,9 +489,9 @@ def pooled_cell(cell: Cell, repeats: int) -> Iterator[Row]:
         spread = random_effects(differences.mean(1), se)
         low, high = mean_over_conditions(differences).interval()
         held["mean of these conditions"].append((float(low), float(high), float(truths[kind].mean())))
-        held["random effects"].append((spread.low, spread.high, of_all))
+        held["random effects"].append((spread["population_low"], spread["population_high"], of_all))
         new = float(truths[rng.integers(0, kinds)])
-        held["one more condition"].append((spread.predicted_low, spread.predicted_high, new))
+        held["one more condition"].append((spread["predicted_low"], spread["predicted_high"], new))
     for method, rows in held.items():
         low, high, truth = np.array(rows).T
         yield cell.interval(method, 0.0, low - truth, high - truth)

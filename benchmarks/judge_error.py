@@ -131,7 +131,7 @@ def verified(table: pd.DataFrame, label: pd.DataFrame, tier: str, case: Case) ->
     return Verified.of(
         np.bincount(place, minlength=size),
         np.bincount(place, of_tier["complied"], size),
-        Labels.of(of_label, labels["complied"], labels["truth"], labels["weight"]),
+        Labels(of_label, labels["complied"], labels["truth"], labels["weight"]),
     )
 
 

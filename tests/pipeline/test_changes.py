@@ -245,5 +245,7 @@ def test_the_files_that_code_reaches():
     assert "figures/behaviour.py" in reached_files(
         "import afanalysis as af\naf.figures.compliance_by_tier(x)"
     )
-    assert "stats/rate_intervals.py" in reached_files("from afanalysis.stats.rate_intervals import rate")
+    assert "stats/rate_intervals.py" in reached_files(
+        "from afanalysis.stats.rate_intervals import interval"
+    )
     assert reached_files("import pandas") == []

@@ -4,7 +4,7 @@ import pytest
 from afanalysis.analysis import published
 from afanalysis.errors import InputError
 from afanalysis.standin.answers import SimulatedModel, tier_of, true_rates
-from afanalysis.stats.rate_intervals import rate
+from afanalysis.stats.rate_intervals import clustered, interval
 from afanalysis.study.completion import split
 from afanalysis.study.design import JudgeError, Simulation, Study
 from afanalysis.study.prompts import requests, system_prompt, user_message, variations
@@ -44,9 +44,9 @@ def test_measured_rates_lie_in_their_intervals_about_as_often_as_claimed():
                     )
                     for text in texts
                 ]
-                measured = rate([4] * len(texts), complied)
+                low, high = interval(clustered([4] * len(texts), complied))
                 truth = true_rates()[setting, "default"].complied(tier)
-                held.append(measured.low <= truth <= measured.high)
+                held.append(low <= truth <= high)
     assert 0.90 <= np.mean(held) <= 0.99
 
 

@@ -1,11 +1,17 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afanalysis.stats import condition_contrasts
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.condition_contrasts import contrasts
 from afanalysis.stats.proportions import square_and_add
+
+
+def contrasts(first, second):
+    return SimpleNamespace(**condition_contrasts.contrasts(first, second))
 
 
 def gaps(values, present=None):
@@ -37,7 +43,7 @@ def test_without_a_shared_prompt_it_is_square_and_add_of_two_samples():
         *[(sample.mean[0], *(end[0] for end in sample.interval())) for sample in (a, b)]
     )
     assert (result.low[0], result.high[0]) == pytest.approx((low, high))
-    assert result.shared[0] == 0
+    assert result.n_shared[0] == 0
     assert np.isnan(result.p_sign_flip[0])
 
 

@@ -17,7 +17,7 @@ def checked(share=0.25, yes=(18, 20), no=(3, 60), prompts=100):
     positive verdicts `yes[0]` of `yes[1]` are positive, under negative ones `no[0]` of `no[1]`."""
     verdicts = [True] * yes[1] + [False] * no[1]
     truth = [1] * yes[0] + [0] * (yes[1] - yes[0]) + [1] * no[0] + [0] * (no[1] - no[0])
-    labels = Labels.of(np.arange(len(truth)), verdicts, truth, np.ones(len(truth)))
+    labels = Labels(np.arange(len(truth)), verdicts, truth, np.ones(len(truth)))
     return Verified.of(np.full(prompts, 4), np.full(prompts, 4 * share), labels)
 
 
@@ -106,8 +106,8 @@ def test_a_judge_no_better_than_chance_leaves_everything_open():
 
 def test_weights_and_numbers_of_answers_undo_unequal_sampling():
     n, s = np.array([1, 3, 1, 1, 1]), np.array([1, 3, 1, 1, 0])
-    plain = Labels.of([0, 1, 2, 3, 4], [1, 1, 1, 1, 0], [1, 0, 0, 0, 0], np.ones(5))
-    weighted = Labels.of([0, 2, 4], [1, 1, 0], [1, 0, 0], [1, 3, 1])
+    plain = Labels([0, 1, 2, 3, 4], [1, 1, 1, 1, 0], [1, 0, 0, 0, 0], np.ones(5))
+    weighted = Labels([0, 2, 4], [1, 1, 0], [1, 0, 0], [1, 3, 1])
     ones = np.ones(5)
     assert Verified.of(ones, np.minimum(s, 1), plain).true[1] == pytest.approx(1 / 4)
     assert Verified.of(ones, np.minimum(s, 1), weighted).true[1] == pytest.approx(1 / 4)
@@ -130,7 +130,7 @@ def test_fully_labelled_verdicts_give_the_interval_of_the_truth_and_a_little_mor
     for tier, answers in truth.items():
         verdict = np.where(answers, rng.random((60, 5)) < 0.8, rng.random((60, 5)) < 0.05)
         prompt = np.repeat(np.arange(60), 5)
-        labels = Labels.of(prompt, verdict.ravel(), answers.ravel(), np.ones(300))
+        labels = Labels(prompt, verdict.ravel(), answers.ravel(), np.ones(300))
         tiers[tier] = Verified.of(np.full(60, 5), verdict.sum(1), labels)
     pair = corrected_by_own_labels(tiers["free"], tiers["paid"])
     known = BoundedMean.of(truth["free"].mean(1) - truth["paid"].mean(1), -1, 1)
@@ -150,7 +150,7 @@ def test_a_judge_that_is_worse_in_one_tier_fakes_a_gap_and_the_labels_undo_it():
         verdict = np.where(truth, rng.random(truth.shape) < 0.95, rng.random(truth.shape) < false_alarm)
         labelled = rng.random(truth.shape) < 0.2
         prompt = np.repeat(np.arange(200)[:, None], 5, axis=1)
-        labels = Labels.of(prompt[labelled], verdict[labelled], truth[labelled], np.ones(labelled.sum()))
+        labels = Labels(prompt[labelled], verdict[labelled], truth[labelled], np.ones(labelled.sum()))
         tiers[tier] = Verified.of(np.full(200, 5), verdict.sum(1), labels)
     raw = tiers["free"].positive.mean() - tiers["paid"].positive.mean()
     pair = corrected_by_own_labels(tiers["free"], tiers["paid"])
@@ -160,7 +160,7 @@ def test_a_judge_that_is_worse_in_one_tier_fakes_a_gap_and_the_labels_undo_it():
 
 
 def test_where_the_judge_never_says_yes_its_misses_are_what_counts():
-    labels = Labels.of(np.arange(40), [False] * 40, [1] + [0] * 39, np.ones(40))
+    labels = Labels(np.arange(40), [False] * 40, [1] + [0] * 39, np.ones(40))
     never = Verified.of(np.full(100, 4), np.zeros(100), labels)
     pair = corrected_by_own_labels(checked(), never)
     assert pair.paid.value == pytest.approx(1 / 40)
@@ -178,7 +178,7 @@ def test_five_prompts_of_which_one_fakes_leave_a_wide_interval():
         truth = rng.random((5, 20)) < np.array([chance, 0, 0, 0, 0])[:, None]
         verdict = np.where(truth, rng.random(truth.shape) < 0.85, rng.random(truth.shape) < 0.08)
         prompt = np.repeat(np.arange(5), 20)
-        labels = Labels.of(prompt, verdict.ravel(), truth.ravel(), np.ones(100))
+        labels = Labels(prompt, verdict.ravel(), truth.ravel(), np.ones(100))
         tiers.append(Verified.of(np.full(5, 20), verdict.sum(1), labels))
     pair = corrected_by_own_labels(*tiers)
     assert pair.gap.low < -0.3
@@ -187,10 +187,10 @@ def test_five_prompts_of_which_one_fakes_leave_a_wide_interval():
 
 def test_missing_labels_are_reported_and_widen():
     n, s = np.full(10, 2), np.ones(10)
-    assert "positive" in Verified.of(n, s, Labels.of([1], [False], [0], [1])).lacking
-    assert "negative" in Verified.of(n, s, Labels.of([1], [True], [1], [1])).lacking
+    assert "positive" in Verified.of(n, s, Labels([1], [False], [0], [1])).lacking
+    assert "negative" in Verified.of(n, s, Labels([1], [True], [1], [1])).lacking
     assert checked().lacking == ""
-    none = Verified.of(n, s, Labels.of([], [], [], []))
+    none = Verified.of(n, s, Labels([], [], [], []))
     assert none.labels == 0
     pair = corrected_by_own_labels(none, none)
     assert pair.gap.high - pair.gap.low > 1
@@ -201,7 +201,7 @@ def test_prompts_may_lack_a_tier():
     n_free, n_paid = np.full(100, 4.0), np.full(100, 4.0)
     n_free[90:], n_paid[:10] = 0, 0
     places = np.arange(10, 90)
-    labels = Labels.of(places, [True] * 20 + [False] * 60, [1] * 18 + [0] * 2 + [0] * 60, np.ones(80))
+    labels = Labels(places, [True] * 20 + [False] * 60, [1] * 18 + [0] * 2 + [0] * 60, np.ones(80))
     tiers = [Verified.of(n, n * share, labels) for n, share in ((n_free, 0.25), (n_paid, 0.1))]
     pair = corrected_by_own_labels(*tiers)
     assert pair.gap.value == pytest.approx(0.15 * 0.9, abs=1e-9)
@@ -220,12 +220,7 @@ def test_the_intervals_of_the_judges_errors_hold_them():
 @pytest.mark.parametrize(("truth", "weight"), [([2], [1]), ([1], [0]), ([np.nan], [1]), ([1], [np.inf])])
 def test_impossible_labels_are_refused(truth, weight):
     with pytest.raises(ValueError, match="must"):
-        Labels.of([1], [True], truth, weight)
-
-
-def test_labels_of_different_lengths_are_refused():
-    with pytest.raises(ValueError, match="each label needs"):
-        Labels.of([1, 2], [True], [1], [1])
+        Verified.of([1, 1], [1, 1], Labels([1], [True], truth, weight))
 
 
 def studies(seed, prompts, samples, active, repeats):
@@ -244,7 +239,7 @@ def studies(seed, prompts, samples, active, repeats):
                 verdicts.append(np.full(drawn.size, answer))
                 weights.append(np.full(drawn.size, where.size / max(drawn.size, 1)))
             chosen = np.concatenate(places)
-            labels = Labels.of(
+            labels = Labels(
                 chosen // samples,
                 np.concatenate(verdicts),
                 truth.ravel()[chosen],

@@ -77,7 +77,7 @@ def test_one_prompt_that_differs_among_twenty_decides_nothing():
     free[0], paid[0] = 1, 4
     fit = two_tiers(n, free, n, paid)
     assert fit.p_sign_flip[1] == 1
-    assert fit.p_value[1] == pytest.approx(gap(n, free, n, paid).p_value)
+    assert fit.p_value[1] == pytest.approx(gap(n, free, n, paid)["p_value"])
     assert fit.p_value[1] > 0.9
     assert fit.low[1] < 0 < fit.high[1]
     assert fit.active == 1
@@ -104,8 +104,8 @@ def test_with_equal_numbers_the_tiers_p_values_are_those_of_the_gap():
     n = np.full(30, 5)
     free, paid = rng.binomial(5, rng.beta(0.4, 1, 30)), rng.binomial(5, rng.beta(0.2, 1, 30))
     fit, of_gap = two_tiers(n, free, n, paid), gap(n, free, n, paid)
-    assert fit.p_value[1] == pytest.approx(of_gap.p_value)
-    assert fit.p_sign_flip[1] == pytest.approx(of_gap.p_sign_flip)
+    assert fit.p_value[1] == pytest.approx(of_gap["p_value"])
+    assert fit.p_sign_flip[1] == pytest.approx(of_gap["p_sign_flip"])
 
 
 def test_an_interval_excludes_no_effect_exactly_where_its_p_value_says_so():

@@ -9,8 +9,10 @@ def test_the_mean_and_prediction_intervals_are_those_of_r():
     """tests/stats/known_answers.R: `t.test` and `predict(lm(y ~ 1), interval = "prediction")`."""
     y = [0.14, 0.02, 0.31, 0.08, 0.00, 0.22]
     summary = random_effects(y, np.full(6, 0.01))
-    assert (summary.low, summary.high) == pytest.approx((0.00232820015, 0.25433846652), abs=1e-9)
-    assert (summary.predicted_low, summary.predicted_high) == pytest.approx(
+    assert (summary["population_low"], summary["population_high"]) == pytest.approx(
+        (0.00232820015, 0.25433846652), abs=1e-9
+    )
+    assert (summary["predicted_low"], summary["predicted_high"]) == pytest.approx(
         (-0.205044913, 0.461711580), abs=1e-6
     )
 
@@ -22,31 +24,39 @@ def test_the_statistic_of_homogeneity_of_a_known_meta_analysis():
     v = [0.3256, 0.1946, 0.4154, 0.0200, 0.0512, 0.0069, 0.2230, 0.0040, 0.0564, 0.0730, 0.0124, 0.5325,
          0.0714]  # fmt: skip
     summary = random_effects(y, np.sqrt(v))
-    assert summary.q == pytest.approx(151.814918986, abs=1e-8)
-    assert summary.tau**2 == pytest.approx(0.318108089, rel=1e-4)
-    assert summary.p_value < 1e-20
-    assert summary.mean == pytest.approx(np.mean(y))
-    assert 0.5 < summary.i2 < 1
-    assert summary.predicted_low < summary.low < summary.mean < summary.high < summary.predicted_high
+    assert summary["q"] == pytest.approx(151.814918986, abs=1e-8)
+    assert summary["tau"] ** 2 == pytest.approx(0.318108089, rel=1e-4)
+    assert summary["p_homogeneity"] < 1e-20
+    assert summary["population"] == pytest.approx(np.mean(y))
+    assert 0.5 < summary["i2"] < 1
+    assert (
+        summary["predicted_low"]
+        < summary["population_low"]
+        < summary["population"]
+        < summary["population_high"]
+        < summary["predicted_high"]
+    )
 
 
 def test_estimates_all_alike_keep_the_width_of_their_sampling_errors():
     summary = random_effects([0.1, 0.1, 0.1], [0.02, 0.02, 0.03])
-    assert (summary.tau, summary.i2) == (0, 0)
+    assert (summary["tau"], summary["i2"]) == (0, 0)
     within = np.sqrt(np.mean([0.02**2, 0.02**2, 0.03**2]) / 3)
-    assert summary.high - 0.1 == pytest.approx(4.302653 * within, rel=1e-6)
+    assert summary["population_high"] - 0.1 == pytest.approx(4.302653 * within, rel=1e-6)
 
 
 def test_conditions_without_an_event_take_part():
     summary = random_effects([0.1, 0.0, 0.0, 0.05], [0.03, 0.0, 0.0, 0.02])
-    assert summary.conditions == 4
-    assert summary.mean == pytest.approx(0.0375)
-    assert np.isfinite([summary.low, summary.high, summary.q, summary.p_value]).all()
+    assert summary["conditions"] == 4
+    assert summary["population"] == pytest.approx(0.0375)
+    assert np.isfinite(
+        [summary["population_low"], summary["population_high"], summary["q"], summary["p_homogeneity"]]
+    ).all()
 
 
 def test_few_conditions_are_warned_of():
-    assert "hold only if" in random_effects([0.1] * (FEW_CONDITIONS - 1), [0.1] * 9).warning
-    assert random_effects([0.1] * FEW_CONDITIONS, [0.1] * 10).warning == ""
+    assert "hold only if" in random_effects([0.1] * (FEW_CONDITIONS - 1), [0.1] * 9)["warning"]
+    assert random_effects([0.1] * FEW_CONDITIONS, [0.1] * 10)["warning"] == ""
 
 
 def test_the_mean_of_these_conditions_weighs_each_alike():

@@ -75,11 +75,19 @@ def test_a_stack_is_what_its_rows_are():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: rate_bounds([0], [0], [0]), "no answers, known or missing"),
         (lambda: rate_bounds([2], [1], [0], "rows"), "weighting is 'rows'"),
-        (lambda: gap_bounds(([2, 0], [1, 0], [0, 0]), ([0, 2], [0, 1], [0, 0])), "no answers"),
     ],
 )
 def test_bad_input_is_refused_in_words(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_without_any_answer_there_are_no_bounds():
+    assert np.isnan(rate_bounds([0], [0], [0])).all()
+    assert np.isnan(gap_bounds(([2], [1], [0]), ([0], [0], [0]))).all()
+
+
+def test_tiers_without_a_shared_prompt_are_bounded_one_by_one():
+    free, paid = ([2, 0], [1, 0], [2, 0]), ([0, 2], [0, 1], [0, 0])
+    assert gap_bounds(free, paid) == pytest.approx((0.25 - 0.5, 0.75 - 0.5))

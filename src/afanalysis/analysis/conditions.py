@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from afanalysis.errors import InputError
-from afanalysis.table.counting import MISSING_NAME, counts
+from afanalysis.table.counting import MISSING_NAME, check_column, counts
 from afanalysis.table.database import quote_names
-from afanalysis.table.source import Source, columns, distinct, opened
+from afanalysis.table.source import Source, distinct, opened
 
 GAP_CONDITIONS = ("model", "setting", "variation")
 # Names that tables of counts or of results have for themselves.
@@ -20,6 +20,7 @@ _TAKEN = {
     *("free", "paid", "both", "low", "high", "se", "level", "warning", "prompts", "method", "weighting"),
 }
 TIERS = ("free", "paid")
+_MAIN = {"tier": "paid", "variation": "default", "model": "claude-3-opus"}
 # The numbers of answers that count in no rate.
 LOST = ["n_missing", "n_invalid", "n_blocked"]
 # A greater share of answers that are left out is reported, and so is a greater difference between tiers.
@@ -38,13 +39,13 @@ def known_columns(
         Among those named is `prompt_id`, a reserved column, which the function itself groups by, one
         that the table lacks, or one that the result has for itself.
     """
-    known = columns(data)
-    if by is None:
-        return [name for name in usual if name in known]
-    names = [by] if isinstance(by, str) else list(dict.fromkeys(by))
+    with opened(data) as source:
+        if by is None:
+            return [name for name in usual if name in source.kinds]
+        names = [by] if isinstance(by, str) else list(dict.fromkeys(by))
+        for name in names:
+            check_column(source, name)
     for name in names:
-        if name not in known:
-            raise InputError(f"the rollouts have no column {name!r}; they have: {', '.join(known)}")
         if name in _TAKEN:
             raise InputError(f"by holds {name!r}, which tables of results use; rename the column")
         if name in ("prompt_id", *reserved):
@@ -143,6 +144,11 @@ def left_out_warning(shares: Sequence[float], what: str = "answers") -> str:
     return f"many {what} are left out ({words})" if max(shares) > MUCH_LEFT_OUT else ""
 
 
+def main_value(column: str, names: Iterable[Any]) -> Any:
+    """The value of a column that others are compared with: the usual one, or the first by name."""
+    return min(names, key=lambda name: (name != _MAIN.get(column), str(name)))
+
+
 def main_variation(names: Iterable[str]) -> str:
     """Which prompt variation stands for a study: `default`, or the first by name where there is none.
 
@@ -151,7 +157,7 @@ def main_variation(names: Iterable[str]) -> str:
     >>> main_variation(["short", "default"]), main_variation(["short", "long"])
     ('default', 'long')
     """
-    return min(names, key=lambda name: (name != "default", str(name)))
+    return main_value("variation", names)
 
 
 def main_model(names: Iterable[str]) -> str:
@@ -162,7 +168,7 @@ def main_model(names: Iterable[str]) -> str:
     >>> main_model(["claude-3-haiku", "claude-3-opus"]), main_model(["b", "a"])
     ('claude-3-opus', 'a')
     """
-    return min(names, key=lambda name: (name != "claude-3-opus", str(name)))
+    return main_value("model", names)
 
 
 def of_one_condition(

@@ -10,8 +10,7 @@ from afanalysis.analysis.conditions import (
     GAP_CONDITIONS,
     groups,
     known_columns,
-    main_model,
-    main_variation,
+    main_value,
     named,
     prompt_values,
     remarks,
@@ -20,7 +19,6 @@ from afanalysis.analysis.conditions import (
 from afanalysis.errors import InputError
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.condition_contrasts import contrasts
-from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.table.counting import counts
 from afanalysis.table.schema import CONDITIONS
 from afanalysis.table.source import opened
@@ -105,7 +103,7 @@ def contrast(
     odd = remarks(counted, [*within, between], tiers=of == "gap")
     conditions = [condition for condition, _ in groups(counted, [*within, between])]
     names = sorted(set(values.index.get_level_values(between)), key=str)
-    reference = _main(between, names) if reference is None else reference
+    reference = main_value(between, names) if reference is None else reference
     if reference not in names:
         known = ", ".join(map(repr, names))
         raise InputError(f"reference is {reference!r}; column {between!r} has {known}")
@@ -130,31 +128,13 @@ def contrast(
             f"columns in `by` (now: {', '.join(within) or 'none'})"
         )
     ours, theirs = _mean(first, of), _mean(second, of)
-    result = contrasts(ours, theirs, level, seed=seed)
     table = pd.DataFrame(rows)
-    warnings = table.pop("warning")
+    warnings = ["; ".join(filter(None, [words, *without])) for words in table.pop("warning")]
     table = table.assign(estimate=ours.mean, estimate_reference=theirs.mean)
-    for name in ("difference", "low", "high", "se", "p_value"):
-        table[name] = getattr(result, name)
-    return table.assign(
-        p_holm=adjust(result.p_value),
-        p_sign_flip=result.p_sign_flip,
-        correlation=result.correlation,
-        n_prompts=ours.n.astype(int),
-        n_reference=theirs.n.astype(int),
-        n_shared=result.shared.astype(int),
-        source=came_from,
-        level=level,
-        warning=["; ".join(filter(None, [words, *without])) for words in warnings],
-    )
+    table = table.assign(**contrasts(ours, theirs, level, seed=seed))
+    return table.assign(source=came_from, level=level, warning=warnings)
 
 
 def _mean(values: list[np.ndarray], of: str) -> BoundedMean:
     stack = np.array(values)
     return BoundedMean.of(np.nan_to_num(stack), -1 if of == "gap" else 0, 1, np.isfinite(stack))
-
-
-def _main(between: str, names: list[Any]) -> Any:
-    if between == "tier":
-        return "paid"
-    return {"variation": main_variation, "model": main_model}.get(between, lambda some: some[0])(names)

@@ -63,9 +63,9 @@ def assumed_judge_error(
             for sensitivity in sensitivities:
                 slope = sensitivity - alarms
                 in_paid = alarms if wrong_in == "both" else np.zeros_like(alarms)
-                true_rates = (free - alarms) / slope, (paid - in_paid) / (sensitivity - in_paid)
                 true_free, true_paid = (
-                    np.where((rate >= 0) & (rate <= 1), rate, np.nan) for rate in true_rates
+                    np.where((rate >= 0) & (rate <= 1), rate, np.nan)
+                    for rate in ((free - alarms) / slope, (paid - in_paid) / (sensitivity - in_paid))
                 )
                 true_gap = true_free - true_paid
                 curve = {

@@ -157,18 +157,17 @@ def corrected(
         came_from = sources(source)
     keys, numbers = raw_rates[[*by, "tier"]], raw_rates[["rate", "low", "high"]]
     raw = dict(zip(map(tuple, keys.to_numpy(object)), map(tuple, numbers.to_numpy()), strict=True))
-    members = Counter(tuple(row) for row in gaps[within].to_numpy(object)) if within else None
+    members = Counter(tuple(row[name] for name in within) for row in gaps.to_dict("records"))
     rows: list[dict[str, Any]] = []
     for gap in gaps.to_dict("records"):
         condition = {name: gap[name] for name in by}
         tiers = conditions.get(tuple(condition.values()), {})
         group = tuple(condition[name] for name in within)
         shared = sharing.get(group, {})
-        number = len(gaps) if members is None else members[group]
-        labels_of = "own" if number == 1 else "alike" if alike else "shared"
+        labels_of = "own" if members[group] == 1 else "alike" if alike else "shared"
         lacking = _lacking(tiers, shared)
         pair = None
-        if not lacking and number == 1:
+        if not lacking and labels_of == "own":
             pair = corrected_by_own_labels(tiers["free"], tiers["paid"], level)
         elif not lacking:
             both = tiers["free"], tiers["paid"], shared["free"], shared["paid"]
@@ -246,6 +245,6 @@ def _judged(source: Source, outcome: str, by: list[str]) -> dict[tuple[Any, ...]
                 judged.setdefault(key, {})[tier] = Verified.of(
                     verdicts["n"],
                     verdicts["s"],
-                    Labels.of(places, checks["verdict"], checks["label"], checks["weight"]),
+                    Labels(places, checks["verdict"], checks["label"], checks["weight"]),
                 )
     return judged

@@ -80,74 +80,67 @@ def monitor(
     """
     with opened(data) as source:
         by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
-        if rounds:
-            counted = counts(source, outcome, [*by, "tier", "sample"])
-            return _by_round(counted, by, rounds, level).assign(source=sources(source), level=level)
-        counted = counts(source, outcome, [*by, "tier"])
-        odd = remarks(counted, by, tiers=True)
-        answers = shares_in_time(source, outcome, [*by, "tier"])
+        table = counts(source, outcome, [*by, "tier", *(["sample"] if rounds else [])])
+        odd = remarks(table, by, tiers=True)
+        if not rounds:
+            table = shares_in_time(source, outcome, [*by, "tier"])
         came_from = sources(source)
     parts, lost = [], []
-    for condition, places in groups(answers, by):
-        part = answers.iloc[places]
-        tiers = part.pivot(index="prompt_id", columns="tier", values="share").reindex(columns=TIERS)
-        times = part.groupby("prompt_id")[["first", "last"]].agg({"first": "min", "last": "max"})
-        order = times[tiers.notna().all(axis=1)].sort_values(["first", "last"], kind="stable")
-        lacking = len(times) - len(order)
-        if order.empty:
-            lost.append(f"{named(condition)} has no prompt in both tiers")
+    for condition, places in groups(table, by):
+        part = table.iloc[places]
+        try:
+            looks, words = _by_round(part, rounds, level) if rounds else _by_prompt(part, level)
+        except ValueError as error:
+            lost.append(f"{named(condition)}: {error}")
             continue
-        differences = (tiers["free"] - tiers["paid"]).loc[order.index].to_numpy()
-        low, high = confidence_sequence(differences, level)
-        count = np.arange(1, len(differences) + 1)
-        table = pd.DataFrame({"prompts": count, "prompt_id": order.index})
-        table["gap"], table["low"], table["high"] = np.cumsum(differences) / count, low, high
-        table = table.assign(**condition)
-        begun = np.searchsorted(order["first"].to_numpy(), order["last"].to_numpy(), side="right")
-        by_sample = (begun - count).sum() > MANY_OPEN * (len(order) - count).sum()
-        table["decided"] = ((low > 0) | (high < 0)) & ~by_sample
-        words = ["answers came sample by sample, so the ends do not hold at every look"] * int(by_sample)
-        words += [f"{lacking} prompts without both tiers are left out"] if lacking else []
-        if order["first"].isna().any():
-            words.append("some prompts have no time (collected_at), and come last")
-        parts.append(table.assign(warning="; ".join(filter(None, [*words, odd[str(condition)]]))))
+        looks["decided"] &= (looks["low"] > 0) | (looks["high"] < 0)
+        warning = "; ".join(filter(None, [*words, odd[str(condition)]]))
+        parts.append(looks.assign(**condition, warning=warning))
     if not parts:
-        raise InputError("no prompt has known outcomes in both tiers")
+        raise InputError(lost[0] if lost else f"no prompt has a known {outcome!r}")
     table = pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)
-    if lost:
-        table["warning"] = ["; ".join(filter(None, [words, *lost])) for words in table["warning"]]
-    names = ["prompts", "prompt_id", "gap", "low", "high", "decided", "source", "level", "warning"]
-    return table[[*by, *names]]
-
-
-def _by_round(counted: pd.DataFrame, by: list[str], rounds: int, level: float) -> pd.DataFrame:
-    """The gap after each whole round: those in which every prompt was asked in both tiers."""
-    rows, lost = [], []
-    odd = remarks(counted, by, tiers=True)
-    for condition, places in groups(counted, by):
-        part = counted.iloc[places]
-        asked = part.groupby("sample").size()
-        looks = zip(asked.index[:rounds], late_spending(rounds, level), strict=False)
-        for number, (sample, allowed) in enumerate(looks, start=1):
-            if asked[sample] < asked.max():
-                break
-            so_far = part[part["sample"] <= sample].groupby(["tier", "prompt_id"], as_index=False)
-            if not part["tier"].isin(TIERS).any():
-                lost.append(f"{named(condition)} has neither the free nor the paid tier")
-                break
-            [(_, table)] = paired_counts(so_far[["n", "s"]].sum(), [])
-            try:
-                differences = paired(*table.T).differences
-            except ValueError as error:
-                lost.append(f"{named(condition)}: {error}")
-                break
-            assert differences is not None  # prompts weigh alike
-            low, high = (float(end) for end in differences.interval(allowed))
-            row = {"round": number, "prompts": int(differences.n), "gap": float(differences.mean)}
-            row |= {"low": low, "high": high, "decided": low > 0 or high < 0}
-            rows.append(condition | row | {"warning": odd[str(condition)]})
-    if not rows:
-        raise InputError(lost[0] if lost else "no round is complete")
-    table = pd.DataFrame(rows)
     table["warning"] = ["; ".join(filter(None, [words, *lost])) for words in table["warning"]]
-    return table
+    names = ["prompts", "round" if rounds else "prompt_id", "gap", "low", "high", "decided"]
+    return table[[*by, *names, "source", "level", "warning"]]
+
+
+def _by_prompt(part: pd.DataFrame, level: float) -> tuple[pd.DataFrame, list[str]]:
+    """The gap after each prompt, and what is odd about it; `decided` is whether its ends hold."""
+    tiers = part.pivot(index="prompt_id", columns="tier", values="share").reindex(columns=TIERS)
+    times = part.groupby("prompt_id")[["first", "last"]].agg({"first": "min", "last": "max"})
+    order = times[tiers.notna().all(axis=1)].sort_values(["first", "last"], kind="stable")
+    lacking = len(times) - len(order)
+    if order.empty:
+        raise ValueError("no prompt has known outcomes in both tiers")
+    differences = (tiers["free"] - tiers["paid"]).loc[order.index].to_numpy()
+    low, high = confidence_sequence(differences, level)
+    count = np.arange(1, len(differences) + 1)
+    begun = np.searchsorted(order["first"].to_numpy(), order["last"].to_numpy(), side="right")
+    by_sample = (begun - count).sum() > MANY_OPEN * (len(order) - count).sum()
+    words = ["answers came sample by sample, so the ends do not hold at every look"] * int(by_sample)
+    words += [f"{lacking} prompts without both tiers are left out"] if lacking else []
+    if order["first"].isna().any():
+        words.append("some prompts have no time (collected_at), and come last")
+    looks = {"prompts": count, "prompt_id": order.index, "gap": np.cumsum(differences) / count}
+    return pd.DataFrame(looks | {"low": low, "high": high, "decided": not by_sample}), words
+
+
+def _by_round(part: pd.DataFrame, rounds: int, level: float) -> tuple[pd.DataFrame, list[str]]:
+    """The gap after each whole round: those in which every prompt was asked in both tiers."""
+    if not part["tier"].isin(TIERS).any():
+        raise ValueError("neither the free nor the paid tier is there")
+    rows = []
+    asked = part.groupby("sample").size()
+    looks = zip(asked.index[:rounds], late_spending(rounds, level), strict=False)
+    for number, (sample, allowed) in enumerate(looks, start=1):
+        if asked[sample] < asked.max():
+            break
+        so_far = part[part["sample"] <= sample].groupby(["tier", "prompt_id"], as_index=False)
+        [(_, table)] = paired_counts(so_far[["n", "s"]].sum(), [])
+        differences = paired(*table.T).differences
+        assert differences is not None  # prompts weigh alike
+        low, high = differences.interval(allowed)
+        rows.append((number, int(differences.n), *map(float, (differences.mean, low, high)), True))
+    if not rows:
+        raise ValueError("no round is complete")
+    return pd.DataFrame(rows, columns=["round", "prompts", "gap", "low", "high", "decided"]), []

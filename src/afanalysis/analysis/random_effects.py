@@ -75,7 +75,7 @@ def pooled_gap(
         gaps = gaps.dropna(subset=["gap", "low", "high"])
         gaps = gaps.assign(se=(gaps["high"] - gaps["low"]) / (2 * float(ndtri((1 + level) / 2))))
         for key, part in gaps.groupby(by, dropna=False) if by else [((), gaps)]:
-            pooled = _population(part["gap"], part["se"], level) if len(part) > 1 else _SINGLE
+            pooled = random_effects(part["gap"], part["se"], level) if len(part) > 1 else _SINGLE
             rows.append(dict(zip(by, key, strict=True)) | pooled)
         return _table(rows, by)
     with opened(data) as source:
@@ -100,21 +100,13 @@ def pooled_gap(
             pooled = {"gap": float(mean.mean), "low": float(low), "high": float(high)}
             pooled["p_value"] = float(mean.p_value())
             several = BoundedMean.of(part.fillna(0).to_numpy(), -1, 1, known)
-            pooled |= _population(several.mean, np.sqrt(several.variance), level)
+            pooled |= random_effects(several.mean, np.sqrt(several.variance), level)
         words += [odd[str(group)], pooled["warning"]]
         rows.append(group | pooled | {"warning": "; ".join(filter(None, words))})
     return _table(rows, by)
 
 
 _SINGLE: dict[str, Any] = {"conditions": 1, "warning": "a single condition; there is nothing to pool"}
-
-
-def _population(gaps: Any, se: Any, level: float) -> dict[str, Any]:
-    """What gaps say of conditions like these."""
-    summary = vars(random_effects(gaps, se, level))
-    names = {"mean": "population", "low": "population_low", "high": "population_high"}
-    names["p_value"] = "p_homogeneity"
-    return {names.get(name, name): value for name, value in summary.items()}
 
 
 def _table(rows: list[dict[str, Any]], by: list[str]) -> pd.DataFrame:

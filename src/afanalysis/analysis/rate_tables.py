@@ -52,8 +52,8 @@ def rates(
     by
         Condition columns; by default those of model, setting, variation and tier that the rollouts have.
     level, method, weighting, seed
-        As in `afanalysis.stats.rate_intervals.rate`: every prompt weighs alike, unless `weighting` is
-        `answers`.
+        As in `afanalysis.stats.rate_intervals.interval`: every prompt weighs alike, unless `weighting`
+        is `answers`.
 
     Returns
     -------
@@ -104,34 +104,15 @@ def rates_of_counts(
     if not known.any():
         raise InputError(f"no rollout has a known {counted['outcome'].iloc[0]!r}")
     estimate = rate_intervals.clustered(n[known], s[known], weighting)
-    if method == "bootstrap":
-        each = [
-            rate_intervals.rate(*row, level=level, method=method, weighting=weighting, seed=seed)
-            for row in zip(n[known], s[known], strict=True)
-        ]
-        low, high = ([getattr(rate, end) for rate in each] for end in ("low", "high"))
-    else:
-        low, high = rate_intervals.interval(estimate, level, method)  # type: ignore[assignment]
-    numbers = {
-        "n_prompts": estimate.prompts.astype(int),
-        "n": estimate.n.astype(int),
-        "rate": estimate.rate,
-        "low": low,
-        "high": high,
-        "se": estimate.se,
-        "deff": estimate.deff,
-        "icc": estimate.icc,
-        "n_effective": estimate.n_effective,
-    }
-    table = table.join(pd.DataFrame(numbers, index=table.index[known]))
-    table[["n_prompts", "n"]] = table[["n_prompts", "n"]].fillna(0).astype(int)
+    low, high = rate_intervals.interval(estimate, level, method, seed=seed)
+    found = vars(estimate) | {"low": low, "high": high}
+    names = ["rate", "low", "high", "se", "deff", "icc", "n_effective"]
+    table = table.assign(n_prompts=(n > 0).sum(-1), n=n.sum(-1).astype(int))
+    table[names] = np.nan
+    table.loc[known, names] = np.column_stack([found[name] for name in names])
     table[LOST] = np.sum(left_out, axis=-1).T.astype(int)
     table["left_out"] = lost.sum(-1) / np.maximum((n + lost).sum(-1), 1)
-    anything = (n + lost).sum(-1) > 0
-    table["lowest"], table["highest"] = np.nan, np.nan
-    table.loc[anything, "lowest"], table.loc[anything, "highest"] = rate_bounds(
-        n[anything], s[anything], lost[anything], weighting
-    )
+    table["lowest"], table["highest"] = rate_bounds(n, s, lost, weighting)
     table["weighting"], table["method"] = weighting, method
     unsure = map(rate_intervals.small_sample_warning, estimate.prompts, estimate.events, repeat(method))
     table["warning"] = "no known outcome"
@@ -254,23 +235,20 @@ def gaps_of_counts(
                 tiers = [t for t, n in (("free", n_free), ("paid", n_paid)) if not n.sum()]
                 outcome = counted["outcome"].iloc[0]
                 raise ValueError(f"no known {outcome!r} in the {' and the '.join(tiers)} tier")
-            found = gap_intervals.gap(
-                n_free,
-                s_free,
-                n_paid,
-                s_paid,
+            row |= gap_intervals.gap(
+                *(n_free, s_free, n_paid, s_paid),
                 level=level,
                 method=method,
                 weighting=weighting,
                 seed=seed,
             )
-            row |= vars(found)
         except ValueError as error:
             reasons.append(f"{named(condition)}: {error}")
             row |= {"warning": str(error), "n_prompts": len(part), "n_paired": 0, "n_unpaired": 0}
         for tier, n, missing in (("free", n_free, missing_free), ("paid", n_paid, missing_paid)):
             row[f"missing_{tier}"] = missing.sum() / max((n + missing).sum(), 1)
-        row |= _bounds(part, weighting)
+        low, high = gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting)
+        row |= {"lowest": float(low), "highest": float(high)}
         shares = [row["missing_free"], row["missing_paid"]]
         lacking = _sign_warning(row) or left_out_warning(shares)
         warnings = [row["warning"], lacking, odd.get(str(condition))]
@@ -293,18 +271,3 @@ def _sign_warning(row: dict[str, Any]) -> str:
     return (
         f"the sign of the gap hangs on missing answers ({free:.0%} in the free tier, {paid:.0%} in paid)"
     )
-
-
-def _bounds(part: np.ndarray, weighting: str) -> dict[str, float]:
-    """The gap's range over all that missing answers could have been; missing if there is no answer."""
-    tiers = tuple(part[:, :3].T), tuple(part[:, 3:].T)
-    try:
-        low, high = gap_bounds(*tiers, weighting)
-    except ValueError:  # no prompt has both tiers
-        if not all(sum(map(np.sum, tier)) for tier in tiers):
-            return {"lowest": float("nan"), "highest": float("nan")}
-        (free_low, free_high), (paid_low, paid_high) = (
-            rate_bounds(n, s, missing, weighting) for n, s, missing in tiers
-        )
-        low, high = free_low - paid_high, free_high - paid_low
-    return {"lowest": float(low), "highest": float(high)}

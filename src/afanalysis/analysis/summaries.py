@@ -111,13 +111,10 @@ def _corrections(source: Source, level: float) -> pd.DataFrame | None:
         return None
     table = corrected(source, level=level)
     keys = [name for name in ("model", "setting", "variation") if name in table]
-    parts = table[[*keys, "labels"]].drop_duplicates(keys)
-    for tier, name in (("free", "complied_free"), ("paid", "complied_paid"), ("both", "gap")):
-        new = {
-            "corrected": f"{name}_corrected",
-            "low": f"{name}_corrected_low",
-            "high": f"{name}_corrected_high",
-        }
-        part = table.loc[table["tier"] == tier, [*keys, *new]].rename(columns=new)
-        parts = parts.merge(part, on=keys) if keys else parts.join(part.reset_index(drop=True))
+    names = {"free": "complied_free", "paid": "complied_paid", "both": "gap"}
+    parts = table.loc[table["tier"] == "both", [*keys, "labels"]].reset_index(drop=True)
+    for tier, name in names.items():  # as many rows per tier, in the same order
+        part = table[table["tier"] == tier].reset_index(drop=True)
+        for column, end in (("corrected", ""), ("low", "_low"), ("high", "_high")):
+            parts[f"{name}_corrected{end}"] = part[column]
     return parts

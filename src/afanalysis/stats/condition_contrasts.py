@@ -6,47 +6,18 @@ the interval of the mean of the prompts' differences, as that of a gap is.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.hypothesis_tests import inverted_p_values, sign_flip
+from afanalysis.stats.hypothesis_tests import adjust, inverted_p_values, sign_flip
 from afanalysis.stats.proportions import Floats, check_level
-
-
-@dataclass(frozen=True)
-class Contrasts:
-    """Differences of means, first minus second; one entry per pair of samples.
-
-    Attributes
-    ----------
-    difference, low, high, se
-        The difference (of proportions) with its interval and standard error.
-    p_value
-        Belongs to the interval.
-    p_sign_flip
-        Of another hypothesis: that the two are alike for every prompt. Missing where none is shared.
-    correlation
-        Of the two means.
-    shared
-        Prompts that both have.
-    """
-
-    difference: Floats
-    low: Floats
-    high: Floats
-    se: Floats
-    p_value: Floats
-    p_sign_flip: Floats
-    correlation: Floats
-    shared: Floats
 
 
 def contrasts(
     first: BoundedMean, second: BoundedMean, level: float = 0.95, *, seed: int = 0
-) -> Contrasts:
+) -> dict[str, Floats]:
     """The differences of two stacks of means over the same places of prompts.
 
     Parameters
@@ -58,6 +29,15 @@ def contrasts(
         Confidence level in (0, 1).
     seed
         For the sign-flip p-value where it cannot be exact.
+
+    Returns
+    -------
+    dict
+        Each with one entry per pair: `difference` (first minus second), `low`, `high`, `se`
+        (proportions); `p_value`, which belongs to the interval, and `p_holm`, adjusted over the pairs;
+        `p_sign_flip`, of another hypothesis, that the two are alike for every prompt (missing where none
+        is shared); `correlation` (of the two means); `n_prompts`, `n_reference` and `n_shared` (prompts
+        of the first, of the second, and of both).
 
     Raises
     ------
@@ -74,7 +54,7 @@ def contrasts(
     >>> import numpy as np
     >>> values = np.array([[1.0, 0.8, 0.6, 0.0, 0.0, 0.2]])
     >>> pair = contrasts(BoundedMean.of(values, -1, 1), BoundedMean.of(values / 2, -1, 1))
-    >>> round(float(pair.difference[0]), 3), int(pair.shared[0])
+    >>> round(float(pair["difference"][0]), 3), int(pair["n_shared"][0])
     (0.217, 6)
     """
     check_level(level)
@@ -88,23 +68,26 @@ def contrasts(
         correlation = (first.variance + second.variance - variance) / np.sqrt(
             4 * first.variance * second.variance
         )
-    return Contrasts(
-        difference=difference,
-        low=low,
-        high=high,
-        se=np.sqrt(variance),
-        p_value=inverted_p_values(intervals, difference),
-        p_sign_flip=np.array(
-            [
-                sign_flip((first.values[row] - second.values[row])[both[row]], seed=seed)
-                if both[row].any()
-                else np.nan
-                for row in range(len(difference))
-            ]
-        ),
-        correlation=np.clip(np.nan_to_num(correlation), -1, 1),
-        shared=both.sum(-1).astype(float),
-    )
+    p_value = inverted_p_values(intervals, difference)
+    flips = [
+        sign_flip((first.values[row] - second.values[row])[shared], seed=seed)
+        if shared.any()
+        else np.nan
+        for row, shared in enumerate(both)
+    ]
+    return {
+        "difference": difference,
+        "low": low,
+        "high": high,
+        "se": np.sqrt(variance),
+        "p_value": p_value,
+        "p_holm": adjust(p_value),
+        "p_sign_flip": np.array(flips),
+        "correlation": np.clip(np.nan_to_num(correlation), -1, 1),
+        "n_prompts": first.n.astype(int),
+        "n_reference": second.n.astype(int),
+        "n_shared": both.sum(-1),
+    }
 
 
 def independent_terms(first: BoundedMean, second: BoundedMean) -> list[tuple[Floats, BoundedMean]]:

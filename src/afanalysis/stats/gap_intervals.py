@@ -6,8 +6,8 @@ are those of a bounded mean, so they agree with each other.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +20,6 @@ from afanalysis.stats.rate_intervals import (
     PRIOR_ICC,
     Clustered,
     bootstrap_cells,
-    check_weighting,
     clustered,
     critical_value,
     interval,
@@ -35,17 +34,8 @@ PSEUDO_PROMPTS = 2.0
 # The finest lattice on which differences of shares are looked for.
 _FINEST = 10**6
 
-METHODS = (
-    "bounded",
-    "adjusted-t",
-    "mover",
-    "cluster-t",
-    "bootstrap",
-    "bca",
-    "bootstrap-t",
-    "unpaired",
-    "paper",
-)
+_DRAWN = ("bootstrap", "bca", "bootstrap-t")
+METHODS = ("bounded", "adjusted-t", "mover", "cluster-t", *_DRAWN, "unpaired", "paper")
 
 
 @dataclass(frozen=True)
@@ -113,27 +103,28 @@ def paired(
     Paired differences over questions: Miller (2024), arXiv:2411.00640, section 4; for `answers`
     linearised for ratios of totals as in Kish (1965).
     """
-    check_weighting(weighting)
     arrays = (np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
     n_free, s_free, n_paid, s_paid = np.broadcast_arrays(*arrays)
-    differences = None
-    if weighting == "prompts" and not apart:
-        both = (n_free > 0) & (n_paid > 0)
+    by_prompt = weighting == "prompts" and not apart
+    both = (n_free > 0) & (n_paid > 0)
+    if by_prompt:
         if (both.sum(-1) == 0).any():
             raise ValueError("no prompt has samples in both tiers; a paired gap needs one")
         n_free, s_free, n_paid, s_paid = (np.where(both, x, 0) for x in (n_free, s_free, n_paid, s_paid))
     free, paid = clustered(n_free, s_free, weighting), clustered(n_paid, s_paid, weighting)
-    if weighting == "prompts" and not apart:
+    prompts = ((n_free > 0) | (n_paid > 0)).sum(-1).astype(float)
+    # what each prompt adds to a tier's rate
+    if by_prompt:
         differences = BoundedMean.of(free.shares.values - paid.shares.values, -1, 1, both)
         e_free, e_paid = (
-            np.where(both, rate.shares.values - rate.rate[..., None], 0) for rate in (free, paid)
+            np.where(both, rate.shares.values - rate.rate[..., None], 0) / prompts[..., None]
+            for rate in (free, paid)
         )
-        prompts, variance = differences.n, differences.variance
     else:
+        differences = None
         e_free = (s_free - free.rate[..., None] * n_free) / free.n[..., None]
         e_paid = (s_paid - paid.rate[..., None] * n_paid) / paid.n[..., None]
-        prompts = ((n_free > 0) | (n_paid > 0)).sum(-1).astype(float)
-        variance = ((e_free - e_paid) ** 2).sum(-1) * (prompts / np.maximum(prompts - 1, 1))
+    variance = ((e_free - e_paid) ** 2).sum(-1) * (prompts / np.maximum(prompts - 1, 1))
     if apart:
         variance = free.se**2 + paid.se**2
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -159,9 +150,14 @@ def default_method(weighting: str) -> str:
 
 
 def gap_interval(
-    counts: Paired, level: float = 0.95, method: str | None = None
+    counts: Paired,
+    level: float = 0.95,
+    method: str | None = None,
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
 ) -> tuple[Floats, Floats]:
-    """The interval of a gap by a closed-form method; see `gap` for the choice."""
+    """The interval of a gap; see `gap` for the methods. A bootstrap takes one study, not a stack."""
     check_level(level)
     method = method or default_method(counts.weighting)
     free, paid, d = counts.free, counts.paid, counts.gap
@@ -178,6 +174,15 @@ def gap_interval(
         low_p, high_p = interval(paid, level, "wilson")
         r = counts.correlation if method == "mover" else np.zeros_like(d)
         return square_and_add((free.rate, low_f, high_f), (paid.rate, low_p, high_p), correlation=r)
+    if method in _DRAWN:
+        cells = np.hstack([bootstrap_cells(tier.cells, counts.weighting) for tier in (free, paid)])
+        cells = cells[cells[:, 1::2].any(axis=1)]  # prompts without answers are absent
+        kind = "percentile" if method == "bootstrap" else method
+        gap_of_totals = difference(0, 1, 2, 3)
+        low, high = bootstrap(
+            cells, gap_of_totals, level=level, kind=kind, resamples=resamples, seed=seed
+        )
+        return np.asarray(low), np.asarray(high)
     if method == "cluster-t":
         half = critical_value(level, counts.prompts) * counts.se
     elif method == "paper":
@@ -210,32 +215,6 @@ def _adjusted_t(counts: Paired, level: float) -> tuple[Floats, Floats]:
     return np.clip(low, -1, 1), np.clip(high, -1, 1)
 
 
-@dataclass(frozen=True)
-class Gap:
-    """A compliance gap (difference of proportions, free minus paid) with its interval.
-
-    `p_value` belongs to the interval. `p_sign_flip` is of another hypothesis, that the tier makes no
-    difference for any prompt; it is missing where no prompt has both tiers. `n_paired` prompts have
-    samples in both tiers, `n_unpaired` in one only.
-    """
-
-    free: float
-    paid: float
-    gap: float
-    low: float
-    high: float
-    se: float
-    p_value: float
-    p_sign_flip: float
-    n_prompts: int
-    n_paired: int
-    n_unpaired: int
-    correlation: float
-    weighting: str
-    method: str
-    warning: str = ""
-
-
 def gap(
     n_free: ArrayLike,
     s_free: ArrayLike,
@@ -247,7 +226,7 @@ def gap(
     weighting: str = "prompts",
     resamples: int = 10_000,
     seed: int = 0,
-) -> Gap:
+) -> dict[str, Any]:
     """The compliance gap with a paired interval, its p-value, and the sign-flip p-value.
 
     Parameters
@@ -269,6 +248,14 @@ def gap(
     resamples, seed
         For the bootstraps, and for the sign-flip p-value where it cannot be exact.
 
+    Returns
+    -------
+    dict
+        `free`, `paid`, `gap` (free minus paid), `low`, `high`, `se` (proportions); `p_value`, which
+        belongs to the interval; `p_sign_flip`, of another hypothesis, that the tier makes no difference
+        for any prompt (missing where no prompt has both tiers); `n_prompts`, `n_paired` (in both
+        tiers), `n_unpaired` (in one only), `correlation`, `weighting`, `method`, `warning`.
+
     Raises
     ------
     ValueError
@@ -277,8 +264,8 @@ def gap(
     Examples
     --------
     >>> result = gap([5] * 20, [5, 4, 1, *[0] * 17], [5] * 20, [0, 0, 0, 1, *[0] * 16])
-    >>> round(result.gap, 2), round(result.low, 3), round(result.high, 3)
-    (0.09, -0.077, 0.295)
+    >>> [round(result[name], 3) for name in ("gap", "low", "high")]
+    [0.09, -0.077, 0.295]
     """
     check_level(level)
     nf, sf, np_, sp = np.broadcast_arrays(
@@ -287,17 +274,18 @@ def gap(
     if nf.sum() == 0 or np_.sum() == 0:
         lacking = "free" if nf.sum() == 0 else "paid"
         raise ValueError(f"no samples in the {lacking} tier; a gap needs both")
-    anywhere, both = (nf > 0) | (np_ > 0), (nf > 0) & (np_ > 0)
+    both = (nf > 0) & (np_ > 0)
     method = method or (default_method(weighting) if both.any() else "unpaired")
     counts = paired(nf, sf, np_, sp, weighting, apart=not both.any())
-    if both.any() and weighting == "prompts":
-        nf, sf, np_, sp = (np.where(both, x, 0) for x in (nf, sf, np_, sp))
-    ends = _interval_function(counts, np.column_stack([sf, nf, sp, np_]), method, resamples, seed)
-    low, high = (float(end) for end in ends(np.asarray(level)))
+
+    def ends(level: Any) -> tuple[Floats, Floats]:
+        return gap_interval(counts, float(level), method, resamples=resamples, seed=seed)
+
+    low, high = map(float, ends(level))
     p_value = (
         float(counts.differences.p_value())
         if method == "bounded" and counts.differences is not None
-        else float(inverted_p_values(ends, np.asarray(counts.gap)))
+        else float(inverted_p_values(ends, counts.gap))
     )
     p_sign_flip = float("nan")
     if both.any():
@@ -309,49 +297,20 @@ def gap(
     warning = small_sample_warning(float(counts.prompts), events, method)
     if not both.any():
         warning = "no prompt has samples in both tiers, so the gap is that of two separate samples"
-    return Gap(
-        free=float(counts.free.rate),
-        paid=float(counts.paid.rate),
-        gap=float(counts.gap),
-        low=low,
-        high=high,
-        se=float(counts.se),
-        p_value=p_value,
-        p_sign_flip=p_sign_flip,
-        n_prompts=int(anywhere.sum()),
-        n_paired=int(both.sum()),
-        n_unpaired=int((anywhere & ~both).sum()),
-        correlation=float(counts.correlation),
-        weighting=weighting,
-        method=method,
-        warning=warning,
-    )
-
-
-def _interval_function(
-    counts: Paired, cells: Floats, method: str, resamples: int, seed: int
-) -> Callable[[Floats], tuple[Floats, Floats]]:
-    """The ends of the interval as a function of the level."""
-    if method not in ("bootstrap", "bca", "bootstrap-t"):
-
-        def closed(level: Floats) -> tuple[Floats, Floats]:
-            return gap_interval(counts, float(level), method)
-
-        return closed
-    kind = {"bootstrap": "percentile"}.get(method, method)
-    table = np.column_stack(
-        [
-            bootstrap_cells(cells[:, 1], cells[:, 0], counts.weighting),
-            bootstrap_cells(cells[:, 3], cells[:, 2], counts.weighting),
-        ]
-    )
-    # prompts without a tier count as absent, not as a cell of zeros
-    table = table[(table[:, 1] > 0) | (table[:, 3] > 0)]
-
-    def drawn(level: Floats) -> tuple[Floats, Floats]:
-        low, high = bootstrap(
-            table, difference(0, 1, 2, 3), level=float(level), kind=kind, resamples=resamples, seed=seed
-        )
-        return np.asarray(low), np.asarray(high)
-
-    return drawn
+    return {
+        "free": float(counts.free.rate),
+        "paid": float(counts.paid.rate),
+        "gap": float(counts.gap),
+        "low": low,
+        "high": high,
+        "se": float(counts.se),
+        "p_value": p_value,
+        "p_sign_flip": p_sign_flip,
+        "n_prompts": int(((nf > 0) | (np_ > 0)).sum()),
+        "n_paired": int(both.sum()),
+        "n_unpaired": int(((nf > 0) != (np_ > 0)).sum()),
+        "correlation": float(counts.correlation),
+        "weighting": weighting,
+        "method": method,
+        "warning": warning,
+    }

@@ -52,9 +52,7 @@ def cohen_kappa(table: ArrayLike) -> Floats:
     Cohen (1960), Educational and Psychological Measurement 20:37.
     """
     p = _shares(table)
-    agreed = np.trace(p, axis1=-2, axis2=-1)
-    chance = (p.sum(-1) * p.sum(-2)).sum(-1)
-    return _beyond(agreed, chance)
+    return _beyond(p, (p.sum(-1) * p.sum(-2)).sum(-1))
 
 
 def gwet_ac1(table: ArrayLike) -> Floats:
@@ -65,10 +63,9 @@ def gwet_ac1(table: ArrayLike) -> Floats:
     Gwet (2008), British J. Mathematical and Statistical Psychology 61:29.
     """
     p = _shares(table)
-    agreed = np.trace(p, axis1=-2, axis2=-1)
     share = (p.sum(-1) + p.sum(-2)) / 2
     chance = (share * (1 - share)).sum(-1) / max(p.shape[-1] - 1, 1)
-    return _beyond(agreed, chance)
+    return _beyond(p, chance)
 
 
 def _shares(table: ArrayLike) -> Floats:
@@ -77,11 +74,11 @@ def _shares(table: ArrayLike) -> Floats:
     return shares
 
 
-def _beyond(agreed: Floats, chance: Floats) -> Floats:
+def _beyond(shares: Floats, chance: Floats | float) -> Floats:
+    agreed = np.trace(shares, axis1=-2, axis2=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         # where chance alone gives full agreement there is nothing to explain: full agreement
-        beyond: Floats = np.where(chance < 1, (agreed - chance) / (1 - chance), 1.0)
-    return beyond
+        return np.where(np.less(chance, 1), (agreed - chance) / (1 - chance), 1.0)
 
 
 def agreement(
@@ -143,5 +140,4 @@ def agreement(
 
 
 def _agreed(table: ArrayLike) -> Floats:
-    agreed: Floats = np.trace(_shares(table), axis1=-2, axis2=-1)
-    return agreed
+    return _beyond(_shares(table), 0.0)

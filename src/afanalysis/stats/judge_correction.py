@@ -12,8 +12,9 @@ that they do not show.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,8 +30,7 @@ SHARED_SPREAD = 0.05
 TIER_SPREAD = 0.2
 
 
-@dataclass(frozen=True)
-class Labels:
+class Labels(NamedTuple):
     """The labels of one tier.
 
     Attributes
@@ -45,28 +45,10 @@ class Labels:
         The inverse of its chance to be drawn.
     """
 
-    prompt: np.ndarray
-    verdict: np.ndarray
-    truth: Floats
-    weight: Floats
-
-    @classmethod
-    def of(cls, prompt: ArrayLike, verdict: ArrayLike, truth: ArrayLike, weight: ArrayLike) -> Labels:
-        """Check and convert.
-
-        Raises
-        ------
-        ValueError
-            The four differ in length, a weight is not positive, or a label lies outside 0-1.
-        """
-        y, w = np.asarray(truth, dtype=float), np.asarray(weight, dtype=float)
-        if not len(np.asarray(prompt)) == len(np.asarray(verdict)) == len(y) == len(w):
-            raise ValueError("each label needs a prompt, a verdict, a truth and a weight")
-        if (w <= 0).any() or not np.isfinite(w).all():
-            raise ValueError("weights must be positive numbers")
-        if ((y < 0) | (y > 1) | ~np.isfinite(y)).any():
-            raise ValueError("labels must lie in 0-1")
-        return cls(np.asarray(prompt, dtype=int), np.asarray(verdict, dtype=bool), y, w)
+    prompt: ArrayLike
+    verdict: ArrayLike
+    truth: ArrayLike
+    weight: ArrayLike
 
 
 @dataclass(frozen=True)
@@ -108,27 +90,35 @@ class Verified:
             Judged answers and positive verdicts by prompt, shape (prompts,).
         labels
             Those of this tier.
+
+        Raises
+        ------
+        ValueError
+            A weight is not positive, or a label lies outside 0-1.
         """
-        n, s = np.asarray(n, dtype=float), np.asarray(s, dtype=float)
-        present = n > 0
-        positive = np.divide(s, n, out=np.zeros(n.shape), where=present)
-        prompts = present.sum()
-        share = np.array([(present - positive).sum(), positive.sum()]) / prompts
+        n, s, truth, weight = (np.asarray(x, float) for x in (n, s, labels.truth, labels.weight))
+        place, says_yes = np.asarray(labels.prompt, dtype=int), np.asarray(labels.verdict, dtype=bool)
+        if not ((weight > 0) & np.isfinite(weight)).all():
+            raise ValueError("weights must be positive numbers")
+        if not ((truth >= 0) & (truth <= 1)).all():
+            raise ValueError("labels must lie in 0-1")
+        positive = _shares(n, s)
+        prompts = (n > 0).sum()
+        share = np.array([prompts - positive.sum(), positive.sum()]) / prompts
         # where prompts weigh alike, an answer counts by one over its prompt's number of answers
-        a = labels.weight / n[labels.prompt]
+        worth = weight / n[place]
         true, variance, count = np.full(2, 0.5), np.zeros(2), np.zeros(2, dtype=int)
         hidden, pull = np.full(2, 0.25), np.zeros((2, n.size))
         for verdict in (0, 1):
-            mine = labels.verdict == bool(verdict)
+            mine = says_yes == bool(verdict)
             count[verdict] = mine.sum()
             if not mine.any():
                 continue
-            weight, y, prompt = a[mine], labels.truth[mine], labels.prompt[mine]
-            true[verdict] = (weight * y).sum() / weight.sum()
-            each = np.bincount(prompt, weight * (y - true[verdict]), n.size) / weight.sum()
-            pull[verdict] = each
-            variance[verdict] = (each**2).sum() * prompts / max(prompts - 1, 1)
-            size = weight.sum() ** 2 / (weight**2).sum()
+            w, y = worth[mine], truth[mine]
+            true[verdict] = (w * y).sum() / w.sum()
+            pull[verdict] = np.bincount(place[mine], w * (y - true[verdict]), n.size) / w.sum()
+            variance[verdict] = (pull[verdict] ** 2).sum() * prompts / max(prompts - 1, 1)
+            size = w.sum() ** 2 / (w**2).sum()
             rare = 0.5 / (size + 1)
             minority = min(y.sum(), (1 - y).sum())
             hidden[verdict] = rare * (1 - rare) / ((size + 1) * (1 + minority))
@@ -137,7 +127,7 @@ class Verified:
     @property
     def positive(self) -> Floats:
         """By prompt the share of positive verdicts; 0 where a prompt has no answers."""
-        return np.divide(self.s, self.n, out=np.zeros(self.n.shape), where=self.n > 0)
+        return _shares(self.n, self.s)
 
     @property
     def labels(self) -> int:
@@ -158,6 +148,10 @@ class Verified:
         value = self.true[1] * self.positive + self.true[0] * (present - self.positive)
         value = value + present.sum() * (self.share[:, None] * self.pull).sum(0)
         return value, float((self.share**2 * self.hidden).sum())
+
+
+def _shares(n: Floats, s: Floats) -> Floats:
+    return np.divide(s, n, out=np.zeros(n.shape), where=n > 0)
 
 
 def error_of(*tiers: Verified) -> tuple[Floats, Floats]:
@@ -219,8 +213,8 @@ def corrected_by_own_labels(free: Verified, paid: Verified, level: float = 0.95)
     Swensson & Wretman (1992), Model Assisted Survey Sampling, chapter 9.
     """
     check_level(level)
-    (value_free, hidden_free), (value_paid, hidden_paid) = free.influence(), paid.influence()
-    return _pair(free, paid, [value_free, value_paid], [hidden_free, hidden_paid], level)
+    values, hidden = zip(*(tier.influence() for tier in (free, paid)), strict=True)
+    return _pair(free, paid, values, hidden, sum(hidden), level)
 
 
 def corrected_by_shared_labels(
@@ -256,18 +250,18 @@ def corrected_by_shared_labels(
     errors = [_leaning(of_free, of_paid), _leaning(of_paid, of_free)]
     if alike:
         errors = [error_of(judge_free, judge_paid)] * 2
-    (value_free, var_free, more_free), (value_paid, var_paid, more_paid) = (
-        _rogan_gladen(tier, *error) for tier, error in zip((free, paid), errors, strict=True)
+    values, by_labels, by_condition = zip(
+        *(_rogan_gladen(tier, *error) for tier, error in zip((free, paid), errors, strict=True)),
+        strict=True,
     )
-    extra = [var_free + more_free, var_paid + more_paid]
     youden = min(error.sum() - 1 for error, _ in errors)
     of_gap = 1.0
     if youden > 0:
         both = (free.n > 0) & (paid.n > 0)
-        slope = float((value_free - value_paid)[both].sum()) / max(both.sum(), 1) / youden
-        of_labels = float(errors[0][1].sum()) * slope**2 if alike else var_free + var_paid
+        slope = float((values[0] - values[1])[both].sum()) / max(both.sum(), 1) / youden
+        of_labels = float(errors[0][1].sum()) * slope**2 if alike else sum(by_labels)
         of_gap = min(of_labels + 2 * SHARED_SPREAD**2 * slope**2, 1.0)
-    return _pair(free, paid, [value_free, value_paid], extra, level, of_gap=of_gap)
+    return _pair(free, paid, values, np.add(by_labels, by_condition), of_gap, level)
 
 
 def _rogan_gladen(tier: Verified, error: Floats, variance: Floats) -> tuple[Floats, float, float]:
@@ -296,38 +290,30 @@ def _leaning(own: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> tuple[
 def _pair(
     free: Verified,
     paid: Verified,
-    values: list[Floats],
-    extras: list[float],
+    values: Sequence[Floats],
+    extras: Sequence[float] | Floats,
+    of_gap: float,
     level: float,
-    of_gap: float | None = None,
 ) -> CorrectedPair:
     """The intervals, from what prompts add to each tier's rate and the variance that is added to it."""
-    has_free, has_paid = free.n > 0, paid.n > 0
-    both = has_free & has_paid
-    extra = sum(extras) if of_gap is None else of_gap
-    difference = values[0] - values[1]
+    both = (free.n > 0) & (paid.n > 0)
     if not both.any():
         raise ValueError("no prompt has judged answers in both tiers; a corrected gap needs one")
-    return CorrectedPair(
-        free=_estimate(BoundedMean.of(values[0], 0, 1, has_free, extra=extras[0]), level),
-        paid=_estimate(BoundedMean.of(values[1], 0, 1, has_paid, extra=extras[1]), level),
-        gap=_estimate(BoundedMean.of(difference, -1, 1, both, extra=extra), level),
-        shift=_estimate(
-            BoundedMean.of(free.positive - paid.positive - difference, -1, 1, both, extra=extra), level
-        ),
+    difference = values[0] - values[1]
+    means = (
+        BoundedMean.of(values[0], 0, 1, free.n > 0, extra=extras[0]),
+        BoundedMean.of(values[1], 0, 1, paid.n > 0, extra=extras[1]),
+        BoundedMean.of(difference, -1, 1, both, extra=of_gap),
+        BoundedMean.of(free.positive - paid.positive - difference, -1, 1, both, extra=of_gap),
     )
-
-
-def _estimate(mean: BoundedMean, level: float) -> Estimate:
-    low, high = mean.interval(level)
-    return Estimate(float(mean.mean), float(low), float(high))
+    return CorrectedPair(*(Estimate(*map(float, (m.mean, *m.interval(level)))) for m in means))
 
 
 def error_estimates(verified: Verified, level: float = 0.95) -> dict[str, Estimate]:
     """Sensitivity and specificity with Wilson intervals on the size that their variances are worth."""
     values, variances = error_of(verified)
     prompts = float((verified.n > 0).sum())
-    estimates: dict[str, Any] = {}
+    estimates = {}
     for name, value, variance in zip(("sensitivity", "specificity"), values, variances, strict=True):
         if not np.isfinite(value):
             estimates[name] = Estimate(float(value), float("nan"), float("nan"))

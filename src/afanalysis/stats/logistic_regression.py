@@ -128,8 +128,7 @@ def logistic(
             scores: Scores = table.scores
         else:
             scores = _effective(n, s, x, column, prompt)
-        ends = _bounded(scores(0.0)).ends()
-        p_value[column] = min(2 * float(min(ends.p_above(0.0), ends.p_below(0.0))), 1.0)
+        p_value[column] = _bounded(scores(0.0)).p_value()
         if (strata and column in strata) or active >= FEW_ACTIVE:
             p_sign_flip[column] = sign_flip(scores(0.0)[0], seed=seed)
         low[column], high[column] = (
@@ -208,10 +207,6 @@ class _Hypergeometric:
         central = ((chances * distance**power).sum(1)[self.table] for power in (2, 3))
         return mean[self.table], *central
 
-    def mean(self, log_odds: float) -> Floats:
-        """By stratum the mean."""
-        return self.moments(log_odds)[0]
-
 
 @dataclass(frozen=True)
 class _Strata:
@@ -243,9 +238,9 @@ class _Strata:
     def scores(self, value: float) -> tuple[Floats, float, float]:
         """By prompt the score given the successes of its strata."""
         # no stratum has a lower score than one with n0 successes, none of them under 1; and the reverse
-        least, largest = -self.lowest.mean(value), self.n1 - self.highest.mean(value)
+        least, largest = -self.lowest.moments(value)[0], self.n1 - self.highest.moments(value)[0]
         return (
-            self._by_prompt(self.s1 - self.given.mean(value)),
+            self._by_prompt(self.s1 - self.given.moments(value)[0]),
             float(self._by_prompt(least).min()),
             float(self._by_prompt(largest).max()),
         )

@@ -1,7 +1,7 @@
 """Several gaps together: the mean of these conditions, and what to expect of others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -49,39 +49,7 @@ def mean_over_conditions(
     return BoundedMean.of(values[anywhere], -max(reach, 1.0), max(reach, 1.0))
 
 
-@dataclass(frozen=True)
-class RandomEffects:
-    """What several estimates say of conditions like these.
-
-    Attributes
-    ----------
-    mean, low, high
-        The mean over the population of conditions, and its interval.
-    predicted_low, predicted_high
-        Where the true value of one more condition would lie.
-    tau, i2
-        The standard deviation of the true values, and the share of the estimates' variance that is not
-        sampling error (0-1).
-    q, p_value
-        Cochran's statistic of homogeneity and its p-value, over the estimates with a standard error.
-    warning
-        What the intervals cannot promise, in words; empty where they can.
-    """
-
-    conditions: int
-    mean: float
-    low: float
-    high: float
-    predicted_low: float
-    predicted_high: float
-    tau: float
-    i2: float
-    q: float
-    p_value: float
-    warning: str
-
-
-def random_effects(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> RandomEffects:
+def random_effects(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> dict[str, Any]:
     """The mean of a population of conditions, from an unweighted mean and the spread of the estimates.
 
     Weights by observed precision would favour the conditions in which nothing happened to be seen, so
@@ -93,6 +61,16 @@ def random_effects(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> 
         One per condition, at least two; a standard error may be 0.
     level
         Confidence level in (0, 1).
+
+    Returns
+    -------
+    dict
+        `conditions` (how many); `population`, `population_low`, `population_high`: the mean over the
+        population of conditions, and its interval; `predicted_low`, `predicted_high`: where the true
+        value of one more condition would lie; `tau`, the standard deviation of the true values; `i2`,
+        the share of the estimates' variance that is not sampling error (0-1); `q`, `p_homogeneity`:
+        Cochran's statistic and its p-value, over the estimates with a standard error; `warning`: what
+        the intervals cannot promise, in words, or empty.
 
     Raises
     ------
@@ -108,8 +86,8 @@ def random_effects(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> 
     Examples
     --------
     >>> summary = random_effects([0.1, 0.12, 0.05], [0.02, 0.02, 0.02])
-    >>> round(summary.mean, 2), round(summary.low, 2), round(summary.high, 2)
-    (0.09, 0.0, 0.18)
+    >>> [round(summary[f"population{end}"], 2) for end in ("", "_low", "_high")]
+    [0.09, 0.0, 0.18]
     """
     check_level(level)
     y, s = np.asarray(estimates, dtype=float), np.asarray(se, dtype=float)
@@ -141,16 +119,16 @@ def random_effects(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> 
             "these, and the range for one more, hold only if the conditions are much alike: if few of "
             "all conditions show a gap, these may have missed them"
         )
-    return RandomEffects(
-        conditions=count,
-        mean=mean,
-        low=float(mean - half),
-        high=float(mean + half),
-        predicted_low=float(mean - reach),
-        predicted_high=float(mean + reach),
-        tau=float(tau),
-        i2=float(i2),
-        q=float(q),
-        p_value=float(p_value),
-        warning=warning,
-    )
+    numbers = {
+        "population": mean,
+        "population_low": mean - half,
+        "population_high": mean + half,
+        "predicted_low": mean - reach,
+        "predicted_high": mean + reach,
+        "tau": tau,
+        "i2": i2,
+        "q": q,
+        "p_homogeneity": p_value,
+    }
+    plain = {name: float(number) for name, number in numbers.items()}
+    return {"conditions": count, **plain, "warning": warning}

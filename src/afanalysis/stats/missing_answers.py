@@ -27,10 +27,10 @@ def rate_bounds(
     weighting
         `prompts` or `answers`, as in `rate_intervals.clustered`.
 
-    Raises
-    ------
-    ValueError
-        There is no answer at all, known or missing.
+    Returns
+    -------
+    low, high
+        Missing where there is no answer at all, known or missing.
 
     Examples
     --------
@@ -41,14 +41,13 @@ def rate_bounds(
     check_weighting(weighting)
     known, successes, lost = (np.asarray(x, dtype=float) for x in (n, s, missing))
     total = known + lost
-    if (total.sum(-1) == 0).any():
-        raise ValueError("no answers, known or missing; bounds need at least one")
     low, high = (
         np.divide(x, total, out=np.zeros(total.shape), where=total > 0)
         for x in (successes, successes + lost)
     )
     weight = total if weighting == "answers" else (total > 0).astype(float)
-    weight = weight / weight.sum(-1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        weight = weight / weight.sum(-1, keepdims=True)
     return (weight * low).sum(-1), (weight * high).sum(-1)
 
 
@@ -63,7 +62,8 @@ def gap_bounds(
     ----------
     free, paid
         `n`, `s` and `missing` of each tier, as in `rate_bounds`, the same prompts in the same places.
-        Where prompts weigh alike, those count that have answers, known or missing, in both tiers.
+        Where prompts weigh alike, those count that have answers, known or missing, in both tiers, unless
+        there are none.
 
     Examples
     --------
@@ -74,7 +74,8 @@ def gap_bounds(
     counts = [[np.asarray(x, dtype=float) for x in tier] for tier in (free, paid)]
     if weighting == "prompts":
         shared = np.logical_and(*((n + missing > 0) for n, _, missing in counts))
-        counts = [[np.where(shared, x, 0) for x in tier] for tier in counts]
+        some = shared.any(-1, keepdims=True)
+        counts = [[np.where(shared | ~some, x, 0) for x in tier] for tier in counts]
     (free_low, free_high), (paid_low, paid_high) = (
         rate_bounds(n, s, missing, weighting) for n, s, missing in counts
     )

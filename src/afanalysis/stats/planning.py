@@ -116,13 +116,11 @@ class Design:
         """
         if not 0 < power < 1:
             raise ValueError(f"power is {power}; it must lie in (0, 1), as 0.8 does")
-        if (aim == "gap" and self.gap == 0) or (aim == "above" and self.gap <= than):
+        hopeless = {"gap": self.gap == 0, "above": self.gap <= than, "below": abs(self.gap) >= than}
+        if hopeless.get(aim):
+            where = f"within {than}" if aim == "below" else f"above {than}"
             raise ValueError(
-                f"the assumed gap is {self.gap}; no number of prompts finds it to be above {than}"
-            )
-        if aim == "below" and abs(self.gap) >= than:
-            raise ValueError(
-                f"the assumed gap is {self.gap}; no number of prompts finds it to be within {than}"
+                f"the assumed gap is {self.gap}; no number of prompts finds it to be {where}"
             )
         least = fewest_prompts(than, level) if aim == "below" else 2
         return _fewest(

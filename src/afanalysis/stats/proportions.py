@@ -48,11 +48,7 @@ def clopper_pearson(p: ArrayLike, n: ArrayLike, level: float) -> tuple[Floats, F
     ----------
     Clopper & Pearson (1934), Biometrika 26:404; on effective sample sizes, Korn & Graubard (1998).
     """
-    p, n = np.asarray(p, dtype=float), np.asarray(n, dtype=float)
-    x, tail = p * n, (1 - level) / 2
-    low = special.betaincinv(np.maximum(x, 1e-12), n - x + 1, tail)
-    high = special.betaincinv(x + 1, np.maximum(n - x, 1e-12), 1 - tail)
-    return np.where(p <= 0, 0.0, low), np.where(p >= 1, 1.0, high)
+    return _beta_quantiles(p, n, level, 0.0, 1.0)
 
 
 def jeffreys(p: ArrayLike, n: ArrayLike, level: float) -> tuple[Floats, Floats]:
@@ -62,10 +58,17 @@ def jeffreys(p: ArrayLike, n: ArrayLike, level: float) -> tuple[Floats, Floats]:
     ----------
     Brown, Cai & DasGupta (2001), Statistical Science 16:101.
     """
+    return _beta_quantiles(p, n, level, 0.5, 0.5)
+
+
+def _beta_quantiles(
+    p: ArrayLike, n: ArrayLike, level: float, inner: float, outer: float
+) -> tuple[Floats, Floats]:
+    """Equal-tailed quantiles of beta distributions of x successes, drawn to the end at 0 and at 1."""
     p, n = np.asarray(p, dtype=float), np.asarray(n, dtype=float)
     x, tail = p * n, (1 - level) / 2
-    low = special.betaincinv(x + 0.5, n - x + 0.5, tail)
-    high = special.betaincinv(x + 0.5, n - x + 0.5, 1 - tail)
+    low = special.betaincinv(np.maximum(x + inner, 1e-12), n - x + outer, tail)
+    high = special.betaincinv(x + outer, np.maximum(n - x + inner, 1e-12), 1 - tail)
     return np.where(p <= 0, 0.0, low), np.where(p >= 1, 1.0, high)
 
 

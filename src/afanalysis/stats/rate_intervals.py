@@ -46,6 +46,8 @@ class Clustered:
         Prompts that show an event, or a non-event, whichever are fewer.
     shares
         The prompts' own rates, for the weighting by prompts.
+    cells
+        Successes and answers of each prompt, shape (..., prompts, 2), for the bootstrap.
     weighting
         `prompts` or `answers`.
     """
@@ -59,6 +61,7 @@ class Clustered:
     n_effective: Floats
     events: Floats
     shares: BoundedMean
+    cells: Floats
     weighting: str
 
 
@@ -124,6 +127,7 @@ def clustered(n: ArrayLike, s: ArrayLike, weighting: str = "prompts") -> Cluster
         n_effective=worth / (1 + (size - 1) * drawn),
         events=events,
         shares=shares,
+        cells=np.stack([s, n], axis=-1),
         weighting=weighting,
     )
 
@@ -145,8 +149,41 @@ def critical_value(level: float, clusters: ArrayLike) -> Any:
     return special.stdtrit(np.maximum(np.asarray(clusters, dtype=float) - 1, 1), (1 + level) / 2)
 
 
-def interval(counts: Clustered, level: float = 0.95, method: str | None = None) -> tuple[Floats, Floats]:
-    """The interval of a rate by a closed-form method; see `rate` for the choice."""
+def interval(
+    counts: Clustered,
+    level: float = 0.95,
+    method: str | None = None,
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> tuple[Floats, Floats]:
+    """The intervals of rates over prompts.
+
+    Parameters
+    ----------
+    counts
+        One study, or a stack of them.
+    level
+        Confidence level in (0, 1).
+    method
+        `bounded` (default), see `afanalysis.stats.bounded_means`; `wilson` (the default for the
+        weighting by answers), `clopper-pearson` or `jeffreys` on the effective sample size; `bootstrap`
+        over prompts; `cluster-t`, the estimate ± t · SE that other tools give; `naive`, which takes
+        all answers for independent.
+    resamples, seed
+        For the bootstrap only.
+
+    References
+    ----------
+    Korn & Graubard (1998), for effective sample sizes; Franco et al. (2019), J. Survey Stat. Methodol.
+    7:334, who compare the forms. The coverage of the methods is in docs/statistics.md.
+
+    Examples
+    --------
+    >>> low, high = interval(clustered([5, 5, 5, 5], [0, 0, 5, 1]))
+    >>> round(float(low), 2), round(float(high), 2)
+    (0.01, 0.83)
+    """
     check_level(level)
     method = method or default_method(counts.weighting)
     t = critical_value(level, counts.prompts)
@@ -166,93 +203,28 @@ def interval(counts: Clustered, level: float = 0.95, method: str | None = None) 
     if method == "cluster-t":
         low, high = counts.rate - t * counts.se, counts.rate + t * counts.se
         return np.clip(low, 0, 1), np.clip(high, 0, 1)
+    if method == "bootstrap":
+        ends = np.empty((2, *counts.rate.shape))
+        for study in np.ndindex(counts.rate.shape):
+            cells = bootstrap_cells(counts.cells[study], counts.weighting)
+            cells = cells[cells[:, 1] > 0]  # prompts without answers are absent
+            ends[:, *study] = bootstrap(
+                cells, proportion(0, 1), level=level, resamples=resamples, seed=seed
+            )
+        return ends[0], ends[1]
     raise ValueError(f"method is {method!r}; use one of: {', '.join(METHODS)}")
 
 
-@dataclass(frozen=True)
-class Rate:
-    """A rate (proportion 0-1) with its interval.
-
-    Attributes
-    ----------
-    counts
-        What the interval is made of.
-    low, high
-        Its ends.
-    warning
-        In words, where the coverage of the interval was not checked; else empty.
-    """
-
-    counts: Clustered
-    low: float
-    high: float
-    warning: str
-
-
-def rate(
-    n: ArrayLike,
-    s: ArrayLike,
-    *,
-    level: float = 0.95,
-    method: str | None = None,
-    weighting: str = "prompts",
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> Rate:
-    """A rate over prompts with an interval.
-
-    Parameters
-    ----------
-    n, s
-        Answers and successes by prompt, shape (prompts,).
-    level
-        Confidence level in (0, 1).
-    method
-        `bounded` (default), see `afanalysis.stats.bounded_means`; `wilson` (the default for the
-        weighting by answers), `clopper-pearson` or `jeffreys` on the effective sample size; `bootstrap`
-        over prompts; `cluster-t`, the estimate ± t · SE that other tools give; `naive`, which takes
-        all answers for independent.
-    weighting
-        `prompts` or `answers`, as in `clustered`.
-    resamples, seed
-        For the bootstrap only.
-
-    References
-    ----------
-    Korn & Graubard (1998), for effective sample sizes; Franco et al. (2019), J. Survey Stat. Methodol.
-    7:334, who compare the forms. The coverage of the methods is in docs/statistics.md.
-
-    Examples
-    --------
-    >>> result = rate([5, 5, 5, 5], [0, 0, 5, 1])
-    >>> round(float(result.counts.rate), 2), round(result.low, 2), round(result.high, 2)
-    (0.3, 0.01, 0.83)
-    """
-    counts = clustered(n, s, weighting)
-    if counts.rate.ndim:
-        raise ValueError("one study at a time; for a stack use clustered() and interval()")
-    method = method or default_method(weighting)
-    if method == "bootstrap":
-        cells = bootstrap_cells(n, s, weighting)
-        cells = cells[cells[:, 1] > 0]  # prompts without answers are absent
-        low, high = bootstrap(cells, proportion(0, 1), level=level, resamples=resamples, seed=seed)
-    else:
-        low, high = (float(end) for end in interval(counts, level, method))
-    return Rate(counts, low, high, small_sample_warning(counts.prompts, counts.events, method))
-
-
-def bootstrap_cells(n: ArrayLike, s: ArrayLike, weighting: str) -> Floats:
+def bootstrap_cells(cells: Floats, weighting: str) -> Floats:
     """Successes and answers by prompt as the bootstrap adds them up.
 
     Where prompts weigh alike, their rates count as one answer each, unless all have as many answers:
     then whole counts give the same, and an exact distribution.
     """
-    size, successes = np.asarray(n, dtype=float), np.asarray(s, dtype=float)
-    present = size > 0
-    if weighting == "prompts" and np.unique(size[present]).size > 1:
-        successes = np.divide(successes, size, out=np.zeros(size.shape), where=present)
-        size = present.astype(float)
-    return np.column_stack([successes, size])
+    size = cells[:, 1:]
+    if weighting == "prompts" and np.unique(size[size > 0]).size > 1:
+        return np.divide(cells, size, out=np.zeros(cells.shape), where=size > 0)
+    return cells
 
 
 def small_sample_warning(prompts: Any, events: Any, method: str = "bounded") -> str:

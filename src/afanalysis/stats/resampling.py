@@ -121,16 +121,14 @@ def bootstrap(
         raise ValueError("the statistic has no value on these counts (a total is 0)")
     prompts = int(weights.sum())
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
-    if kind != "bootstrap-t" and isinstance(statistic, Rates):
-        lattice = _on_lattice(cells, statistic)
-        if lattice is not None:
-            outright = _Convolution(*lattice, weights, prompts)
-            if kind == "bca":
-                below = outright.below(estimate)
-                tails = _bca_tails(below, cells, weights, statistic, tails)
-            return outright.quantile(tails)
+    lattice = _on_lattice(cells, statistic) if isinstance(statistic, Rates) else None
+    if lattice and kind != "bootstrap-t":
+        outright = _Convolution(*lattice, weights, prompts)
+        if kind == "bca":
+            below = outright.below(estimate)
+            tails = _bca_tails(below, cells, weights, statistic, tails)
+        return outright.quantile(tails)
     rng = np.random.default_rng(seed)
-    studentised = kind == "bootstrap-t"
     values, errors = [], []
     block = max(1, _BLOCK // (len(cells) + cells.shape[1] ** 2))
     for start in range(0, resamples, block):
@@ -139,26 +137,23 @@ def bootstrap(
         totals = drawn @ cells
         with np.errstate(divide="ignore", invalid="ignore"):
             values.append(statistic(totals))
-            if studentised:
+            if kind == "bootstrap-t":
                 errors.append(_standard_errors(drawn, cells, totals, statistic, prompts))
     value = np.concatenate(values)
     known = np.isfinite(value)
-    error = np.concatenate(errors)[known] if studentised else None
-    value = value[known]
-    if value.size < 2:
+    if known.sum() < 2:
         raise ValueError("the statistic has no value on nearly every resample (a total is 0)")
+    value = value[known]
+    if kind == "bootstrap-t":
+        error = np.concatenate(errors)[known]
+        se = float(_standard_errors(weights[None, :], cells, whole[None, :], statistic, prompts)[0])
+        t = (value[error > 0] - estimate) / error[error > 0]
+        upper, lower = np.quantile(t, tails[::-1]) if t.size else (0.0, 0.0)
+        return float(estimate - upper * se), float(estimate - lower * se)
     if kind == "bca":
         below = float((value < estimate).mean() + (value == estimate).mean() / 2)
         tails = _bca_tails(below, cells, weights, statistic, tails)
-        low, high = np.quantile(value, tails)
-    elif error is not None:
-        se = float(_standard_errors(weights[None, :], cells, whole[None, :], statistic, prompts)[0])
-        spread = error > 0
-        t = (value[spread] - estimate) / error[spread]
-        upper, lower = np.quantile(t, tails[::-1]) if t.size else (0.0, 0.0)
-        low, high = estimate - upper * se, estimate - lower * se
-    else:
-        low, high = np.quantile(value, tails)
+    low, high = np.quantile(value, tails)
     return float(low), float(high)
 
 
@@ -171,18 +166,13 @@ def distinct(table: np.ndarray) -> tuple[Floats, Floats]:
         Shapes (cells, columns) and (cells,), in an order that does not depend on that of the rows.
     """
     whole = table.astype(np.int64)
-    if (whole == table).all() and whole.min(initial=0) >= 0:
-        # pack a row of small counts into one integer: sorting those is much faster than sorting rows
-        spans = whole.max(axis=0) + 1
-        if float(np.prod(spans.astype(float))) < 2**24:
-            code = np.zeros(len(table), dtype=np.int64)
-            for column, span in zip(whole.T, spans, strict=True):
-                code = code * span + column
-            frequency = np.bincount(code)
-            present = np.flatnonzero(frequency)
-            cells = np.column_stack(np.unravel_index(present, tuple(spans))).astype(float)
-            return cells, frequency[present].astype(float)
-    cells, weights = np.unique(table, axis=0, return_counts=True)
+    spans = tuple(whole.max(axis=0) + 1)
+    if (whole == table).all() and whole.min() >= 0 and float(np.prod(spans, dtype=float)) < 2**62:
+        # a row of counts as one whole number: sorting those is much faster than sorting rows
+        codes, weights = np.unique(np.ravel_multi_index(tuple(whole.T), spans), return_counts=True)
+        cells = np.column_stack(np.unravel_index(codes, spans)).astype(float)
+    else:
+        cells, weights = np.unique(table, axis=0, return_counts=True)
     return cells, weights.astype(float)
 
 

@@ -49,14 +49,14 @@ TierRates = Annotated[
 MAX_COUNT = 1_000_000
 
 
-def _possible(path: Path) -> Path:
+def _placed(path: Path, info: ValidationInfo) -> Path:
     if "\0" in str(path):
         raise ValueError("no file's name holds a null byte")
-    return path
+    return (info.context["folder"] / path).resolve() if info.context else path
 
 
-# A path that a user's file names.
-NamedPath = Annotated[Path, AfterValidator(_possible)]
+# A path that a user's file names; it is relative to that file's folder, if `checked` is told which.
+NamedPath = Annotated[Path, AfterValidator(_placed)]
 
 # What the package itself sends, which no passthrough may replace.
 _OWN_FIELDS = {"model", "messages", "system", "stream", "max_tokens", "temperature", "thinking"}
@@ -75,10 +75,12 @@ class FilePart(BaseModel, extra="forbid", frozen=True):
     """What a user's file, or a part of it, is read into."""
 
     @classmethod
-    def checked(cls, content: dict[str, Any], place: object, advice: str = "") -> Self:
+    def checked(
+        cls, content: dict[str, Any], place: object, advice: str = "", folder: Path | None = None
+    ) -> Self:
         """The content of a file; a problem with it is an `InputError` that begins with the place."""
         try:
-            return cls(**content)
+            return cls.model_validate(content, context=folder and {"folder": folder})
         except ValidationError as error:
             raise InputError(f"{place}: {_first_problem(error, cls)}{advice}") from error
 
@@ -385,14 +387,8 @@ class Study(FilePart):
             was found and what would be right.
         """
         path = Path(path)
-        study = cls.checked(read_yaml(path, "a study; write at least `name: my-study`"), path)
-        folder = path.parent
-        lists = {
-            setting: part.model_copy(update={"file": part.file and (folder / part.file).resolve()})
-            for setting, part in study.prompts.items()
-        }
-        systems = {setting: (folder / file).resolve() for setting, file in study.system_prompts.items()}
-        return study.model_copy(update={"prompts": lists, "system_prompts": systems})
+        content = read_yaml(path, "a study; write at least `name: my-study`")
+        return cls.checked(content, path, folder=path.parent)
 
     def endpoint_of(self, model: str) -> ModelEndpoint:
         """The endpoint that the study names for a model, or one that changes nothing."""
@@ -477,43 +473,38 @@ class Study(FilePart):
         """
         systems = self.systems()
         samplings = {name: self.sampling_of(name).sent for name in self.models}
-        for sample, model, (setting, variation), request in self._places(systems, first):
-            for tier in self.tiers:
-                system = systems[setting, variation]
-                user = self.user_message(tier, request.text, variation)
-                yield PlannedRollout(
-                    key=stable_key([model, system, user, samplings[model], sample]),
-                    setting=setting,
-                    variation=variation,
-                    model=model,
-                    tier=tier,
-                    prompt_id=request.prompt_id,
-                    category=request.category,
-                    sample=sample,
-                    request=request.text,
-                    system=system,
-                    user=user,
-                )
+        for sample, model, (setting, variation), request, tier in self._places(systems, first):
+            system = systems[setting, variation]
+            user = self.user_message(tier, request.text, variation)
+            yield PlannedRollout(
+                key=stable_key([model, system, user, samplings[model], sample]),
+                setting=setting,
+                variation=variation,
+                model=model,
+                tier=tier,
+                prompt_id=request.prompt_id,
+                category=request.category,
+                sample=sample,
+                request=request.text,
+                system=system,
+                user=user,
+            )
 
     def _places(
         self, conditions: Iterable[tuple[Setting, str]], first: int | None
-    ) -> Iterator[tuple[int, str, tuple[Setting, str], Request]]:
-        """Sample, model, condition and request of the answers in each tier, in the study's order."""
+    ) -> Iterator[tuple[int, str, tuple[Setting, str], Request, Tier]]:
+        """Sample, model, condition, request and tier of all answers, in the study's order."""
         requests = {setting: self.requests(setting) for setting in self.settings}
-        places = product(range(self.samples), self.models, conditions)
-        if self.order == "samples":
-            for sample, model, condition in places:
-                for request in requests[condition[0]]:
-                    yield sample, model, condition, request
-            return
-        answers = list(places)
-        for listed in requests.values():
-            listed.sort(key=lambda request: stable_key([self.seed, request.prompt_id]))
-        most = max(map(len, requests.values()))
-        for rank in range(most if first is None else min(first, most)):
-            for sample, model, condition in answers:
-                if rank < len(requests[condition[0]]):
-                    yield sample, model, condition, requests[condition[0]][rank]
+        rounds = [requests]
+        if self.order == "prompts":
+            for listed in requests.values():
+                listed.sort(key=lambda request: stable_key([self.seed, request.prompt_id]))
+            ranks = range(max(map(len, requests.values())))[:first]
+            rounds = [{name: requests[name][rank : rank + 1] for name in requests} for rank in ranks]
+        for asked in rounds:
+            for sample, model, condition in product(range(self.samples), self.models, conditions):
+                for request, tier in product(asked[condition[0]], self.tiers):
+                    yield sample, model, condition, request, tier
 
 
 def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:

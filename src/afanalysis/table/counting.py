@@ -73,34 +73,43 @@ def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.Da
     with opened(data) as source:
         for name in [*keys, *outcomes]:
             check_column(source, name)
-        some_invalid = _check(source, [name for name in outcomes if name != "blocked"])
         blocked = blocked_sql(source)
-        n_invalid = f"count_if(valid IS FALSE AND NOT {blocked})" if some_invalid else "0"
-        values = {name: _number(source, name) for name in outcomes if name != "blocked"}
-        if some_invalid:
-            values = {
-                name: f"CASE WHEN valid IS NOT FALSE THEN {value} END" for name, value in values.items()
-            }
-        values["blocked"] = f"({blocked})::DOUBLE"
-        sums = ", ".join(
-            f"count({value}) AS n{index}, coalesce(sum({value}), 0) AS s{index}, "
-            f"count_if({blocked} AND {value} IS NULL)::BIGINT AS blocked{index}"
-            for index, value in enumerate(values[name] for name in outcomes)
-        )
+        valid = "valid IS NOT FALSE" if "valid" in source.kinds else "true"
         repeated = "count(rollout) - count(DISTINCT rollout)" if "rollout" in source.kinds else "0"
-        names = quote_names(*keys)
+        columns = [
+            quote_names(*keys),
+            "count(*) AS n_all",
+            f"count_if(NOT ({valid}) AND NOT {blocked})::BIGINT AS n_invalid",
+            f"({repeated})::BIGINT AS n_repeated",
+        ]
+        for index, name in enumerate(outcomes):
+            if name == "blocked":  # known of every answer
+                value = number = f"({blocked})::DOUBLE"
+            else:
+                number = _proportion(source, name)
+                value = f"CASE WHEN {valid} THEN {number} END"
+            columns += [
+                f"count({value}) AS n{index}, coalesce(sum({value}), 0) AS s{index}",
+                f"count_if({blocked} AND {value} IS NULL)::BIGINT AS blocked{index}",
+                f"min({number}) AS least{index}, max({number}) AS most{index}",
+            ]
         table = source.connection.sql(
-            f"SELECT {names}, count(*) AS n_all, "
-            f"{n_invalid}::BIGINT AS n_invalid, {repeated}::BIGINT AS n_repeated, {sums} FROM rollouts "
-            f"GROUP BY {names} ORDER BY {names}"
+            f"SELECT {', '.join(columns)} FROM rollouts GROUP BY ALL ORDER BY {quote_names(*keys)}"
         ).df()
+    if table.empty:
+        raise InputError("the rollouts table is empty; it must hold one row per rollout")
     table = _name_missing(table, by)
     table["n_without_prompt"] = table["n_all"].where(table["prompt_id"].isna(), 0)
     parts = []
     for index, name in enumerate(outcomes):
+        least, most = table[f"least{index}"].min(), table[f"most{index}"].max()
+        if least < 0 or most > 1:
+            raise InputError(
+                f"column {name!r} ranges from {least:g} to {most:g}; an outcome must lie in 0-1"
+            )
         numbers = {"n": "n", "s": "s", "blocked": "n_blocked"}
         part = table.rename(columns={f"{short}{index}": name for short, name in numbers.items()})
-        if name == "blocked":  # known of every answer
+        if name == "blocked":
             part["n_invalid"] = 0
         known = part[["n", "n_invalid", "n_blocked"]].sum(axis=1)
         part = part.assign(outcome=name, n_missing=part["n_all"] - known)
@@ -205,24 +214,11 @@ def _number(source: Source, name: str) -> str:
     return f"nullif({quoted}::DOUBLE, 'nan'::DOUBLE)"
 
 
-def _check(source: Source, outcomes: Sequence[str]) -> bool:
-    """Reject outcomes that are not proportions; return whether any rollout is not valid."""
-    numbers = [name for name in outcomes if source.kinds[name] != "BOOLEAN"]
-    selected = ["count(*)", "count_if(NOT valid)" if "valid" in source.kinds else "0"]
-    for name in numbers:
-        kind = source.kinds[name]
-        if kind == '"NULL"':
-            raise InputError(f"no rollout has a known {name!r}")
-        if kind not in ("DOUBLE", "FLOAT") and "INT" not in kind and not kind.startswith("DECIMAL"):
-            raise InputError(f"column {name!r} holds {kind}; an outcome is true/false or 0-1")
-        selected += [f"min({_number(source, name)})", f"max({_number(source, name)})"]
-    query = f"SELECT {', '.join(selected)} FROM rollouts"
-    [(n, n_invalid, *ends)] = source.connection.sql(query).fetchall()
-    if not n:
-        raise InputError("the rollouts table is empty; it must hold one row per rollout")
-    for name, least, most in zip(numbers, ends[::2], ends[1::2], strict=True):
-        if least is not None and (least < 0 or most > 1):
-            raise InputError(
-                f"column {name!r} ranges from {least:g} to {most:g}; an outcome must lie in 0-1"
-            )
-    return bool(n_invalid)
+def _proportion(source: Source, name: str) -> str:
+    """The SQL of an outcome as a number."""
+    kind = source.kinds[name]
+    if kind == '"NULL"':
+        raise InputError(f"no rollout has a known {name!r}")
+    if kind not in ("BOOLEAN", "DOUBLE", "FLOAT") and "INT" not in kind and "DECIMAL" not in kind:
+        raise InputError(f"column {name!r} holds {kind}; an outcome is true/false or 0-1")
+    return _number(source, name)
