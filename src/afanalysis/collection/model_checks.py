@@ -13,7 +13,9 @@ from afanalysis.study.ledger import whole_number
 
 
 async def check_models(run: CallRun, calls: Iterable[Call], models: Collection[str]) -> None:
-    """Ask about each model of a live run that has calls to make; deprecations go to the run's notes.
+    """Ask about each model of a live run that has calls to make; its retirement goes to the notes.
+
+    A retired model is asked all the same: some are open to those who have requested it.
 
     Parameters
     ----------
@@ -27,8 +29,8 @@ async def check_models(run: CallRun, calls: Iterable[Call], models: Collection[s
     Raises
     ------
     InputError
-        A model has been retired, or does not take what it would be sent: one sentence
-        each. A server that describes no models raises nothing; there the first call tells.
+        A model does not take what it would be sent: one sentence each. A server that describes no
+        models raises nothing; there the first call tells.
     """
     left, problems = set(models), list[str]()
     for call in calls if run.endpoint.source == "live" else ():
@@ -41,9 +43,9 @@ async def check_models(run: CallRun, calls: Iterable[Call], models: Collection[s
             info = {} if isinstance(response, Failure) else decode(response[1])
             version = str(server.client.default_headers.get("anthropic-version"))
             problems += [f"{model}: {problem}" for problem in _misfits(info, call.body, version)]
-            if info.get("lifecycle") == "deprecated":
-                ends = str(info.get("retires_at") or "at a date that is not known yet")
-                run.summary.notes.append(f"{model} is deprecated and retires {ends}")
+            if (stage := info.get("lifecycle")) in ("deprecated", "retired"):
+                ends = str(info.get("retires_at") or "at a date that is not known")
+                run.summary.notes.append(f"{model} is {stage}; it retires or has retired {ends}")
         if not left:
             break
     if problems:
@@ -53,8 +55,6 @@ async def check_models(run: CallRun, calls: Iterable[Call], models: Collection[s
 def _misfits(info: dict[str, Any], body: dict[str, Any], version: str) -> Iterator[str]:
     """What a model does not take of a call, one sentence each."""
     able, output = decode(info.get("capabilities")), decode(body.get("output_config"))
-    if info.get("lifecycle") == "retired":
-        yield f"it was retired {info.get('retires_at') or ''}; choose another model"
     most = whole_number(info.get("max_tokens"))
     if most and body["max_tokens"] > most:
         yield f"max_tokens is {body['max_tokens']:,}; use at most {most:,}"
