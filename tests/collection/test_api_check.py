@@ -3,9 +3,9 @@
 import pytest
 
 from afanalysis.cli import main
-from afanalysis.collection.api_check import MOST_CALLS
+from afanalysis.collection.model_checks import MOST_CALLS
 from afanalysis.standin.answers import SimulatedModel
-from afanalysis.standin.models import known_models
+from afanalysis.standin.models import facts_of, known_models
 from afanalysis.study.design import Simulation
 from afanalysis.study.ledger import Prices
 from tests.collection.test_endpoints import server
@@ -16,50 +16,54 @@ CHEAP = "models: [claude-haiku-5-5]\njudge: {model: claude-sonnet-5-5}\n"
 
 @pytest.fixture
 def check(tmp_path, monkeypatch, capsys):
-    """Run the command against an address; the exit code and what was printed, by belief."""
+    """Run the command against an address; the exit code and the printed lines."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
 
-    def run(address, study=CHEAP, *options):
+    def run(address, study=CHEAP):
         (tmp_path / "study.yaml").write_text("name: any\n" + study)
         where = ["--live", "--base-url", address] if address else []
         code = main(["check", "--study", str(tmp_path / "study.yaml"), *where])
         printed = capsys.readouterr()
         if code == 2:
             return code, printed.err
-        first, *lines, last = printed.out.splitlines()
-        return code, {line: line.partition(": ")[2] for line in (first, *lines, last)}
+        return code, printed.out.splitlines()
 
     return run
 
 
-def differing(lines):
-    return [line for line in lines if "differs" in line]
-
-
 def test_the_stand_in_is_as_believed_and_named_as_simulated(check):
     with standing_in() as (address, standin):
-        code, lines = check(address)
+        code, [first, *lines, last] = check(address)
         assert code == 0
-        assert not differing(lines)
-        assert next(iter(lines)) == f"{address}: its answers are simulated"
-        assert standin.asked["messages"] == 6
-        assert billed(standin) < 0.05
-        as_believed = [line for line in lines if line.endswith(": as believed")]
-        assert len(as_believed) == len(known_models()) + 6
-    assert set(Prices.load().models) <= set(known_models())
+        assert first == f"{address}: its answers are simulated"
+        assert len(lines) == 2 * 4
+        assert all(line.endswith(": as believed") for line in lines)
+        assert standin.asked["messages"] == 2 * 3
+        assert 0.05 > float(last.rpartition("$")[2]) == pytest.approx(billed(standin), abs=1e-4)
 
 
 def test_without_live_the_own_stand_in_is_compared_without_a_key(check, monkeypatch):
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     code, lines = check(None)
     assert code == 0
-    assert "simulated" in next(iter(lines))
+    assert lines[0].endswith("its answers are simulated")
 
 
-def altered(name, **fields):
-    """The stand-in's models, one of which is described otherwise."""
-    table = known_models()
-    return table | {name: table[name].model_copy(update={"info": table[name].info | fields})}
+def test_every_model_that_has_a_price_is_described_to_begin_with():
+    assert set(Prices.load().models) <= set(known_models())
+
+
+def differing(lines):
+    return [line for line in lines if ": differs: " in line]
+
+
+def describe_otherwise(monkeypatch, name, **fields):
+    """From now on the stand-in, and nobody else, describes a model otherwise."""
+    facts = facts_of(name)
+    other = facts.model_copy(update={"info": facts.info | fields})
+    monkeypatch.setattr(
+        "afanalysis.standin.handlers.facts_of", lambda asked: other if asked == name else facts_of(asked)
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,34 +83,31 @@ def altered(name, **fields):
     ],
 )
 def test_a_model_that_is_described_otherwise_differs(check, monkeypatch, fields, found):
-    models = altered("claude-opus-5", **fields)
-    monkeypatch.setattr("afanalysis.standin.handlers.known_models", lambda: models)
+    describe_otherwise(monkeypatch, "claude-sonnet-5-5", **fields)
     with standing_in() as (address, _):
         code, lines = check(address)
     assert code == 1
-    [line] = [line for line in lines if ": differs: " in line]
-    assert line.startswith("claude-opus-5: ")
+    [line] = differing(lines)
+    assert line.startswith("claude-sonnet-5-5: ")
     assert found in line
 
 
-def test_a_model_that_is_not_listed_or_not_known_differs_and_one_with_a_date_does_not(
+def test_a_model_that_is_not_described_or_not_known_differs_and_one_with_a_date_does_not(
     check, monkeypatch
 ):
-    models = altered("claude-opus-5") | {"claude-opus-9": known_models()["claude-opus-5"]}
-    del models["claude-fable-5"]
-    models["claude-opus-4-5-20251101"] = models.pop("claude-opus-4-5")
-    monkeypatch.setattr("afanalysis.standin.handlers.known_models", lambda: models)
+    describe_otherwise(monkeypatch, "claude-opus-9", **facts_of("claude-opus-5").info)
     with standing_in() as (address, _):
-        code, lines = check(address, "models: [claude-opus-9]\n")
+        code, lines = check(address, "models: [claude-opus-9, own, claude-opus-5-5-20261001]\n")
     assert code == 1
-    assert [line.split(": ")[::2] for line in lines if ": differs: " in line] == [
-        ["claude-opus-9", "differs"],
-        ["claude-fable-5", "differs"],
+    assert differing(lines) == [
+        'claude-opus-9: lifecycle, limits, capabilities: differs: lifecycle is "active", '
+        'not "unknown here"',
+        'own: lifecycle, limits, capabilities: differs: lifecycle is null, not "unknown here"',
     ]
 
 
 def of_answers(lines):
-    return [line for line in lines if ": differs: " in line and "lifecycle" not in line]
+    return [line for line in differing(lines) if "lifecycle" not in line]
 
 
 def test_a_setting_that_is_taken_differs(check):
@@ -158,34 +159,43 @@ def test_what_may_cost_too_much_is_not_tried(check):
 def test_it_makes_ten_calls_at_most_and_none_to_other_servers(check):
     with standing_in() as (address, standin), standing_in() as (own, other):
         study = "models: [claude-haiku-5-5, claude-sonnet-5, claude-opus-5, own]\n"
+        study += "prices: {own: {input: 0, output: 0}}\n"
         study += f"endpoints: [{{models: [own], base_url: '{own}'}}]\n"
         _, lines = check(address, study)
-        assert standin.asked["messages"] == MOST_CALLS - 2
+        assert standin.asked["messages"] == MOST_CALLS - 1 - 4
         assert other.asked["messages"] == 0
     assert not any(line.startswith("own") for line in lines)
 
 
 @pytest.mark.parametrize(
-    ("answer", "sentence"),
+    "answer",
     [
-        ((401, {"error": {"message": "bad key"}}), "bad key"),
-        ((404, b"<html>No"), "status 404: a web page"),
+        (401, {"error": {"message": "bad key"}}),
+        (404, b"<html>No"),
+        (200, b"[1]"),
+        (200, {"capabilities": 3, "lifecycle": []}),
     ],
 )
-def test_a_server_that_lists_no_models_is_one_sentence(check, answer, sentence):
-    with server(lambda *_: answer) as (address, _):
+def test_a_server_that_is_no_such_api_differs_in_everything_and_ends_in_no_traceback(check, answer):
+    with server(lambda *_: answer) as (address, seen):
+        code, [first, *lines, _] = check(address)
+    assert code == 1
+    assert first == f"{address}: its answers are live"
+    assert differing(lines) == lines
+    assert len(seen) <= MOST_CALLS
+
+
+def test_a_key_that_is_not_set_is_named(check, monkeypatch):
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    with standing_in() as (address, _):
         code, printed = check(address)
     assert code == 2
-    assert printed.startswith(f"afanalysis: {address}: does not list its models ({sentence}")
-    assert printed.count("\n") == 1
+    assert "the environment variable ANTHROPIC_API_KEY is not set" in printed
 
 
-@pytest.mark.parametrize("listed", [{}, {"data": 3}, {"data": [3, {}, {"id": 5}]}, []])
-def test_a_list_of_another_form_lists_no_model(check, listed):
-    with server(lambda *_: (200, listed)) as (address, seen):
-        code, lines = check(address)
-    assert code == 1
-    listings = [line for line in lines if "lifecycle" in line]
-    assert len(listings) == len(known_models())
-    assert all(line.endswith("differs: it is not listed") for line in listings)
-    assert len(seen) <= MOST_CALLS
+def test_a_live_check_needs_the_price_of_each_model(check):
+    with server(lambda *_: (500, {})) as (address, seen):
+        code, printed = check(address, "models: [claude-opus-5-5-20261001]\n")
+    assert code == 2
+    assert "no price is known for claude-opus-5-5-20261001" in printed
+    assert [path for _, path, _, _ in seen] == ["/v1/models?limit=1"]

@@ -12,9 +12,9 @@ from typing import Any
 
 import afanalysis as af
 from afanalysis.cli.arguments import ENDPOINT, STUDY_FILE, Argument, flag, read_study, value
-from afanalysis.collection.api_check import check_api
 from afanalysis.collection.calls import CallOptions, CallSummary
 from afanalysis.collection.forecasting import Forecast, forecast
+from afanalysis.collection.model_checks import check_api
 from afanalysis.judging.model import forecast_verdicts
 from afanalysis.standin.serving import serve
 from afanalysis.standin.state import StandIn
@@ -33,7 +33,7 @@ _CALLS = (
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "collect": _CALLS,
     "judge": (*_CALLS, flag("--rules", "judge by phrases, without a model: a free baseline")),
-    "check": (STUDY_FILE, *ENDPOINT[:2]),
+    "check": (STUDY_FILE, *ENDPOINT),
     "check-judge": (STUDY_FILE, *ENDPOINT),
     "serve": (
         value("--port", "N", "default: any free port", type=int, default=0),
@@ -124,25 +124,17 @@ async def _print_forecast(
 
 
 def run_check(options: argparse.Namespace) -> int:
-    """Compare the API with what this package believes of it, in particular of a study's models.
+    """Compare the API with what this package believes of a study's models.
 
     Prints one line per belief: what each model takes, what is refused, the form of an answer. Makes at
-    most 10 calls and costs at most $0.05. Without --live the stand-in is compared, which is free. Exits
-    with 1 if anything differs.
+    most 10 calls and costs at most $0.05, or what --budget says. Without --live the stand-in is
+    compared, which is free. Exits with 1 if anything differs.
     """
-    study, budget = af.Study.from_yaml(options.study), af.Budget(usd=0.05, any_price=True)
-
-    async def print_all() -> int:
-        differing = 0
-        async with af.connect(study, live=options.live, base_url=options.base_url) as endpoint:
-            print(f"{endpoint.require([''], budget)}: its answers are {endpoint.source}")
-            async for belief, outcome in check_api(endpoint, study, budget):
-                print(f"{belief}: {outcome}")
-                differing += outcome.startswith("differs")
-        print(f"{differing} differ; ${budget.spend.usd:.4f} at the API's prices")
-        return int(differing > 0)
-
-    return asyncio.run(print_all())
+    study, options.budget = af.Study.from_yaml(options.study), options.budget or 0.05
+    findings = _answer_of(options, study, partial(check_api, study))
+    for belief, outcome in findings:
+        print(f"{belief}: {outcome or 'as believed'}")
+    return int(any(outcome.startswith("differs") for _, outcome in findings))
 
 
 def run_check_judge(options: argparse.Namespace) -> None:

@@ -65,9 +65,4 @@ def known_models() -> dict[str, ModelFacts]:
 def facts_of(name: str) -> ModelFacts:
     """What is known about a model, with or without the date in its name; `OPEN` if it is not listed."""
     table = known_models()
-    return table.get(name) or table.get(undated(name), OPEN)
-
-
-def undated(name: str) -> str:
-    """A model's name without the date that it may end with."""
-    return re.sub(r"-20\d{6}$", "", name)
+    return table.get(name) or table.get(re.sub(r"-20\d{6}$", "", name), OPEN)
