@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import nullcontext
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ _CALLS = (
     *ENDPOINT,
     flag("--batch", "use Message Batches, at half the price"),
     value("--concurrency", "N", "calls at once (default: 32)", type=int, default=32),
-    value("--poll", "SECONDS", "between checks of a batch (default: 30)", type=float, default=30),
+    value("--poll-seconds --poll", "SECONDS", "between checks (default: 30)", type=float, default=30),
     flag("--dry-run", "print calls, tokens and price; call nothing"),
     flag("--resend", "pay again for calls of batches whose results are gone"),
     value("--stop-after", "SECONDS", "stop as Ctrl-C does (default: when all is done)", type=float),
@@ -78,13 +79,8 @@ def _run_calls(
 ) -> int:
     if options.dry_run:
         return asyncio.run(_print_forecast(options, study, partial(look_ahead, folder=folders.raw)))
-    calls = CallOptions(
-        options.concurrency,
-        options.batch,
-        poll_seconds=options.poll,
-        resend=options.resend,
-        stop_after=options.stop_after,
-    )
+    given: Any = {f.name: getattr(options, f.name, f.default) for f in fields(CallOptions)}
+    calls = CallOptions(**given)
     summary: CallSummary = _answer_of(options, study, partial(send, folder=folders.raw, options=calls))
     print(f"{summary.sent:,} {what} collected, {summary.skipped:,} already present")
     if summary.failed:
@@ -150,10 +146,7 @@ def run_check_judge(options: argparse.Namespace) -> None:
     attempts = verdicts["attempt"].nunique()
     print(f"{attempts} attempts in {len(verdicts)} rollouts: {len(changed)} verdicts changed")
     if not options.live:
-        print(
-            "The stand-in judged; it obeys whatever is outside the fences. This checks the fences, "
-            "not a model."
-        )
+        print("The stand-in judged: this checks the fences around a transcript, not a model.")
     if len(changed):
         print(changed.drop(columns="changed").to_string(index=False))
         raise SystemExit(1)

@@ -29,7 +29,7 @@ _BELIEFS: dict[str, tuple[dict[str, Any], str]] = {
     "an answer ends, counts tokens and shows no thinking": ({}, "^(end|max).*, counted, without"),
     "`display: summarized` shows the thinking": (_SHOWN, "^(end|max).*, counted, with thinking"),
 }
-_QUESTION = "How many primes lie between 100 and 150? Think about it, then write only the number."
+_QUESTION = [{"role": "user", "content": "How many primes lie between 100 and 150? Write the number."}]
 
 
 async def check_models(run: CallRun, calls: Iterable[Call], models: Collection[str]) -> None:
@@ -138,8 +138,7 @@ def _differences(place: str, believed: Any, found: Any) -> Iterator[str]:
 
 async def _try(client: Any, budget: Budget, model: str, settings: dict[str, Any], form: str) -> str:
     """How a model's answer differs from the form that is believed, within the budget."""
-    messages = [{"role": "user", "content": _QUESTION}]
-    params = {"model": model, "max_tokens": 1000, "messages": messages, **settings}
+    params = {"model": model, "max_tokens": 1000, "messages": _QUESTION, **settings}
     most = {"input_tokens": len(json.dumps(params)) + MARGIN, "output_tokens": 1000}
     if refusal := budget.refusal(Charge(model, most)):
         return f"not tried: {refusal}"
