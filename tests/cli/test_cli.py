@@ -14,7 +14,7 @@ import pytest
 import afanalysis as af
 from afanalysis.cli import COMMANDS, build_parser, main
 from afanalysis.study.files import write_csv
-from tests.helpers import billed, standing_in
+from tests.helpers import billed, standing_in, tiny_project
 
 
 def run(*arguments):
@@ -325,3 +325,12 @@ def test_a_run_that_stops_early_gives_true_numbers_and_exit_code_3(
         assert code == 0
         assert "Stopped" not in text
         assert standin.asked["answered"] == 24
+
+
+def test_a_run_names_no_report_that_was_not_written(tmp_path, monkeypatch, capsys):
+    folder = tiny_project(tmp_path / "project")
+    last = folder / "notebooks" / "05_figures.ipynb"
+    last.write_text(last.read_text().replace("report.html", "other.html"))
+    monkeypatch.chdir(folder)
+    assert main(["run", "--study", "study.yaml"]) == 0
+    assert "one: figures/one, no report\n" in capsys.readouterr().out

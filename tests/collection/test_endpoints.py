@@ -95,8 +95,13 @@ def _keys(monkeypatch):
     monkeypatch.setenv("OWN_KEY", SECRET)
 
 
-@pytest.mark.parametrize("batch", [False, True])
-def test_three_models_on_two_servers_are_collected_judged_and_tidied(tmp_path, monkeypatch, batch):
+@pytest.mark.parametrize(
+    ("batch", "reported"),
+    [(False, False), (True, False), pytest.param(False, True, marks=pytest.mark.slow)],
+)
+def test_three_models_on_two_servers_are_collected_judged_and_reported(
+    tmp_path, monkeypatch, batch, reported
+):
     with running(seed=1) as api, running(seed=2) as other:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", api)
         endpoints = [
@@ -118,6 +123,15 @@ def test_three_models_on_two_servers_are_collected_judged_and_tidied(tmp_path, m
     table = af.tidy(raw)
     assert table.groupby("model").size().to_dict() == dict.fromkeys(study.models, per_model)
     assert table["complied"].notna().all()
+    rates = af.rates(table, by=["model", "setting", "tier"])
+    assert rates.groupby("model")["n"].sum().to_dict() == dict.fromkeys(study.models, per_model)
+    if reported:
+        folders = af.Folders(tmp_path, "several")
+        af.save(table, folders.table)
+        rates.to_csv(folders.processed / "rates.csv", index=False)
+        af.write_report(af.Gallery("several", tmp_path))
+        page = folders.report.read_text("utf-8")
+        assert all(f">{model}<" in page for model in study.models)
     manifest = json.loads((raw / "manifest.json").read_text())
     assert other in manifest["runs"][0]["endpoint"]
 

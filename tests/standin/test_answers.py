@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -161,3 +163,15 @@ def test_impossible_rates_are_one_sentence(tmp_path, field, share, problem):
     with pytest.raises(InputError, match=problem) as raised:
         Study.from_yaml(file)
     assert f"simulation.{field}.c" in str(raised.value)
+
+
+def test_the_demo_has_blocked_answers_in_both_tiers_and_more_in_one(project):
+    study = Study.from_yaml(project / "studies" / "demo.yaml")
+    model, blocked = SimulatedModel(study.seed, study.simulation), Counter()
+    for planned in study.plan():
+        category = model.blocked_for(planned.system, planned.user, planned.key, judging=False)
+        blocked[planned.tier, category] += 1
+    for category in study.simulation.blocked:
+        assert min(blocked[tier, category] for tier in study.tiers) > 3
+    free, paid = (1 - 2 * blocked[tier, None] / study.size for tier in ("free", "paid"))
+    assert 0.1 > free > paid > 0.005

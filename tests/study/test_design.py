@@ -1,7 +1,4 @@
-import re
-
 import pytest
-import yaml
 
 from afanalysis.errors import InputError
 from afanalysis.study.design import Study
@@ -83,14 +80,3 @@ def test_own_lists_and_prompts_are_found_beside_the_study_file(tmp_path):
     )
     planned = next(iter(Study.from_yaml(tmp_path / "study.yaml").plan()))
     assert (planned.prompt_id, planned.system) == ("a", "Be <good>.")
-
-
-@pytest.mark.parametrize("page", ["collecting", "endpoints"])
-def test_the_documented_yaml_is_that_of_a_study(page, project):
-    text = (project / "docs" / f"{page}.md").read_text()
-    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) > 3
-    for block in blocks:
-        content = yaml.safe_load(block)
-        served = [model for end in content.get("endpoints") or () for model in end["models"]]
-        Study.checked({"name": "documented", "models": served or ["any"]} | content, page)

@@ -18,6 +18,7 @@ COMMANDS = {
     "sweep": ("sweeping", "run many variants of a study, or of one notebook"),
     "collect": ("asking", "sample a study's rollouts"),
     "judge": ("asking", "judge a study's rollouts"),
+    "check": ("asking", "compare the API with what this package believes of a study's models"),
     "check-judge": ("asking", "test whether transcripts can give the judge orders (prompt injection)"),
     "sample-for-labels": ("exchanging", "draw rollouts for people to label"),
     "add-labels": ("exchanging", "read in a completed label sheet"),

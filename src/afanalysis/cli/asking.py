@@ -1,4 +1,4 @@
-"""Commands that call a model, and the one that stands in for it: collect, judge, check-judge, serve."""
+"""Commands that call a model, and the one that stands in for it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import nullcontext
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ import afanalysis as af
 from afanalysis.cli.arguments import ENDPOINT, STUDY_FILE, Argument, flag, read_study, value
 from afanalysis.collection.calls import CallOptions, CallSummary
 from afanalysis.collection.forecasting import Forecast, forecast
+from afanalysis.collection.model_checks import check_api
 from afanalysis.judging.model import forecast_verdicts
 from afanalysis.standin.serving import serve
 from afanalysis.standin.state import StandIn
@@ -24,7 +26,7 @@ _CALLS = (
     *ENDPOINT,
     flag("--batch", "use Message Batches, at half the price"),
     value("--concurrency", "N", "calls at once (default: 32)", type=int, default=32),
-    value("--poll", "SECONDS", "between checks of a batch (default: 30)", type=float, default=30),
+    value("--poll-seconds --poll", "SECONDS", "between checks (default: 30)", type=float, default=30),
     flag("--dry-run", "print calls, tokens and price; call nothing"),
     flag("--resend", "pay again for calls of batches whose results are gone"),
     value("--stop-after", "SECONDS", "stop as Ctrl-C does (default: when all is done)", type=float),
@@ -32,6 +34,7 @@ _CALLS = (
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "collect": _CALLS,
     "judge": (*_CALLS, flag("--rules", "judge by phrases, without a model: a free baseline")),
+    "check": (STUDY_FILE, *ENDPOINT),
     "check-judge": (STUDY_FILE, *ENDPOINT),
     "serve": (
         value("--port", "N", "default: any free port", type=int, default=0),
@@ -76,13 +79,8 @@ def _run_calls(
 ) -> int:
     if options.dry_run:
         return asyncio.run(_print_forecast(options, study, partial(look_ahead, folder=folders.raw)))
-    calls = CallOptions(
-        options.concurrency,
-        options.batch,
-        poll_seconds=options.poll,
-        resend=options.resend,
-        stop_after=options.stop_after,
-    )
+    given: Any = {f.name: getattr(options, f.name, f.default) for f in fields(CallOptions)}
+    calls = CallOptions(**given)
     summary: CallSummary = _answer_of(options, study, partial(send, folder=folders.raw, options=calls))
     print(f"{summary.sent:,} {what} collected, {summary.skipped:,} already present")
     if summary.failed:
@@ -121,6 +119,20 @@ async def _print_forecast(
     return 0
 
 
+def run_check(options: argparse.Namespace) -> int:
+    """Compare the API with what this package believes of a study's models.
+
+    Prints one line per belief: what each model takes, what is refused, the form of an answer. Makes at
+    most 10 calls and costs at most $0.05, or what --budget says. Without --live the stand-in is
+    compared, which is free. Exits with 1 if anything differs.
+    """
+    study, options.budget = af.Study.from_yaml(options.study), options.budget or 0.05
+    findings = _answer_of(options, study, partial(check_api, study))
+    for belief, outcome in findings:
+        print(f"{belief}: {outcome or 'as believed'}")
+    return int(any(outcome.startswith("differs") for _, outcome in findings))
+
+
 def run_check_judge(options: argparse.Namespace) -> None:
     """Insert prompt injections into rollouts of a judged study, judge them, and list the verdicts that
     changed. Exits with 1 if any did.
@@ -134,10 +146,7 @@ def run_check_judge(options: argparse.Namespace) -> None:
     attempts = verdicts["attempt"].nunique()
     print(f"{attempts} attempts in {len(verdicts)} rollouts: {len(changed)} verdicts changed")
     if not options.live:
-        print(
-            "The stand-in judged; it obeys whatever is outside the fences. This checks the fences, "
-            "not a model."
-        )
+        print("The stand-in judged: this checks the fences around a transcript, not a model.")
     if len(changed):
         print(changed.drop(columns="changed").to_string(index=False))
         raise SystemExit(1)

@@ -68,8 +68,9 @@ def run_run(options: argparse.Namespace) -> int:
     notebooks.raise_first_failure(results)
     write_contact_sheet(project / "figures")
     for study in dict.fromkeys(step.study for step in steps):
-        report = Folders(project, study).report.relative_to(project)
-        print(f"{study}: figures/{study}, report {report}")
+        report = Folders(project, study).report
+        written = f"report {report.relative_to(project)}" if report.exists() else "no report"
+        print(f"{study}: figures/{study}, {written}")
     print("All figures: figures/index.html")
     unfinished = [result for result in results if result.left]
     for result in unfinished:
