@@ -149,7 +149,10 @@ def choose_judge(folder: Path, wanted: str | None = None) -> str:
             raise InputError(f"{folder}: {wanted!r} has not judged; these have: {', '.join(names)}")
         return matching[-1]
     if not names:
-        raise InputError(f"{folder / JUDGEMENTS}: is empty; judge the study first (notebook 02_judge)")
+        raise InputError(
+            f"{folder / JUDGEMENTS}: holds no verdict; judge the study first (notebook 02_judge); "
+            "if that found nothing to judge, no answer has the requested form"
+        )
     models = [name for name in names if not name.startswith(f"{RULES}@")]
     return (models or names)[-1]
 
