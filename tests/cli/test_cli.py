@@ -221,7 +221,26 @@ def test_answers_that_cannot_be_used_are_counted_before_any_rate(in_a_project, m
     counts = printed(2, "rates", "data/raw/small")
     assert "no output tag" in counts
     assert "Rates of" not in counts
+
+
+def test_counts_are_printed_where_no_answer_had_the_form_to_be_judged(in_a_project, capsys):
+    def answer(method, path, headers, body):
+        content = {"content": [{"type": "text", "text": "Hello!"}], "stop_reason": "end_turn"}
+        usage = {"input_tokens": 9, "output_tokens": 9}
+        return (200, content | {"usage": usage}) if path.endswith("/messages") else (404, {})
+
+    with server(answer) as (address, _):
+        (in_a_project / "small.yaml").write_text(
+            "name: small\nmodels: [small]\nsamples: 1\nsettings: [helpful-only]\n"
+            "prompts: {helpful-only: {first: 2}}\n"
+            f"endpoints: [{{models: [small], base_url: '{address}'}}]\n"
+        )
+        assert main(["collect", "--study", "small.yaml", "--live", "--any-price"]) == 0
     assert main(["judge", "--study", "small.yaml", "--rules"]) == 0
+    assert main(["rates", "data/raw/small"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out.count("no output tag 2") == 2  # of each tier
+    assert "no rollout has a known 'complied'" in printed.err
 
 
 ACTS_ON_THE_TERMINAL = "\x1b]0;taken\x07\x1b[2J\u202e\r"
