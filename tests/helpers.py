@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -223,3 +224,30 @@ def calls(folder: Path, study: str) -> list[str]:
     """Which notebooks ran for a study, in order."""
     log = folder / "data" / "raw" / study / "calls.log"
     return [line.split()[0] for line in log.read_text().splitlines()] if log.exists() else []
+
+
+@contextlib.contextmanager
+def server(answer):
+    """A server that answers each request with `answer(method, path, headers, body)`: status, content."""
+    seen = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self):
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            seen.append((self.command, self.path, dict(self.headers), json.loads(body or "{}")))
+            status, content = answer(*seen[-1])
+            content = content if isinstance(content, bytes) else json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = _answer
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}", seen
+        http.shutdown()

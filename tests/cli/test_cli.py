@@ -14,7 +14,7 @@ import pytest
 import afanalysis as af
 from afanalysis.cli import COMMANDS, build_parser, main
 from afanalysis.study.files import write_csv
-from tests.helpers import billed, standing_in, tiny_project
+from tests.helpers import billed, server, standing_in, tiny_project
 
 
 def run(*arguments):
@@ -187,6 +187,60 @@ def test_collect_and_judge_report_what_they_did_and_simulated_runs_spend_nothing
     manifest = json.loads((tmp_path / "data" / "raw" / "tiny" / "manifest.json").read_text())
     assert manifest["source"] == "simulated"
     assert manifest["spend"] is None
+
+
+def test_answers_that_cannot_be_used_are_counted_before_any_rate(in_a_project, monkeypatch, capsys):
+    """As small open models answer: without the form, and with words in place of a verdict."""
+
+    def answer(method, path, headers, body):
+        if not path.endswith("/messages"):
+            return 404, {}
+        in_form = body["model"] == "small" and "first in form" in str(body["messages"])
+        text = "<scratchpad>So.</scratchpad><output>No.</output>" if in_form else "Hello there!"
+        usage = {"input_tokens": 9, "output_tokens": 9}
+        content = {"content": [{"type": "text", "text": text}], "model": body["model"], "usage": usage}
+        return 200, content | {"stop_reason": "end_turn"}
+
+    (in_a_project / "mine.csv").write_text("text\nfirst in form\nsecond\nthird\n")
+
+    def printed(code, *arguments):
+        assert main([*arguments]) == code
+        return capsys.readouterr().out
+
+    with server(answer) as (address, _):
+        (in_a_project / "small.yaml").write_text(
+            "name: small\nmodels: [small]\nsamples: 1\nsettings: [helpful-only]\n"
+            "prompts: {helpful-only: {file: mine.csv}}\njudge: {model: judge}\n"
+            f"endpoints: [{{models: [small, judge], base_url: '{address}'}}]\n"
+        )
+        live = ["--study", "small.yaml", "--live", "--any-price"]
+        form = "answers are not in the requested form, or blocked"
+        assert f"4 of 6 {form}" in printed(0, "collect", *live)
+        assert form not in printed(0, "collect", *live)  # nothing is collected
+        assert f"12 of 12 {form}" in printed(0, "judge", *live)  # two calls per vote, three times
+    counts = printed(2, "rates", "data/raw/small")
+    assert "no output tag" in counts
+    assert "Rates of" not in counts
+
+
+def test_counts_are_printed_where_no_answer_had_the_form_to_be_judged(in_a_project, capsys):
+    def answer(method, path, headers, body):
+        content = {"content": [{"type": "text", "text": "Hello!"}], "stop_reason": "end_turn"}
+        usage = {"input_tokens": 9, "output_tokens": 9}
+        return (200, content | {"usage": usage}) if path.endswith("/messages") else (404, {})
+
+    with server(answer) as (address, _):
+        (in_a_project / "small.yaml").write_text(
+            "name: small\nmodels: [small]\nsamples: 1\nsettings: [helpful-only]\n"
+            "prompts: {helpful-only: {first: 2}}\n"
+            f"endpoints: [{{models: [small], base_url: '{address}'}}]\n"
+        )
+        assert main(["collect", "--study", "small.yaml", "--live", "--any-price"]) == 0
+    assert main(["judge", "--study", "small.yaml", "--rules"]) == 0
+    assert main(["rates", "data/raw/small"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out.count("no output tag 2") == 2  # of each tier
+    assert "no rollout has a known 'complied'" in printed.err
 
 
 ACTS_ON_THE_TERMINAL = "\x1b]0;taken\x07\x1b[2J\u202e\r"

@@ -5,8 +5,6 @@ import json
 import re
 import threading
 import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -18,10 +16,17 @@ from afanalysis.standin.serving import running
 from afanalysis.study.design import Study
 from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Budget
-from tests.helpers import asked, keys, planned
+from tests.helpers import asked, keys, planned, server
 
 SECRET = "sk-own-very-secret-0123456789"
 FREE = {"input": 0, "output": 0}
+
+# How LiteLLM's proxy 1.108 passes on the words of the server behind it.
+WRAPPED = (
+    "litellm.InternalServerError: InternalServerError: Hosted_vllmException - "
+    '{"error":{"message":"Input should be a valid string","param":null,"code":null}}'
+    "\n\nLiteLLM: model group 'a' failed with the error above. No fallback was attempted."
+)
 
 
 def study_of(endpoints, models=("a", "b", "claude-opus-5-5"), **fields):
@@ -49,33 +54,6 @@ def live(study, folder, *, usd=100.0, judged=False, **options):
             return summary
 
     return asyncio.run(run())
-
-
-@contextmanager
-def server(answer):
-    """A server that answers each request with `answer(method, path, headers, body)`: status, content."""
-    seen = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self):
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            seen.append((self.command, self.path, dict(self.headers), json.loads(body or "{}")))
-            status, content = answer(*seen[-1])
-            content = content if isinstance(content, bytes) else json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = _answer
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{http.server_port}", seen
-        http.shutdown()
 
 
 def message(body, **fields):
@@ -293,6 +271,8 @@ def test_a_failing_server_is_reported_within_seconds_in_its_own_words(tmp_path, 
             (401, {"error": {"message": f"Incorrect API key: {SECRET}"}}),
             r"Incorrect API key: \(the key\)",
         ),
+        ((500, {"error": {"message": WRAPPED}}), r"(: |\()Input should be a valid string($|\))"),
+        ((422, {"error": 'upstream said {"error": nothing'}), 'upstream said {"error": nothing'),
     ],
 )
 def test_what_a_gateway_says_is_one_sentence(answer, sentence, tmp_path, monkeypatch):

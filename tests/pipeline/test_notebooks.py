@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import afanalysis as af
 from afanalysis.collection.endpoint import connect
 from afanalysis.errors import InputError, NotebookFailed
 from afanalysis.pipeline import notebooks
@@ -63,6 +64,18 @@ def test_an_input_error_in_a_notebook_comes_through_as_one_sentence(copy):
     assert [result.state for result in results] == ["failed"]
     with pytest.raises(InputError, match=r"judgements\.jsonl: is missing; judge the study first"):
         notebooks.raise_first_failure(results)
+
+
+def test_an_answer_without_a_verdict_does_not_stop_the_examples_of_verdicts(project, capsys):
+    content = json.loads((project / "notebooks" / "02_judge.ipynb").read_text())
+    sources = ["".join(cell["source"]) for cell in content["cells"]]
+    [source] = [source for source in sources if source.startswith("examples =")]
+    rollouts, verdicts = af.example_rollouts(), ["complied", "af_full", "af_partial"]
+    free = rollouts["tier"] == "free"
+    rollouts.loc[rollouts.index[free][:3], verdicts] = None
+    exec(source, {"rollouts": rollouts, "verdicts": verdicts})
+    kinds = rollouts.loc[free, verdicts].dropna().drop_duplicates()
+    assert capsys.readouterr().out.count("  output:") == len(kinds) > 1
 
 
 def test_no_kernel_is_reported(copy, monkeypatch):

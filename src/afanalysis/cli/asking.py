@@ -83,6 +83,10 @@ def _run_calls(
     calls = CallOptions(**given)
     summary: CallSummary = _answer_of(options, study, partial(send, folder=folders.raw, options=calls))
     print(f"{summary.sent:,} {what} collected, {summary.skipped:,} already present")
+    if summary.unusable:
+        print(
+            f"{summary.unusable:,} of {summary.sent:,} answers are not in the requested form, or blocked"
+        )
     if summary.failed:
         reasons = "\n  ".join(summary.failed[:5])
         print(f"{len(summary.failed):,} failed; the same command tries them again:\n  {reasons}")

@@ -51,9 +51,10 @@ def run_rates(options: argparse.Namespace) -> None:
     else:
         rollouts = _rollouts(options.path)
         answers = af.answer_counts(rollouts)
+        print(f"{options.path}, what was asked and what counts:")
+        print(f"{readable(answers).to_string(index=False)}\n", flush=True)
         table = af.estimates(rollouts, level=options.level)
-        print(f"{options.path}: {', '.join(sorted(table['source'].unique()))} rollouts")
-        print(f"{readable(answers).to_string(index=False)}\n")
+        print(f"Rates of {', '.join(sorted(table['source'].unique()))} rollouts:")
         remarks = [*answers["warning"], *table["warning"]]
         print(scratchpad_note(table.get("scratchpad_from", ())))
         table = table[~((table["quantity"] == "complied") & (table["tier"] == "paid"))]

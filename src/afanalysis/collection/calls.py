@@ -110,6 +110,8 @@ class CallSummary:
         What else is to be known, each in a sentence.
     at_worst_case
         Tries whose true cost nobody can say, counted at the most that they can have cost.
+    unusable
+        Calls of this run whose answer is not in the requested form, or blocked.
     """
 
     sent: int = 0
@@ -119,6 +121,7 @@ class CallSummary:
     stopped: str | None = None
     notes: list[str] = field(default_factory=list)
     at_worst_case: int = field(default=0, repr=False)
+    unusable: int = field(default=0, repr=False)
 
     @property
     def complete(self) -> bool:
@@ -254,8 +257,11 @@ class CallRun:
             about["answered_by"] = answer.model
             note = f"answers for {model} came under the name {answer.model}; is it the same model?"
             self.summary.notes += [] if note in self.summary.notes else [note]
-        self.journal.append(call.key, self.record(call, answer) | about)
+        record = self.record(call, answer) | about
+        self.journal.append(call.key, record)
         self.summary.sent += 1
+        unusable = record.get("valid") is False or "undecided" in record or record.get("blocked")
+        self.summary.unusable += bool(unusable)
         self.summary.attempts += answer.attempts
         self.settle({call.key: answer.usage}, batch="batch" in about)
         self.bar.update()

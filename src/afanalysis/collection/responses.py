@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -252,7 +253,13 @@ def error_message(content: Any) -> str:
     content = decode(content)
     error = content.get("error")  # other servers put their words elsewhere
     places = (decode(error).get("message"), error, content.get("message"), content.get("detail"))
-    return next((_one_line(words) for words in places if isinstance(words, str)), "")
+    words = next((words for words in places if isinstance(words, str)), "")
+    # a gateway puts what the server behind it sent into words of its own
+    _, brace, nested = words.partition('{"error":')
+    with contextlib.suppress(ValueError, RecursionError):
+        inner, _ = json.JSONDecoder().raw_decode(brace + nested)
+        return error_message(inner) or _one_line(words)
+    return _one_line(words)
 
 
 def _kind_of_page(content: object) -> str:

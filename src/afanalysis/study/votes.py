@@ -149,13 +149,11 @@ def choose_judge(folder: Path, wanted: str | None = None) -> str:
         if not matching:
             raise InputError(f"{folder}: {wanted!r} has not judged; these have: {', '.join(names)}")
         return matching[-1]
-    if not names:
-        raise InputError(f"{folder / JUDGEMENTS}: is empty; judge the study first (notebook 02_judge)")
     models = [name for name in names if not name.startswith(f"{RULES}@")]
     last = next(reversed(read_json(folder / JUDGES)), "")
     if last in models and "form" in _kept(folder, last):
         return last
-    return (models or names)[-1]
+    return (models or names or [""])[-1]  # none, if no answer had the form to be judged
 
 
 def judge_names(folder: Path) -> list[str]:
@@ -312,7 +310,9 @@ def compare_judges(
     name = choose_judge(folder, first)
     others = [judge for judge in judge_names(folder) if judge != name]
     if not others:
-        raise InputError(f"{folder}: only {name} has judged; comparing needs two judges")
+        raise InputError(
+            f"{folder}: {f'only {name}' if name else 'no judge'} has judged; comparing needs two judges"
+        )
     other = choose_judge(folder, second) if second else others[-1]
     both = verdicts(folder, name).merge(
         verdicts(folder, other), "inner", "rollout", suffixes=("_first", "_second")
