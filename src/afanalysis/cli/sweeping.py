@@ -9,7 +9,6 @@ from typing import Any
 from afanalysis.cli.arguments import DRY_RUN, FORCE, Argument, flag, value
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks, sweeps
-from afanalysis.pipeline.store import Store
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
@@ -36,7 +35,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     sweep = sweeps.Sweep.from_yaml(options.file)
     runs = sweeps.expand(sweep, project, most=None if options.yes else sweeps.MANY_RUNS)
     if options.store:
-        Store(options.store)  # reports an unusable URL before anything runs
+        sweeps.Store(options.store)  # reports an unusable URL before anything runs
         if sweep.notebook:
             raise InputError("--store takes sweeps of the whole pipeline; this one names a notebook")
     chosen = runs

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+import tempfile
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,6 @@ from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
 from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
-from afanalysis.pipeline.store import Store, run_from_store, without_outputs
 from afanalysis.study.design import FilePart, NamedPath, Study
 from afanalysis.study.files import read_csv, read_yaml, write_csv, write_text
 from afanalysis.study.folders import JUDGEMENTS, Folders
@@ -283,7 +283,7 @@ def run(
             try:
                 steps = future.result()
                 if store is not None:
-                    Store(store).fetch(project, processed, suffix=".csv")
+                    Store(store).fetch(project, processed)
                 row = _row(steps, project / processed / "gaps.csv")
             except Exception as error:  # a lost worker, a store that is not there
                 sentence = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
@@ -371,3 +371,93 @@ def finish(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
         gaps = tables["gaps"].assign(source="live" if sweep.live else "simulated")
         provenance = {"sweep": sweep.name, "runs": len(runs)}
         figures.save(figures.gaps_by_run(gaps, names), folders.figures, "gaps_by_run", provenance)
+
+
+class Store:
+    """Folders below a URL, kept in step with those of a local project.
+
+    Parameters
+    ----------
+    url
+        Any that fsspec knows: `s3://bucket/prefix`, `gs://…`, `file:///…`, `memory://…`.
+
+    Raises
+    ------
+    InputError
+        fsspec does not know this kind of URL, or the library for it is missing.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            from fsspec.core import url_to_fs
+
+            self._files, root = url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise InputError(f"{url}: cannot be used as a store ({error})") from error
+        self._root = root.rstrip("/")
+
+    def fetch(self, project: Path, folder: Path) -> None:
+        """Copy a folder's files from the store into the project."""
+        start = f"{self._root}/{folder.as_posix()}"
+        self._files.invalidate_cache()
+        for path in self._files.find(start):
+            local = project / folder / path.rpartition(f"{start}/")[2]
+            local.parent.mkdir(parents=True, exist_ok=True)
+            self._files.get_file(path, str(local))
+
+    def send(self, project: Path, folder: Path) -> None:
+        """Copy a folder's files into the store."""
+        for local in sorted((project / folder).rglob("*")):
+            if local.is_file() and local.suffix not in (".lock", ".part"):
+                path = f"{self._root}/{local.relative_to(project).as_posix()}"
+                self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+                self._files.put_file(str(local), path)
+
+
+def run_from_store(
+    url: str,
+    name: str,
+    study: str,
+    sources: dict[str, str],
+    parameters: dict[str, dict[str, Any]],
+    force: bool,
+) -> list[Result]:
+    """Run a study in a temporary project; after each notebook the store has what was done.
+
+    Parameters
+    ----------
+    url
+        The store's.
+    name, study
+        The study's name, and the content of its file.
+    sources, parameters
+        By notebook its content and what papermill sets.
+    force
+        Also run notebooks that are up to date.
+    """
+    store = Store(url)
+    inside = Folders("", name)
+    folders = (inside.raw, inside.processed, inside.figures)
+    with tempfile.TemporaryDirectory(prefix="afanalysis-") as temporary:
+        project = Path(temporary).resolve()
+        for notebook, text in sources.items():
+            write_text(project / "notebooks" / f"{notebook}.ipynb", text)
+        for folder in folders:
+            store.fetch(project, folder)
+
+        def send(_: Result) -> None:
+            for folder in folders:
+                store.send(project, folder)
+
+        file = write_text(Folders(project, name).study_file, study)
+        chain = notebooks.study_steps(project, Study.from_yaml(file), file, parameters)
+        return notebooks.run(project, chain, force=force, on_result=send)
+
+
+def without_outputs(notebook: Path) -> str:
+    """The content of a notebook without its outputs."""
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    return json.dumps(content)
