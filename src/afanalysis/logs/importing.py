@@ -54,8 +54,6 @@ RECORDS, ENTRIES = "records.jsonl", "entries.jsonl"
 # Bytes collected before they are written.
 BUFFER = 1 << 20
 
-# Smaller logs take no time worth showing.
-_WORTH_A_BAR = 10_000_000
 
 _STUDY_FILE_HEAD = (
     "# Made by `afanalysis import`. Its rollouts have been collected; `judge` is what another judge\n"
@@ -232,18 +230,14 @@ def _record_rollouts(
     systems: dict[str, str] = {}
     sources: dict[str, set[str]] = defaultdict(set)
     numbers = itertools.count()
-    size = sum(path.stat().st_size for _, path, _ in files)
-    bar = progress.bar(total=size, unit="B", unit_scale=True, desc="import", disable=size < _WORTH_A_BAR)
     with (
-        bar,
+        progress.bar(total=len(files), unit="file", desc="import", delay=2) as bar,
         (workplace / RECORDS).open("wb", buffering=BUFFER) as records,
         (workplace / ENTRIES).open("wb", buffering=BUFFER) as entries,
     ):
         for number, (file, path, format) in enumerate(files):
-            digest, length = file_hash(path), path.stat().st_size
-            report.files.append(
-                {"name": file, "format": format, "bytes": length, "sha256": digest, "rows": 0}
-            )
+            digest, about = file_hash(path), {"name": file, "format": format, "rows": 0}
+            report.files.append(about | {"bytes": path.stat().st_size, "sha256": digest})
             reader = Reader(mapping, format, path)
             rows = FORMATS[format].rows(path, *([requests] if format == "batches" else []))
             unnamed: Counter[bytes] = Counter()
@@ -273,7 +267,7 @@ def _record_rollouts(
                 entries.write(to_json(entry) + b"\n")
             for column, source in reader.sources():
                 sources[column].add(source)
-            bar.update(length)
+            bar.update()
     report.unused = sorted(sources.pop("", ()))
     report.columns = {column: sorted(names) for column, names in sources.items()}
     return systems

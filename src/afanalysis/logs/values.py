@@ -66,17 +66,6 @@ def model(value: str) -> str:
     return re.sub(r"[\s_]+", "-", name).lower()
 
 
-def undated(model: str) -> str:
-    """A model's name without the date of its version.
-
-    Examples
-    --------
-    >>> undated("claude-3-opus-20240229"), undated("claude-3-opus-latest")
-    ('claude-3-opus', 'claude-3-opus')
-    """
-    return re.sub(r"[-@](?:20\d{6}|20\d\d-\d\d-\d\d|latest)$", "", model)
-
-
 def time(value: Any) -> tuple[str | None, str]:
     """A time in UTC, and what had to be assumed.
 
