@@ -3,7 +3,6 @@
 import re
 import tomllib
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -19,8 +18,6 @@ def meanings(heading: str) -> dict[str, str]:
 
 SETTINGS, _TIERS, _TRUTH = meanings("settings"), meanings("tiers"), meanings("truth")
 
-_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
-
 
 def missing(value: Any) -> bool:
     """Whether a field is empty: None, NaN, or a word for that."""
@@ -29,13 +26,11 @@ def missing(value: Any) -> bool:
     return isinstance(value, str) and len(value) < 6 and _TRUTH.get(value.strip().lower()) == "missing"
 
 
-@lru_cache(maxsize=4096)
 def squeezed(word: str) -> str:
     """A word in lower case, letters and digits only."""
     return re.sub(r"[\W_]+", "", word).lower()
 
 
-@lru_cache(maxsize=4096)
 def tier(value: Any, means_free: bool | None) -> str | None:
     """`free` or `paid`, or None where the value is neither.
 
@@ -53,7 +48,6 @@ def tier(value: Any, means_free: bool | None) -> str | None:
     return _TIERS.get(squeezed(str(value)))
 
 
-@lru_cache(maxsize=4096)
 def model(value: str) -> str:
     """A model's name in one spelling: no provider before it, lower case, hyphens between its parts.
 
@@ -76,8 +70,6 @@ def time(value: Any) -> tuple[str | None, str]:
     >>> time("2025-03-01 12:00")
     ('2025-03-01T12:00:00+00:00', 'a time without a zone: taken as UTC')
     """
-    if isinstance(value, str) and _UTC.fullmatch(value):
-        return value, ""
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC).isoformat(), ""
