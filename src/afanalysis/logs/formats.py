@@ -3,7 +3,6 @@
 import codecs
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from afanalysis import logs
 from afanalysis.errors import InputError
@@ -15,21 +14,6 @@ from afanalysis.logs.tables import csv_rows, parquet_rows
 from afanalysis.table.foreign_files import regular_file
 
 _HEAD = 1 << 16
-
-
-class Format(NamedTuple):
-    """A format of logs.
-
-    Attributes
-    ----------
-    recognises
-        Whether a file is of this format, by its ending and its first bytes.
-    rows
-        Reads a file's rows; those of batches also take the requests that they answer.
-    """
-
-    recognises: Callable[[str, bytes], bool]
-    rows: Callable[..., Iterator[Row]]
 
 
 def _is_inspect(suffix: str, head: bytes) -> bool:
@@ -46,17 +30,17 @@ def _is_batch(_: str, head: bytes) -> bool:
     return head.startswith(b"{") and b'"custom_id"' in head and b'"result"' in head
 
 
-# By their names on the command line, in the order in which they are tried.
-FORMATS = {
-    "inspect": Format(_is_inspect, inspect_rows),
-    "parquet": Format(
-        lambda suffix, head: suffix == ".parquet" or head.startswith(b"PAR1"), parquet_rows
-    ),
-    "csv": Format(lambda suffix, _: suffix in (".csv", ".tsv"), csv_rows),
-    "pipeline": Format(_is_pipeline, pipeline_rows),
-    "batches": Format(_is_batch, batch_rows),
-    "jsonl": Format(lambda _, head: head.startswith(b"{"), json_rows),
-    "json": Format(lambda _, head: head.startswith(b"["), json_rows),
+# By their names on the command line, in the order in which they are tried: whether a file is of this
+# format, by its ending and its first bytes; what reads its rows (those of batches also take the requests
+# that they answer).
+FORMATS: dict[str, tuple[Callable[[str, bytes], bool], Callable[..., Iterator[Row]]]] = {
+    "inspect": (_is_inspect, inspect_rows),
+    "parquet": (lambda suffix, head: suffix == ".parquet" or head.startswith(b"PAR1"), parquet_rows),
+    "csv": (lambda suffix, _: suffix in (".csv", ".tsv"), csv_rows),
+    "pipeline": (_is_pipeline, pipeline_rows),
+    "batches": (_is_batch, batch_rows),
+    "jsonl": (lambda _, head: head.startswith(b"{"), json_rows),
+    "json": (lambda _, head: head.startswith(b"["), json_rows),
 }
 
 
@@ -75,8 +59,8 @@ def recognise(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if not head:
         raise InputError(f"{path}: is empty")
-    for name, format in FORMATS.items():
-        if format.recognises(path.suffix.lower(), head):
+    for name, (recognises, _) in FORMATS.items():
+        if recognises(path.suffix.lower(), head):
             return name
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(f"{path}: is UTF-16; save it as UTF-8")

@@ -51,7 +51,7 @@ def inspect_rows(path: Path) -> Iterator[Row]:
     """
     from pydantic import ValidationError
 
-    inspect_log = _imported_inspect(f"{path}: reading")
+    inspect_log = _imported_inspect()
     for number, (evaluation, content) in enumerate(_samples(path), start=1):
         kept = {name: part for name, part in content.items() if name not in _BULKY}
         try:
@@ -65,14 +65,12 @@ def inspect_rows(path: Path) -> Iterator[Row]:
             yield number, _of_sample(sample, evaluation), ""
 
 
-def _imported_inspect(doing: str) -> Any:
+def _imported_inspect() -> Any:
     """The module of Inspect that holds logs; `InputError` where it is not installed."""
     try:
         from inspect_ai import log
     except ImportError as error:
-        raise InputError(
-            f"{doing} Inspect's logs needs Inspect: pip install 'afanalysis[inspect]'"
-        ) from error
+        raise InputError("Inspect's logs need Inspect: pip install 'afanalysis[inspect]'") from error
     return log
 
 
@@ -180,7 +178,7 @@ def write_inspect_logs(folders: Folders, table: pd.DataFrame, to: Path) -> Itera
     InputError
         Inspect is not installed.
     """
-    inspect_log = _imported_inspect("writing")
+    inspect_log = _imported_inspect()
     sent = _as_sent(folders)
     for condition, part in table.groupby(["model", "setting", "variation"], sort=True):
         name = re.sub(r"[^\w.@=+-]", "-", "_".join(condition))[:200]

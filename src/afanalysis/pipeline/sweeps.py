@@ -396,18 +396,18 @@ class Store:
             raise InputError(f"{url}: cannot be used as a store ({error})") from error
         self._root = root.rstrip("/")
 
-    def fetch(self, project: Path, folder: Path) -> None:
-        """Copy a folder's files from the store into the project."""
-        start = f"{self._root}/{folder.as_posix()}"
+    def fetch(self, project: Path, *folders: Path) -> None:
+        """Copy the files of folders from the store into the project."""
         self._files.invalidate_cache()
-        for path in self._files.find(start):
-            local = project / folder / path.rpartition(f"{start}/")[2]
-            local.parent.mkdir(parents=True, exist_ok=True)
-            self._files.get_file(path, str(local))
+        for folder in folders:
+            for path in self._files.find(f"{self._root}/{folder.as_posix()}"):
+                local = project / path.rpartition(f"{self._root}/")[2]
+                local.parent.mkdir(parents=True, exist_ok=True)
+                self._files.get_file(path, str(local))
 
-    def send(self, project: Path, folder: Path) -> None:
-        """Copy a folder's files into the store."""
-        for local in sorted((project / folder).rglob("*")):
+    def send(self, project: Path, *folders: Path) -> None:
+        """Copy the files of folders into the store."""
+        for local in (path for folder in folders for path in (project / folder).rglob("*")):
             if local.is_file() and local.suffix not in (".lock", ".part"):
                 path = f"{self._root}/{local.relative_to(project).as_posix()}"
                 self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
@@ -442,16 +442,12 @@ def run_from_store(
         project = Path(temporary).resolve()
         for notebook, text in sources.items():
             write_text(project / "notebooks" / f"{notebook}.ipynb", text)
-        for folder in folders:
-            store.fetch(project, folder)
-
-        def send(_: Result) -> None:
-            for folder in folders:
-                store.send(project, folder)
-
+        store.fetch(project, *folders)
         file = write_text(Folders(project, name).study_file, study)
         chain = notebooks.study_steps(project, Study.from_yaml(file), file, parameters)
-        return notebooks.run(project, chain, force=force, on_result=send)
+        return notebooks.run(
+            project, chain, force=force, on_result=lambda _: store.send(project, *folders)
+        )
 
 
 def without_outputs(notebook: Path) -> str:
