@@ -4,7 +4,6 @@ import codecs
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from afanalysis import logs
 from afanalysis.errors import InputError
 from afanalysis.logs.inspect_logs import inspect_rows
 from afanalysis.logs.json_records import json_rows
@@ -21,6 +20,14 @@ def _is_inspect(suffix: str, head: bytes) -> bool:
     return suffix == ".eval" or (is_log and suffix not in (".jsonl", ".ndjson"))
 
 
+def _is_parquet(suffix: str, head: bytes) -> bool:
+    return suffix == ".parquet" or head.startswith(b"PAR1")
+
+
+def _is_csv(suffix: str, _: bytes) -> bool:
+    return suffix in (".csv", ".tsv")
+
+
 def _is_pipeline(_: str, head: bytes) -> bool:
     marked = b'"tags"' in head or b'"strong_reject_score"' in head
     return head.startswith((b"{", b"[")) and b'"user_input"' in head and marked
@@ -30,17 +37,17 @@ def _is_batch(_: str, head: bytes) -> bool:
     return head.startswith(b"{") and b'"custom_id"' in head and b'"result"' in head
 
 
-# By their names on the command line, in the order in which they are tried: whether a file is of this
-# format, by its ending and its first bytes; what reads its rows (those of batches also take the requests
-# that they answer).
-FORMATS: dict[str, tuple[Callable[[str, bytes], bool], Callable[..., Iterator[Row]]]] = {
-    "inspect": (_is_inspect, inspect_rows),
-    "parquet": (lambda suffix, head: suffix == ".parquet" or head.startswith(b"PAR1"), parquet_rows),
-    "csv": (lambda suffix, _: suffix in (".csv", ".tsv"), csv_rows),
-    "pipeline": (_is_pipeline, pipeline_rows),
-    "batches": (_is_batch, batch_rows),
-    "jsonl": (lambda _, head: head.startswith(b"{"), json_rows),
-    "json": (lambda _, head: head.startswith(b"["), json_rows),
+# By their names on the command line, in the order in which they are tried: what each is, whether a file
+# has it (by its ending and its first bytes), and what reads its rows. Rows of batches also take the
+# requests that they answer.
+FORMATS: dict[str, tuple[str, Callable[[str, bytes], bool], Callable[..., Iterator[Row]]]] = {
+    "inspect": ("logs of Inspect AI, .eval or .json", _is_inspect, inspect_rows),
+    "parquet": ("a table", _is_parquet, parquet_rows),
+    "csv": ("a table, one row per answer or one row per prompt", _is_csv, csv_rows),
+    "pipeline": ("results of the open-source pipeline, JSON", _is_pipeline, pipeline_rows),
+    "batches": ("results of Message Batches, JSONL", _is_batch, batch_rows),
+    "jsonl": ("one object per answer and line", lambda _, head: head[:1] == b"{", json_rows),
+    "json": ("a list of objects, one per answer", lambda _, head: head[:1] == b"[", json_rows),
 }
 
 
@@ -59,10 +66,10 @@ def recognise(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if not head:
         raise InputError(f"{path}: is empty")
-    for name, (recognises, _) in FORMATS.items():
+    for name, (_, recognises, _) in FORMATS.items():
         if recognises(path.suffix.lower(), head):
             return name
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(f"{path}: is UTF-16; save it as UTF-8")
-    known = "; ".join(f"{name}: {what}" for name, what in logs.FORMATS.items())
+    known = "; ".join(f"{name}: {meaning}" for name, (meaning, *_) in FORMATS.items())
     raise InputError(f"{path}: is of no format known here ({known})")

@@ -239,7 +239,7 @@ def _record_rollouts(
             digest, about = file_hash(path), {"name": file, "format": format, "rows": 0}
             report.files.append(about | {"bytes": path.stat().st_size, "sha256": digest})
             reader = Reader(mapping, format, path)
-            _, rows_of = FORMATS[format]
+            *_, rows_of = FORMATS[format]
             rows = rows_of(path, *([requests] if format == "batches" else []))
             unnamed: Counter[bytes] = Counter()
             for row, rollout in _rollouts(rows, reader, report):
