@@ -171,6 +171,7 @@ class CallRun:
         self._stop = asyncio.Event()
         self._turn = asyncio.Lock()
         self._counts: dict[str, int] = {}
+        self._due: dict[str, Charge] = {}  # calls whose price is to be reserved
         self._reserved = 0  # calls in flight whose price is reserved
 
     @property
@@ -230,14 +231,21 @@ class CallRun:
         if self.ledger is None:
             return not self.stopping
         charge = await self.most(call)
+        self._due[call.key] = charge
+        await asyncio.sleep(0)  # calls that begin together share one turn of the ledger
         async with self._turn:
-            while not (self.stopping or self.ledger.reserve([(call.key, charge)])):
+            while call.key in self._due and not self.stopping:
+                covered = list(self._due)[: self.ledger.reserve(self._due.items())]
+                for key in covered:
+                    del self._due[key]
+                self._reserved += len(covered)
+                if call.key not in self._due:
+                    break
                 others_pause = time.monotonic() - self.ledger.others_wrote
                 if not self._reserved and others_pause > OTHERS_SECONDS:
                     self.stop(self.ledger.budget.refusal(charge) or "")
                 await self.pause(0.05)
-            self._reserved += not self.stopping
-            return not self.stopping
+        return self._due.pop(call.key, None) is None
 
     def save(self, call: Call, answer: Answer, **about: Any) -> None:
         """Write an answer to the journal, and then settle what it cost."""

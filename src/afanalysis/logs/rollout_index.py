@@ -95,11 +95,11 @@ class RolloutIndex:
 
 def checks(index: RolloutIndex) -> list[str]:
     """What is odd about the rollouts as a whole, and what to do about it, in sentences."""
-    one_tier = index.rows(
+    [*one_tier] = index.rows(
         "SELECT setting, variation, model, min(tier) FROM kept GROUP BY ALL "
         "HAVING count(DISTINCT tier) = 1 ORDER BY ALL"
     )
-    one_model = index.rows(
+    [*one_model] = index.rows(
         "SELECT list(DISTINCT model ORDER BY model) FROM kept "
         f"GROUP BY regexp_replace(model, '{_VERSION}', '') HAVING count(DISTINCT model) > 1 ORDER BY 1"
     )

@@ -89,7 +89,8 @@ class Transcripts:
             self._criteria = query_journals(_criteria, judgements)
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self._connection.execute(sql, values).to_arrow_table().to_pylist()
+        result = self._connection.sql(sql, params=values)
+        rows: list[dict[str, Any]] = result.to_arrow_table().to_pylist()
         return rows
 
     def facets(self) -> dict[str, list[str]]:
