@@ -18,6 +18,9 @@ def meanings(heading: str) -> dict[str, str]:
 
 SETTINGS, _TIERS, _TRUTH = meanings("settings"), meanings("tiers"), meanings("truth")
 
+# A time as it is kept: its text is part of what a rollout's key is made from.
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
+
 
 def missing(value: Any) -> bool:
     """Whether a field is empty: None, NaN, or a word for that."""
@@ -70,6 +73,8 @@ def time(value: Any) -> tuple[str | None, str]:
     >>> time("2025-03-01 12:00")
     ('2025-03-01T12:00:00+00:00', 'a time without a zone: taken as UTC')
     """
+    if isinstance(value, str) and _UTC.fullmatch(value):
+        return value, ""
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC).isoformat(), ""
