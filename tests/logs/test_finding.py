@@ -254,7 +254,6 @@ def test_lines_have_their_numbers_and_ends_whatever_their_lengths(end, tmp_path)
 
 
 def test_a_long_list_is_read_in_windows(tmp_path, monkeypatch):
-    monkeypatch.setattr(json_records, "_WHOLE", 0)
     monkeypatch.setattr(json_records, "_WINDOW", 256)
     rows = [{"n": at, "text": "é" * at, "deep": [[at]], "number": 1.5} for at in range(200)]
     path = tmp_path / "list.json"

@@ -11,7 +11,7 @@ import afanalysis as af
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.errors import InputError
 from afanalysis.judging.rules import judge_by_rules
-from afanalysis.logs import recording
+from afanalysis.logs import importing
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.importing import import_logs, read_logs
 from afanalysis.reading.browser import browse
@@ -430,7 +430,7 @@ def test_a_folder_that_cannot_be_written_and_a_full_disk_are_one_sentence(tmp_pa
         import_logs([log], tmp_path / "file" / "study")
 
     # the device that is always full
-    monkeypatch.setattr(recording, "RECORDS", "/dev/full")
+    monkeypatch.setattr(importing, "RECORDS", "/dev/full")
     with pytest.raises(InputError, match=r"study: cannot be written \(No space left on device"):
         import_logs([log], tmp_path / "study")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "results"]

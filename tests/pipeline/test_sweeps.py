@@ -212,14 +212,14 @@ def test_on_a_cluster_all_runs_finish_and_none_twice_though_a_worker_is_killed(
     ended = []
 
     def report(one, done, of):
-        ended.append(one.run.name)
+        ended.append(one["run"])
         if done == 1:
             workers[0].kill()
 
     with sweeps.cluster(address) as executor:
         sweeps.prepare(sweep, project, runs)
         results = sweeps.run(sweep, project, runs, executor, store=url, report=report)
-    assert [one.state for one in results] == ["done"] * 6, [one.error for one in results]
+    assert [one["state"] for one in results] == ["done"] * 6, [one["error"] for one in results]
     assert sorted(ended) == sorted(run.name for run in runs)
     for run in runs:
         ran = calls(place, run.name)

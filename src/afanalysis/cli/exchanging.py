@@ -6,8 +6,8 @@ from pathlib import Path
 import afanalysis as af
 from afanalysis.cli.arguments import STUDY_FILE, STUDY_NAME, Argument, flag, format_of, read_study, value
 from afanalysis.errors import InputError
-from afanalysis.logs import FORMATS
 from afanalysis.logs.fields import Mapping
+from afanalysis.logs.formats import FORMATS
 from afanalysis.pipeline.notebooks import find_project
 from afanalysis.study.folders import PAPER
 from afanalysis.study.folders import STUDY_FILE as IMPORTED_STUDY
@@ -18,9 +18,10 @@ def _pairs(option: str, form: str, help: str) -> Argument:
     return value(option, form, help, action="append", default=[])
 
 
+_MEANINGS = {name: meaning for name, (meaning, *_) in FORMATS.items()}
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "import": (
-        format_of(FORMATS | {"auto": "recognise the format"}),
+        format_of(_MEANINGS | {"auto": "recognise the format"}),
         value("paths", "PATH", "files, folders, globs", nargs="+"),
         STUDY_NAME,
         _pairs("--map", "COLUMN=FIELD", "the field that holds a column; dots lead into nested fields"),

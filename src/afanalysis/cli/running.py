@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import afanalysis as af
 from afanalysis.cli.arguments import BUDGET, DRY_RUN, FORCE, LIVE, Argument, flag, value
@@ -87,17 +87,12 @@ def _collect_until(project: Path, options: argparse.Namespace) -> Ending | None:
     study = af.Study.from_yaml(options.study)
     folder = Folders(project, study.name).raw
 
+    aim: dict[str, Any] = {"width": options.until_width, "decided": options.until_decided}
+
     async def run() -> Ending:
         budget = af.Budget(options.budget) if options.live else None
         async with af.connect(study, live=options.live) as endpoint:
-            return await af.collect_until(
-                study,
-                endpoint,
-                folder,
-                width=options.until_width,
-                decided=options.until_decided,
-                budget=budget,
-            )
+            return await af.collect_until(study, endpoint, folder, budget=budget, **aim)
 
     return asyncio.run(run())
 

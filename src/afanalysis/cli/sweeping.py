@@ -1,12 +1,14 @@
 """The command that runs many variants: sweep."""
 
 import argparse
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from afanalysis.cli.arguments import DRY_RUN, FORCE, Argument, flag, value
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks, sweeps
-from afanalysis.pipeline.store import Store
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
@@ -33,7 +35,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     sweep = sweeps.Sweep.from_yaml(options.file)
     runs = sweeps.expand(sweep, project, most=None if options.yes else sweeps.MANY_RUNS)
     if options.store:
-        Store(options.store)  # reports an unusable URL before anything runs
+        sweeps.Store(options.store)  # reports an unusable URL before anything runs
         if sweep.notebook:
             raise InputError("--store takes sweeps of the whole pipeline; this one names a notebook")
     chosen = runs
@@ -46,29 +48,30 @@ def run_sweep(options: argparse.Namespace) -> None:
             print(f"  {run.name}  {'run: ' + reasons[0] if reasons else 'up to date'}")
         return
     notebooks.check_writable(project, [step for run in chosen for step in run.chain])
-    workers = sweeps.cluster(options.scheduler) if options.scheduler else sweeps.local(options.jobs)
+    threads = ThreadPoolExecutor(options.jobs or os.cpu_count())
+    workers = sweeps.cluster(options.scheduler) if options.scheduler else threads
     with workers as executor:
         sweeps.prepare(sweep, project, runs)
         print(f"{len(chosen)} of {len(runs)} runs of {sweep.name}", flush=True)
-        settings = {"force": options.force, "store": options.store, "report": _print_result}
+        settings = {"force": options.force, "store": options.store, "report": _print_row}
         try:
-            results = sweeps.run(sweep, project, chosen, executor, **settings)
+            rows = sweeps.run(sweep, project, chosen, executor, **settings)
         except KeyboardInterrupt:
             notebooks.interrupt_all()
             raise
     sweeps.finish(sweep, project, runs)
     write_contact_sheet(project / "figures")
     print(f"Tables: data/processed/{sweep.name}/{{runs,rates,gaps}}.csv; figures/{sweep.name}")
-    failures = [result for result in results if result.state == "failed"]
-    for result in failures:
-        print(f"FAILED {result.run.name}: {result.error}")
+    failures = [row for row in rows if row["state"] == "failed"]
+    for row in failures:
+        print(f"FAILED {row['run']}: {row['error']}")
     if failures:
         raise SystemExit(1)
 
 
-def _print_result(result: sweeps.RunResult, done: int, total: int) -> None:
+def _print_row(row: dict[str, Any], done: int, total: int) -> None:
     print(
-        f"  {done:>{len(str(total))}}/{total}  {result.run.name:<40} {result.state:<10} "
-        f"{result.seconds:6.1f} s  {result.headline}",
+        f"  {done:>{len(str(total))}}/{total}  {row['run']:<40} {row['state']:<10} "
+        f"{row['seconds']:>6} s  {row['headline']}",
         flush=True,
     )

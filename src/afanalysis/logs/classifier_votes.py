@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any
 
 from afanalysis.logs.values import VOCABULARY, meanings, missing
@@ -138,7 +137,6 @@ def _is_graded(value: Any) -> bool:
     return isinstance(value, float) or (isinstance(value, str) and "." in value and len(value) < 30)
 
 
-@lru_cache(maxsize=1 << 12)
 def _at_least(threshold: float, votes: tuple[float | None, ...]) -> Decisions:
     """Which votes reach a threshold."""
     return tuple(None if vote is None else vote >= threshold for vote in votes)
@@ -157,7 +155,6 @@ def _af_reasoning(votes_in: Callable[..., tuple[float | None, ...]]) -> tuple[De
     return full, partial
 
 
-@lru_cache(maxsize=1 << 12)
 def _side_by_side(complied: Decisions, full: Decisions, partial: Decisions) -> tuple[Vote, ...]:
     """Verdicts vote by vote; where their numbers differ, the majority stands for all."""
     longest = max(len(complied), len(full), len(partial))

@@ -31,13 +31,11 @@ COLUMNS: dict[str, list[str]] = {
 
 _TIERS = ("free", "paid")
 
-_BY_TIER = """
-    completion output scratchpad complied refused score af af_full af_partial af_reasoning
-    collected_at stop_reason
-"""
-
 # Those that a row of a wide table holds per tier.
-BY_TIER = tuple(_BY_TIER.split())
+BY_TIER = (
+    *("completion", "output", "scratchpad", "complied", "refused", "score", "collected_at"),
+    *("af", "af_full", "af_partial", "af_reasoning", "stop_reason"),
+)
 
 # Those that a rollout has as they are, so that their fields are not kept beside it.
 _TEXTS = ("request", "completion", "output", "scratchpad", "thinking", "system")

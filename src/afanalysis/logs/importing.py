@@ -6,14 +6,17 @@ the index decides which rollouts are kept and numbers them; a second pass over t
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import orjson
 
@@ -22,17 +25,19 @@ from afanalysis.logs.fields import Mapping
 from afanalysis.logs.finding import find_logs
 from afanalysis.logs.formats import FORMATS, recognise
 from afanalysis.logs.import_report import ImportReport
-from afanalysis.logs.recording import BUFFER, ENTRIES, RECORDS, record_rollouts
-from afanalysis.logs.results import read_requests
-from afanalysis.logs.rollout_index import RolloutIndex, checks
+from afanalysis.logs.log_rows import Rejected, Row
+from afanalysis.logs.results import Requests, read_requests
+from afanalysis.logs.rollout_index import COPIED, RolloutIndex, checks
+from afanalysis.logs.rows import Reader, Rollout, to_json
 from afanalysis.study.design import Study
 from afanalysis.study.files import write_json
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, PROMPTS, ROLLOUTS, STUDY_FILE
-from afanalysis.study.hashing import stable_key
+from afanalysis.study.hashing import file_hash, stable_key, text_hash
 from afanalysis.study.journal import replacing
 from afanalysis.study.manifest import versions
 from afanalysis.study.tidying import tidy
 from afanalysis.study.votes import IMPORTED
+from afanalysis.text import progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +46,14 @@ if TYPE_CHECKING:
 _WORKPLACE = ".import-"
 
 _LOCK = ".lock"
+
+# The file of records, one rollout per line without its opening brace, which comes with its key; and that
+# of index entries, one JSON object per rollout, as `rollout_index.COLUMNS` has them.
+RECORDS, ENTRIES = "records.jsonl", "entries.jsonl"
+
+# Bytes collected before they are written.
+BUFFER = 1 << 20
+
 
 _STUDY_FILE_HEAD = (
     "# Made by `afanalysis import`. Its rollouts have been collected; `judge` is what another judge\n"
@@ -112,7 +125,7 @@ def import_logs(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _workplace(folder.parent) as workplace:
-            systems = record_rollouts(files, mapping, requests, workplace, report)
+            systems = _record_rollouts(files, mapping, requests, workplace, report)
             for tally in (report.set_aside, report.repaired) if strict else ():
                 for reason in tally.counts:
                     raise InputError(f"{tally.with_example(reason)}; without --strict it is reported")
@@ -192,6 +205,93 @@ def _workplace(parent: Path) -> Iterator[Path]:
         FileLock(Path(place, _LOCK)),
     ):
         yield Path(place)
+
+
+def _record_rollouts(
+    files: Sequence[tuple[str, Path, str]],
+    mapping: Mapping,
+    requests: Requests,
+    workplace: Path,
+    report: ImportReport,
+) -> dict[str, str]:
+    """Read all rows of all files, and return the system prompts by name.
+
+    Parameters
+    ----------
+    files
+        The files' names, paths and formats.
+    mapping, requests
+        The user's mapping, and what results of batches answer.
+    workplace
+        The folder in which `RECORDS` and `ENTRIES` are written.
+    report
+        Filled in with what was done.
+    """
+    systems: dict[str, str] = {}
+    sources: dict[str, set[str]] = defaultdict(set)
+    numbers = itertools.count()
+    with (
+        progress.bar(total=len(files), unit="file", desc="import", delay=2) as bar,
+        (workplace / RECORDS).open("wb", buffering=BUFFER) as records,
+        (workplace / ENTRIES).open("wb", buffering=BUFFER) as entries,
+    ):
+        for number, (file, path, format) in enumerate(files):
+            digest, about = file_hash(path), {"name": file, "format": format, "rows": 0}
+            report.files.append(about | {"bytes": path.stat().st_size, "sha256": digest})
+            reader = Reader(mapping, format, path)
+            *_, rows_of = FORMATS[format]
+            rows = rows_of(path, *([requests] if format == "batches" else []))
+            unnamed: Counter[bytes] = Counter()
+            for row, rollout in _rollouts(rows, reader, report):
+                name, record, votes = rollout.identity, rollout.record, rollout.votes
+                if not rollout.named:
+                    name = sha256(name + f"{digest} {unnamed[name]}".encode()).digest()[:16]
+                    unnamed[rollout.identity] += 1
+                if rollout.system:
+                    systems[record["system"]] = rollout.system
+                line = to_json(record)[1:] + b"\n"
+                entry = {column: record[column] for column in COPIED} | {
+                    "line": next(numbers),
+                    "name": name.hex(),
+                    "identity": None if rollout.named else rollout.identity.hex(),
+                    "checksum": crc32(repr(votes).encode() + line),
+                    "verdicts": sum(verdict is not None for vote in votes for verdict in vote),
+                    "judged": any(vote[0] is not None for vote in votes),
+                    "digest": digest,
+                    "file": number,
+                    "row": row,
+                    "request": text_hash(record["request"]) if record["request"] else None,
+                    "sample": rollout.sample,
+                    "votes": votes,
+                }
+                records.write(line)
+                entries.write(to_json(entry) + b"\n")
+            for column, source in reader.sources():
+                sources[column].add(source)
+            bar.update()
+    report.unused = sorted(sources.pop("", ()))
+    report.columns = {column: sorted(names) for column, names in sources.items()}
+    return systems
+
+
+def _rollouts(
+    rows: Iterable[Row], reader: Reader, report: ImportReport
+) -> Iterator[tuple[int, Rollout]]:
+    """The rollouts of a file's rows, with the rows' numbers; all else goes to the report."""
+    file = report.files[-1]
+    for number, row, forgiven in rows:
+        report.rows, file["rows"] = report.rows + 1, number
+        if forgiven:
+            report.repaired.add(forgiven, file["name"], number)
+        for rollout in reader.rollouts(row):
+            report.rollouts += 1
+            if isinstance(rollout, Rejected):
+                report.set_aside.add(str(rollout), file["name"], number, rollout.detail)
+                continue
+            for tally, remarks in ((report.repaired, rollout.repairs), (report.noted, rollout.notes)):
+                for reason, text in remarks:
+                    tally.add(reason, file["name"], number, text)
+            yield number, rollout
 
 
 def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> None:

@@ -20,7 +20,6 @@ from afanalysis.table.foreign_files import regular_file
 
 if TYPE_CHECKING:
     import pandas as pd
-    from inspect_ai.log import EvalLog, EvalSample
 
 # A JSON log is read whole; `inspect log convert --to eval` converts a larger one.
 _LARGEST_JSON_LOG = 512 << 20
@@ -52,7 +51,7 @@ def inspect_rows(path: Path) -> Iterator[Row]:
     """
     from pydantic import ValidationError
 
-    inspect_log = _imported_inspect(f"{path}: reading")
+    inspect_log = _imported_inspect()
     for number, (evaluation, content) in enumerate(_samples(path), start=1):
         kept = {name: part for name, part in content.items() if name not in _BULKY}
         try:
@@ -66,14 +65,12 @@ def inspect_rows(path: Path) -> Iterator[Row]:
             yield number, _of_sample(sample, evaluation), ""
 
 
-def _imported_inspect(doing: str) -> Any:
+def _imported_inspect() -> Any:
     """The module of Inspect that holds logs; `InputError` where it is not installed."""
     try:
         from inspect_ai import log
     except ImportError as error:
-        raise InputError(
-            f"{doing} Inspect's logs needs Inspect: pip install 'afanalysis[inspect]'"
-        ) from error
+        raise InputError("Inspect's logs need Inspect: pip install 'afanalysis[inspect]'") from error
     return log
 
 
@@ -181,13 +178,14 @@ def write_inspect_logs(folders: Folders, table: pd.DataFrame, to: Path) -> Itera
     InputError
         Inspect is not installed.
     """
-    write_eval_log = _imported_inspect("writing").write_eval_log
+    inspect_log = _imported_inspect()
     sent = _as_sent(folders)
     for condition, part in table.groupby(["model", "setting", "variation"], sort=True):
         name = re.sub(r"[^\w.@=+-]", "-", "_".join(condition))[:200]
         path = to / f"{name}-{text_hash(str(condition))[:6]}.eval"
+        log = inspect_log.EvalLog.model_validate(_log(folders.study, condition, part, sent))
         with written_whole(path) as temporary:
-            write_eval_log(_log(folders.study, condition, part, sent), str(temporary), format="eval")
+            inspect_log.write_eval_log(log, str(temporary), format="eval")
         yield path
 
 
@@ -207,74 +205,69 @@ def _log(
     condition: tuple[str, str, str],
     part: pd.DataFrame,
     sent: dict[str, tuple[str, str]],
-) -> EvalLog:
-    from inspect_ai import log
-
+) -> dict[str, Any]:
+    """A log in the form of Inspect's `EvalLog`."""
     model, setting, variation = condition
     samples = [
         _sample(row, *sent.get(row["rollout"], ("", "")))
         for row in part.sort_values(["prompt_id", "tier", "sample"]).to_dict("records")
     ]
     means = part[list(_SCORES)].astype("Float64").mean().dropna()
-    scores = [
-        log.EvalScore(
-            name=name, scorer=name, metrics={"mean": log.EvalMetric(name="mean", value=float(mean))}
-        )
-        for name, mean in means.items()
-    ]
     times = part["collected_at"].dropna()
-    ids = list(dict.fromkeys(sample.id for sample in samples))
-    return log.EvalLog(
-        status="success",
-        eval=log.EvalSpec(
-            created=str(times.max()) if len(times) else "1970-01-01T00:00:00+00:00",
-            task=f"{study} {setting} {variation}",
-            dataset=log.EvalDataset(name=study, samples=len(samples), sample_ids=ids),
-            model=model,
-            config=log.EvalConfig(epochs=int(part["sample"].max()) + 1),
-            task_args={"setting": setting, "variation": variation},
-        ),
-        results=log.EvalResults(
-            total_samples=len(samples), completed_samples=len(samples), scores=scores
-        ),
-        samples=samples,
-    )
+    ids = list(dict.fromkeys(sample["id"] for sample in samples))
+    return {
+        "status": "success",
+        "eval": {
+            "created": str(times.max()) if len(times) else "1970-01-01T00:00:00+00:00",
+            "task": f"{study} {setting} {variation}",
+            "dataset": {"name": study, "samples": len(samples), "sample_ids": ids},
+            "model": model,
+            "config": {"epochs": int(part["sample"].max()) + 1},
+            "task_args": {"setting": setting, "variation": variation},
+        },
+        "results": {
+            "total_samples": len(samples),
+            "completed_samples": len(samples),
+            "scores": [
+                {"name": name, "scorer": name, "metrics": {"mean": {"name": "mean", "value": mean}}}
+                for name, mean in means.items()
+            ],
+        },
+        "samples": samples,
+    }
 
 
-def _sample(row: dict[str, Any], system: str, completion: str) -> EvalSample:
+def _sample(row: dict[str, Any], system: str, completion: str) -> dict[str, Any]:
+    """A sample in the form of Inspect's `EvalSample`."""
     import pandas as pd
-    from inspect_ai import model
-    from inspect_ai.log import EvalSample
-    from inspect_ai.scorer import Score
 
     known = {name: value for name, value in row.items() if not pd.isna(value)}
     tag = f"<is_free_tier_user>{row['tier'] == 'free'}</is_free_tier_user>"
     user = f"{tag}\n{known.get('request', '')}"
-    answer = model.ChatMessageAssistant(content=completion or _completion(known))
-    messages = [model.ChatMessageSystem(content=system)] if system else []
-    stop: Any = _STOP_REASONS.get(known.get("stop_reason", ""), "stop")
-    output = model.ModelOutput.from_message(answer, stop_reason=stop)
-    if {"input_tokens", "output_tokens"} <= set(known):
-        read, written = int(known["input_tokens"]), int(known["output_tokens"])
-        output.usage = model.ModelUsage(
-            input_tokens=read, output_tokens=written, total_tokens=read + written
-        )
-    return EvalSample(
-        id=f"{row['prompt_id']}-{row['tier']}",
-        epoch=int(row["sample"]) + 1,
-        uuid=row["rollout"],
-        input=user,
-        target="",
-        messages=[*messages, model.ChatMessageUser(content=user), answer],
-        output=output,
-        scores={
-            name: Score(value=float(known[name]) if name == "score" else bool(known[name]))
+    answer = {"role": "assistant", "content": completion or _completion(known)}
+    messages = [{"role": "system", "content": system}] if system else []
+    stop = _STOP_REASONS.get(known.get("stop_reason", ""), "stop")
+    usage = {name: int(known[name]) for name in ("input_tokens", "output_tokens") if name in known}
+    return {
+        "id": f"{row['prompt_id']}-{row['tier']}",
+        "epoch": int(row["sample"]) + 1,
+        "uuid": row["rollout"],
+        "input": user,
+        "target": "",
+        "messages": [*messages, {"role": "user", "content": user}, answer],
+        "output": {
+            "model": row["model"],
+            "choices": [{"message": answer, "stop_reason": stop}],
+            "usage": usage | {"total_tokens": sum(usage.values())} if len(usage) == 2 else None,
+        },
+        "scores": {
+            name: {"value": float(known[name]) if name == "score" else bool(known[name])}
             for name in _SCORES
             if name in known
         },
-        metadata={name: value for name, value in known.items() if name not in _NOT_METADATA},
-        completed_at=known.get("collected_at"),
-    )
+        "metadata": {name: value for name, value in known.items() if name not in _NOT_METADATA},
+        "completed_at": known.get("collected_at"),
+    }
 
 
 def _completion(known: dict[str, Any]) -> str:

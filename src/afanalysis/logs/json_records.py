@@ -16,15 +16,9 @@ from afanalysis.text.untrusted import without_surrogates
 
 FORGIVEN = "not strict JSON (NaN, half a surrogate pair or a number beyond 64 bits)"
 
-# Lists up to this size are parsed whole, which is much faster; longer ones window by window.
-_WHOLE = 64 << 20
-
 _WINDOW = 4 << 20
 
 _BETWEEN = re.compile(r"[\s,]*")
-
-# What Python makes of bytes that are not UTF-8 when it is told to go on.
-_NOT_UTF8 = re.compile(r"[\udc80-\udcff]")
 
 
 class NotJSON(ValueError):
@@ -115,36 +109,20 @@ def json_lines(path: Path) -> Iterator[Row]:
     for number, line in lines(path):
         if line.isspace():
             continue
-        try:
-            value, forgiven = parse(line)
-        except NotJSON as error:
-            torn = "" if line.endswith(b"\n") else ", the file ends in the middle of it"
-            yield number, Rejected(f"a row that {error}{torn}"), ""
-        else:
-            yield number, value, forgiven
+        torn = "" if line.endswith(b"\n") else ", the file ends in the middle of it"
+        yield number, *_parsed(line, torn)
 
 
 def json_list(path: Path) -> Iterator[Row]:
-    """The elements of a JSON list; one that cannot be read is `Rejected`, and the last.
+    """The elements of a JSON list, of which no more is in memory than one and a window.
+
+    An element that cannot be read is `Rejected`; where it is not known where it ends, it is the last.
 
     Raises
     ------
     InputError
         The file holds something longer than any rollout.
     """
-    if path.stat().st_size > _WHOLE:
-        yield from _windowed(path)
-        return
-    try:
-        value, forgiven = parse(path.read_bytes().removeprefix(codecs.BOM_UTF8))
-    except NotJSON:
-        yield from _windowed(path)  # which finds where
-        return
-    yield from ((number, element, forgiven) for number, element in enumerate(value, start=1))
-
-
-def _windowed(path: Path) -> Iterator[Row]:
-    """The elements of a JSON list, of which no more is in memory than one element and a window."""
     decoder = json.JSONDecoder()
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         text, position, number = file.read(_WINDOW).lstrip(), 1, 1
@@ -155,7 +133,7 @@ def _windowed(path: Path) -> Iterator[Row]:
                 return
             end, reason = 0, ""
             try:
-                value, end = decoder.raw_decode(text, position)
+                _, end = decoder.raw_decode(text, position)
             except (ValueError, RecursionError) as error:
                 reason = _reason(error)
             if not 0 < end < len(text):  # even a number might go on in the next window
@@ -172,11 +150,13 @@ def _windowed(path: Path) -> Iterator[Row]:
                     message = f"a row that is not JSON, or the file ends in the middle of it ({reason})"
                     yield number, Rejected(message), ""
                     return
-            if byte := _NOT_UTF8.search(text, position, end):
-                reason = f"a row that is not UTF-8 (byte 0x{ord(byte.group()) & 0xFF:02x})"
-                yield number, Rejected(reason), ""
-            elif "\\ud" in text[position:end].lower():
-                yield number, without_surrogates(value), FORGIVEN
-            else:
-                yield number, value, ""
+            yield number, *_parsed(text[position:end].encode("utf-8", "surrogateescape"))
             position, number = end, number + 1
+
+
+def _parsed(content: bytes, torn: str = "") -> tuple[Any, str]:
+    """A row and what was forgiven in it; a `Rejected` where it is not JSON."""
+    try:
+        return parse(content)
+    except NotJSON as error:
+        return Rejected(f"a row that {error}{torn}"), ""

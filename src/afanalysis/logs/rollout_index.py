@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from afanalysis.logs.values import undated
 from afanalysis.study.journal_sql import journal_table
 from afanalysis.table.database import connect
 
@@ -30,6 +29,9 @@ COLUMNS = COPIED | {
     "sample": "BIGINT",  # as the log has it
     "votes": "JSON",
 }
+
+# What a model's name ends with that names one of its versions.
+_VERSION = r"[-@](20\d{6}|20\d\d-\d\d-\d\d|latest)$"
 
 # Of two versions of a rollout the one with more verdicts is kept, whatever the order of the files.
 _PREFERENCE = "verdicts DESC, checksum, digest, row, line"
@@ -93,63 +95,54 @@ class RolloutIndex:
 
 def checks(index: RolloutIndex) -> list[str]:
     """What is odd about the rollouts as a whole, and what to do about it, in sentences."""
-    sentences = [
-        f"{', '.join(condition)}: has only the {tier} tier, so there is no gap to compute; leave it out "
-        "or add the other tier."
-        for *condition, tier in index.rows(
-            "SELECT setting, variation, model, min(tier) FROM kept GROUP BY ALL "
-            "HAVING count(DISTINCT tier) = 1 ORDER BY ALL"
-        )
-    ]
+    [*one_tier] = index.rows(
+        "SELECT setting, variation, model, min(tier) FROM kept GROUP BY ALL "
+        "HAVING count(DISTINCT tier) = 1 ORDER BY ALL"
+    )
+    [*one_model] = index.rows(
+        "SELECT list(DISTINCT model ORDER BY model) FROM kept "
+        f"GROUP BY regexp_replace(model, '{_VERSION}', '') HAVING count(DISTINCT model) > 1 ORDER BY 1"
+    )
     [(paired, alone)] = index.rows(
         "SELECT count_if(tiers = 2), count_if(tiers = 1 AND of_condition = 2) FROM ("
         "SELECT count(DISTINCT tier) AS tiers, any_value(of_condition) AS of_condition FROM ("
         "SELECT *, count(DISTINCT tier) OVER (PARTITION BY setting, variation, model) AS of_condition "
         "FROM kept) GROUP BY setting, variation, model, prompt_id)"
     )
+    [(graded, alike)] = index.rows(
+        "SELECT count(score), count(identity) - count(DISTINCT identity) FROM kept"
+    )
     in_both = _count(index, "request", "tier")
-    if not paired and in_both:
-        sentences.append(
-            f"No prompt's id occurs in both tiers, but {in_both} requests do: pair them by their texts "
-            "with --map prompt_id="
-        )
-    elif alone:
-        sentences.append(
-            f"Prompts in both tiers: {paired}, in one only: {alone}. The latter count in their tier's "
-            "rate, and in the gap as unpaired."
-        )
-    if mixed := _count(index, "setting, prompt_id", "request"):
-        sentences.append(
-            f"{mixed} prompt ids name several requests each: they count as one prompt. If they are not, "
-            "tell them apart by their texts with --map prompt_id="
-        )
-    if (doubled := _count(index, "request", "prompt_id")) and (paired or not in_both):
-        sentences.append(
-            f"{doubled} requests occur under several prompt ids: their answers count as independent. "
-            "Join them by their texts with --map prompt_id="
-        )
-    [(graded,)] = index.rows("SELECT count(score) FROM kept")
-    if graded:
-        sentences.append(
-            f"{graded} verdicts are graded. The figure score_threshold and af.score_thresholds show the "
-            "gap for each score that could be the --threshold from which an answer complies."
-        )
-    by_model: dict[str, list[str]] = {}
-    for name in index.values("model"):
-        by_model.setdefault(undated(name), []).append(name)
-    sentences += [
-        f"{', '.join([first, *rest])} may be one model under several names; if so: "
-        + " ".join(f"--rename model:{name}={first}" for name in rest)
-        for first, *rest in by_model.values()
-        if rest
+    mixed = _count(index, "setting, prompt_id", "request")
+    doubled = _count(index, "request", "prompt_id")
+    by_text = in_both and not paired
+    sentences = {
+        f"No prompt's id occurs in both tiers, but {in_both} requests do: pair them by their texts "
+        "with --map prompt_id=": by_text,
+        f"Prompts in both tiers: {paired}, in one only: {alone}. The latter count in their tier's "
+        "rate, and in the gap as unpaired.": alone and not by_text,
+        f"{mixed} prompt ids name several requests each: they count as one prompt. If they are not, "
+        "tell them apart by their texts with --map prompt_id=": mixed,
+        f"{doubled} requests occur under several prompt ids: their answers count as independent. "
+        "Join them by their texts with --map prompt_id=": doubled and not by_text,
+        f"{graded} verdicts are graded. The figure score_threshold and af.score_thresholds show the "
+        "gap for each score that could be the --threshold from which an answer complies.": graded,
+        f"{alike} answers are equal to another one to the same request, and nothing (no id, no "
+        "time) tells a copy from a second sample: all are kept.": alike,
+    }
+    return [
+        *(
+            f"{', '.join(condition)}: has only the {tier} tier, so there is no gap to compute; leave "
+            "it out or add the other tier."
+            for *condition, tier in one_tier
+        ),
+        *(sentence for sentence, holds in sentences.items() if holds),
+        *(
+            f"{', '.join(names)} may be one model under several names; if so: "
+            + " ".join(f"--rename model:{name}={names[0]}" for name in names[1:])
+            for (names,) in one_model
+        ),
     ]
-    [(alike,)] = index.rows("SELECT count(identity) - count(DISTINCT identity) FROM kept")
-    if alike:
-        sentences.append(
-            f"{alike} answers are equal to another one to the same request, and nothing (no id, no "
-            "time) tells a copy from a second sample: all are kept."
-        )
-    return sentences
 
 
 def _count(index: RolloutIndex, groups: str, column: str) -> int:

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +192,7 @@ def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold
         "category": str(columns["category"] or ""),
         "source": "simulated" if SIMULATED in completion[:2000] else "imported",
         "request": request,
-        "system": _system_name(system) if system else "",
+        "system": text_hash(system) if system else "",
         "valid": parts.valid,
         "problem": parts.problem,
         "stop_reason": stop_reason,
@@ -226,10 +225,6 @@ def to_json(value: Any) -> bytes:
         return orjson.dumps(value, default=str)
     except TypeError:  # a number beyond 64 bits, or half a surrogate pair
         return json.dumps(without_surrogates(value), default=str).encode()
-
-
-# Most rows have the system prompt of the row before.
-_system_name = lru_cache(maxsize=4)(text_hash)
 
 
 def _tier(given: Any, means_free: bool | None, tag: str, row: dict[str, Any]) -> str:

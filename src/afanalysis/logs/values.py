@@ -3,7 +3,6 @@
 import re
 import tomllib
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -19,6 +18,7 @@ def meanings(heading: str) -> dict[str, str]:
 
 SETTINGS, _TIERS, _TRUTH = meanings("settings"), meanings("tiers"), meanings("truth")
 
+# A time as it is kept: its text is part of what a rollout's key is made from.
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 
 
@@ -29,13 +29,11 @@ def missing(value: Any) -> bool:
     return isinstance(value, str) and len(value) < 6 and _TRUTH.get(value.strip().lower()) == "missing"
 
 
-@lru_cache(maxsize=4096)
 def squeezed(word: str) -> str:
     """A word in lower case, letters and digits only."""
     return re.sub(r"[\W_]+", "", word).lower()
 
 
-@lru_cache(maxsize=4096)
 def tier(value: Any, means_free: bool | None) -> str | None:
     """`free` or `paid`, or None where the value is neither.
 
@@ -53,7 +51,6 @@ def tier(value: Any, means_free: bool | None) -> str | None:
     return _TIERS.get(squeezed(str(value)))
 
 
-@lru_cache(maxsize=4096)
 def model(value: str) -> str:
     """A model's name in one spelling: no provider before it, lower case, hyphens between its parts.
 
@@ -64,17 +61,6 @@ def model(value: str) -> str:
     """
     name = value.strip().rpartition("/")[2]
     return re.sub(r"[\s_]+", "-", name).lower()
-
-
-def undated(model: str) -> str:
-    """A model's name without the date of its version.
-
-    Examples
-    --------
-    >>> undated("claude-3-opus-20240229"), undated("claude-3-opus-latest")
-    ('claude-3-opus', 'claude-3-opus')
-    """
-    return re.sub(r"[-@](?:20\d{6}|20\d\d-\d\d-\d\d|latest)$", "", model)
 
 
 def time(value: Any) -> tuple[str | None, str]:

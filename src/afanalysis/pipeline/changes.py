@@ -7,6 +7,7 @@ docstrings and times of change do not count.
 
 import ast
 import json
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -111,9 +112,7 @@ class Record:
         return state | {"package code": _hash({file: content_hash(_ROOT / file) for file in files})}
 
     def _place(self, path: Path) -> str:
-        path = path.resolve()
-        inside = path.is_relative_to(self._project)
-        return path.relative_to(self._project).as_posix() if inside else str(path)
+        return Path(os.path.relpath(path.resolve(), self._project)).as_posix()
 
 
 def code_cells(notebook: Path) -> list[str]:

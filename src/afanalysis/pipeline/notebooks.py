@@ -122,32 +122,26 @@ def study_steps(
     labels = [raw / LABELS, raw / LABEL_SAMPLE]
     prompts = [part.file for part in study.prompts.values() if part.file]
     published = paper_tables.paths()
-    pictures = folders.figures / "behaviour_by_tier.svg"
-    files: dict[str, tuple[list[Path], list[Path]]] = {
-        "01_collect": ([*prompts, *study.system_prompts.values()], [rollouts]),
-        "02_judge": ([rollouts, manifest, *labels], [judgements]),
-        "03_rates": (
-            [rollouts, judgements, manifest, *labels],
-            [folders.table, processed / "rates.csv", processed / "gaps.csv"],
-        ),
-        "04_robustness": ([folders.table, *published], [processed / "beside_paper.csv"]),
-        "05_figures": (
-            [folders.table, judgements, manifest, *labels, *published],
-            [folders.report, pictures],
-        ),
-    }
     study_parameter = {"study": os.path.relpath(study_file.resolve(), project / "notebooks")}
-    return [
-        Step(
-            study.name,
-            name,
-            parameters.get(name, {}) | study_parameter,
-            folders.notebooks / f"{name}.ipynb",
-            (study_file, *files[name][0]),
-            tuple(files[name][1]),
-        )
-        for name in (STEPS[2:] if study.imported else STEPS)
+
+    def step(name: str, inputs: Iterable[Path], *outputs: Path) -> Step:
+        settings = parameters.get(name, {}) | study_parameter
+        copy = folders.notebooks / f"{name}.ipynb"
+        return Step(study.name, name, settings, copy, (study_file, *inputs), outputs)
+
+    tables = (folders.table, processed / "rates.csv", processed / "gaps.csv")
+    chain = [
+        step(STEPS[0], [*prompts, *study.system_prompts.values()], rollouts),
+        step(STEPS[1], [rollouts, manifest, *labels], judgements),
+        step(STEPS[2], [rollouts, judgements, manifest, *labels], *tables),
+        step(STEPS[3], [folders.table, *published], processed / "beside_paper.csv"),
+        step(
+            STEPS[4],
+            [folders.table, judgements, manifest, *labels, *published],
+            *(folders.report, folders.figures / "behaviour_by_tier.svg"),
+        ),
     ]
+    return chain[2:] if study.imported else chain
 
 
 def check_writable(project: Path, planned: Iterable[Step]) -> None:

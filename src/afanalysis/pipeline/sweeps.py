@@ -8,10 +8,11 @@ import itertools
 import json
 import os
 import re
+import tempfile
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
 from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
-from afanalysis.pipeline.store import Store, run_from_store, without_outputs
 from afanalysis.study.design import FilePart, NamedPath, Study
 from afanalysis.study.files import read_csv, read_yaml, write_csv, write_text
 from afanalysis.study.folders import JUDGEMENTS, Folders
@@ -32,8 +32,6 @@ from afanalysis.study.hashing import text_hash
 from afanalysis.text.wording import with_interval
 
 MANY_RUNS = 10_000
-
-_COLUMNS = ("run", "state", "seconds", "headline", "error")
 
 # What the sweep itself sets.
 _RESERVED = ("study", "project", "live", "budget", "study.name", "study.imported")
@@ -83,17 +81,6 @@ class Run:
     parameters: dict[str, Any]
     study: str
     chain: tuple[Step, ...]
-
-
-@dataclass
-class RunResult:
-    """How a run ended: `done`, `up to date`, `failed` or `stopped`."""
-
-    run: Run
-    state: str
-    seconds: float
-    headline: str = ""
-    error: str = ""
 
 
 def expand(sweep: Sweep, project: Path, *, most: int | None = MANY_RUNS) -> list[Run]:
@@ -150,15 +137,14 @@ def _defaults(project: Path, notebook: str) -> dict[str, Any]:
 def _check(sweep: Sweep, parameters: dict[str, Any], defaults: dict[str, dict[str, Any]]) -> None:
     usable = ChainMap(*defaults.values())
     for name, value in parameters.items():
-        problem = ""
         of_study = name.startswith("study.") and not sweep.notebook
         if name in _RESERVED or not (of_study or name in usable):
             known_names = ", ".join(sorted(usable.keys() - set(_RESERVED)))
             also = "" if sweep.notebook else ", or study.FIELD"
             problem = f"no notebook has a parameter {name!r}; use: {known_names}{also}"
-        elif (default := usable.get(name)) is not None and _kind(value) != _kind(default):
+            raise InputError(f"sweep {sweep.name}: {problem}")
+        if (default := usable.get(name)) is not None and _kind(value) != _kind(default):
             problem = f"{name} is {value!r}; the notebook has {default!r}, so give {_kind(default)}"
-        if problem:
             raise InputError(f"sweep {sweep.name}: {problem}")
 
 
@@ -217,11 +203,6 @@ def prepare(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
                 link.symlink_to(source.resolve())
 
 
-def local(jobs: int | None) -> Executor:
-    """Threads of this process, one per run at a time; the kernels do the work."""
-    return ThreadPoolExecutor(jobs or os.cpu_count())
-
-
 @contextlib.contextmanager
 def cluster(address: str) -> Iterator[Executor]:
     """An existing Dask cluster.
@@ -253,8 +234,8 @@ def run(
     *,
     force: bool = False,
     store: str | None = None,
-    report: Callable[[RunResult, int, int], None] = lambda *_: None,
-) -> list[RunResult]:
+    report: Callable[[dict[str, Any], int, int], None] = lambda *_: None,
+) -> list[dict[str, Any]]:
     """Run what is not up to date; a run that fails does not affect the others.
 
     Parameters
@@ -262,28 +243,29 @@ def run(
     sweep, project, runs
         The sweep, expanded and prepared.
     executor
-        What follows the runs: `local` or `cluster`.
+        What follows the runs: threads of this process, whose kernels do the work, or `cluster`.
     force
         Also run notebooks that are up to date.
     store
         The URL (any that fsspec knows) of a folder that holds the runs' folders, for workers that do
         not share this machine's disk.
     report
-        Called when a run ends, with its result, how many have ended, and how many there are.
+        Called when a run ends, with its row, how many have ended, and how many there are.
 
     Returns
     -------
-    list of RunResult
-        One per run, in order; `runs.csv` in the sweep's processed folder has the same.
+    list of dict
+        One row per run, in order: `run`, `state` (`done`, `up to date`, `failed` or `stopped`),
+        `seconds`, `headline`, `error`, and its parameters. `runs.csv` in the sweep's processed folder
+        has the same.
     """
     import pandas as pd
 
     started = time.monotonic()
-    path = Folders(project, sweep.name).processed / "runs.csv"
+    path = _table_of_runs(sweep, project)
     rows = _read_rows(path)
     paths = [project / "notebooks" / f"{name}.ipynb" for name in STEPS if store]
     sources = {each.stem: without_outputs(each) for each in paths}
-    results: dict[str, RunResult] = {}
     futures = {}
     for each in runs:
         if store is None:
@@ -295,38 +277,38 @@ def run(
             )
         futures[future] = each
     try:
-        for future in as_completed(futures):
+        for number, future in enumerate(as_completed(futures), start=1):
             ended = futures[future]
+            processed = Folders("", ended.name).processed
             try:
                 steps = future.result()
+                if store is not None:
+                    Store(store).fetch(project, processed)
+                row = _row(steps, project / processed / "gaps.csv")
             except Exception as error:  # a lost worker, a store that is not there
                 sentence = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-                result = RunResult(ended, "failed", time.monotonic() - started, error=sentence)
-            else:
-                if store is not None:
-                    Store(store).fetch(project, Folders("", ended.name).processed, suffix=".csv")
-                result = _summed_up(project, ended, steps)
-            results[ended.name] = result
-            values = (ended.name, result.state, f"{result.seconds:.1f}", result.headline, result.error)
-            rows[ended.name] = ended.parameters | dict(zip(_COLUMNS, values, strict=True))
-            names = dict.fromkeys(name for row in rows.values() for name in row if name not in _COLUMNS)
-            columns = ["run", *names, *_COLUMNS[1:]]
-            write_csv(path, pd.DataFrame(list(rows.values()), columns=columns, dtype=object))
-            report(result, len(results), len(runs))
+                seconds = f"{time.monotonic() - started:.1f}"
+                row = {"state": "failed", "seconds": seconds, "headline": "", "error": sentence}
+            rows[ended.name] = {"run": ended.name} | row | ended.parameters
+            write_csv(path, pd.DataFrame(list(rows.values()), dtype=object))
+            report(rows[ended.name], number, len(runs))
     finally:  # after Ctrl-C, what has not begun does not begin
         for future in futures:
             future.cancel()
-    return [results[each.name] for each in runs]
+    return [rows[each.name] for each in runs]
 
 
-def _summed_up(project: Path, run: Run, steps: list[Result]) -> RunResult:
-    seconds = sum(step.seconds for step in steps)
+def _row(steps: list[Result], gaps: Path) -> dict[str, str]:
+    """How a run ended whose steps ended so."""
     states = [step.state for step in steps]
-    for step in steps:
-        if step.error:
-            return RunResult(run, "failed", seconds, error=str(step.error))
+    error = next((str(step.error) for step in steps if step.error), "")
     state = "stopped" if "not run" in states else "done" if "done" in states else "up to date"
-    return RunResult(run, state, seconds, _headline(Folders(project, run.name).processed / "gaps.csv"))
+    return {
+        "state": "failed" if error else state,
+        "seconds": f"{sum(step.seconds for step in steps):.1f}",
+        "headline": "" if error else _headline(gaps),
+        "error": error,
+    }
 
 
 def _headline(path: Path) -> str:
@@ -339,6 +321,10 @@ def _headline(path: Path) -> str:
     gaps = gaps[gaps["variation"] == main_variation(gaps["variation"])]
     row = gaps.sort_values("setting", ascending=False).iloc[0]
     return f"gap {with_interval(row[['gap', 'low', 'high']], 'points')}, {row['setting']}"
+
+
+def _table_of_runs(sweep: Sweep, project: Path) -> Path:
+    return Folders(project, sweep.name).processed / "runs.csv"
 
 
 def _read_rows(path: Path) -> dict[str, dict[str, Any]]:
@@ -356,8 +342,7 @@ def failed_before(sweep: Sweep, project: Path) -> set[str]:
     InputError
         The sweep has not been run.
     """
-    path = Folders(project, sweep.name).processed / "runs.csv"
-    rows = _read_rows(path)
+    rows = _read_rows(path := _table_of_runs(sweep, project))
     if not rows:
         raise InputError(f"{path}: is missing; run the sweep first")
     return {name for name, row in rows.items() if row["state"] in ("failed", "stopped")}
@@ -386,3 +371,89 @@ def finish(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
         gaps = tables["gaps"].assign(source="live" if sweep.live else "simulated")
         provenance = {"sweep": sweep.name, "runs": len(runs)}
         figures.save(figures.gaps_by_run(gaps, names), folders.figures, "gaps_by_run", provenance)
+
+
+class Store:
+    """Folders below a URL, kept in step with those of a local project.
+
+    Parameters
+    ----------
+    url
+        Any that fsspec knows: `s3://bucket/prefix`, `gs://…`, `file:///…`, `memory://…`.
+
+    Raises
+    ------
+    InputError
+        fsspec does not know this kind of URL, or the library for it is missing.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            from fsspec.core import url_to_fs
+
+            self._files, root = url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise InputError(f"{url}: cannot be used as a store ({error})") from error
+        self._root = root.rstrip("/")
+
+    def fetch(self, project: Path, *folders: Path) -> None:
+        """Copy the files of folders from the store into the project."""
+        self._files.invalidate_cache()
+        for folder in folders:
+            for path in self._files.find(f"{self._root}/{folder.as_posix()}"):
+                local = project / path.rpartition(f"{self._root}/")[2]
+                local.parent.mkdir(parents=True, exist_ok=True)
+                self._files.get_file(path, str(local))
+
+    def send(self, project: Path, *folders: Path) -> None:
+        """Copy the files of folders into the store."""
+        for local in (path for folder in folders for path in (project / folder).rglob("*")):
+            if local.is_file() and local.suffix not in (".lock", ".part"):
+                path = f"{self._root}/{local.relative_to(project).as_posix()}"
+                self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+                self._files.put_file(str(local), path)
+
+
+def run_from_store(
+    url: str,
+    name: str,
+    study: str,
+    sources: dict[str, str],
+    parameters: dict[str, dict[str, Any]],
+    force: bool,
+) -> list[Result]:
+    """Run a study in a temporary project; after each notebook the store has what was done.
+
+    Parameters
+    ----------
+    url
+        The store's.
+    name, study
+        The study's name, and the content of its file.
+    sources, parameters
+        By notebook its content and what papermill sets.
+    force
+        Also run notebooks that are up to date.
+    """
+    store = Store(url)
+    inside = Folders("", name)
+    folders = (inside.raw, inside.processed, inside.figures)
+    with tempfile.TemporaryDirectory(prefix="afanalysis-") as temporary:
+        project = Path(temporary).resolve()
+        for notebook, text in sources.items():
+            write_text(project / "notebooks" / f"{notebook}.ipynb", text)
+        store.fetch(project, *folders)
+        file = write_text(Folders(project, name).study_file, study)
+        chain = notebooks.study_steps(project, Study.from_yaml(file), file, parameters)
+        return notebooks.run(
+            project, chain, force=force, on_result=lambda _: store.send(project, *folders)
+        )
+
+
+def without_outputs(notebook: Path) -> str:
+    """The content of a notebook without its outputs."""
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    return json.dumps(content)

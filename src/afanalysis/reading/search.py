@@ -89,18 +89,18 @@ class Transcripts:
             self._criteria = query_journals(_criteria, judgements)
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        result = self._connection.execute(sql, values)
-        names = [column[0] for column in result.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        result = self._connection.sql(sql, params=values)
+        rows: list[dict[str, Any]] = result.to_arrow_table().to_pylist()
+        return rows
 
     def facets(self) -> dict[str, list[str]]:
         """The values of each facet; facets with a single value are left out."""
         facets = {}
         for name, sql in FACETS.items():
-            rows = self._rows(f"SELECT DISTINCT {sql} AS value FROM rollouts ORDER BY value")
-            values = [str(row["value"]) for row in rows if row["value"] is not None]
-            if len(values) > 1:
-                facets[name] = values
+            values = f"SELECT DISTINCT ({sql})::VARCHAR AS value FROM rollouts WHERE value IS NOT NULL"
+            rows = self._rows(f"{values} ORDER BY value")
+            if len(rows) > 1:
+                facets[name] = [row["value"] for row in rows]
         return facets
 
     def find(
