@@ -1,6 +1,7 @@
 """The blind judge: what each of its calls sees, what is missing when one of them fails, who steps in."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import re
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import afanalysis as af
-from afanalysis.collection.calls import Call
+from afanalysis.collection.calls import Call, CallOptions
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.responses import Answer
 from afanalysis.errors import InputError
@@ -25,7 +26,7 @@ from afanalysis.study.files import read_json
 from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Prices
 from afanalysis.study.votes import verdicts
-from tests.helpers import PROJECT, keys, standing_in
+from tests.helpers import PROJECT, asked, keys, standing_in
 
 BLIND, JOINT = JudgeSettings(form="blind"), JudgeSettings(form="joint")
 FIXTURE = PROJECT / "tests" / "fixtures" / "c4f074b" / "raw" / "kept"
@@ -388,3 +389,44 @@ TEXT = 'She said "no" \u2014 then went on.\n\nIt\u2019s fine; I will comply, but
 )
 def test_a_quote_occurs_in_whatever_form_a_judge_writes_it(quote, occurs):
     assert judging._occurs(quote, TEXT) == occurs
+
+
+def in_batches(address, folder, settings, under_way=False):
+    """Judge in batches; `under_way`: stop as soon as a batch is sent. Returns the verdicts, by key."""
+    journal, log = folder / "judgements.jsonl", folder / "judgements.batches.jsonl"
+
+    async def run():
+        async with anthropic.AsyncAnthropic(base_url=address, api_key="any") as client:
+            options = CallOptions(batch=True, poll_seconds=0.05, batch_size=1000)
+            task = asyncio.create_task(
+                af.judge(settings, Endpoint(client, "simulated"), folder, options)
+            )
+            sent = log.read_text().count('"sent"') if log.exists() else 0
+            while under_way and not task.done():
+                await asyncio.sleep(0.01)
+                if log.exists() and log.read_text().count('"sent"') > sent:
+                    task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    asyncio.run(run())
+    return [record["key"] for record in read_records(journal)] if journal.exists() else []
+
+
+def test_a_batch_of_another_judge_is_kept_until_that_judge_is_asked_again(folder, faulty):
+    """Neither lost nor paid twice: the blind judge's batch is under way as the joint one is asked."""
+    with faulty(batch_seconds=0.5) as address:
+        assert in_batches(address, folder, BLIND, under_way=True) == []
+        assert len(in_batches(address, folder, JOINT)) == 48
+        keys_of_both = in_batches(address, folder, BLIND)
+        assert len(set(keys_of_both)) == len(keys_of_both) == 3 * 48
+        assert asked(address)["batched"] == 3 * 48
+        assert in_batches(address, folder, BLIND) == keys_of_both
+        assert asked(address)["batched"] == 3 * 48
+
+
+def test_a_dry_run_leaves_out_what_is_in_a_batch_under_way(folder, faulty):
+    with faulty(batch_seconds=0.5) as address:
+        in_batches(address, folder, BLIND, under_way=True)
+    assert asyncio.run(forecast_verdicts(BLIND, folder, Prices.load(), None)).calls == 0
+    assert asyncio.run(forecast_verdicts(JOINT, folder, Prices.load(), None)).calls == 48

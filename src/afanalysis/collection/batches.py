@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 from afanalysis.collection import responses
@@ -63,17 +64,22 @@ async def run_calls(
     bar = progress.bar(total=total, desc=description, unit="call", leave=False, delay=0.5)
     with bar as run.bar, graceful_end(run), contextlib.suppress(_Stopped):
         runner = _BatchRunner(run)
-        batched = set() if run.options.batch else runner.keys_under_way()
+        batched = set() if run.options.batch else keys_under_way(run.journal.path)
+        waiting: set[str] = set()
 
         def live_calls() -> Iterator[Call]:
-            return (call for call in plan() if call.key not in batched and not run.in_batch(call))
+            for call in plan():
+                if call.key in batched:
+                    waiting.add(call.key)
+                elif not run.in_batch(call):
+                    yield call
 
         if not run.options.batch or len(run.servers) > 1:
             await run_live(run, live_calls)
         if run.options.batch:
             await runner.make({call.key: call for call in plan() if run.in_batch(call)})
-        elif batched:
-            run.stop(f"{len(batched):,} calls are in batches; --batch fetches their answers")
+        elif waiting:
+            run.stop(f"{len(waiting):,} calls are in batches; --batch fetches their answers")
     if run.ledger:
         run.ledger.flush()
 
@@ -85,6 +91,39 @@ class _Batch:
     name: str
     keys: list[str]
     id: str = ""
+
+
+def log_of(journal: Path) -> Path:
+    """The log of the batches whose answers go to a journal."""
+    return journal.with_name(f"{journal.stem}.batches.jsonl")
+
+
+def keys_under_way(journal: Path) -> set[str]:
+    """The calls of batches that have not been collected."""
+    return {key for batch in _under_way(log_of(journal)) for key in batch.keys}
+
+
+def _under_way(log: Path) -> list[_Batch]:
+    """The batches with answers that have not been collected.
+
+    Answers to calls that the run did not want, because the study has changed or another judge was asked,
+    stay where they are: the study may want them again.
+    """
+    batches: dict[str, _Batch] = {}
+    if log.exists():
+        with Journal(log):  # sets a torn line aside
+            for row in read_records(log):
+                if row["what"] == "sending":
+                    batches[row["name"]] = _Batch(row["name"], row["keys"])
+                elif row["what"] == "sent":
+                    batches[row["name"]].id = row["batch"]
+                elif row["what"] == "not sent":
+                    del batches[row["name"]]
+                elif row["what"] == "collected":
+                    for batch in batches.values():
+                        if batch.id == row["batch"]:
+                            batch.keys = row.get("not_wanted", [])
+    return [batch for batch in batches.values() if batch.keys]
 
 
 class _Stopped(Exception):
@@ -100,7 +139,7 @@ class _BatchRunner:
 
     def __init__(self, run: CallRun) -> None:
         self.run, self.journal, self.poll = run, run.journal, run.options.poll_seconds
-        self.log = self.journal.path.with_name(f"{self.journal.path.stem}.batches.jsonl")
+        self.log = log_of(self.journal.path)
         self.server = run.server("")
         self.api = self.server.client.messages.batches.with_streaming_response
         self.calls: dict[str, Call] = {}
@@ -115,7 +154,11 @@ class _BatchRunner:
         try:
             while not run.stopping:
                 refusal = await self._send_due()
-                batches = [batch for batch in self._read_log() if batch.name not in self.left]
+                batches = [
+                    batch
+                    for batch in _under_way(self.log)
+                    if batch.name not in self.left and not calls.keys().isdisjoint(batch.keys)
+                ]
                 if not batches and refusal:
                     run.stop(refusal)
                 elif not batches:
@@ -131,26 +174,6 @@ class _BatchRunner:
             run.summary.failed += [f"{key}: {reason}" for key, reason in self.failed.items()]
             run.summary.failed += self.left.values()
 
-    def keys_under_way(self) -> set[str]:
-        """The calls of batches that have not been collected."""
-        return {key for batch in self._read_log() for key in batch.keys}
-
-    def _read_log(self) -> list[_Batch]:
-        """The batches that have not been collected."""
-        batches: dict[str, _Batch] = {}
-        if self.log.exists():
-            with Journal(self.log):  # sets a torn line aside
-                for row in read_records(self.log):
-                    if row["what"] == "sending":
-                        batches[row["name"]] = _Batch(row["name"], row["keys"])
-                    elif row["what"] == "sent":
-                        batches[row["name"]].id = row["batch"]
-                    elif row["what"] == "not sent":
-                        del batches[row["name"]]
-                    elif row["what"] == "collected":
-                        batches = {name: b for name, b in batches.items() if b.id != row["batch"]}
-        return list(batches.values())
-
     def _note(self, what: str, **content: Any) -> None:
         if self.run.ledger:
             self.run.ledger.flush()
@@ -160,7 +183,7 @@ class _BatchRunner:
 
     async def _send_due(self) -> str | None:
         """Send what is due, as far as the budget covers it; returns why it does not cover the rest."""
-        waiting = self.keys_under_way()
+        waiting = keys_under_way(self.journal.path)
         due = (
             call
             for key, call in self.calls.items()
@@ -269,7 +292,7 @@ class _BatchRunner:
                     first = await self._first_call(batch_id)
                     unclear |= first is None
                     ids |= {batch.name: batch_id for batch in alike if first in batch.keys}
-        for batch in self._read_log():
+        for batch in _under_way(self.log):
             if batch.id or batch.name not in names:
                 continue  # another process has found it meanwhile
             if batch.name in ids:
@@ -330,14 +353,15 @@ class _BatchRunner:
                     break
                 if batch is batches[-1]:
                     await self._wait(self.poll, f"{len(batches)} batches are under way")
-        if batch.id in {batch.id for batch in self._read_log()}:  # else collected by another process
+        if batch.id in {batch.id for batch in _under_way(self.log)}:  # else collected by another process
             await self._collect(batch, fetches=FETCHES if ended else 0)
 
     async def _collect(self, batch: _Batch, fetches: int) -> None:
-        missing = set(batch.keys)
+        missing = self.calls.keys() & batch.keys
+        others = [key for key in batch.keys if key not in missing]
         if self.run.ledger:  # which does not know the batches that versions without one have sent
-            calls = [call for call in map(self.calls.get, batch.keys) if call]
-            charges = [(c.key, await self.run.most(c)) for c in calls if c.key not in self.journal]
+            calls = [self.calls[key] for key in batch.keys if key in missing and key not in self.journal]
+            charges = [(call.key, await self.run.most(call)) for call in calls]
             self.run.ledger.reserve(charges, already_sent=True)
         usages: dict[str, Usage] = {}  # of calls whose answers are not kept
         unreadable: dict[str, Usage] = {}
@@ -356,10 +380,8 @@ class _BatchRunner:
             elif isinstance(answer, Failure):
                 unreadable[key] = answer.usage
                 return
-            elif key in self.calls:
+            else:
                 self.run.save(self.calls[key], answer, batch=batch.id)
-            else:  # of another version of the study
-                usages[key] = answer.usage
             missing.discard(key)
 
         lines = 0
@@ -379,7 +401,7 @@ class _BatchRunner:
             return
         self.run.settle({key: unreadable.get(key) for key in missing}, batch=True)
         self.journal.sync()
-        self._note("collected", batch=batch.id)
+        self._note("collected", batch=batch.id, **({"not_wanted": others} if others else {}))
 
 
 def chunks(calls: Iterable[Call], most: int) -> Iterator[list[Call]]:

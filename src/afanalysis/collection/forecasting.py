@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from afanalysis.collection.batches import keys_under_way
 from afanalysis.collection.calls import Call, count_tokens
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.responses import decode, prepared
@@ -35,7 +36,7 @@ class Forecast:
     Attributes
     ----------
     calls, present
-        Rollouts, or verdicts, not yet collected, and those that are.
+        Rollouts, or verdicts, not yet asked for, and those that are there or in a batch under way.
     input_tokens, output_tokens, output_limit
         Expected tokens, and the most output tokens possible.
     counted
@@ -83,8 +84,8 @@ async def forecast_calls(
     endpoint: Endpoint | None,
     typical: int = TYPICAL_OUTPUT,
 ) -> Forecast:
-    """Forecast what calls would take that a journal does not hold yet; `typical` output tokens each."""
-    collected: set[str] = set()
+    """Forecast calls that neither the journal nor a batch holds; `typical` output tokens each."""
+    collected = keys_under_way(journal)
     lengths: defaultdict[str, list[int]] = defaultdict(list)
     for record in read_records(journal) if journal.exists() else ():
         model = record.get("model") or str(record.get("judge")).rpartition("@")[0]
