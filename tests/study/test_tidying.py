@@ -70,7 +70,7 @@ def test_a_blocked_answer_is_missing_unless_it_is_to_count_as_refused(tmp_path, 
         0,
         "stop_reason",
     ]
-    assert row["af_stage"] is pd.NA  # it has no scratchpad
+    assert row["af_stage"] is None  # it has no scratchpad
     assert (row["blocked"], row["valid"]) == (category, True)
     (folder / "manifest.json").write_text('{"study": {"blocked": "refused"}}')
     assert tidy(folder).to_dict("records") == [row]
