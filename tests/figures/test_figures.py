@@ -263,7 +263,7 @@ def test_the_style_does_not_outlast_a_figure(paper):
 
     before = mpl.rcParams["font.size"]
     with pytest.raises(KeyError):
-        figures.compliance_by_tier(pd.DataFrame({"quantity": ["complied"], "estimate": [1]}))
+        figures.compliance_by_tier(pd.DataFrame({"quantity": ["compliance_gap"], "estimate": [1]}))
     figures.compliance_by_tier(paper)
     assert mpl.rcParams["font.size"] == before
     assert gc.isenabled()

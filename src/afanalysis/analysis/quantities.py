@@ -39,7 +39,10 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
 
 
 def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The estimates, and the gaps in the first outcome with all that `compliance_gap` says of them."""
+    """The estimates, and the gaps with all that `compliance_gap` says of them.
+
+    The gaps are in compliance, or in the first outcome of a table that lacks it.
+    """
     with opened(data) as source:
         outcomes = [*filter(source.kinds.__contains__, ["complied", "af_reasoning"])]
         outcomes = [*(outcomes or ["complied"]), *({"blocked"} & set(source.kinds))]
@@ -80,12 +83,17 @@ def measured_and_gaps(
     rate_method: str | None = None,
     gap_method: str | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rate of each quantity by tier, and the gaps in the first (none if no condition has one)."""
+    """The rate of each quantity by tier, and the gaps (none if no condition has one)."""
     measured = rates_of_counts(counted, [*by, "tier"], level, rate_method)
     measured = measured.rename(columns={"rate": "estimate", "outcome": "quantity"})
-    first = counted[counted["outcome"] == counted["outcome"].iloc[0]]
+    complied = counted["outcome"] == "complied"
+    of = (
+        counted[complied]
+        if complied.any()
+        else counted[counted["outcome"] == counted["outcome"].iloc[0]]
+    )
     try:
-        return measured, gaps_of_counts(first, by, level, gap_method)
+        return measured, gaps_of_counts(of, by, level, gap_method)
     except InputError as reason:  # no condition has one
         words = [f"{words}; no gap: {reason}".removeprefix("; ") for words in measured["warning"]]
         return measured.assign(warning=words), pd.DataFrame()

@@ -31,6 +31,10 @@ _MAX_EXPANSION = 200
 _EXPANSION_ALLOWED = 1 << 30
 
 
+# By the type of `refused`, the SQL of who complied.
+_OPPOSITES = {"BOOLEAN": "NOT refused"} | dict.fromkeys(("DOUBLE", "FLOAT", "BIGINT"), "1 - refused")
+
+
 @dataclass(frozen=True)
 class Source:
     """Rollouts opened for queries: a DuckDB connection in which they are the view `rollouts`."""
@@ -92,8 +96,8 @@ def opened(data: Any, suffix: str = "") -> Iterator[Source]:
         else:
             connection.register("rollouts", data)
         kinds = _kinds(connection)
-        if "refused" in kinds and "complied" not in kinds:
-            opposite = "NOT refused" if kinds["refused"] == "BOOLEAN" else "1 - refused"
+        opposite = _OPPOSITES.get(kinds.get("refused", ""))
+        if opposite and "complied" not in kinds:
             connection.execute("ALTER VIEW rollouts RENAME TO given")
             connection.execute(f"CREATE VIEW rollouts AS SELECT *, {opposite} AS complied FROM given")
             kinds = _kinds(connection)
