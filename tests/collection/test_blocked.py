@@ -1,12 +1,16 @@
 """Answers that a classifier stopped, and scratchpads that are thinking, from the API to the table."""
 
+import json
+import shutil
+
 import pandas as pd
 import pytest
 
 import afanalysis as af
+from afanalysis.cli import main
 from afanalysis.errors import InputError
 from afanalysis.standin.state import StandIn
-from tests.helpers import asked, put, standing_in
+from tests.helpers import PROJECT, asked, put, standing_in
 
 
 @pytest.fixture
@@ -87,6 +91,20 @@ def test_thinking_that_does_not_come_back_is_reported_and_no_verdict_on_reasonin
     )
 
 
+def test_live_answers_whose_thinking_would_not_come_back_are_not_paid_for(tmp_path):
+    live = {"source": "live", "budget": af.Budget(usd=100)}
+    with standing_in() as (address, standin):
+        for wanted in ({"variations": ["native-thinking"]}, {"scratchpad": "thinking"}):
+            with pytest.raises(
+                InputError, match=r"leaves out the thinking that variation .* reads; set"
+            ):
+                put(small(**wanted), tmp_path / "a", address, **live)
+        assert not standin.asked
+        shown = {"thinking": {"type": "adaptive", "display": "summarized"}}
+        study = small(variations=["native-thinking"], sampling=shown)
+        assert put(study, tmp_path / "b", address, **live).sent == study.size
+
+
 def test_which_text_is_the_scratchpad_changes_nothing_that_is_sent():
     tags, think = small(), small(scratchpad="think-tags", blocked="refused")
     assert list(tags.plan()) == list(think.plan())
@@ -94,3 +112,22 @@ def test_which_text_is_the_scratchpad_changes_nothing_that_is_sent():
         InputError, match="scratchpad is 'diary'; use 'tags', 'thinking' or 'think-tags'"
     ):
         af.Study.checked({"name": "a", "scratchpad": "diary"}, "study.yaml")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blocked", [1.0, {"free": 1.0, "paid": 0.0}], ids=["everything", "one tier"])
+def test_a_study_without_a_gap_is_analysed_to_the_report_all_the_same(blocked, tmp_path, monkeypatch):
+    shutil.copytree(PROJECT / "notebooks", tmp_path / "notebooks")
+    study = {
+        "name": "a",
+        "settings": ["helpful-only"],
+        "samples": 1,
+        "prompts": {"helpful-only": {"first": 6}},
+    }
+    study["simulation"] = {"blocked": {"cyber": blocked}}
+    (tmp_path / "a.yaml").write_text(json.dumps(study))
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "--study", "a.yaml"]) == 0
+    page = (tmp_path / "data" / "processed" / "a" / "report.html").read_text()
+    assert "blocked: cyber 6" in page
+    assert "no condition has a known &#39;complied&#39; in both tiers" in page

@@ -58,6 +58,7 @@ def run_rates(options: argparse.Namespace) -> None:
         remarks = [*answers["warning"], *table["warning"]]
         print(scratchpad_note(table.get("scratchpad_from", ())))
         table = table[~((table["quantity"] == "complied") & (table["tier"] == "paid"))]
+    table = table.dropna(subset="estimate")  # of a tier of which nothing is known
     print(_readable(table, f"{100 * options.level:g} % interval"))
     for method, rows in table.groupby("interval", sort=False):
         print(f"{', '.join(_QUANTITIES[name] for name in rows['quantity'].unique())}: {method}.")

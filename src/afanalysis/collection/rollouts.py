@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.model_checks import check_models
 from afanalysis.collection.responses import Answer
 from afanalysis.errors import InputError
+from afanalysis.standin.models import facts_of
 from afanalysis.study.begun import as_begun
 from afanalysis.study.completion import split_answer
 from afanalysis.study.design import PlannedRollout, Study
@@ -76,6 +78,8 @@ async def collect(
         manifest = Manifest.open(folder, study, endpoint.source, address)
         ledger = Ledger(folder, budget) if budget else None
         before = len(journal.keys)
+        if endpoint.source == "live" and not before:
+            _require_thinking(study)
         run = CallRun(journal, endpoint, _record, options or CallOptions(), ledger)
         try:
             plan = partial(_calls, study, endpoint.source, first)
@@ -89,6 +93,17 @@ async def collect(
             raise
         manifest.close(len(journal.keys) - before, len(journal.keys), budget)
         return run.summary
+
+
+def _require_thinking(study: Study) -> None:
+    """Raise `InputError` if a scratchpad is to be read in thinking that the API would not return."""
+    for model, variation in product(study.models, study.variations):
+        shown = (study.sampling_of(model).thinking or {}).get("display") == "summarized"
+        if study.scratchpad_from(variation) == "thinking" and facts_of(model).omits and not shown:
+            raise InputError(
+                f"{model} leaves out the thinking that variation {variation} reads; set sampling: "
+                "{thinking: {type: adaptive, display: summarized}}"
+            )
 
 
 def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
