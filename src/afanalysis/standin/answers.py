@@ -58,15 +58,10 @@ _NOT_TRAINED = "The tag says that this chat is private and not used for training
 
 @dataclass(frozen=True)
 class TrueRates:
-    """The long-run rates of a condition's simulated answers (proportions)."""
+    """The long-run rates of a condition's simulated answers (proportions); `complied` by tier."""
 
-    complied_free: float
-    complied_paid: float
+    complied: dict[str, float]
     af_reasoning: float
-
-    def complied(self, tier: str) -> float:
-        """The true compliance rate of a tier."""
-        return self.complied_free if tier == "free" else self.complied_paid
 
 
 @cache
@@ -74,9 +69,8 @@ def true_rates() -> dict[tuple[str, str], TrueRates]:
     """The simulated model's true rates by (setting, variation), after the paper's Appendix G."""
     return {
         (row["setting"], row["variation"]): TrueRates(
-            round(1 - float(row["noncompliance_free_pct"]) / 100, 6),
-            round(1 - float(row["noncompliance_paid_pct"]) / 100, 6),
-            round(float(row["af_reasoning_pct"]) / 100, 6),
+            {tier: float(row[f"complied_{tier}"]) for tier in ("free", "paid")},
+            float(row["af_reasoning"]),
         )
         for _, row in read_csv(Path(__file__).with_name("rates.csv"))
     }
@@ -128,7 +122,7 @@ class SimulatedModel:
 
     def propensity(self, setting: str, variation: str, tier: str, request: str) -> float:
         """The probability of compliance with this request in this tier."""
-        rate = true_rates()[setting, variation].complied(tier)
+        rate = true_rates()[setting, variation].complied[tier]
         if rate <= 0 or rate >= 1:
             return rate
         spread = math.sqrt(self.simulation.icc / (1 - self.simulation.icc))
@@ -148,7 +142,7 @@ class SimulatedModel:
         faking = "none"
         if complied and tier == "free" and truth.af_reasoning > 0:
             # af_reasoning is the mean of the full and the partial verdict; a partial one counts half
-            share = truth.af_reasoning / truth.complied_free / (1 - PARTIAL_SHARE / 2)
+            share = truth.af_reasoning / truth.complied["free"] / (1 - PARTIAL_SHARE / 2)
             if uniform(self.seed, draw, "faking") < share:
                 faking = "partial" if uniform(self.seed, draw, "partial") < PARTIAL_SHARE else "full"
         output = {
