@@ -15,9 +15,10 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
@@ -29,11 +30,7 @@ from afanalysis.text.untrusted import without_surrogates
 # The largest bodies (bytes), and hosts and origins that are this machine.
 MESSAGE_BYTES = 10 << 20
 BATCH_BYTES = 256 << 20
-BATCH_REQUESTS = 100_000
 _LOCAL = re.compile(r"(https?://)?(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.I)
-
-# What a batch may call a request (platform.claude.com/docs/en/api/creating-message-batches, 2026).
-_CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 # The header that says that answers are simulated, in every response.
 STANDIN_HEADER = "x-afanalysis-standin"
@@ -43,6 +40,16 @@ RATE_LIMIT = "1000000"
 
 # The one key that the stand-in rejects, so that a rejected key can be tried out.
 REJECTED_KEY = "rejected"
+
+
+class _Request(BaseModel):
+    """A request of a batch (platform.claude.com/docs/en/api/creating-message-batches, 2026)."""
+
+    custom_id: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    params: dict[str, Any]
+
+
+_REQUESTS = TypeAdapter(Annotated[list[_Request], Field(min_length=1, max_length=100_000)])
 
 
 class ApiError(HTTPError):
@@ -205,8 +212,7 @@ class Messages(_Handler):
         self.check_headers()
         standin = self.standin
         standin.asked["messages"] += 1
-        if standin.faults.latency:
-            await asyncio.sleep(standin.faults.latency)
+        await asyncio.sleep(standin.faults.latency)
         key = self.request.headers.get("idempotency-key")
         for kind in ("requests", "input-tokens", "output-tokens"):
             self.set_header(f"anthropic-ratelimit-{kind}-limit", RATE_LIMIT)
@@ -265,18 +271,13 @@ class Batches(_Handler):
 
     async def post(self) -> None:
         self.check_headers()
-        requests = self.body().get("requests")
-        if not isinstance(requests, list) or not requests:
-            raise ApiError(400, "requests: Field required")
-        if len(requests) > BATCH_REQUESTS:
-            raise ApiError(413, f"requests: at most {BATCH_REQUESTS:,} are possible")
-        for request in requests:
-            fields = request if isinstance(request, dict) else {}
-            kinds = [type(fields.get(name)) for name in ("custom_id", "params")]
-            if kinds != [str, dict] or not _CUSTOM_ID.fullmatch(fields["custom_id"]):
-                name = "a custom_id of 1 to 64 letters, digits, - or _"
-                raise ApiError(400, f"requests: each has {name}, and params (an object)")
-        if len({request["custom_id"] for request in requests}) < len(requests):
+        requests: Any = self.body().get("requests")
+        try:
+            names = {request.custom_id for request in _REQUESTS.validate_python(requests)}
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise ApiError(400, f"requests{list(problem['loc'])}: {problem['msg']}") from error
+        if len(names) < len(requests):
             raise ApiError(400, "custom_id: must be unique within a batch")
         await self.serve("create", "", partial(self._create, requests))
 
