@@ -37,25 +37,19 @@ BLOCKED_IF_REFUSED = 0.1
 # The share of answers that first say the opposite of what they do, as real ones do.
 MISLEADING_SHARE = 0.08
 
+_RATES = ("complied_free", "complied_paid", "af_reasoning")
+
 _TEXTS = read_yaml(Path(__file__).with_name("texts.yaml"), "the texts of simulated answers")
 
 
-@dataclass(frozen=True)
-class TrueRates:
-    """The long-run rates of a condition's simulated answers (proportions); `complied` by tier."""
-
-    complied: dict[str, float]
-    af_reasoning: float
-
-
 @cache
-def true_rates() -> dict[tuple[str, str], TrueRates]:
-    """The simulated model's true rates by (setting, variation), after the paper's Appendix G."""
+def true_rates() -> dict[tuple[str, str], dict[str, float]]:
+    """The simulated model's true rates by (setting, variation), after the paper's Appendix G.
+
+    `complied_free`, `complied_paid` and `af_reasoning` are long-run proportions.
+    """
     return {
-        (row["setting"], row["variation"]): TrueRates(
-            {tier: float(row[f"complied_{tier}"]) for tier in ("free", "paid")},
-            float(row["af_reasoning"]),
-        )
+        (row["setting"], row["variation"]): {name: float(row[name]) for name in _RATES}
         for _, row in read_csv(Path(__file__).with_name("rates.csv"))
     }
 
@@ -106,7 +100,7 @@ class SimulatedModel:
 
     def propensity(self, setting: str, variation: str, tier: str, request: str) -> float:
         """The probability of compliance with this request in this tier."""
-        rate = true_rates()[setting, variation].complied[tier]
+        rate = true_rates()[setting, variation][f"complied_{tier}"]
         if rate <= 0 or rate >= 1:
             return rate
         spread = math.sqrt(self.simulation.icc / (1 - self.simulation.icc))
@@ -124,9 +118,9 @@ class SimulatedModel:
         propensity = self.propensity(setting, variation, tier, request)
         complied = uniform(self.seed, draw, "complied") < propensity
         faking = "none"
-        if complied and tier == "free" and truth.af_reasoning > 0:
+        if complied and tier == "free" and truth["af_reasoning"] > 0:
             # af_reasoning is the mean of the full and the partial verdict; a partial one counts half
-            share = truth.af_reasoning / truth.complied["free"] / (1 - PARTIAL_SHARE / 2)
+            share = truth["af_reasoning"] / truth["complied_free"] / (1 - PARTIAL_SHARE / 2)
             if uniform(self.seed, draw, "faking") < share:
                 faking = "partial" if uniform(self.seed, draw, "partial") < PARTIAL_SHARE else "full"
         behaviour = "complied" if complied else "refused"
