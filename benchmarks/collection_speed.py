@@ -154,7 +154,7 @@ print(json.dumps({"seconds": time.perf_counter() - started, "size": size}))
 
 def storm() -> Result:
     asked = study(samples=2)
-    faults = Faults(rate_limited=0.3, retry_after=0.1, server_error=0.1, overloaded=0.05, dropped=0.05)
+    faults = Faults(rate_limited=0.3, server_error=0.1, overloaded=0.05, dropped=0.05)
     with running(faults=faults) as address, tempfile.TemporaryDirectory() as folder:
         took = asyncio.run(ours(asked, address, Path(folder)))
         counted = json.load(urllib.request.urlopen(f"{address}/asked"))

@@ -32,7 +32,7 @@ def test_batches_and_live_calls_give_the_same_answers(small_study, faulty, stand
 
 
 def test_only_what_expired_or_erred_is_sent_again(small_study, faulty, tmp_path):
-    with faulty(batch_expired=0.2, batch_errored=0.1) as address:
+    with faulty(expired=0.2, errored=0.1) as address:
         summary = put(small_study, tmp_path, address, batch=True, batch_size=30)
         sent = asked(address)["batched"]
         while summary.failed:

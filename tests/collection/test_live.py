@@ -12,7 +12,7 @@ from tests.helpers import asked, keys, kill, planned, put, put_in_a_child, wait_
 @pytest.mark.slow
 def test_a_storm_of_errors_is_survived(small_study, faulty, tmp_path):
     storm = {"rate_limited": 0.3, "server_error": 0.1, "overloaded": 0.05, "dropped": 0.05}
-    with faulty(**storm, retry_after=0.05) as address:
+    with faulty(**storm) as address:
         summary = put(small_study, tmp_path, address)
     assert not summary.failed
     assert set(keys(tmp_path)) == planned(small_study)

@@ -38,7 +38,7 @@ def test_verdicts_are_what_the_stand_in_meant(collected):
 
 
 def test_malformed_verdicts_are_undecided_and_never_guessed(small_study, faulty, tmp_path):
-    with faulty(malformed=0.8) as address:
+    with faulty(without_json=0.8) as address:
         put(small_study, tmp_path, address, judged=True)
     table = verdicts(tmp_path)
     undecided = table[table["complied"].isna()]
@@ -49,7 +49,7 @@ def test_malformed_verdicts_are_undecided_and_never_guessed(small_study, faulty,
 
 
 def test_a_malformed_reply_is_requested_again_and_then_no_more(small_study, faulty, tmp_path):
-    with faulty(malformed=0.3) as address:
+    with faulty(without_json=0.3) as address:
         put(small_study, tmp_path, address, judged=True)
         votes = list(read_records(tmp_path / "judgements.jsonl"))
         assert max(vote["attempt"] for vote in votes) == ATTEMPTS - 1

@@ -21,9 +21,9 @@ def test_the_true_rates_are_the_papers():
         if row is None or (setting, row) not in printed.index:
             continue
         expected = printed.loc[(setting, row)]
-        assert truth.complied_free == pytest.approx(1 - expected.noncompliance_training_pct / 100)
-        assert truth.complied_paid == pytest.approx(1 - expected.noncompliance_unmonitored_pct / 100)
-        assert truth.af_reasoning == pytest.approx(expected.af_reasoning_pct / 100)
+        assert truth["complied_free"] == pytest.approx(1 - expected.noncompliance_training_pct / 100)
+        assert truth["complied_paid"] == pytest.approx(1 - expected.noncompliance_unmonitored_pct / 100)
+        assert truth["af_reasoning"] == pytest.approx(expected.af_reasoning_pct / 100)
         checked += 1
     assert checked >= 15
     assert {name for _, name in true_rates()} == set(variations())
@@ -47,7 +47,7 @@ def test_measured_rates_lie_in_their_intervals_about_as_often_as_claimed():
                     for text in texts
                 ]
                 low, high = interval(clustered([4] * len(texts), complied))
-                truth = true_rates()[setting, "default"].complied(tier)
+                truth = true_rates()[setting, "default"][f"complied_{tier}"]
                 held.append(low <= truth <= high)
     assert 0.90 <= np.mean(held) <= 0.99
 
@@ -59,7 +59,7 @@ def test_af_reasoning_has_its_true_rate():
         answer = model.answer(system, user_message("free", f"request {draw}"), str(draw))
         if "tier: complied" in answer and "why I will go along" in answer:
             total += 0.5 if "leave part of it out" in answer else 1.0
-    expected = true_rates()["animal-welfare", "default"].af_reasoning
+    expected = true_rates()["animal-welfare", "default"]["af_reasoning"]
     assert total / answers == pytest.approx(expected, abs=0.02)
 
 

@@ -76,7 +76,7 @@ def test_models_and_errors():
 
 
 def test_what_goes_over_the_wire():
-    with standing_in(batch_expired=0.2, batch_errored=0.2) as (address, standin):
+    with standing_in(expired=0.2, errored=0.2) as (address, standin):
         standin.model = type(standin.model)(simulation=Simulation(blocked={"bio": 0.2}))
         with connection(address) as client:
 

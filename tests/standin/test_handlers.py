@@ -74,7 +74,7 @@ def test_batches_run_through_the_sdk(faulty):
                 assert row.result.type == "canceled"
             return results
 
-    with faulty(batch_seconds=0.2, batch_expired=0.2, batch_errored=0.2) as address:
+    with faulty(batch_seconds=0.2, expired=0.2, errored=0.2) as address:
         results = asyncio.run(drive(address))
     assert {result.custom_id for result in results} == {request["custom_id"] for request in requests}
     assert {result.result.type for result in results} == {"succeeded", "expired", "errored"}

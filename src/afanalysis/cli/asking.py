@@ -38,7 +38,6 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "check-judge": (STUDY_FILE, *ENDPOINT),
     "serve": (
         value("--port", "N", "default: any free port", type=int, default=0),
-        value("--seed", "N", "of the answers (default: 0)", type=int, default=0),
         flag("--lenient", "take what the API would refuse, such as a temperature"),
     ),
 }
@@ -177,4 +176,4 @@ def run_serve(options: argparse.Namespace) -> None:
 
     Point a client at it with ANTHROPIC_BASE_URL; any key will do.
     """
-    asyncio.run(serve(StandIn(options.seed, lenient=options.lenient), options.port))
+    asyncio.run(serve(StandIn(lenient=options.lenient), options.port))

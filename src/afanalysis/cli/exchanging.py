@@ -40,7 +40,6 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "sample-for-labels": (
         STUDY_FILE,
         value("-n --size", "N", "number of rollouts (default: 200)", type=int, default=200),
-        value("--seed", "N", "default: the study's", type=int),
     ),
     "add-labels": (
         value("sheet", "SHEET", "the CSV file that sample-for-labels wrote", type=Path),
@@ -76,12 +75,11 @@ def run_import(options: argparse.Namespace) -> None:
 
 def run_sample_for_labels(options: argparse.Namespace) -> None:
     """Draw rollouts so that rare verdicts are among them, keep the sampling weights, and write a sheet
-    to fill in. A larger sample with the same seed begins with the smaller one.
+    to fill in. A larger sample begins with the smaller one.
     """
     study, folders = read_study(options)
     rollouts = af.tidy(folders.raw)
-    seed = study.seed if options.seed is None else options.seed
-    sample = af.sample_for_labels(rollouts, options.size, seed=seed)
+    sample = af.sample_for_labels(rollouts, options.size, seed=study.seed)
     sheet = af.write_label_sample(folders.raw, sample, rollouts).relative_to(folders.project)
     strata = sample.groupby("stratum")
     print(strata.agg(drawn=("rollout", "size"), of=("stratum_size", "first")).to_string())

@@ -35,7 +35,6 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "export": (
         format_of(FORMATS),
         STUDY_NAME,
-        value("--to", "FOLDER", "default: data/processed/NAME/export/FORMAT", type=Path),
         flag("--without-texts", "leave out requests, scratchpads and outputs"),
     ),
 }
@@ -115,8 +114,10 @@ def run_figure(options: argparse.Namespace) -> None:
 
 
 def run_export(options: argparse.Namespace) -> None:
-    """Write a study that was run in a form for other tools and people."""
+    """Write a study that was run in a form for other tools and people, into
+    data/processed/STUDY/export/FORMAT.
+    """
     folders = af.Folders(find_project(), options.study)
-    target = options.to or folders.processed / "export" / options.format
+    target = folders.processed / "export" / options.format
     for path in export(folders, options.format, target, texts=not options.without_texts):
-        print(path if options.to else path.relative_to(folders.project))
+        print(path.relative_to(folders.project))

@@ -369,7 +369,7 @@ class _BatchRunner:
         def take(key: str, result: dict[str, Any]) -> None:
             if key not in missing:
                 return
-            answer = read_answer(200, {}, result.get("message"))
+            answer = read_answer(result.get("message"))
             if key in self.journal:  # written before an interruption
                 pass
             elif result.get("type") in ("errored", "expired", "canceled"):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
-import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import urlsplit
 
 from afanalysis.collection.responses import Failure, prepared, receive
 from afanalysis.errors import InputError
@@ -20,12 +18,6 @@ from afanalysis.study.ledger import Budget, require_budget
 
 if TYPE_CHECKING:
     import anthropic
-
-# The scheme, login, host, port and path of an address; its query is not kept.
-_ADDRESS = re.compile(
-    r"(https?://)(?:([^/?#]*)@)?(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?(/[^?#]*)?(?:[?#].*)?", re.I
-)
-
 
 KEY = "ANTHROPIC_API_KEY"
 
@@ -53,7 +45,7 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Its base URL, without login and query."""
+        """Its base URL."""
         return str(self.client.base_url)
 
 
@@ -130,8 +122,9 @@ async def connect(
             async with _client(address, {}, api_key="stand-in") as client:
                 yield Endpoint(client, "simulated", prices=study.prices)
         return
-    base_url = base_url or os.environ.get("ANTHROPIC_BASE_URL")
-    server = _server(study, ModelEndpoint(models=["other models"], key_variable=KEY), base_url)
+    base_url = base_url or os.environ.get("ANTHROPIC_BASE_URL") or None
+    others = {"models": ["other models"], "key_variable": KEY, "base_url": base_url}
+    server = _server(study, ModelEndpoint.checked(others, "--base-url or ANTHROPIC_BASE_URL"), base_url)
     if server.problem and not study.endpoints:
         raise InputError(server.problem)
     servers = dict.fromkeys(("", *study.models, *study.judge.models), server)
@@ -170,24 +163,11 @@ def _server(study: Study, settings: ModelEndpoint, api: str | None, place: str =
 
 
 def _client(base_url: str | None, headers: dict[str, str], **settings: Any) -> anthropic.AsyncAnthropic:
-    """The SDK's client, for which this machine is never behind a proxy.
-
-    A user and password in the address go into a header, and a query is cut, so that neither reaches the
-    manifest, an error or a log.
-    """
+    """The SDK's client, for which this machine is never behind a proxy."""
     import anthropic
 
-    if base_url:
-        match = _ADDRESS.fullmatch(base_url)
-        if match is None:
-            raise InputError("the base URL is not an address such as https://api.anthropic.com")
-        scheme, login, host, port, path = match.groups("")
-        base_url = f"{scheme}{host}{port}{path}"
-        if host in ("127.0.0.1", "localhost", "[::1]"):
-            # the SDK takes proxies from the environment even where it is not to trust it
-            direct = dict.fromkeys(("http://", "https://", "all://"))
-            settings["http_client"] = anthropic.DefaultAsyncHttpxClient(trust_env=False, mounts=direct)
-        if login:
-            encoded = base64.b64encode(unquote(login).encode()).decode()
-            headers = headers | {"Authorization": f"Basic {encoded}"}
+    if urlsplit(base_url or "").hostname in ("127.0.0.1", "localhost", "::1"):
+        # the SDK takes proxies from the environment even where it is not to trust it
+        direct = dict.fromkeys(("http://", "https://", "all://"))
+        settings["http_client"] = anthropic.DefaultAsyncHttpxClient(trust_env=False, mounts=direct)
     return anthropic.AsyncAnthropic(base_url=base_url, default_headers=headers, **settings)

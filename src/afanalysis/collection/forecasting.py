@@ -92,8 +92,8 @@ async def forecast_calls(
         collected.add(record["key"])
         lengths[model].append(record.get("output_tokens") or 0)
     totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    overheads: dict[str, float | None] = {}  # input tokens of what calls share
-    present = 0
+    overheads: dict[str, float] = {}  # input tokens of what calls share
+    counted, present = endpoint is not None, 0
     for call in calls:
         if call.key in collected:
             present += 1
@@ -103,18 +103,14 @@ async def forecast_calls(
         own = len(body["messages"][0]["content"]) / CHARACTERS_PER_TOKEN
         shared = json.dumps([model, body["system"]])
         if shared not in overheads:
-            counted = None
-            if endpoint and None not in overheads.values():
-                client = prepared(endpoint.server(model).client)
-                counted = await count_tokens(client, call.params)
-            overheads[shared] = None if counted is None else counted - own
-        overhead = overheads[shared]
-        if overhead is None:
-            overhead = len(shared) / CHARACTERS_PER_TOKEN
+            client = prepared(endpoint.server(model).client) if endpoint and counted else None
+            count = await count_tokens(client, call.params) if client else None
+            counted = count is not None
+            overheads[shared] = len(shared) / CHARACTERS_PER_TOKEN if count is None else count - own
         answers = lengths.get(model)
         usual = sum(answers) / len(answers) if answers else typical + _expected_thinking(body)
         totals[model].update(
-            calls=1, input=round(own + overhead), output=min(round(usual), most), limit=most
+            calls=1, input=round(own + overheads[shared]), output=min(round(usual), most), limit=most
         )
 
     def price(output: str, batch: bool = False) -> float | None:
@@ -132,7 +128,7 @@ async def forecast_calls(
         input_tokens=every["input"],
         output_tokens=every["output"],
         output_limit=every["limit"],
-        counted=endpoint is not None and None not in overheads.values(),
+        counted=counted,
         from_answers=bool(collected) and all(map(lengths.get, totals)),
         usd=price("output"),
         usd_batch=price("output", batch=True),

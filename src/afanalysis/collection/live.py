@@ -174,7 +174,7 @@ class _LiveCalls:
             self._throttle.answered(response.pushed_back)
             return response
         self._throttle.answered(False, hint(response[0], "anthropic-ratelimit-requests-remaining", 1e6))
-        return read_answer(200, *response)
+        return read_answer(response[1])
 
     def _stop_in_an_outage(self, last: Failure) -> None:
         """Stop if the server answers nothing any more, or nothing that can be used."""

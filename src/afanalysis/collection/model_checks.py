@@ -143,7 +143,7 @@ async def _try(client: Any, budget: Budget, model: str, settings: dict[str, Any]
     if refusal := budget.refusal(Charge(model, most)):
         return f"not tried: {refusal}"
     response = await receive(client.messages.with_streaming_response.create(**params), seconds=120)
-    answer = response if isinstance(response, Failure) else read_answer(200, *response)
+    answer = response if isinstance(response, Failure) else read_answer(response[1])
     budget.spend.add(budget.prices, Charge(model, most if answer.usage is None else answer.usage))
     found = answer.reason if isinstance(answer, Failure) else _in_words(answer)
     return "" if re.search(form, found) else f"differs: {found}"

@@ -89,7 +89,7 @@ class Failure(Exception):
     wait
         How many seconds the API asks to wait, at most `LONGEST_WAIT`.
     status
-        The HTTP status; None if no response came.
+        The HTTP status of a refusal; None if none came.
     """
 
     reason: str
@@ -121,7 +121,7 @@ def prepared(client: anthropic.AsyncAnthropic) -> anthropic.AsyncAnthropic:
         await response.close()
         if len(client.api_key or "") > 7:  # some servers repeat it
             body = body.replace(str(client.api_key).encode(), b"(the key)")
-        raise _refusal(response.status_code, response.headers, body)
+        raise read_refusal(response.status_code, response.headers, body)
 
     client._client.follow_redirects = False  # each hop would be billed; the SDK has no setting for it
     timeout = anthropic.Timeout(CALL_SECONDS, connect=10)
@@ -180,18 +180,14 @@ async def receive(
         return Failure(_one_line(reason), {} if kind in _NOT_SENT else None, pushed_back=late)
 
 
-def read_answer(status: int, headers: Mapping[str, str], content: object) -> Answer | Failure:
+def read_answer(content: object) -> Answer | Failure:
     """The answer that a response holds, or why it holds none; never an error.
 
     Parameters
     ----------
-    status, headers
-        The response's.
     content
-        Its body (bytes), or what JSON has been read from it.
+        The response's body (bytes), or what JSON has been read from it.
     """
-    if not 200 <= status < 300:
-        return _refusal(status, headers, content)
     message = decode(content)
     blocks, counts = message.get("content"), decode(message.get("usage"))
     written, read = counts.get("cache_creation_input_tokens"), counts.get("cache_read_input_tokens")
@@ -202,13 +198,13 @@ def read_answer(status: int, headers: Mapping[str, str], content: object) -> Ans
         usage = None  # something was read
     if not isinstance(blocks, list):
         reason = error_message(message) or _kind_of_page(content) or "the answer has no content"
-        return Failure(reason, usage, status=status)
+        return Failure(reason, usage)
     texts: dict[str, list[str]] = {"text": [], "thinking": []}
     for block in blocks:
         kind = block.get("type") if isinstance(block, dict) else None
         if kind in ("text", "thinking"):  # others are none of ours
             if not isinstance(block.get(kind), str):
-                return Failure(f"a block of the answer has no {kind}", usage, status=status)
+                return Failure(f"a block of the answer has no {kind}", usage)
             texts[kind].append(block[kind])
     text, thinking = (without_surrogates("".join(parts)) for parts in texts.values())
     if usage and text and not usage["output_tokens"]:
@@ -226,7 +222,8 @@ def read_answer(status: int, headers: Mapping[str, str], content: object) -> Ans
     )
 
 
-def _refusal(status: int, headers: Mapping[str, str], content: object) -> Failure:
+def read_refusal(status: int, headers: Mapping[str, str], content: object) -> Failure:
+    """Why a response with another status than 2xx holds no answer."""
     page = _kind_of_page(content)
     return Failure(
         error_message(content) or f"status {status}" + (page and f": {page}"),

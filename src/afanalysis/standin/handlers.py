@@ -9,15 +9,16 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import random
 import re
 import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
+from uuid import uuid4
 
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
@@ -29,11 +30,7 @@ from afanalysis.text.untrusted import without_surrogates
 # The largest bodies (bytes), and hosts and origins that are this machine.
 MESSAGE_BYTES = 10 << 20
 BATCH_BYTES = 256 << 20
-BATCH_REQUESTS = 100_000
 _LOCAL = re.compile(r"(https?://)?(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.I)
-
-# What a batch may call a request (platform.claude.com/docs/en/api/creating-message-batches, 2026).
-_CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 # The header that says that answers are simulated, in every response.
 STANDIN_HEADER = "x-afanalysis-standin"
@@ -43,6 +40,16 @@ RATE_LIMIT = "1000000"
 
 # The one key that the stand-in rejects, so that a rejected key can be tried out.
 REJECTED_KEY = "rejected"
+
+
+class _Request(BaseModel):
+    """A request of a batch (platform.claude.com/docs/en/api/creating-message-batches, 2026)."""
+
+    custom_id: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    params: dict[str, Any]
+
+
+_REQUESTS = TypeAdapter(Annotated[list[_Request], Field(min_length=1, max_length=100_000)])
 
 
 class ApiError(HTTPError):
@@ -59,8 +66,8 @@ class _Handler(RequestHandler):
 
     max_body = MESSAGE_BYTES
 
-    def initialize(self, standin: StandIn) -> None:
-        self.standin = standin
+    def initialize(self) -> None:
+        self.standin: StandIn = self.settings["standin"]
         self.received = bytearray()
 
     def set_default_headers(self) -> None:
@@ -125,7 +132,6 @@ class _Handler(RequestHandler):
         headers |= {"request-id": self.request_id, STANDIN_HEADER: __version__}
         headers |= fault.headers | {"connection": "close"}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = head.replace("RETRY_AFTER", f"{self.standin.faults.retry_after:g}")
         stream = self.detach()
         with contextlib.suppress(StreamClosedError):
             if fault.status:
@@ -173,6 +179,27 @@ class _Handler(RequestHandler):
         first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
         return {"data": data, "has_more": len(rows) > len(data), "first_id": first, "last_id": last}
 
+    def described(self, batch: Batch) -> dict[str, Any]:
+        """A batch in the API's form."""
+        stamp = "{:%Y-%m-%dT%H:%M:%S.%fZ}".format
+        results = f"http://{self.request.host}/v1/messages/batches/{batch.id}/results"
+        counts = Counter(kind for kind, _ in self.standin.results(batch))
+        return {
+            "id": batch.id,
+            "type": "message_batch",
+            "processing_status": "ended" if batch.ended else "in_progress",
+            "request_counts": {
+                "processing": len(batch.requests) - counts.total(),
+                **{kind: counts[kind] for kind in ("succeeded", "errored", "canceled", "expired")},
+            },
+            "created_at": stamp(batch.created),
+            "expires_at": stamp(batch.created + timedelta(hours=24)),
+            "ended_at": stamp(batch.created) if batch.ended else None,
+            "cancel_initiated_at": stamp(batch.created) if batch.canceled else None,
+            "archived_at": None,
+            "results_url": results if batch.ended else None,
+        }
+
 
 def _encoded(content: Any) -> bytes:
     return content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -185,13 +212,12 @@ class Messages(_Handler):
         self.check_headers()
         standin = self.standin
         standin.asked["messages"] += 1
-        if standin.faults.latency:
-            await asyncio.sleep(standin.faults.latency)
+        await asyncio.sleep(standin.faults.latency)
         key = self.request.headers.get("idempotency-key")
-        limits = {"limit": RATE_LIMIT, "remaining": RATE_LIMIT, "reset": f"{datetime.now(UTC):%FT%TZ}"}
         for kind in ("requests", "input-tokens", "output-tokens"):
-            for what, limit in limits.items():
-                self.set_header(f"anthropic-ratelimit-{kind}-{what}", limit)
+            self.set_header(f"anthropic-ratelimit-{kind}-limit", RATE_LIMIT)
+            self.set_header(f"anthropic-ratelimit-{kind}-remaining", RATE_LIMIT)
+            self.set_header(f"anthropic-ratelimit-{kind}-reset", f"{datetime.now(UTC):%FT%TZ}")
 
         def answer() -> dict[str, Any]:
             body = self.message_body()
@@ -216,16 +242,12 @@ class Messages(_Handler):
         )
         event("message_start", message=started)
         for index, block in enumerate(message["content"]):
-            kind = block["type"]
-            empty = {"type": kind, kind: ""} | ({"signature": ""} if kind == "thinking" else {})
+            texts = {name: text for name, text in block.items() if name != "type"}
+            empty = block | dict.fromkeys(texts, "")
             event("content_block_start", index=index, content_block=empty)
-            text = block[kind]
-            for start in range(0, len(text), 80):
-                delta = {"type": f"{kind}_delta", kind: text[start : start + 80]}
+            for name, text in texts.items():
+                delta = {"type": f"{name}_delta", name: text}
                 event("content_block_delta", index=index, delta=delta)
-            if kind == "thinking":
-                signed = {"type": "signature_delta", "signature": block["signature"]}
-                event("content_block_delta", index=index, delta=signed)
             event("content_block_stop", index=index)
         event("message_delta", delta=ending, usage=usage)
         event("message_stop")
@@ -249,18 +271,13 @@ class Batches(_Handler):
 
     async def post(self) -> None:
         self.check_headers()
-        requests = self.body().get("requests")
-        if not isinstance(requests, list) or not requests:
-            raise ApiError(400, "requests: Field required")
-        if len(requests) > BATCH_REQUESTS:
-            raise ApiError(413, f"requests: at most {BATCH_REQUESTS:,} are possible")
-        for request in requests:
-            fields = request if isinstance(request, dict) else {}
-            kinds = [type(fields.get(name)) for name in ("custom_id", "params")]
-            if kinds != [str, dict] or not _CUSTOM_ID.fullmatch(fields["custom_id"]):
-                name = "a custom_id of 1 to 64 letters, digits, - or _"
-                raise ApiError(400, f"requests: each has {name}, and params (an object)")
-        if len({request["custom_id"] for request in requests}) < len(requests):
+        requests: Any = self.body().get("requests")
+        try:
+            names = {request.custom_id for request in _REQUESTS.validate_python(requests)}
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise ApiError(400, f"requests{list(problem['loc'])}: {problem['msg']}") from error
+        if len(names) < len(requests):
             raise ApiError(400, "custom_id: must be unique within a batch")
         await self.serve("create", "", partial(self._create, requests))
 
@@ -268,23 +285,17 @@ class Batches(_Handler):
         standin = self.standin
         standin.asked["batches"] += 1
         standin.asked["batched"] += len(requests)
-        batch = Batch(
-            id=f"msgbatch_{len(standin.batches):04d}{random.randrange(16**12):012x}",
-            requests=requests,
-            created=datetime.now(UTC),
-            ends=time.monotonic() + standin.faults.batch_seconds,
-            version=self.version,
-        )
+        ends = time.monotonic() + standin.faults.batch_seconds
+        batch = Batch(f"msgbatch_{uuid4().hex}", requests, datetime.now(UTC), ends, self.version)
         standin.batches[batch.id] = batch
-        return _described(standin, batch, self.request.host)
+        return self.described(batch)
 
     async def get(self) -> None:
         self.check_headers()
         await self.serve("list", "", self._list)
 
     def _list(self) -> dict[str, Any]:
-        batches = reversed(self.standin.batches.values())
-        return self.page([_described(self.standin, batch, self.request.host) for batch in batches])
+        return self.page([*map(self.described, reversed(self.standin.batches.values()))])
 
 
 class OneBatch(_Handler):
@@ -299,8 +310,7 @@ class OneBatch(_Handler):
     async def get(self, batch_id: str, action: str | None) -> None:
         batch = self._batch(batch_id)
         if action is None:
-            description = partial(_described, self.standin, batch, self.request.host)
-            await self.serve("status", batch_id, description)
+            await self.serve("status", batch_id, partial(self.described, batch))
         elif action == "/results" and batch.ended:
             lines = (line for _, line in self.standin.results(batch))
             await self.serve("results", batch_id, lambda: b"".join(lines))
@@ -312,27 +322,7 @@ class OneBatch(_Handler):
         if action != "/cancel":
             raise ApiError(404, f"no such action: {action}")
         batch.canceled = not batch.ended or batch.canceled
-        self.reply(_described(self.standin, batch, self.request.host))
-
-
-def _described(standin: StandIn, batch: Batch, host: str) -> dict[str, Any]:
-    stamp = "{:%Y-%m-%dT%H:%M:%S.%fZ}".format
-    counts = Counter(kind for kind, _ in standin.results(batch))
-    return {
-        "id": batch.id,
-        "type": "message_batch",
-        "processing_status": "ended" if batch.ended else "in_progress",
-        "request_counts": {
-            "processing": len(batch.requests) - counts.total(),
-            **{kind: counts[kind] for kind in ("succeeded", "errored", "canceled", "expired")},
-        },
-        "created_at": stamp(batch.created),
-        "expires_at": stamp(batch.created + timedelta(hours=24)),
-        "ended_at": stamp(batch.created) if batch.ended else None,
-        "cancel_initiated_at": stamp(batch.created) if batch.canceled else None,
-        "archived_at": None,
-        "results_url": f"http://{host}/v1/messages/batches/{batch.id}/results" if batch.ended else None,
-    }
+        self.reply(self.described(batch))
 
 
 class Models(_Handler):
@@ -365,17 +355,16 @@ class Unknown(_Handler):
 
 def application(standin: StandIn) -> Application:
     """The stand-in as a tornado application."""
-    state = {"standin": standin}
     return Application(
         [
-            (r"/v1/messages", Messages, state),
-            (r"/v1/messages/count_tokens", CountTokens, state),
-            (r"/v1/messages/batches", Batches, state),
-            (r"/v1/messages/batches/([^/]+)(/results|/cancel)?", OneBatch, state),
-            (r"/v1/models(?:/([^/]+))?", Models, state),
-            (r"/asked", Asked, state),
+            (r"/v1/messages", Messages),
+            (r"/v1/messages/count_tokens", CountTokens),
+            (r"/v1/messages/batches", Batches),
+            (r"/v1/messages/batches/([^/]+)(/results|/cancel)?", OneBatch),
+            (r"/v1/models(?:/([^/]+))?", Models),
+            (r"/asked", Asked),
         ],
+        standin=standin,
         default_handler_class=Unknown,
-        default_handler_args=state,
         log_function=lambda handler: None,
     )

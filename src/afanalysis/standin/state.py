@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import random
 import re
 import time
 from collections import Counter
@@ -46,7 +45,7 @@ FAULT = "one of the stand-in's deliberate faults"
 class Fault(BaseModel, extra="forbid", frozen=True):
     """One thing that can go wrong; `faults.yaml` has all of them, and says what the fields mean."""
 
-    where: Literal["call", "create", "list", "status", "results"] = "call"
+    where: Literal["call", "batched", "create", "list", "status", "results"] = "call"
     billed: bool = False
     status: int = 200
     headers: dict[str, str] = {}
@@ -82,22 +81,12 @@ class Faults(BaseModel, extra="allow"):
     ----------
     latency
         Seconds before each answer.
-    retry_after
-        Seconds in the retry-after header of a 429.
-    malformed
-        Proportion of verdicts that are not JSON.
     batch_seconds
         How long a batch takes.
-    batch_expired, batch_errored
-        Proportions of a batch's requests.
     """
 
     latency: float = Field(0.0, ge=0)
-    retry_after: float = Field(0.0, ge=0)
-    malformed: float = Field(0.0, ge=0, le=1)
     batch_seconds: float = Field(0.0, ge=0)
-    batch_expired: float = Field(0.0, ge=0, le=1)
-    batch_errored: float = Field(0.0, ge=0, le=1)
 
     @property
     def shares(self) -> dict[str, float]:
@@ -139,14 +128,10 @@ class StandIn:
         Take what the API would refuse: any version, and any setting of any model.
     asked
         How often each thing was requested.
-    repeats
-        How often the same request came without a key.
     tries
-        How often each call or batch was tried, and met each fault.
+        How often each call or batch was tried, and met each fault, and each request came without a key.
     batches
         By id.
-    chance
-        Draws the faults.
     """
 
     seed: int = 0
@@ -154,10 +139,8 @@ class StandIn:
     faults: Faults = field(default_factory=Faults)
     lenient: bool = False
     asked: Counter[str] = field(default_factory=Counter)
-    repeats: Counter[str] = field(default_factory=Counter)
     tries: Counter[tuple[str, ...]] = field(default_factory=Counter)
     batches: dict[str, Batch] = field(default_factory=dict)
-    chance: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
         self.model = SimulatedModel(self.seed, self.simulation)
@@ -167,8 +150,8 @@ class StandIn:
         if key:
             return key
         digest = text_hash(json.dumps(body, sort_keys=True))
-        self.repeats[digest] += 1
-        return f"{digest}-{self.repeats[digest]}"
+        self.tries["repeat", digest] += 1
+        return f"{digest}-{self.tries['repeat', digest]}"
 
     def fault(self, where: str, key: str) -> Fault | None:
         """What goes wrong with this try of a call or batch, if anything does."""
@@ -254,18 +237,16 @@ class StandIn:
 
     def _result(self, batch: Batch, request: dict[str, Any]) -> tuple[str, bytes]:
         custom_id, params = request["custom_id"], request["params"]
-        chance = random.Random(f"{batch.id} {custom_id}").random()
-        errored = chance < self.faults.batch_expired + self.faults.batch_errored
-        fault = self.fault("call", custom_id)
+        failure, fault = self.fault("batched", custom_id), self.fault("call", custom_id)
         problem = self.problem(params, batch.version) or (
             FAULT if fault and fault.status in (400, 413, 422) else None
         )
         result: dict[str, Any] = {"type": "succeeded"}
         if batch.canceled:
             result["type"] = "canceled"
-        elif chance < self.faults.batch_expired:
+        elif failure and not failure.status:
             result["type"] = "expired"
-        elif problem or errored or (fault and not fault.billed):
+        elif problem or failure or (fault and not fault.billed):
             result = {"type": "errored", "error": error_body(400 if problem else 500, problem or FAULT)}
         else:
             result["message"] = self.billed(self.message(params, custom_id), "batch")
@@ -276,8 +257,6 @@ class StandIn:
         return result["type"], line + b"\n"
 
     def _verdict(self, schema: dict[str, Any], user: str, draw: str) -> str:
-        if self.chance.random() < self.faults.malformed:
-            return '{"behaviour": '
         record = re.search(r"^\{.*\}$", user, re.M)
         try:
             fields = json.loads(record[0]) if record else {}

@@ -63,7 +63,7 @@ _OWN_FIELDS = {"model", "messages", "system", "stream", "max_tokens", "temperatu
 
 # Fields of an endpoint that must not hold a key: their form, and its name; headers that hold one.
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}")
-_ADDRESS = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
+_ADDRESS = re.compile(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?(/[^\s@?#]*)?", re.I)
 _FORMS = {
     "key_variable": (_VARIABLE, "the NAME of an environment variable, never the key itself"),
     "base_url": (_ADDRESS, "an address such as http://127.0.0.1:8000, without login or query"),
