@@ -22,16 +22,16 @@ def gap(table, setting="helpful-only", wrong_in="free", sensitivity=1.0):
 
 def test_a_judge_that_never_errs_leaves_the_gap_as_it_is(paper):
     table = af.assumed_judge_error(paper, [0.0], sensitivities=[1.0])
-    assert gap(table)[0] == pytest.approx(0.142 - 0.028)
-    assert gap(table, "animal-welfare", "both")[0] == pytest.approx(0.492 - 0.344)
+    assert gap(table)[0] == pytest.approx(40 / 353)
+    assert gap(table, "animal-welfare", "both")[0] == pytest.approx(88 / 596)
 
 
 def test_the_gap_is_corrected_as_rogan_and_gladen_do(paper):
     table = af.assumed_judge_error(paper, [0.02, 0.1], sensitivities=[0.9])
     specificity, youden = 0.98, 0.9 + 0.98 - 1
-    free, paid = ((rate + specificity - 1) / youden for rate in (0.142, 0.028))
+    free, paid = ((rate + specificity - 1) / youden for rate in (50 / 353, 10 / 353))
     assert gap(table, wrong_in="both", sensitivity=0.9)[0.02] == pytest.approx(free - paid)
-    assert gap(table, sensitivity=0.9)[0.02] == pytest.approx(free - 0.028 / 0.9)
+    assert gap(table, sensitivity=0.9)[0.02] == pytest.approx(free - 10 / 353 / 0.9)
     # a judge that calls 10 % of refusals compliance cannot have called 2.8 % of the answers so
     assert np.isnan(gap(table, wrong_in="both", sensitivity=0.9)[0.1])
 
@@ -42,8 +42,8 @@ def test_the_gap_vanishes_where_the_curve_says_so(paper):
     assert (ends["nunique"] == 1).all()
     curve = gap(table)
     vanishes_at = ends.loc["helpful-only", "first"]
-    # 0.142 - x = 0.028 (1 - x)
-    assert vanishes_at == pytest.approx((0.142 - 0.028) / (1 - 0.028), abs=1e-9)
+    # 50 / 353 - x = 10 / 353 (1 - x)
+    assert vanishes_at == pytest.approx((50 - 10) / (353 - 10), abs=1e-9)
     assert (curve[curve.index < vanishes_at] > 0).all()
     assert (curve[curve.index > vanishes_at].dropna() < 0).all()
     assert af.assumed_judge_error(paper, [0, 0.01])["vanishes_at"].isna().all()
@@ -131,7 +131,7 @@ def test_power_rises_with_prompts_and_reaches_what_is_planned_where_it_says():
 
 def test_the_papers_models_trained_on_documents_stand_beside_the_prompted_ones():
     table = af.published.synthetic_documents().set_index(["setting", "told"])
-    assert table.loc[("helpful-only", "in the prompt"), "estimate"] == pytest.approx(0.113)
+    assert table.loc[("helpful-only", "in the prompt"), "estimate"] == pytest.approx(40 / 353)
     assert table["low"].notna().groupby(level="told").all().to_dict() == {
         "by synthetic documents": False,
         "in the prompt": True,

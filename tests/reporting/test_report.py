@@ -171,7 +171,7 @@ def test_the_papers_macros_are_its_numbers():
     text = macros(estimates[estimates["variation"] == "default"])
     assert r"\newcommand{\refusalPaid}{97.2\,\%}" in text
     assert r"\newcommand{\gap}{11.3\,points}" in text
-    assert r"\newcommand{\gapAnimalWelfareCI}{[9.3, 20.1]}" in text
+    assert r"\newcommand{\gapAnimalWelfareCI}{[9.2, 20.2]}" in text
     names = [line.split("{")[1].strip("}") for line in text.splitlines() if line.startswith(r"\newc")]
     assert len(names) == len(set(names))
     assert all(name[1:].isalpha() for name in names)
