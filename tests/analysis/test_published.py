@@ -1,3 +1,4 @@
+import runpy
 import shutil
 
 import numpy as np
@@ -207,3 +208,12 @@ def test_a_corrected_table_bears_a_claim_out(tmp_path, monkeypatch):
     table.loc[22, ["lies_pct", "egregious_lies_pct"]] = [4.0, 2.0]
     table.to_csv(path, index=False)
     assert len(published.discrepancies()) == before - 2
+
+
+def test_the_page_of_the_paper_is_what_the_package_computes(project):
+    """Else run `make docs`."""
+    docs = runpy.run_path(str(project / "tools" / "write_docs.py"))
+    page = docs["PAPER_PAGE"].read_text(encoding="utf-8")
+    assert page == docs["paper_page"]()
+    for item in published.table("index")["item"]:
+        assert f"| {item} |" in page

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import afanalysis as af
+from afanalysis.analysis.by_reasoning import noncompliance_by_reasoning, reasoning_by_tier
 from afanalysis.stats.gap_intervals import METHODS
 from afanalysis.stats.meta_analysis import random_effects
 
@@ -129,10 +130,39 @@ def test_power_rises_with_prompts_and_reaches_what_is_planned_where_it_says():
     assert set(needed) == set(plan["prompts"])
 
 
-def test_the_papers_models_trained_on_documents_stand_beside_the_prompted_ones():
-    table = af.published.synthetic_documents().set_index(["setting", "told"])
-    assert table.loc[("helpful-only", "in the prompt"), "estimate"] == pytest.approx(40 / 353)
-    assert table["low"].notna().groupby(level="told").all().to_dict() == {
-        "by synthetic documents": False,
-        "in the prompt": True,
-    }
+def test_the_papers_models_trained_on_documents_stand_beside_the_prompted_ones(tmp_path):
+    rows = af.Gallery("paper", tmp_path).draw("synthetic_documents").rows
+    table = rows.set_index(["setting", "name"])
+    assert table.loc[("helpful-only", "told in the prompt"), "estimate"] == pytest.approx(40 / 353)
+    assert table.loc[("helpful-only", "learned from documents"), "estimate"] == pytest.approx(0.19)
+    assert table.loc[("animal-welfare", "learned from documents"), "estimate"] == pytest.approx(0.26)
+    learned = table[table.index.get_level_values("name") != "told in the prompt"]
+    assert len(learned) == 4
+    assert learned[["low", "high"]].isna().all().all()
+
+
+def test_non_compliance_by_reasoning_counts_the_scratchpads_of_the_free_tier():
+    rollouts = af.example_rollouts()
+    table = noncompliance_by_reasoning(rollouts).set_index(["setting", "name"])
+    free = rollouts[(rollouts["tier"] == "free") & rollouts["refused"].notna()]
+    for (setting, faked), part in free.groupby(["setting", "af_partial"]):
+        row = table.loc[(setting, f"free tier, {'' if faked else 'no '}AF reasoning")]
+        assert row["n"] == len(part)
+        by_prompt = part.assign(refused=part["refused"].astype(float)).groupby("prompt_id")["refused"]
+        assert row["estimate"] == pytest.approx(by_prompt.mean().mean())
+        assert row["low"] <= row["estimate"] <= row["high"]
+
+
+def test_reasoning_by_tier_counts_whatever_the_output_did_and_needs_verdicts():
+    rollouts = af.example_rollouts()
+    table = reasoning_by_tier(rollouts).set_index(["setting", "tier", "name"])
+    for (setting, tier), part in rollouts.groupby(["setting", "tier"]):
+        by_prompt = part.assign(x=part["af_partial"].astype(float)).groupby("prompt_id")["x"]
+        row = table.loc[(setting, tier, "with or without compromise")]
+        assert row["estimate"] == pytest.approx(by_prompt.mean().mean())
+        assert table.loc[(setting, tier, "without compromise"), "estimate"] <= row["estimate"]
+    for lacking in (rollouts.drop(columns="af_partial"), rollouts.assign(af_partial=None)):
+        with pytest.raises(af.InputError, match="nobody has judged the scratchpads"):
+            reasoning_by_tier(lacking)
+    with pytest.raises(af.InputError, match="or none does"):
+        noncompliance_by_reasoning(rollouts.assign(af_partial=False))

@@ -5,7 +5,8 @@ import pandas as pd
 from afanalysis.errors import InputError
 from afanalysis.study.paper_tables import TABLES, folder
 
-_TEXTS = ("note", "drawn", "numbers_in", "kind", "table", "quantity", "tier", "reference", "letter")
+# Columns of words that are empty in some rows.
+_TEXTS = ("note", "drawn", "numbers_in", "kind", "words", "subject", "reference", "letter", "condition")
 
 # Of each rule the column it needs, what breaks it (0.11: numbers are rounded to 0.1), and the words.
 _RULES = (

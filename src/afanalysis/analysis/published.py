@@ -13,7 +13,7 @@ from afanalysis.errors import InputError
 from afanalysis.stats.printed import fitting_n, implied_n
 from afanalysis.stats.proportions import check_level, square_and_add, wilson
 from afanalysis.study.paper_tables import TABLES
-from afanalysis.text.wording import QUANTITIES, percent, with_interval
+from afanalysis.text.wording import with_interval
 
 # Of each printed rate the tier and the quantity.
 _RATES = {
@@ -23,6 +23,8 @@ _RATES = {
 }
 
 _RATE_TABLES = ("variations", "rl", "table1", "replication")
+
+_CLAIMED = (*_RATE_TABLES, "lying", "situation", "raters", "scores", "text")
 
 # Each helpful-only row fits exactly one of these numbers of queries (all, some, a paraphrase).
 _USUAL_N = (353, 173, 86)
@@ -157,16 +159,11 @@ def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
 def _measured(name: str, z: float) -> pd.DataFrame:
     """The tables that print no gap: one row per number."""
     printed = table(name)
-    if name == "scores":
-        reach = z * printed["value_se"]
-        return printed.assign(
-            estimate=printed["value"],
-            low=printed["value"] - reach,
-            high=printed["value"] + reach,
-            n_is="printed",
-        )
-    if name == "text":
-        return printed.assign(estimate=printed["value"] / 100, low=float("nan"), high=float("nan"))
+    if name in ("scores", "text"):
+        value, unit = printed["value"], 1 if name == "scores" else 100
+        reach = z * printed["value_se"] if name == "scores" else float("nan")
+        made = {"estimate": value / unit, "low": value - reach, "high": value + reach}
+        return printed.assign(**made, n_is="printed" if name == "scores" else None)
     shares = [column for column in printed if column.endswith("_pct")]
     if not shares:
         raise InputError(f"the table {name!r} holds no estimates")
@@ -177,42 +174,6 @@ def _measured(name: str, z: float) -> pd.DataFrame:
     n = n.where(n > 0, nominal)  # of 20 examples 28 % is no count
     low, high = wilson(long["value"] / 100, n, z)
     return long.assign(estimate=long["value"] / 100, low=low, high=high, n=n, n_is="printed")
-
-
-def synthetic_documents(level: float = 0.95) -> pd.DataFrame:
-    """The gap of claude-3-opus told in the prompt, and after training on synthetic documents.
-
-    Parameters
-    ----------
-    level
-        Confidence level in (0, 1).
-
-    Returns
-    -------
-    DataFrame
-        The columns of `estimates` and `told` (`in the prompt`, `by synthetic documents`). Of the latter
-        the paper prints the gap alone: no interval and no sample size.
-
-    Examples
-    --------
-    >>> synthetic_documents()["told"].value_counts().tolist()
-    [2, 2]
-    """
-    prompted = estimates(level=level)
-    prompted = prompted[
-        (prompted["quantity"] == "compliance_gap")
-        & (prompted["variation"] == "default")
-        & (prompted["model"] == "claude-3-opus")
-    ].assign(told="in the prompt")
-    printed = table("headline")
-    printed = printed[printed["setting"].str.endswith("synthetic documents")]
-    documents = {
-        "setting": printed["setting"].str.replace(" synthetic documents", ""),
-        "estimate": printed["value_pct"] / 100,
-        "told": "by synthetic documents",
-        "source": "published",
-    }
-    return pd.concat([prompted, pd.DataFrame(documents)], ignore_index=True)
 
 
 def _estimates_of(row: pd.Series, name: str, z: float) -> Iterator[dict[str, Any]]:
@@ -301,70 +262,42 @@ def discrepancies(level: float = 0.95) -> pd.DataFrame:
     >>> discrepancies().loc[1, "tables"]
     'AF reasoning 10.2 % [6.5, 15.6] against 11.9 % [8.9, 15.7]; difference −1.7 points [−7.0, 4.5]'
     """
-    every = {
-        name: estimates(name, level) for name in (*_RATE_TABLES, "lying", "raters", "scores", "text")
-    }
+    printed = pd.concat([estimates(name, level).assign(table=name) for name in _CLAIMED])
+    quantity = printed["quantity"].where(printed["table"] != "scores", "score")
+    parts = [printed["table"], printed["row"].astype(str), quantity, printed["tier"].fillna("")]
+    numbers = printed.set_index(pd.Index(map("_".join, zip(*parts, strict=True))).str.rstrip("_"))
     rows = []
     for claim in table("claims").to_dict("records"):
-        differs, words, beyond = _laid_beside(claim, every)
+        differs, words, beyond = _laid_beside(claim, numbers)
         if differs:
             kind = claim["kind"] or ("beyond error" if beyond else "within error")
-            rows.append({name: claim[name] for name in ("section", "claim", "note")} | {"tables": words})
-            rows[-1]["kind"] = kind
-    return pd.DataFrame(rows)[["section", "claim", "tables", "kind", "note"]].assign(level=level)
+            rows.append(claim | {"tables": words, "kind": kind, "level": level})
+    return pd.DataFrame(rows)[["section", "claim", "tables", "kind", "note", "level"]]
 
 
-def _laid_beside(claim: dict[str, Any], every: dict[str, pd.DataFrame]) -> tuple[bool, str, bool]:
+def _laid_beside(claim: dict[str, Any], numbers: pd.DataFrame) -> tuple[bool, str, bool]:
     """Whether the tables differ from a claim, what they give, and whether by more than error."""
-    check, stated, name = claim["check"], claim["stated"], claim["table"]
-
-    def at(row: float, quantity: str = claim["quantity"], tier: str = claim["tier"]) -> pd.Series:
-        rows = every[name][every[name]["row"] == row]
-        rows = rows[rows["quantity"] == quantity] if quantity else rows
-        return (rows[rows["tier"] == tier] if tier else rows).iloc[0]
-
-    def in_words(row: pd.Series) -> str:
-        ends = [row["estimate"], row["low"], row["high"]]
-        return with_interval(ends, "%") if row["low"] == row["low"] else f"{percent(ends[0])} %"
-
+    check, stated, words = claim["check"], claim["stated"], claim["words"]
+    if check == "note":
+        return True, words, False
     if check == "sizes":
         sizes = sample_sizes().query("setting == 'helpful-only'")
-        many = sizes["n"].value_counts().sort_index(ascending=False)
         fit = sum(bool({100, 400} & {*fits}) for fits in sizes["fits"])
+        many = sizes["n"].value_counts().sort_index(ascending=False)
         words = ", ".join(f"{n:.0f} ({rows} rows)" for n, rows in many.items())
         return fit < len(sizes), f"{fit} of {len(sizes)} rows fit 400 or 100; all fit {words}", True
-    if check in ("higher", "lower", "same"):
-        one, other = at(claim["where"]), at(float(claim["reference"]))
-        terms = [tuple(row[["estimate", "low", "high"]]) for row in (one, other)]
-        low, high = (float(end) for end in square_and_add(*terms))
-        change = one["estimate"] - other["estimate"]
-        differs = {"higher": change < 0, "lower": change > 0, "same": True}[check]
-        difference = with_interval([change, low, high], "points")
-        words = f"{_named(claim)} {in_words(one)} against {in_words(other)}; difference {difference}"
-        return differs, words, low > 0 or high < 0
+    if check == "number":
+        value = float(pd.eval(claim["subject"], local_dict=numbers["estimate"].to_dict()))
+        return abs(value - stated) > 0.005, words.format(value), False
+    one = numbers.loc[claim["subject"], ["estimate", "low", "high"]]
+    unit = "points" if "compliance_gap" in claim["subject"] else "%"
     if check == "value":
-        row = at(claim["where"])
-        outside = not row["low"] <= stated / 100 <= row["high"]
-        return abs(100 * row["estimate"] - stated) >= 1, f"{_named(claim)} {in_words(row)}", outside
-    if check == "ratio":
-        paid, free = (at(claim["where"], "refused", tier) for tier in ("paid", "free"))
-        ratio = paid["estimate"] / free["estimate"]
-        counts = " and ".join(f"{row['n'] * row['estimate']:.0f} of {row['n']}" for row in (paid, free))
-        return abs(ratio - stated) > 0.005, f"{ratio:.3g} (refused: {counts})", False
-    if check == "whole":
-        n = at(claim["where"])["n"]
-        count = stated / 100 * n
-        return abs(count - round(count)) > 0.01, f"{count:.1f} of {n:.0f} examples", False
-    if check == "mean":
-        mean = sum(at(float(row), "", "")["estimate"] for row in claim["reference"].split()) / 5
-        return abs(mean - stated) > 0.005, f"the mean of its five items is {mean:.2f}", False
-    if check == "at most":
-        row = table("situation").set_index("row").loc[claim["where"]]
-        less, more = row["probably_fake_pct"], row["might_be_fake_pct"]
-        return less > more, f"probably fake {less} %, might be fake {more} %", False
-    return True, "not in a table", False
-
-
-def _named(claim: dict[str, Any]) -> str:
-    quantity = str(claim["quantity"])
-    return QUANTITIES.get(quantity, quantity.replace("_", " "))
+        outside = not one["low"] <= stated / 100 <= one["high"]
+        return abs(100 * one["estimate"] - stated) >= 1, f"{words} {with_interval(one, unit)}", outside
+    other = numbers.loc[claim["reference"], ["estimate", "low", "high"]]
+    low, high = (float(end) for end in square_and_add(tuple(one), tuple(other)))
+    change = one["estimate"] - other["estimate"]
+    differs = {"higher": change < 0, "lower": change > 0, "same": True}[check]
+    words = f"{words} {with_interval(one, unit)} against {with_interval(other, unit)}"
+    difference = with_interval([change, low, high], "points")
+    return differs, f"{words}; difference {difference}", low > 0 or high < 0
