@@ -27,7 +27,7 @@ EDITS = (
     ("variations", 10, "af_reasoning_pct", 99.0, "row 10: AF reasoning is 99.0, non-compliance in"),
     ("rl", 2, "noncompliance_training_pct", 100.5, "row 2: the gap is 6.9"),
     ("lying", 1, "lies_pct", 120.0, "row 1: lies_pct is 120.0; a share lies in 0-100"),
-    ("replication", 4, "n_queries", 397, "row 4: noncompliance_unmonitored_pct is 98.8; a share of 397"),
+    ("replication", 4, "n_queries", 397, "row 4: n_queries is 397; the paper states 400"),
     (
         "situation",
         30,
@@ -35,6 +35,16 @@ EDITS = (
         2.3,
         "row 30: might_be_fake_pct is 2.3; a share of 64 answers",
     ),
+    (
+        "replication",
+        2,
+        "noncompliance_training_pct",
+        94.2,
+        "row 2: noncompliance_training_pct is 94.2; a",
+    ),
+    ("lying", 9, "n_nominal", 440, "row 9: n_nominal is 440; 7 × 64 answers are stated"),
+    ("table1", 3, "af_reasoning_se", "3,0", "row 3: af_reasoning_se is '3,0'; write a number"),
+    ("variations", 60, "compliance_gap_pct", "", "row 60: compliance_gap_pct is ''; write a number"),
 )
 
 
@@ -54,7 +64,7 @@ def test_a_table_edited_by_hand_is_refused_with_its_row_and_the_rule(
     folder = shutil.copytree(paper_tables.folder(), tmp_path / "published")
     monkeypatch.setattr(printed_tables, "folder", lambda: folder)
     path = folder / paper_tables.TABLES[name]
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, keep_default_na=False).astype({column: object})
     table.loc[row - 1, column] = value
     table.to_csv(path, index=False)
     with pytest.raises(af.InputError) as caught:
@@ -64,8 +74,8 @@ def test_a_table_edited_by_hand_is_refused_with_its_row_and_the_rule(
 
 
 def test_every_rule_is_tried():
-    assert len(printed_tables._RULES) == 3
-    assert {column for _, _, column, _, _ in EDITS} > {rule[0] for rule in printed_tables._RULES}
+    assert len(printed_tables._RULES) == 5
+    assert {column for _, _, column, _, _ in EDITS} >= {rule[0] for rule in printed_tables._RULES}
 
 
 @pytest.mark.parametrize("row", FITTING.index)

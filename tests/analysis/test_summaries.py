@@ -108,8 +108,8 @@ def test_the_headline_by_method_agrees_with_scipy_and_names_what_it_assumes():
     row = rows.loc[("complied", "bootstrap, percentile", "one answer per query")]
     np.testing.assert_allclose([row["low"], row["high"]], np.quantile(drawn, [0.025, 0.975]), atol=0.003)
     whole, half = (
-        rows.loc[("af_reasoning", "bootstrap, percentile", f"{number} answers count a half")]
-        for number in ("no", "16")
+        rows.loc[("af_reasoning", "bootstrap, percentile", assumed)]
+        for assumed in ("no answer counts a half", "as many as 16 answers count a half")
     )
     assert half["high"] - half["low"] < whole["high"] - whole["low"]
     assert set(table.loc[table["quantity"] == "compliance_gap", "assumes"].str.split().str[0]) == {

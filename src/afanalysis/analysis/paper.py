@@ -177,13 +177,8 @@ def headline(level: float = 0.95) -> pd.DataFrame:
         every = list(_pairings(free, paid, default.loc[(setting, "complied", "free"), "n"]))
         ends = [gap_interval(paired(1, a[:, 0], 1, a[:, 1]), level) for _, a in (every[0], every[-1])]
         default.loc[(setting, "compliance_gap", "both"), _PAIRED] = np.ravel(ends).astype(float)
-    wanted = [
-        ("refused", "paid"),
-        ("refused", "free"),
-        ("complied", "free"),
-        ("af_reasoning", "free"),
-        ("compliance_gap", "both"),
-    ]
+    wanted = [("refused", "paid"), ("refused", "free"), ("complied", "free")]
+    wanted += [("af_reasoning", "free"), ("compliance_gap", "both")]
     rows = default.loc[[(setting, *pair) for setting in SETTINGS for pair in wanted]].reset_index()
     columns = ["setting", "quantity", "tier", "estimate", "low", "high", "n", "n_words", "interval"]
     return rows[[*columns, *_PAIRED]]
@@ -241,7 +236,7 @@ def headline_by_method(level: float = 0.95) -> pd.DataFrame:
     shares = [("refused", "paid", "one answer per query", round(n * paid), 0)]
     shares += [("complied", "free", "one answer per query", round(n * free), 0)]
     for halves in (0, most):
-        assumes = f"{halves or 'no'} answers count a half"
+        assumes = f"as many as {halves} answers count a half" if halves else "no answer counts a half"
         shares.append(("af_reasoning", "free", assumes, round(n * reasoning - halves / 2), halves))
     cases: list[tuple[str, str, str, Floats, Rates]] = []
     for quantity, tier, assumes, whole, halves in shares:

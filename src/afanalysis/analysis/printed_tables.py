@@ -5,9 +5,6 @@ import pandas as pd
 from afanalysis.errors import InputError
 from afanalysis.study.paper_tables import TABLES, folder
 
-# Columns of words that are empty in some rows.
-_TEXTS = ("note", "drawn", "numbers_in", "kind", "words", "subject", "reference", "letter", "condition")
-
 # Of each rule the column it needs, what breaks it (0.11: numbers are rounded to 0.1), and the words.
 _RULES = (
     (
@@ -29,14 +26,34 @@ _RULES = (
         "AF reasoning is {af_reasoning_pct}, non-compliance in training {noncompliance_training_pct}; "
         "AF reasoning is a part of compliance, so they add up to 100 at most",
     ),
+    (
+        "n_nominal",
+        "n_nominal != n_inputs * samples_per_input",
+        "n_nominal is {n_nominal}; {n_inputs} × {samples_per_input} answers are stated",
+    ),
+    ("n_queries", "n_queries != 400", "n_queries is {n_queries}; the paper states 400"),
 )
 
 # The most answers of a nominal number that may be missing where a share is still to be a count.
 _LOST = 8
 
 
-def read(name: str) -> pd.DataFrame:
-    """One table as printed, checked, with `row` (from 1) where the file does not number its rows.
+def table(name: str) -> pd.DataFrame:
+    """One of the paper's tables as printed (percentages), checked.
+
+    Parameters
+    ----------
+    name
+        `variations` (145 rows, Appendices G.2 and G.3), `rl` (Table 2), `table1`, `replication` (Table
+        5), `lying` (Tables 4, 6), `situation` (Tables 9-12), `raters` (Appendix I.1.1), `scores` (Tables
+        7, 8), `text` (numbers of the text and captions), `sizes` (sample sizes that are stated),
+        `claims` (sentences that can be laid beside the tables), `index` (every figure and table) or
+        `headline` (figures quoted in the news and the text).
+
+    Returns
+    -------
+    DataFrame
+        The file's columns, with `row` (from 1) where it does not number its rows.
 
     Raises
     ------
@@ -47,28 +64,29 @@ def read(name: str) -> pd.DataFrame:
     """
     if name not in TABLES:
         raise InputError(f"table is {name!r}; use one of: {', '.join(TABLES)}")
-    table = pd.read_csv(folder() / TABLES[name])
-    if "row" not in table:
-        table.insert(0, "row", range(1, len(table) + 1))
-    for column in {*_TEXTS} & {*table}:
-        table[column] = table[column].fillna("").astype(str)
-    for is_broken, rule in _rules(table):
+    read = pd.read_csv(folder() / TABLES[name], keep_default_na=False)
+    if "row" not in read:
+        read.insert(0, "row", range(1, len(read) + 1))
+    numeric = [column for column in read if column.endswith(("_pct", "_se"))]
+    printed = read.assign(**{name: pd.to_numeric(read[name], errors="coerce") for name in numeric})
+    rules = [(printed[name].isna(), f"{name} is '{{{name}}}'; write a number") for name in numeric]
+    for is_broken, rule in [*rules, *_rules(printed)]:
         if is_broken.any():
-            row = table.loc[is_broken.idxmax()]
+            row = read.loc[is_broken.idxmax()]
             raise InputError(f"{TABLES[name]}: row {row['row']}: {rule.format(**row)}")
-    return table
+    return printed
 
 
-def _rules(table: pd.DataFrame) -> list[tuple[pd.Series, str]]:
+def _rules(printed: pd.DataFrame) -> list[tuple[pd.Series, str]]:
     """Which rows break a rule, and the rule in words with the numbers of the row to be filled in."""
-    rules = [(table.eval(broken), words) for column, broken, words in _RULES if column in table]
-    for name in (name for name in table if name.endswith("_pct") and name != "compliance_gap_pct"):
-        outside = ~table[name].fillna(0).between(0, 100)
+    rules = [(printed.eval(broken), words) for column, broken, words in _RULES if column in printed]
+    for name in (name for name in printed if name.endswith("_pct") and name != "compliance_gap_pct"):
+        outside = ~printed[name].between(0, 100)
         rules.append((outside, f"{name} is {{{name}}}; a share lies in 0-100"))
         for size, lost in (("n_queries", 0), ("n_nominal", _LOST)):
-            if size in table:
+            if size in printed:
                 words = f"{name} is {{{name}}}; a share of {{{size}}} answers is a whole number of them"
-                rules.append((largest_fitting(table[name], table[size], lost) == 0, words))
+                rules.append((largest_fitting(printed[name], printed[size], lost) == 0, words))
     return rules
 
 

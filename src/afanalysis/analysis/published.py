@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from afanalysis.analysis.printed_tables import largest_fitting, read
+from afanalysis.analysis.printed_tables import largest_fitting
+from afanalysis.analysis.printed_tables import table as table
 from afanalysis.errors import InputError
 from afanalysis.stats.printed import fitting_n, implied_n
 from afanalysis.stats.proportions import check_level, square_and_add, wilson
@@ -47,29 +48,7 @@ _INTERVALS = {
 # Of AF reasoning, whose verdicts seem to have numbers of their own in some rows.
 _NO_COUNT = "Wilson on the n of refusal; the printed rate is no count of half verdicts"
 
-_HALF_UNIT = 0.0005 + 1e-9  # half a unit of the last printed digit
-
 _MODEL_NAMES = re.compile(r"^(3\.[05] (sonnet|haiku)|gpt-4 turbo|gpt-4o)(, )?|, 3\.5 sonnet$", re.I)
-
-
-def table(name: str) -> pd.DataFrame:
-    """One of the paper's tables as printed (percentages), checked.
-
-    Parameters
-    ----------
-    name
-        `variations` (145 rows, Appendices G.2 and G.3), `rl` (Table 2), `table1`, `replication` (Table
-        5), `lying` (Tables 4, 6), `situation` (Tables 9-12), `raters` (Appendix I.1.1), `scores` (Tables
-        7, 8), `text` (numbers of the text and captions), `sizes` (sample sizes that are stated),
-        `claims` (sentences that can be laid beside the tables), `index` (every figure and table) or
-        `headline` (figures quoted in the news and the text).
-
-    Raises
-    ------
-    InputError
-        There is no such table, or a row of it breaks a rule.
-    """
-    return read(name)
 
 
 def sample_sizes(name: str = "variations") -> pd.DataFrame:
@@ -92,7 +71,7 @@ def sample_sizes(name: str = "variations") -> pd.DataFrame:
     Examples
     --------
     >>> sample_sizes().loc[[0, 12, 57], "n_words"].tolist()
-    ['353 derived', '353 of 35 that fit (265 to 361)', '596 of 9 that fit (596 to 628)']
+    ['353 derived', '353, one of 35 (265 to 361)', '596, one of 9 (596 to 628)']
     """
     printed = table(name).rename(columns={"prompt": "variation"})
     sizes = []
@@ -104,7 +83,7 @@ def sample_sizes(name: str = "variations") -> pd.DataFrame:
         n_is = "printed" if "n_queries" in row else n_is
         words = f"{n} {n_is}" if len(fits) == 1 else "no n fits"
         if len(fits) > 1:
-            words = f"{n} of {len(fits)} that fit ({fits[0]} to {fits[-1]})"
+            words = f"{n}, one of {len(fits)} ({fits[0]} to {fits[-1]})"
         sizes.append({"fits": fits, "n": n, "n_is": n_is, "n_words": words})
     return printed[["row", "setting", "variation"]].join(pd.DataFrame(sizes))
 
@@ -197,11 +176,8 @@ def _estimates_of(row: pd.Series, name: str, z: float) -> Iterator[dict[str, Any
         rate, n, interval = row[f"{column}_pct"] / 100, sizes[column], _INTERVALS[row["n_is"]]
         if row["n"] > 0:
             parts = 2 * n if quantity == "af_reasoning" else n
-            count = round(rate * parts)
-            if abs(count / parts - rate) <= _HALF_UNIT:
-                rate = count / parts
-            else:
-                interval = _NO_COUNT
+            share = round(rate * parts) / parts
+            rate, interval = (share, interval) if abs(share - rate) <= 0.00051 else (rate, _NO_COUNT)
         low, high = (float(end) for end in wilson(rate, n, z))
         shared = condition | {"tier": tier, "n": round(n), "interval": interval}
         yield shared | _triple(quantity, rate, low, high)
@@ -277,7 +253,7 @@ def discrepancies(level: float = 0.95) -> pd.DataFrame:
 
 def _laid_beside(claim: dict[str, Any], numbers: pd.DataFrame) -> tuple[bool, str, bool]:
     """Whether the tables differ from a claim, what they give, and whether by more than error."""
-    check, stated, words = claim["check"], claim["stated"], claim["words"]
+    check, stated, words = claim["check"], float(claim["stated"] or 0), claim["words"]
     if check == "note":
         return True, words, False
     if check == "sizes":
@@ -285,7 +261,7 @@ def _laid_beside(claim: dict[str, Any], numbers: pd.DataFrame) -> tuple[bool, st
         fit = sum(bool({100, 400} & {*fits}) for fits in sizes["fits"])
         many = sizes["n"].value_counts().sort_index(ascending=False)
         words = ", ".join(f"{n:.0f} ({rows} rows)" for n, rows in many.items())
-        return fit < len(sizes), f"{fit} of {len(sizes)} rows fit 400 or 100; all fit {words}", True
+        return fit < len(sizes), f"of {len(sizes)} rows {fit} fit 400 or 100; all fit {words}", True
     if check == "number":
         value = float(pd.eval(claim["subject"], local_dict=numbers["estimate"].to_dict()))
         return abs(value - stated) > 0.005, words.format(value), False

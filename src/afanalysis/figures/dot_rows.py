@@ -65,8 +65,8 @@ def dots(
         style.legend_of(figure, axes[0], "right center")
     if table.get("n", pd.Series()).notna().any():
         note = f"{style.sample_size_note(table['n'].dropna())} {note}".strip()
-    bars = bool(table["low"].notna().any())
-    return style.finish(figure, title, table, " ".join(sentences), note, bars=bars)
+    known = table["low"].notna()
+    return style.finish(figure, title, table, " ".join(sentences), note, bars=known.any())
 
 
 def _in_words(row: pd.Series, unit: float) -> str:

@@ -37,11 +37,7 @@ _ESTIMATES = {name: [name] for name in ("setting", "model", "quantity", "tier")}
     "interval": ["interval"],
 }
 
-_BY_METHOD = {
-    **{name: [name] for name in ("quantity", "tier", "method")},
-    "estimate": ["estimate", "low", "high"],
-    "assumes": ["assumes"],
-}
+_BY_METHOD = _ESTIMATES | {"method": ["method"], "assumes": ["assumes"]}
 
 _PAIRINGS = {
     "setting": ["setting"],
