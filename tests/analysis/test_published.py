@@ -37,10 +37,10 @@ EDITS = (
     ),
     (
         "replication",
-        2,
+        12,
         "noncompliance_training_pct",
-        94.2,
-        "row 2: noncompliance_training_pct is 94.2; a",
+        28.1,
+        "row 12: noncompliance_training_pct is 28.1; a",
     ),
     ("lying", 9, "n_nominal", 440, "row 9: n_nominal is 440; 7 × 64 answers are stated"),
     ("table1", 3, "af_reasoning_se", "3,0", "row 3: af_reasoning_se is '3,0'; write a number"),

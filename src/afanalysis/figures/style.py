@@ -326,7 +326,7 @@ def size_origin_note(rows: pd.DataFrame) -> str:
     """How the sample sizes of printed rows are known, as a sentence."""
     if "n_is" not in rows:
         return ""
-    kinds = rows.drop_duplicates("row")["n_is"].value_counts()
+    kinds = rows.dropna(subset=["n_is"]).drop_duplicates("row")["n_is"].value_counts()
     words = ", ".join(f"{phrase} ({kinds[kind]})" for kind, phrase in _ORIGINS.items() if kind in kinds)
     return f"Rows by n: {words}." if words else ""
 
