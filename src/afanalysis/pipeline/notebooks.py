@@ -127,7 +127,7 @@ def study_steps(
         "01_collect": ([*prompts, *study.system_prompts.values()], [rollouts]),
         "02_judge": ([rollouts, manifest, *labels], [judgements]),
         "03_rates": (
-            [rollouts, judgements, manifest, *labels],
+            [rollouts, judgements, manifest, *labels, *published],
             [folders.table, processed / "rates.csv", processed / "gaps.csv"],
         ),
         "04_robustness": ([folders.table, *published], [processed / "beside_paper.csv"]),

@@ -24,7 +24,7 @@ from afanalysis.table.source import distinct, opened
 from afanalysis.text import wording
 from afanalysis.text.pages import render
 from afanalysis.text.untrusted import escape_invisible
-from afanalysis.text.wording import in_reading_order, in_words, interval, percent, scratchpad_note
+from afanalysis.text.wording import in_reading_order, in_words, interval, percent
 
 # Above this share a report begins with a warning.
 MANY_QUOTES_MISSING = 0.05
@@ -128,7 +128,6 @@ def write_report(gallery: Gallery) -> Path:
         provenance=provenance,
         wording=wording,
         escape_invisible=escape_invisible,
-        read_from=_or_reason(lambda: scratchpad_note(gallery.estimates.get("scratchpad_from", ()))),
     )
     return write_text(gallery.folders.report, page)
 
