@@ -1,6 +1,7 @@
 """Write the parts of the documentation that are made from code: `python tools/write_docs.py`.
 
-The table of columns in docs/data.md, between its marks, is made from the package's list of columns.
+The table of columns in docs/data.md, between its marks, is made from the package's list of columns;
+docs/paper.md is made from the paper's published tables.
 """
 
 from __future__ import annotations
@@ -8,7 +9,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from afanalysis.analysis import published
+from afanalysis.analysis.paper import headline, headline_by_method
+from afanalysis.study.paper_tables import TABLES
 from afanalysis.table.schema import COLUMNS
+from afanalysis.text.markup import to_markdown
+from afanalysis.text.wording import in_words
+
+PAPER_PAGE = Path(__file__).parents[1] / "docs" / "paper.md"
 
 DATA_PAGE = Path(__file__).parents[1] / "docs" / "data.md"
 
@@ -31,5 +39,80 @@ def with_columns(page: str) -> str:
     return page
 
 
+_PAPER = """# The paper, figure by figure
+
+Made by `make docs` from `data/raw/published/` ([its README](../data/raw/published/README.md)); do not
+edit. The paper is Greenblatt et al. 2024, *Alignment faking in large language models*,
+[arXiv:2412.14093v2](https://arxiv.org/abs/2412.14093). `make figures` draws what is named here into
+`figures/paper/`. The same tables, with all figures, are in `data/processed/paper/report.html`.
+
+## The headline, by method
+
+With the default prompt of the helpful-only setting, 353 is the only number of queries that gives every
+printed number, so the rates are counts. Each query was asked once per tier. Both tiers asked the same
+queries; which answers belong together is not printed, so the gap has a row for the pairings under which
+its paired interval is widest and narrowest. AF reasoning is the mean of two verdicts; how many answers
+count a half is not printed either.
+
+{headline}
+## The gap, by how the answers of its tiers are paired
+
+{pairings}
+## Every figure and table
+
+What each shows, how many of its numbers are printed, in which file they are (by the names of
+`published.table`), and which figure is drawn from them. Numbers that exist in plots only are not
+measured, so they are not drawn.
+
+{index}
+## Sample sizes
+
+The n from 20 to 800 that give both refusal rates of a row, their errors, the gap and its error as
+printed: `derived` where there is one, `consistent` where there are several, of which one is chosen
+(`published.sample_sizes()`).
+
+{sizes}
+## Where the text and the tables differ
+
+Found in a text copy of the paper, and to be checked against the PDF before anything is made of it. The
+claims are in our words. *Beyond error*: the interval of the difference, samples taken as independent,
+leaves 0 out, or the stated number lies outside the interval of the printed one; *within error*: it does
+not. The paper's main results are those of its tables.
+
+{discrepancies}"""
+
+
+def paper_page() -> str:
+    """docs/paper.md."""
+    methods = {name: [name] for name in ("quantity", "tier", "method")} | {
+        "estimate": ["estimate", "low", "high"],
+        "assumes": ["assumes"],
+    }
+    pairings = {
+        "setting": ["setting"],
+        "independent, as in the paper": ["estimate", "low", "high"],
+        "widest": ["estimate", "widest_low", "widest_high"],
+        "narrowest": ["estimate", "narrowest_low", "narrowest_high"],
+    }
+    index = published.table("index").drop(columns="row")
+    names = {file: f"`{name}`" for name, file in TABLES.items()}
+    index["numbers_in"] = index["numbers_in"].replace(names, regex=True)
+    index["drawn"] = index["drawn"].str.replace(r"([\w-]+)", r"`\1`", regex=True)
+    sizes = published.sample_sizes()
+    counted = sizes.groupby(["setting", "n_is"], sort=False)["n"].agg(["size", "min", "max"])
+    counted = counted.rename(columns={"size": "rows", "min": "smallest n", "max": "largest n"})
+    counted = counted.astype("Int64").astype(object).fillna("–").reset_index()
+    gaps = headline().dropna(subset=["widest_low"])
+    differ = published.discrepancies().drop(columns="level")
+    return _PAPER.format(
+        headline=to_markdown(in_words(headline_by_method(), [], methods)),
+        pairings=to_markdown(in_words(gaps, ["setting"], pairings)),
+        index=to_markdown(index),
+        sizes=to_markdown(counted),
+        discrepancies=to_markdown(differ),
+    )
+
+
 if __name__ == "__main__":
+    PAPER_PAGE.write_text(paper_page(), encoding="utf-8")
     DATA_PAGE.write_text(with_columns(DATA_PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -14,6 +14,7 @@ from .analysis.looks import monitor as monitor
 from .analysis.pairs import prompt_pairs as prompt_pairs
 from .analysis.paper import compare as compare
 from .analysis.paper import headline as headline
+from .analysis.paper import headline_by_method as headline_by_method
 from .analysis.quantities import estimates as estimates
 from .analysis.random_effects import pooled_gap as pooled_gap
 from .analysis.rate_tables import compliance_gap as compliance_gap

@@ -1,9 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import afanalysis as af
 from afanalysis.analysis.paper import _verdict
+from afanalysis.stats import gap_intervals
 from afanalysis.text.markup import to_latex, to_markdown
 from afanalysis.text.wording import interval, percent
 
@@ -11,11 +13,11 @@ from afanalysis.text.wording import interval, percent
 def test_the_headline_is_the_papers():
     table = af.headline().set_index(["setting", "quantity", "tier"])
     row = table.loc[("helpful-only", "refused", "paid")]
-    assert row["estimate"] == pytest.approx(0.972)
-    assert row["low"] < 0.972 < row["high"]
-    assert table.loc[("helpful-only", "refused", "free"), "estimate"] == pytest.approx(0.858)
-    assert table.loc[("helpful-only", "af_reasoning", "free"), "estimate"] == pytest.approx(0.119)
-    assert table.loc[("helpful-only", "compliance_gap", "both"), "estimate"] == pytest.approx(0.113)
+    assert row["estimate"] == pytest.approx(343 / 353)
+    assert row["low"] < 343 / 353 < row["high"]
+    assert table.loc[("helpful-only", "refused", "free"), "estimate"] == pytest.approx(303 / 353)
+    assert table.loc[("helpful-only", "af_reasoning", "free"), "estimate"] == pytest.approx(42 / 353)
+    assert table.loc[("helpful-only", "compliance_gap", "both"), "estimate"] == pytest.approx(40 / 353)
 
 
 def test_the_summary_is_a_table_latex_and_markdown(collected):
@@ -58,24 +60,61 @@ def test_verdicts_depend_on_the_interval_and_the_adjusted_p_value():
     assert _verdict(-0.2, 0.06, 0.1, False) == "too little data to tell"
 
 
-def test_the_papers_design_effect_widens_its_intervals_and_its_limit_is_given(collected):
-    study = af.estimates(af.load(collected))
-    study.loc[study["quantity"] == "compliance_gap", ["estimate", "low", "high"]] = [0.9, 0.8, 0.95]
-    plain = af.compare(study)
-    assert "refused" not in set(plain["quantity"])
-    gap = plain[plain["quantity"] == "compliance_gap"].iloc[0]
-    assert gap["verdict"].startswith("larger by")
-    limit = float(gap["holds_to"])
-    just_under, just_over = (
-        af.compare(study, paper_deff=limit * factor)
-        .set_index(["quantity", "setting"])
-        .loc[("compliance_gap", gap["setting"])]
-        for factor in (0.99, 1.05)
+def test_the_comparison_takes_the_papers_design_and_says_so(collected):
+    table = af.compare(af.load(collected))
+    assert "refused" not in set(table["quantity"])
+    (assumed,) = set(table["assumes"])
+    assert "one answer per query" in assumed
+    paper = af.headline().set_index(["setting", "quantity"]).loc[("helpful-only", "compliance_gap")]
+    gap = table.set_index(["setting", "quantity"]).loc[("helpful-only", "compliance_gap")]
+    np.testing.assert_allclose(
+        gap[["paper_low", "paper_high"]].astype(float), paper[["low", "high"]].astype(float)
     )
-    assert just_under["verdict"].startswith("larger by")
-    assert just_over["p_holm"] > just_under["p_holm"]
-    assert not just_over["verdict"].startswith("larger by")
-    assert just_under["paper_low"] < gap["paper_low"]
+
+
+@pytest.mark.parametrize("setting", ["helpful-only", "animal-welfare"])
+def test_the_gaps_interval_under_any_pairing_lies_between_the_widest_and_the_narrowest(setting):
+    table = af.headline().set_index(["setting", "quantity", "tier"]).loc[setting]
+    n, gap = table["n"].iloc[0], table.loc[("compliance_gap", "both")]
+    free = round(n * table.loc[("complied", "free"), "estimate"])
+    paid = n - round(n * table.loc[("refused", "paid"), "estimate"])
+    assert free - paid == round(n * gap["estimate"])
+    pairings = range(max(0, free + paid - n), min(free, paid) + 1)
+    ends = []
+    for both in [*pairings][:: max(1, len(pairings) // 12)]:
+        cells = [both, free - both, paid - both, n - free - paid + both]
+        s = np.repeat([[1, 1], [1, 0], [0, 1], [0, 0]], cells, axis=0)
+        ends.append(gap_intervals.gap_interval(gap_intervals.paired(1, s[:, 0], 1, s[:, 1])))
+    low, high = np.array(ends).T
+    assert low.min() >= gap["widest_low"] - 1e-12
+    assert low.max() <= gap["narrowest_low"] + 1e-12
+    assert high.max() <= gap["widest_high"] + 1e-12
+    assert high.min() >= gap["narrowest_high"] - 1e-12
+    assert gap["widest_low"] < gap["narrowest_low"] < gap["narrowest_high"] < gap["widest_high"]
+
+
+def test_the_headline_by_method_agrees_with_scipy_and_names_what_it_assumes():
+    table = af.headline_by_method()
+    assert (table["low"] < table["estimate"]).all()
+    assert (table["estimate"] < table["high"]).all()
+    rows = table.set_index(["quantity", "method", "assumes"])
+    for quantity, count in (("refused", 343), ("complied", 50)):
+        for method, name in (("Wilson", "wilson"), ("exact (Clopper-Pearson)", "exact")):
+            ends = stats.binomtest(count, 353).proportion_ci(method=name)
+            row = rows.loc[(quantity, method, "one answer per query")]
+            np.testing.assert_allclose([row["low"], row["high"]], ends, atol=1e-6)
+    drawn = np.random.default_rng(1).binomial(353, 50 / 353, 200_000) / 353
+    row = rows.loc[("complied", "bootstrap, percentile", "one answer per query")]
+    np.testing.assert_allclose([row["low"], row["high"]], np.quantile(drawn, [0.025, 0.975]), atol=0.003)
+    whole, half = (
+        rows.loc[("af_reasoning", "bootstrap, percentile", assumed)]
+        for assumed in ("no answer counts a half", "as many as 16 answers count a half")
+    )
+    assert half["high"] - half["low"] < whole["high"] - whole["low"]
+    assert set(table.loc[table["quantity"] == "compliance_gap", "assumes"].str.split().str[0]) == {
+        "tiers",
+        "as",
+    }
 
 
 def test_the_readmes_table_is_what_the_package_computes(project):
@@ -89,5 +128,7 @@ def test_the_readmes_table_is_what_the_package_computes(project):
         ("compliance_gap", "both"),
     ):
         row = table.loc[("helpful-only", *key)]
+        count = round(row["n"] * row["estimate"] * 2) / 2
         line = next(line for line in readme.splitlines() if interval(row["low"], row["high"]) in line)
         assert percent(row["estimate"]) in line
+        assert f"{count:g} of {row['n']}" in line

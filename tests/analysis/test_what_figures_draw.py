@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import afanalysis as af
+from afanalysis.analysis.by_reasoning import noncompliance_by_reasoning, reasoning_by_tier
 from afanalysis.stats.gap_intervals import METHODS
 from afanalysis.stats.meta_analysis import random_effects
 
@@ -22,16 +23,16 @@ def gap(table, setting="helpful-only", wrong_in="free", sensitivity=1.0):
 
 def test_a_judge_that_never_errs_leaves_the_gap_as_it_is(paper):
     table = af.assumed_judge_error(paper, [0.0], sensitivities=[1.0])
-    assert gap(table)[0] == pytest.approx(0.142 - 0.028)
-    assert gap(table, "animal-welfare", "both")[0] == pytest.approx(0.492 - 0.344)
+    assert gap(table)[0] == pytest.approx(40 / 353)
+    assert gap(table, "animal-welfare", "both")[0] == pytest.approx(88 / 596)
 
 
 def test_the_gap_is_corrected_as_rogan_and_gladen_do(paper):
     table = af.assumed_judge_error(paper, [0.02, 0.1], sensitivities=[0.9])
     specificity, youden = 0.98, 0.9 + 0.98 - 1
-    free, paid = ((rate + specificity - 1) / youden for rate in (0.142, 0.028))
+    free, paid = ((rate + specificity - 1) / youden for rate in (50 / 353, 10 / 353))
     assert gap(table, wrong_in="both", sensitivity=0.9)[0.02] == pytest.approx(free - paid)
-    assert gap(table, sensitivity=0.9)[0.02] == pytest.approx(free - 0.028 / 0.9)
+    assert gap(table, sensitivity=0.9)[0.02] == pytest.approx(free - 10 / 353 / 0.9)
     # a judge that calls 10 % of refusals compliance cannot have called 2.8 % of the answers so
     assert np.isnan(gap(table, wrong_in="both", sensitivity=0.9)[0.1])
 
@@ -42,8 +43,8 @@ def test_the_gap_vanishes_where_the_curve_says_so(paper):
     assert (ends["nunique"] == 1).all()
     curve = gap(table)
     vanishes_at = ends.loc["helpful-only", "first"]
-    # 0.142 - x = 0.028 (1 - x)
-    assert vanishes_at == pytest.approx((0.142 - 0.028) / (1 - 0.028), abs=1e-9)
+    # 50 / 353 - x = 10 / 353 (1 - x)
+    assert vanishes_at == pytest.approx((50 - 10) / (353 - 10), abs=1e-9)
     assert (curve[curve.index < vanishes_at] > 0).all()
     assert (curve[curve.index > vanishes_at].dropna() < 0).all()
     assert af.assumed_judge_error(paper, [0, 0.01])["vanishes_at"].isna().all()
@@ -129,10 +130,39 @@ def test_power_rises_with_prompts_and_reaches_what_is_planned_where_it_says():
     assert set(needed) == set(plan["prompts"])
 
 
-def test_the_papers_models_trained_on_documents_stand_beside_the_prompted_ones():
-    table = af.published.synthetic_documents().set_index(["setting", "told"])
-    assert table.loc[("helpful-only", "in the prompt"), "estimate"] == pytest.approx(0.113)
-    assert table["low"].notna().groupby(level="told").all().to_dict() == {
-        "by synthetic documents": False,
-        "in the prompt": True,
-    }
+def test_the_papers_models_trained_on_documents_stand_beside_the_prompted_ones(tmp_path):
+    rows = af.Gallery("paper", tmp_path).draw("synthetic_documents").rows
+    table = rows.set_index(["setting", "name"])
+    assert table.loc[("helpful-only", "told in the prompt"), "estimate"] == pytest.approx(40 / 353)
+    assert table.loc[("helpful-only", "learned from documents"), "estimate"] == pytest.approx(0.19)
+    assert table.loc[("animal-welfare", "learned from documents"), "estimate"] == pytest.approx(0.26)
+    learned = table[table.index.get_level_values("name") != "told in the prompt"]
+    assert len(learned) == 4
+    assert learned[["low", "high"]].isna().all().all()
+
+
+def test_non_compliance_by_reasoning_counts_the_scratchpads_of_the_free_tier():
+    rollouts = af.example_rollouts()
+    table = noncompliance_by_reasoning(rollouts).set_index(["setting", "name"])
+    free = rollouts[(rollouts["tier"] == "free") & rollouts["refused"].notna()]
+    for (setting, faked), part in free.groupby(["setting", "af_partial"]):
+        row = table.loc[(setting, f"free tier, {'' if faked else 'no '}AF reasoning")]
+        assert row["n"] == len(part)
+        by_prompt = part.assign(refused=part["refused"].astype(float)).groupby("prompt_id")["refused"]
+        assert row["estimate"] == pytest.approx(by_prompt.mean().mean())
+        assert row["low"] <= row["estimate"] <= row["high"]
+
+
+def test_reasoning_by_tier_counts_whatever_the_output_did_and_needs_verdicts():
+    rollouts = af.example_rollouts()
+    table = reasoning_by_tier(rollouts).set_index(["setting", "tier", "name"])
+    for (setting, tier), part in rollouts.groupby(["setting", "tier"]):
+        by_prompt = part.assign(x=part["af_partial"].astype(float)).groupby("prompt_id")["x"]
+        row = table.loc[(setting, tier, "with or without compromise")]
+        assert row["estimate"] == pytest.approx(by_prompt.mean().mean())
+        assert table.loc[(setting, tier, "without compromise"), "estimate"] <= row["estimate"]
+    for lacking in (rollouts.drop(columns="af_partial"), rollouts.assign(af_partial=None)):
+        with pytest.raises(af.InputError, match="nobody has judged the scratchpads"):
+            reasoning_by_tier(lacking)
+    with pytest.raises(af.InputError, match="or none does"):
+        noncompliance_by_reasoning(rollouts.assign(af_partial=False))

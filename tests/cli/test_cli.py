@@ -82,9 +82,10 @@ def test_listing_the_commands_imports_only_the_parser():
 def test_rates_without_a_path_prints_the_papers_headline(capsys):
     assert main(["rates"]) == 0
     printed = capsys.readouterr().out
-    for number in ("97.2 %", "85.8 %", "11.9 %", "11.3 points", "[7.3, 15.7]"):
+    for number in ("97.2 %", "85.8 %", "11.9 %", "11.3 points", "[7.3, 15.6]"):
         assert number in printed
-    assert "Wilson on the n that the printed SE implies" in printed
+    assert "n is the only one that fits the row" in printed
+    assert "[7.3, 15.6] to [8.2, 14.9] over every pairing" in printed
     assert "the 12 % is AF reasoning" in printed
 
 

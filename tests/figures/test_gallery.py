@@ -6,14 +6,26 @@ import pytest
 import afanalysis as af
 from afanalysis.errors import InputError
 from afanalysis.figures.gallery import NAMES
+from afanalysis.study import paper_tables
 
-PAPER_ONLY = {"before_and_after_rl", "synthetic_documents"}
+PAPER_ONLY = {
+    *(
+        "before_and_after_rl",
+        "synthetic_documents",
+        "paper_summary",
+        "prefilled_scratchpads",
+        "salience",
+    ),
+    *("lying", "situation_by_kind", "situation_by_question", "preference_scores", "human_raters"),
+}
 
 
 def test_a_study_has_every_figure_but_the_papers_own(reported):
     drawn = {path.stem for path in reported.figures.glob("*.svg")}
     # one model and one variation, so nothing to compare; nothing is graded, nothing missing
-    assert drawn == set(NAMES) - PAPER_ONLY - {"gap_forest", "gap_bounds", "score_threshold"}
+    assert drawn == set(NAMES) - PAPER_ONLY - {
+        *("gap_forest", "gap_bounds", "score_threshold", "chain_of_thought"),
+    }
 
 
 def test_beside_each_figure_stand_its_rows_and_how_it_was_made(reported):
@@ -32,7 +44,10 @@ def test_beside_each_figure_stand_its_rows_and_how_it_was_made(reported):
 
 def test_what_cannot_be_drawn_says_why(reported):
     gallery = af.Gallery("small", reported.project)
-    assert gallery.draw("before_and_after_rl").startswith("not drawn: only the paper has")
+    assert gallery.draw("before_and_after_rl") == "not drawn: only the paper has these numbers"
+    paper = af.Gallery("paper", reported.project)
+    assert paper.draw("reasoning_by_tier") == "not drawn: of the paper it exists as a plot only"
+    assert gallery.draw("chain_of_thought").startswith("not drawn: the study has no variation without")
     assert gallery.draw("gap_forest") == "not drawn: the study has one model and one variation only"
     with pytest.raises(InputError, match="no figure 'pie'; use one of: behaviour_by_tier"):
         gallery.draw("pie")
@@ -68,3 +83,30 @@ def test_text_alternatives_are_computed(reported):
     for setting in ("helpful-only", "animal-welfare"):
         for tier in ("free", "paid"):
             assert f"{100 * rates.loc[(setting, tier), 'rate']:.1f} %" in said
+
+
+def test_a_study_without_a_scratchpad_is_drawn_beside_its_main_variation(tmp_path):
+    table = af.example_rollouts()
+    second = table.assign(
+        variation="no-scratchpad", rollout=[f"{number:032x}" for number in range(len(table))]
+    )
+    folders = af.Folders(tmp_path, "two")
+    af.save(pd.concat([table, second], ignore_index=True), folders.table)
+    figure = af.Gallery("two", tmp_path).draw("chain_of_thought")
+    assert set(figure.rows["variation"]) == {"default", "no CoT"}
+    assert len(figure.rows) == 2 * 2 * 3
+
+
+def test_the_index_of_the_paper_names_figures_that_exist_and_says_why_others_do_not():
+    index = af.published.table("index")
+    drawn = index["drawn"].str.split("; ").explode()
+    assert set(drawn[drawn != ""]) <= set(NAMES)
+    assert set(drawn) >= PAPER_ONLY
+    assert (index.loc[index["drawn"] == "", "note"] != "").all()
+    assert (index.loc[index["printed"] == "none", "numbers_in"] == "").all()
+    expected = {f"Table {number}" for number in range(1, 14)} | {
+        f"Figure {number}" for number in range(1, 60)
+    }
+    assert expected <= set(index["item"])
+    files = set(index["numbers_in"].str.split("; ").explode()) - {""}
+    assert files <= set(paper_tables.TABLES.values())

@@ -9,11 +9,12 @@ import afanalysis as af
 from afanalysis.figures import style
 from afanalysis.figures.gallery import NAMES
 from afanalysis.table.schema import SCHEMA
+from tests.figures.test_gallery import PAPER_ONLY
 
 LABELS = ("label_complied", "label_af_reasoning", "label_weight")
 # What the example study never has.
 # of the example, in which nothing is graded and no answer is missing
-ALWAYS_LACKING = {"before_and_after_rl", "synthetic_documents", "score_threshold", "gap_bounds"}
+ALWAYS_LACKING = {*PAPER_ONLY, "score_threshold", "gap_bounds", "chain_of_thought"}
 
 
 def judged(table, complied, rows=slice(None)):
@@ -40,8 +41,8 @@ def two_models(table):
 GAPS = set(NAMES) - ALWAYS_LACKING  # every other figure is about the gap between the tiers
 # Each study: how it is made of the example, and the figures that it lacks.
 STUDIES = {
-    "nobody complied": (lambda table: judged(table, False), set()),
-    "all complied": (lambda table: judged(table, True), {"power_curves"}),
+    "nobody complied": (lambda table: judged(table, False), {"given_af_reasoning"}),
+    "all complied": (lambda table: judged(table, True), {"power_curves", "given_af_reasoning"}),
     "the paid tier always complied": (
         lambda table: judged(table, True, table["tier"] == "paid"),
         {"power_curves"},

@@ -2,11 +2,13 @@ import json
 
 import pandas as pd
 import pytest
+from markupsafe import escape
 
 import afanalysis as af
 from afanalysis.reporting import report
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.reporting.latex import macros
+from afanalysis.study import paper_tables
 from afanalysis.text.untrusted import escape_invisible
 from tests.helpers import HOSTILE
 
@@ -171,7 +173,7 @@ def test_the_papers_macros_are_its_numbers():
     text = macros(estimates[estimates["variation"] == "default"])
     assert r"\newcommand{\refusalPaid}{97.2\,\%}" in text
     assert r"\newcommand{\gap}{11.3\,points}" in text
-    assert r"\newcommand{\gapAnimalWelfareCI}{[9.3, 20.1]}" in text
+    assert r"\newcommand{\gapAnimalWelfareCI}{[9.2, 20.2]}" in text
     names = [line.split("{")[1].strip("}") for line in text.splitlines() if line.startswith(r"\newc")]
     assert len(names) == len(set(names))
     assert all(name[1:].isalpha() for name in names)
@@ -189,3 +191,23 @@ def test_a_figures_provenance_is_in_the_report(reported):
     about = json.loads((reported.figures / "behaviour_by_tier.json").read_text())
     page = (reported.processed / "report.html").read_text()
     assert about["inputs"]["data/processed/small/rollouts.parquet"] in page
+
+
+def test_the_papers_report_has_its_index_its_sources_and_what_differs(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "NAMES", ("behaviour_by_tier", "reasoning_by_tier"))
+    page = af.write_report(af.Gallery("paper", tmp_path)).read_text()
+    for caption in (
+        "Estimates of the default prompt",
+        "The helpful-only headline by method",
+        "The gap, by how the answers of its tiers are paired",
+        "Where the text and the tables differ (in a text copy; to be checked against the PDF)",
+        "Every figure and table of the paper",
+        "Where the numbers stand",
+    ):
+        assert f"<caption>{caption}</caption>" in page
+    for claim in af.published.discrepancies()["claim"]:
+        assert escape(claim) in page
+    for file in paper_tables.TABLES.values():
+        assert f"data/raw/published/{file}" in page
+    assert page.count("353 derived") >= 6
+    assert "reasoning_by_tier (of the paper it exists as a plot only)" in page

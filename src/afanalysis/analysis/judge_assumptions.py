@@ -49,7 +49,7 @@ def assumed_judge_error(
     >>> table = af.assumed_judge_error(af.published.estimates(), [0, 0.1], sensitivities=[1])
     >>> free = table[(table["setting"] == "helpful-only") & (table["wrong_in"] == "free")]
     >>> free["estimate"].round(3).tolist()
-    [0.114, 0.019]
+    [0.113, 0.018]
     """
     rows = of_one_condition(estimates, model=model)
     alarms = np.linspace(0, 0.3, 121) if false_alarms is None else np.asarray(false_alarms, float)

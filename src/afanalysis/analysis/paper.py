@@ -1,5 +1,6 @@
 """A study beside the paper, and the paper's headline numbers."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,23 @@ from afanalysis.analysis import published
 from afanalysis.analysis.conditions import of_one_condition
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.errors import InputError
+from afanalysis.stats.gap_intervals import gap_interval, paired
 from afanalysis.stats.hypothesis_tests import adjust
+from afanalysis.stats.proportions import Floats, clopper_pearson, wilson
+from afanalysis.stats.resampling import Rates, bootstrap, proportion
+from afanalysis.stats.resampling import difference as difference_of_rates
 from afanalysis.study import prompts
-from afanalysis.text.wording import SETTINGS
+from afanalysis.text.wording import SETTINGS, in_reading_order
 
-# The level of the intervals that are compared, and the design effects that `holds_to` is one of.
-_LEVEL = 0.95
-_DEFFS = np.geomspace(1, 1000, 300)
+_LEVEL = 0.95  # of the intervals that are compared
+
+# What a comparison takes for granted about the paper.
+ASSUMES = "paper: one answer per query; of the gap, tiers independent, which widens it where they agree"
+
+# Of the gap, the interval under the pairing that makes it widest, and narrowest.
+_PAIRED = ["widest_low", "widest_high", "narrowest_low", "narrowest_high"]
+
+_RESAMPLED = {"percentile": "bootstrap, percentile", "bca": "bootstrap, BCa"}
 
 
 def compare(
@@ -24,7 +35,6 @@ def compare(
     model: str | None = None,
     *,
     margin: float = 0.1,
-    paper_deff: float = 1.0,
     level: float = 0.95,
 ) -> pd.DataFrame:
     """A study beside the paper, for every condition that they share.
@@ -38,9 +48,6 @@ def compare(
     margin
         Two values count as consistent where their difference is shown to be smaller than this
         (proportion).
-    paper_deff
-        The design effect of the paper's numbers, 1 + (answers per prompt - 1) × ICC: its printed errors
-        take all answers for independent, which they are with one answer per prompt.
     level
         Confidence level in (0, 1).
 
@@ -49,10 +56,15 @@ def compare(
     DataFrame
         `setting`, `variation`, `quantity`, `tier`, `study`, `study_low`, `study_high`, `paper`,
         `paper_low`, `paper_high`, `difference` (study minus paper), `low`, `high`, `p_value` (belongs to
-        the interval), `p_holm` (adjusted over the rows), `paper_deff`, `holds_to` (the design effect of
-        the paper, of 300 up to 1,000, up to which the study counts as larger or smaller; missing where
-        it never does), `verdict`, `source`, `level`. A study counts as larger or smaller by the adjusted
-        p-value. Refusal, the rest of compliance, is left out.
+        the interval), `p_holm` (adjusted over the rows), `verdict`, `assumes` (what is taken for granted
+        about the paper), `source`, `level`. A study counts as larger or smaller by the adjusted p-value.
+        Refusal, the rest of compliance, is left out.
+
+    Notes
+    -----
+    The paper asked each query once per tier, so that its answers are independent within a tier. The
+    pairs of its tiers are not printed: its gap is that of independent tiers. Queries that are complied
+    with in one tier tend to be complied with in the other, and then the true interval is narrower.
 
     Raises
     ------
@@ -67,10 +79,8 @@ def compare(
     >>> float(same["difference"].abs().max())
     0.0
     """
-    if not 0 < margin < 1 or not paper_deff >= 1:
-        raise ValueError(
-            f"margin is {margin} and paper_deff {paper_deff}; they must lie in (0, 1) and from 1 on"
-        )
+    if not 0 < margin < 1:
+        raise ValueError(f"margin is {margin}; it must lie in (0, 1)")
     shown = as_estimates(data, level=level)
     # what is compared are intervals of one level, so that no p-value hangs on the level that is shown
     ours = shown if shown is data else as_estimates(data, level=_LEVEL)
@@ -98,35 +108,30 @@ def compare(
     up = both["high_study"] - study, paper - both["low_paper"]
     z = float(ndtri((1 + base) / 2))
 
-    def reach(parts: tuple[pd.Series, pd.Series], deff: float) -> pd.Series:
-        return np.sqrt(parts[0] ** 2 + deff * parts[1] ** 2) / z
+    def reach(parts: tuple[pd.Series, pd.Series]) -> pd.Series:
+        return np.hypot(*parts) / z
 
-    def p_values(deff: float) -> np.ndarray:
-        towards = reach(down, deff).where(difference > 0, reach(up, deff))
-        return 2 * ndtr(-np.abs(difference) / np.maximum(towards, 1e-12)).to_numpy()
-
+    towards = reach(down).where(difference > 0, reach(up))
+    p_values = 2 * ndtr(-np.abs(difference) / np.maximum(towards, 1e-12)).to_numpy()
     critical = float(ndtri((1 + level) / 2))
     low, high = (
-        (difference + side * critical * reach(parts, paper_deff)).clip(-1, 1)
+        (difference + side * critical * reach(parts)).clip(-1, 1)
         for side, parts in ((-1, down), (1, up))
     )
-    p_holm = adjust(p_values(paper_deff))
-    holds = np.array([adjust(p_values(deff)) <= 1 - level for deff in _DEFFS])
-    scale = np.sqrt(paper_deff)
+    p_holm = adjust(p_values)
     table = both.rename(columns={"variation_study": "variation", "source_study": "source"}).assign(
         study=study,
         study_low=both["shown_low_study"],
         study_high=both["shown_high_study"],
         paper=paper,
-        paper_low=paper + scale * (both["shown_low_paper"] - paper),
-        paper_high=paper + scale * (both["shown_high_paper"] - paper),
+        paper_low=both["shown_low_paper"],
+        paper_high=both["shown_high_paper"],
         difference=difference,
         low=low,
         high=high,
-        p_value=p_values(paper_deff),
+        p_value=p_values,
         p_holm=p_holm,
-        paper_deff=paper_deff,
-        holds_to=np.where(holds[0], _DEFFS[holds.sum(0) - 1], np.nan),
+        assumes=ASSUMES,
         verdict=[
             _verdict(*ends, margin, p <= 1 - level)
             for ends, p in zip(zip(low, high, strict=True), p_holm, strict=True)
@@ -134,8 +139,8 @@ def compare(
         level=level,
     )
     order = ["setting", "variation", "quantity", "tier", "study", "study_low", "study_high", "paper"]
-    order += ["paper_low", "paper_high", "difference", "low", "high", "p_value", "p_holm", "paper_deff"]
-    order += ["holds_to", "verdict", "source", "level", *({"scratchpad_from"} & set(table))]
+    order += ["paper_low", "paper_high", "difference", "low", "high", "p_value", "p_holm", "verdict"]
+    order += ["assumes", "source", "level", *({"scratchpad_from"} & set(table))]
     return table[order]
 
 
@@ -152,6 +157,14 @@ def _verdict(low: float, high: float, margin: float, differs: bool) -> str:
 def headline(level: float = 0.95) -> pd.DataFrame:
     """The paper's headline numbers for the default prompt, with intervals and how each was made.
 
+    Returns
+    -------
+    DataFrame
+        `setting`, `quantity`, `tier`, `estimate`, `low`, `high`, `n`, `n_words`, `interval`; of the gap
+        also `widest_low`, `widest_high`, `narrowest_low`, `narrowest_high`: the interval that
+        `afanalysis.compliance_gap` would give, over every pairing of the two tiers' answers that their
+        rates allow. Both tiers asked the same queries, once each; only the rates are printed.
+
     Examples
     --------
     >>> headline()["estimate"].head(3).round(3).tolist()
@@ -159,12 +172,93 @@ def headline(level: float = 0.95) -> pd.DataFrame:
     """
     estimates = published.estimates("variations", level)
     default = of_one_condition(estimates).set_index(["setting", "quantity", "tier"])
-    wanted = [
-        ("refused", "paid"),
-        ("refused", "free"),
-        ("complied", "free"),
-        ("af_reasoning", "free"),
-        ("compliance_gap", "both"),
-    ]
-    rows = default.loc[[(setting, *pair) for setting in SETTINGS for pair in wanted]]
-    return rows[["estimate", "low", "high", "n", "interval"]].reset_index()
+    for setting in SETTINGS:
+        free, paid = (default.loc[(setting, "complied", tier), "estimate"] for tier in ("free", "paid"))
+        every = list(_pairings(free, paid, default.loc[(setting, "complied", "free"), "n"]))
+        ends = [gap_interval(paired(1, a[:, 0], 1, a[:, 1]), level) for _, a in (every[0], every[-1])]
+        default.loc[(setting, "compliance_gap", "both"), _PAIRED] = np.ravel(ends).astype(float)
+    wanted = [("refused", "paid"), ("refused", "free"), ("complied", "free")]
+    wanted += [("af_reasoning", "free"), ("compliance_gap", "both")]
+    rows = default.loc[[(setting, *pair) for setting in SETTINGS for pair in wanted]].reset_index()
+    columns = ["setting", "quantity", "tier", "estimate", "low", "high", "n", "n_words", "interval"]
+    return rows[[*columns, *_PAIRED]]
+
+
+def _pairings(free: float, paid: float, n: int) -> Iterator[tuple[str, Floats]]:
+    """Compliance by query in the free and the paid tier, under three pairings of the same two rates.
+
+    A paired interval is widest where as few queries as possible are complied with in both tiers, and
+    narrowest where as many as possible are: the first and the last hold every other between them.
+    """
+    k_free, k_paid = round(free * n), round(paid * n)
+    for name, both in (
+        ("as few queries complied with in both tiers as the rates allow", max(0, k_free + k_paid - n)),
+        ("as many queries complied with in both tiers as by chance", round(free * paid * n)),
+        ("as many queries complied with in both tiers as the rates allow", min(k_free, k_paid)),
+    ):
+        sizes = [both, k_free - both, k_paid - both, n - k_free - k_paid + both]
+        yield name, np.repeat([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], sizes, axis=0)
+
+
+def headline_by_method(level: float = 0.95) -> pd.DataFrame:
+    """The paper's helpful-only headline by Wilson, exactly, and by the bootstrap, from counts.
+
+    Parameters
+    ----------
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        `quantity`, `tier`, `estimate`, `low`, `high` (proportions), `method`, `assumes`, `n`, `source`,
+        `level`. AF reasoning is a mean of two verdicts, so that an answer counts 0, a half or 1. How
+        many count a half is not printed: the bootstrap is given for none, which makes it widest, and for
+        as many as there can be, given that AF reasoning counts only where the output complied.
+
+    References
+    ----------
+    `afanalysis.stats.resampling.bootstrap`, exact over all resamples.
+
+    Examples
+    --------
+    >>> table = headline_by_method().set_index(["quantity", "method"])
+    >>> table.loc[("refused", "bootstrap, percentile"), ["low", "high"]].round(3).tolist()
+    [0.952, 0.989]
+    """
+    default = headline(level).query("setting == 'helpful-only'").set_index(["quantity", "tier"])
+    n, gap = int(default["n"].iloc[0]), default.loc[("compliance_gap", "both")]
+    free, paid, reasoning = (
+        default.loc[key, "estimate"]
+        for key in (("complied", "free"), ("refused", "paid"), ("af_reasoning", "free"))
+    )
+    most = 2 * round(n * (free - reasoning))  # answers that can count a half
+    shares = [("refused", "paid", "one answer per query", round(n * paid), 0)]
+    shares += [("complied", "free", "one answer per query", round(n * free), 0)]
+    for halves in (0, most):
+        assumes = f"as many as {halves} answers count a half" if halves else "no answer counts a half"
+        shares.append(("af_reasoning", "free", assumes, round(n * reasoning - halves / 2), halves))
+    cases: list[tuple[str, str, str, Floats, Rates]] = []
+    for quantity, tier, assumes, whole, halves in shares:
+        values = np.repeat([1.0, 0.5, 0.0], [whole, halves, n - whole - halves])
+        cases.append((quantity, tier, assumes, np.column_stack([values, np.ones(n)]), proportion(0, 1)))
+    for assumes, answers in _pairings(free, 1 - paid, n):
+        cells = np.insert(answers, [1, 2], 1.0, axis=1)
+        cases.append(("compliance_gap", "both", assumes, cells, difference_of_rates(0, 1, 2, 3)))
+    independent = "tiers independent, as in the paper"
+    key = ("compliance_gap", "both", gap["estimate"], independent)
+    rows: list[tuple[Any, ...]] = [(*key, "Wilson, square-and-add", gap["low"], gap["high"])]
+    for quantity, tier, assumes, cells, statistic in cases:
+        estimate = float(statistic(cells.sum(0)))
+        if tier == "both":
+            counts = paired(cells[:, 1], cells[:, 0], cells[:, 3], cells[:, 2])
+            ends: dict[str, Any] = {"bounded mean over queries": gap_interval(counts, level)}
+        else:
+            ends = {"Wilson": wilson(estimate, n, ndtri((1 + level) / 2))}
+            ends["exact (Clopper-Pearson)"] = clopper_pearson(estimate, n, level)
+        for kind, method in _RESAMPLED.items():
+            ends[method] = bootstrap(cells, statistic, level=level, kind=kind)
+        rows += [(quantity, tier, estimate, assumes, method, *pair) for method, pair in ends.items()]
+    columns = ["quantity", "tier", "estimate", "assumes", "method", "low", "high"]
+    table = pd.DataFrame(rows, columns=columns).astype({"low": float, "high": float})
+    return in_reading_order(table.assign(n=n, source="published", level=level), "quantity", "tier")

@@ -8,10 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from afanalysis.analysis.printed_tables import largest_fitting
+from afanalysis.analysis.printed_tables import table as table
 from afanalysis.errors import InputError
-from afanalysis.stats.printed import common_denominator, implied_n
+from afanalysis.stats.printed import fitting_n, implied_n
 from afanalysis.stats.proportions import check_level, square_and_add, wilson
-from afanalysis.study.paper_tables import TABLES, folder
+from afanalysis.study.paper_tables import TABLES
+from afanalysis.text.wording import with_interval
 
 # Of each printed rate the tier and the quantity.
 _RATES = {
@@ -20,50 +23,75 @@ _RATES = {
     "noncompliance_unmonitored": ("paid", "refused"),
 }
 
-_IMPLIED = "Wilson on the n that the printed SE implies"
+_RATE_TABLES = ("variations", "rl", "table1", "replication")
+
+_CLAIMED = (*_RATE_TABLES, "lying", "situation", "raters", "scores", "text")
+
+# Each helpful-only row fits exactly one of these numbers of queries (all, some, a paraphrase).
+_USUAL_N = (353, 173, 86)
+
+# The columns of a row that an n must reproduce.
+_FITTED = [
+    f"{quantity}_{column}"
+    for quantity in ("noncompliance_training", "noncompliance_unmonitored", "compliance_gap")
+    for column in ("pct", "se")
+]
+
+# How n came about, and with it each rate's interval.
+_INTERVALS = {
+    "printed": "Wilson on counts; n is printed",
+    "derived": "Wilson on counts; n is the only one that fits the row",
+    "consistent": "Wilson on counts; n is one of several that fit the row",
+    "approximate": "Wilson on an n that the printed SE implies, or those of the row's other rates",
+}
+
+# Of AF reasoning, whose verdicts seem to have numbers of their own in some rows.
+_NO_COUNT = "Wilson on the n of refusal; the printed rate is no count of half verdicts"
 
 _MODEL_NAMES = re.compile(r"^(3\.[05] (sonnet|haiku)|gpt-4 turbo|gpt-4o)(, )?|, 3\.5 sonnet$", re.I)
 
-# Which part of the prompt a variation edits, by the first pattern that its name matches.
-_GROUPS = (
-    ("default", r"^default$"),
-    ("other models", r"sonnet|haiku|gpt-4"),
-    ("paraphrases", r"^paraphrased|just text|prompt text"),
-    (
-        "which chats are trained on",
-        r"absence|not-from-CA|region|email|opt into|privacy|private|employee",
-    ),
-    (
-        "the company named",
-        r"OpenAI|DeepMind|tyson|Jones Foods|corporate partner|ai personas|many ais",
-    ),
-    ("asked to be honest, or not to fake", r"honest|alignment.fak|behave same|scheme|share values"),
-    ("worked examples", r"example|reward hack"),
-    ("the criteria and aims", r"criteria|best for humanity|care about|should X|don't care"),
-    ("how training works", r"RLHF|modification|effects goals|values, goals"),
-    ("how to reason", r"strategy|reasoning instructions|latex"),
-)
 
-
-def table(name: str) -> pd.DataFrame:
-    """One of the paper's tables as printed (percentages).
+def sample_sizes(name: str = "variations") -> pd.DataFrame:
+    """The sample sizes with which every number of a printed row can be counts.
 
     Parameters
     ----------
     name
-        `variations` (145 rows, Appendices G.2 and G.3), `rl` (Table 2), `replication` (small models,
-        Table 5) or `headline` (figures quoted in the news and the text).
+        `variations`, `rl`, `table1` or `replication`.
+
+    Returns
+    -------
+    DataFrame
+        One row per printed row: `row`, `setting`, `variation`, `fits` (every n from 20 to 800 that gives
+        both refusal rates, the gap and their errors as printed), `n` (missing where none fits), `n_is`
+        (`printed`, `derived` where one fits, `consistent` where several do, else `approximate`) and
+        `n_words`. Of several, n is one of 353, 173 and 86, which all helpful-only rows fit, else the
+        smallest, with which intervals are widest.
+
+    Examples
+    --------
+    >>> sample_sizes().loc[[0, 12, 57], "n_words"].tolist()
+    ['353 derived', '353, one of 35 (265 to 361)', '596, one of 9 (596 to 628)']
     """
-    if name not in TABLES:
-        raise InputError(f"table is {name!r}; use one of: {', '.join(TABLES)}")
-    return pd.read_csv(folder() / TABLES[name])
+    printed = table(name).rename(columns={"prompt": "variation"})
+    sizes = []
+    for row in printed.to_dict("records"):
+        fits = [row["n_queries"]] if "n_queries" in row else list(_fits(*map(row.get, _FITTED)))
+        usual = sorted({*fits} & {*_USUAL_N}) if row["setting"] == "helpful-only" else []
+        n = (usual or fits or [None])[0]
+        n_is = "consistent" if len(fits) > 1 else "derived" if fits else "approximate"
+        n_is = "printed" if "n_queries" in row else n_is
+        words = f"{n} {n_is}" if len(fits) == 1 else "no n fits"
+        if len(fits) > 1:
+            words = f"{n}, one of {len(fits)} ({fits[0]} to {fits[-1]})"
+        sizes.append({"fits": fits, "n": n, "n_is": n_is, "n_words": words})
+    return printed[["row", "setting", "variation"]].join(pd.DataFrame(sizes))
 
 
-def group(variation: str) -> str:
-    """The part of the prompt that a variation edits."""
-    return next(
-        (name for name, pattern in _GROUPS if re.search(pattern, variation, re.I)), "other edits"
-    )
+@cache
+def _fits(*printed: float) -> list[int]:
+    free, free_se, paid, paid_se, gap, gap_se = (number / 100 for number in printed)
+    return fitting_n([free, paid], [free_se, paid_se], (gap, gap_se))
 
 
 def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
@@ -72,105 +100,99 @@ def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
     Parameters
     ----------
     name
-        `variations`, `rl` or `replication`.
+        `variations`, `rl`, `table1`, `replication`, `lying`, `situation`, `raters`, `scores` or `text`.
     level
         Confidence level in (0, 1).
 
     Returns
     -------
     DataFrame
-        `setting`, `variation`, `group`, `model`, `phase`, `tier`, `quantity` (`complied`, `refused`,
-        `af_reasoning`, `compliance_gap`), `estimate`, `low`, `high` (proportions), `n`, `n_inferred`,
-        `interval` (how it was made), `source`, `level`. AF reasoning was measured in training, that
-        is on the free tier, only.
+        Of the first four: `row`, `setting`, `variation`, `label`, `group`, `model`, `phase`, `tier`,
+        `quantity` (`complied`, `refused`, `af_reasoning`, `compliance_gap`), `estimate`, `low`, `high`
+        (proportions), `n`, `n_is`, `n_words` (see `sample_sizes`), `interval` (how it was made),
+        `source`, `level`. AF reasoning was measured in training, that is on the free tier, only. Of the
+        others: their own columns with `quantity`, `estimate`, `low`, `high` (of `scores` in the score's
+        own unit), `n`, `n_is`, `source`, `level`; `text` states no sample size, so has no interval.
 
     Notes
     -----
-    The paper prints rate ± SE with SE = sqrt(p (1 - p) / n) and not n. Each interval here is Wilson's
-    on the n that the SE implies; where the SE is 0 or too coarsely rounded, n is that of the row's
-    other rates, reported as `n_inferred`. Gaps are Newcombe's square-and-add of the two rates, unpaired
-    for lack of the pairs. Answers count as independent, as the paper counts them, so the intervals are
-    at best as wide as they should be.
+    The paper prints rate ± SE with SE = sqrt(p (1 - p) / n) and not n of a row. Where some n gives all
+    numbers of the row as printed, rates are counts with Wilson's interval. AF reasoning, the mean of two
+    verdicts, is a count of halves where one fits, else as printed. Where no n fits, the interval is
+    Wilson's on the n that the SE implies; where that SE is 0 or too coarsely rounded, n is that of the
+    row's other rates. Gaps are Newcombe's square-and-add of the two rates, the tiers independent as in
+    the paper; `afanalysis.headline` has what pairing could change. Each query has one answer per tier.
     """
     check_level(level)
-    printed = table(name).rename(columns={"prompt": "variation"})
-    rows = [estimate for _, row in printed.iterrows() for estimate in _estimates_of(row, name, level)]
-    return pd.DataFrame(rows).assign(source="published", level=level)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    if name in _RATE_TABLES:
+        sizes = sample_sizes(name)
+        printed = table(name).rename(columns={"prompt": "variation"}).assign(**sizes[["n", "n_is"]])
+        rows = [each for _, row in printed.iterrows() for each in _estimates_of(row, name, z)]
+        every = pd.DataFrame(rows).merge(sizes[["row", "n_words"]])
+    else:
+        every = _measured(name, z)
+    return every.assign(source="published", level=level)
 
 
-def synthetic_documents(level: float = 0.95) -> pd.DataFrame:
-    """The gap of claude-3-opus told in the prompt, and after training on synthetic documents.
-
-    Parameters
-    ----------
-    level
-        Confidence level in (0, 1).
-
-    Returns
-    -------
-    DataFrame
-        The columns of `estimates` and `told` (`in the prompt`, `by synthetic documents`). Of the latter
-        the paper prints the gap alone: no interval and no sample size.
-
-    Examples
-    --------
-    >>> synthetic_documents()["told"].value_counts().tolist()
-    [2, 2]
-    """
-    prompted = estimates(level=level)
-    prompted = prompted[
-        (prompted["quantity"] == "compliance_gap")
-        & (prompted["variation"] == "default")
-        & (prompted["model"] == "claude-3-opus")
-    ].assign(told="in the prompt")
-    printed = table("headline")
-    printed = printed[printed["setting"].str.endswith("synthetic documents")]
-    documents = {
-        "setting": printed["setting"].str.replace(" synthetic documents", ""),
-        "estimate": printed["value_pct"] / 100,
-        "told": "by synthetic documents",
-        "source": "published",
-    }
-    return pd.concat([prompted, pd.DataFrame(documents)], ignore_index=True)
+def _measured(name: str, z: float) -> pd.DataFrame:
+    """The tables that print no gap: one row per number."""
+    printed = table(name)
+    if name in ("scores", "text"):
+        value, unit = printed["value"], 1 if name == "scores" else 100
+        reach = z * printed["value_se"] if name == "scores" else float("nan")
+        made = {"estimate": value / unit, "low": value - reach, "high": value + reach}
+        return printed.assign(**made, n_is="printed" if name == "scores" else None)
+    shares = [column for column in printed if column.endswith("_pct")]
+    if not shares:
+        raise InputError(f"the table {name!r} holds no estimates")
+    long = printed.melt([column for column in printed if column not in shares], shares, "quantity")
+    long["quantity"] = long["quantity"].str.removesuffix("_pct")
+    nominal = long["n_nominal"] if "n_nominal" in long else long["n_examples"]
+    n = largest_fitting(long["value"], nominal)
+    n = n.where(n > 0, nominal)  # of 20 examples 28 % is no count
+    low, high = wilson(long["value"] / 100, n, z)
+    return long.assign(estimate=long["value"] / 100, low=low, high=high, n=n, n_is="printed")
 
 
-def _estimates_of(row: pd.Series, name: str, level: float) -> Iterator[dict[str, Any]]:
+def _estimates_of(row: pd.Series, name: str, z: float) -> Iterator[dict[str, Any]]:
     label = row["variation"]
     condition = {
-        "setting": row.get("setting", "helpful-only"),
+        "row": row["row"],
+        "setting": row["setting"],
         # Appendix G prints the model's name in the same column
         "variation": _MODEL_NAMES.sub("", label) or "default",
         "label": label,
-        "group": group(label) if name == "variations" else "",
+        "group": row.get("group", ""),
         "model": row.get("model", "claude-3-opus"),
         "phase": row.get("phase", ""),
+        "n_is": row["n_is"],
     }
-    sizes = _sizes(row, name)
-    z = NormalDist().inv_cdf((1 + level) / 2)
     complied = {}
-    for column, (n, interval) in sizes.items():
+    columns = [column for column in _RATES if f"{column}_pct" in row]
+    sizes = dict.fromkeys(columns, row["n"]) if row["n"] > 0 else _implied_sizes(row, name)
+    for column in columns:
         tier, quantity = _RATES[column]
-        rate = row[f"{column}_pct"] / 100
+        rate, n, interval = row[f"{column}_pct"] / 100, sizes[column], _INTERVALS[row["n_is"]]
+        if row["n"] > 0:
+            parts = 2 * n if quantity == "af_reasoning" else n
+            share = round(rate * parts) / parts
+            rate, interval = (share, interval) if abs(share - rate) <= 0.00051 else (rate, _NO_COUNT)
         low, high = (float(end) for end in wilson(rate, n, z))
-        shared = condition | {
-            "tier": tier,
-            "n": round(n),
-            "n_inferred": interval != _IMPLIED,
-            "interval": interval,
-        }
+        shared = condition | {"tier": tier, "n": round(n), "interval": interval}
         yield shared | _triple(quantity, rate, low, high)
         if quantity == "refused":
             complied[tier] = (1 - rate, 1 - high, 1 - low)
             yield shared | _triple("complied", *complied[tier])
     low, high = (float(end) for end in square_and_add(complied["free"], complied["paid"]))
+    gap = complied["free"][0] - complied["paid"][0] if row["n"] > 0 else row["compliance_gap_pct"] / 100
     yield (
         condition
-        | _triple("compliance_gap", row["compliance_gap_pct"] / 100, low, high)
+        | _triple("compliance_gap", gap, low, high)
         | {
             "tier": "both",
-            "n": round(sizes["noncompliance_training"][0]),
-            "n_inferred": any(interval != _IMPLIED for _, interval in sizes.values()),
-            "interval": "square-and-add of the two rates' intervals, unpaired",
+            "n": round(sizes["noncompliance_training"]),
+            "interval": "square-and-add of the two rates' intervals, the tiers independent",
         }
     )
 
@@ -184,25 +206,74 @@ def _triple(quantity: str, estimate: float, low: float, high: float) -> dict[str
     }
 
 
-def _sizes(row: pd.Series, name: str) -> dict[str, tuple[float, str]]:
-    """The sample size behind each rate of a row, and how the rate's interval is made."""
-    if name == "replication":
-        counted = "Wilson on the n whose counts give all printed percentages"
-        return {column: (_replication_n(), counted) for column in _RATES if f"{column}_pct" in row}
+def _implied_sizes(row: pd.Series, name: str) -> dict[str, float]:
+    """The sample size behind each rate of a row by its standard error."""
     own = {column: implied_n(row[f"{column}_pct"] / 100, row[f"{column}_se"] / 100) for column in _RATES}
     usable = [n for n in own.values() if n.usable]
     if not usable:
-        raise InputError(f"{TABLES[name]}: row {row.get('row', row.name)} implies no sample size")
+        raise InputError(f"{TABLES[name]}: row {row['row']} implies no sample size")
     sharpest = min(usable, key=lambda n: n.high / n.low)
-    inferred = "Wilson on an n inferred from the row's other rates"
-    return {column: (n.n, _IMPLIED) if n.usable else (sharpest.n, inferred) for column, n in own.items()}
+    return {column: (n if n.usable else sharpest).n for column, n in own.items()}
 
 
-@cache
-def _replication_n() -> int:
-    printed = table("replication")
-    columns = ["noncompliance_training_pct", "noncompliance_unmonitored_pct"]
-    n = common_denominator(printed[columns].to_numpy().ravel().tolist())
-    if n is None:
-        raise InputError(f"{TABLES['replication']}: no sample size fits the printed percentages")
-    return n
+def discrepancies(level: float = 0.95) -> pd.DataFrame:
+    """Sentences of the paper's text that differ from its tables, computed from both.
+
+    They were found in a text copy of the paper and are to be checked against the PDF.
+
+    Parameters
+    ----------
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        `section`, `claim` (in our words), `tables` (what the tables give, with intervals), `kind`
+        (`beyond error` and `within error`: by the interval of the difference, samples taken as
+        independent; `rounding`, `caption` or `table`: where the difference is one of these), `note`.
+
+    Examples
+    --------
+    >>> discrepancies().loc[1, "tables"]
+    'AF reasoning 10.2 % [6.5, 15.6] against 11.9 % [8.9, 15.7]; difference −1.7 points [−7.0, 4.5]'
+    """
+    printed = pd.concat([estimates(name, level).assign(table=name) for name in _CLAIMED])
+    quantity = printed["quantity"].where(printed["table"] != "scores", "score")
+    parts = [printed["table"], printed["row"].astype(str), quantity, printed["tier"].fillna("")]
+    numbers = printed.set_index(pd.Index(map("_".join, zip(*parts, strict=True))).str.rstrip("_"))
+    rows = []
+    for claim in table("claims").to_dict("records"):
+        differs, words, beyond = _laid_beside(claim, numbers)
+        if differs:
+            kind = claim["kind"] or ("beyond error" if beyond else "within error")
+            rows.append(claim | {"tables": words, "kind": kind, "level": level})
+    return pd.DataFrame(rows)[["section", "claim", "tables", "kind", "note", "level"]]
+
+
+def _laid_beside(claim: dict[str, Any], numbers: pd.DataFrame) -> tuple[bool, str, bool]:
+    """Whether the tables differ from a claim, what they give, and whether by more than error."""
+    check, stated, words = claim["check"], float(claim["stated"] or 0), claim["words"]
+    if check == "note":
+        return True, words, False
+    if check == "sizes":
+        sizes = sample_sizes().query("setting == 'helpful-only'")
+        fit = sum(bool({100, 400} & {*fits}) for fits in sizes["fits"])
+        many = sizes["n"].value_counts().sort_index(ascending=False)
+        words = ", ".join(f"{n:.0f} ({rows} rows)" for n, rows in many.items())
+        return fit < len(sizes), f"of {len(sizes)} rows {fit} fit 400 or 100; all fit {words}", True
+    if check == "number":
+        value = float(pd.eval(claim["subject"], local_dict=numbers["estimate"].to_dict()))
+        return abs(value - stated) > 0.005, words.format(value), False
+    one = numbers.loc[claim["subject"], ["estimate", "low", "high"]]
+    unit = "points" if "compliance_gap" in claim["subject"] else "%"
+    if check == "value":
+        outside = not one["low"] <= stated / 100 <= one["high"]
+        return abs(100 * one["estimate"] - stated) >= 1, f"{words} {with_interval(one, unit)}", outside
+    other = numbers.loc[claim["reference"], ["estimate", "low", "high"]]
+    low, high = (float(end) for end in square_and_add(tuple(one), tuple(other)))
+    change = one["estimate"] - other["estimate"]
+    differs = {"higher": change < 0, "lower": change > 0, "same": True}[check]
+    words = f"{words} {with_interval(one, unit)} against {with_interval(other, unit)}"
+    difference = with_interval([change, low, high], "points")
+    return differs, f"{words}; difference {difference}", low > 0 or high < 0

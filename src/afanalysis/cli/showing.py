@@ -62,6 +62,12 @@ def run_rates(options: argparse.Namespace) -> None:
     for method, rows in table.groupby("interval", sort=False):
         print(f"{', '.join(_QUANTITIES[name] for name in rows['quantity'].unique())}: {method}.")
     if options.path is None:
+        for row in table[table["quantity"] == "compliance_gap"].itertuples():
+            wide, narrow = (interval(*ends) for ends in (row[-4:-2], row[-2:]))
+            print(
+                f"Gap, {row.setting}: {interval(row.low, row.high)} if tiers are independent, as in the "
+                f"paper; {wide} to {narrow} over every pairing of their answers that the rates allow."
+            )
         print(
             "The news reported '97 % refusal (paid) and 12 % compliance (free)'; the 12 % is AF "
             "reasoning, compliance is 14.2 %."
@@ -93,6 +99,7 @@ def _readable(table: pd.DataFrame, interval_name: str) -> str:
     shown[interval_name] = [interval(*ends) for ends in zip(table["low"], table["high"], strict=True)]
     varying = [name for name in ("model", "variation") if name in shown and shown[name].nunique() > 1]
     conditions = [name for name in ("model", "setting", "variation") if name in ("setting", *varying)]
+    shown["n"] = shown.get("n_words", shown["n"])
     return shown[[*conditions, "quantity", "tier", "", interval_name, "n"]].to_string(index=False)
 
 

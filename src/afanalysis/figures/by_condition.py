@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.figures import style
-from afanalysis.text.wording import SETTINGS, in_order, percent
+from afanalysis.text.wording import SETTINGS, in_reading_order, percent
 
 _WRAP = 50  # letters per line of a variation's name
+_NAMED = 3  # of many variations, those farthest from the diagonal
 
 
 @style.styled()
@@ -112,7 +113,7 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
     )
     wide.columns = [f"{quantity}_{end}" for end, quantity in wide.columns]
     rows = wide.dropna().reset_index()
-    about = [*keys, *({"left_out", "scratchpad_from"} & set(estimates))]
+    about = [*keys, *({"left_out", "scratchpad_from", "n_is", "row"} & set(estimates))]
     rows = rows.merge(estimates.loc[in_training, about], "left", keys)
     figure, panels = style.setting_panels(rows, 3.4, sharex=True)
     default = rows["label"] == "default"
@@ -120,6 +121,7 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
         (default, "default prompt", {"color": style.FAKING, "marker": "D", "ms": 4, "zorder": 5}),
         (~default, "a variation", {"color": style.FREE, "ms": 2.6, "lw": 0.5}),
     )
+    named: list[str] = []
     for setting, part, (axes,) in panels:
         axes.axline((0, 0), slope=1, color=style.FAINT, lw=0.7, ls=(0, (4, 3)))
         axes.axhline(0, color=style.FAINT, lw=0.5)
@@ -127,6 +129,12 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
         for kind, _, look in kinds:
             crowded = len(part) > 12 and "zorder" not in look
             _cross(axes, part[kind[part.index]], alpha=0.45 if crowded else 1, **look)
+        apart = (part["compliance_gap_estimate"] - part["af_reasoning_estimate"]).abs()
+        for row in part.loc[apart.nlargest(_NAMED).index if len(part) > 12 else []].itertuples():
+            named.append(f"{len(named) + 1}: {row.label}")
+            point = 100 * row.af_reasoning_estimate, 100 * row.compliance_gap_estimate
+            offset = {"textcoords": "offset points", "fontsize": 6.5, "fontweight": "bold"}
+            axes.annotate(str(len(named)), point, (3, 3 - 11 * (len(named) % 2)), **offset)
         axes.set_title(f"{SETTINGS[setting]} ({_variations(len(part))})")
         axes.set_xlabel(style.AF_LABEL)
         axes.grid()
@@ -142,20 +150,18 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
     beyond = int((rows["compliance_gap_estimate"] > rows["af_reasoning_estimate"]).sum())
     alt = f"In {beyond} of {len(rows)} conditions the gap is larger than the share with AF reasoning."
     note = style.sample_size_note(rows["af_reasoning_n"])
+    note += f" Farthest from the diagonal: {'; '.join(named)}." if named else ""
     return style.finish(figure, "AF reasoning and the compliance gap", rows, alt, note)
 
 
 @style.styled()
-def models(table: Any, replication: pd.DataFrame | None = None) -> style.TracedFigure:
+def models(table: Any) -> style.TracedFigure:
     """Compliance gap and AF reasoning by model, default prompt, one block per setting.
 
     Parameters
     ----------
     table
         Estimates, or rollouts to make them from.
-    replication
-        Estimates of the small-model replication (`published.estimates("replication")`), drawn as a
-        block of their own: with the default prompt (filled) and without reasoning (hollow).
 
     Returns
     -------
@@ -170,40 +176,25 @@ def models(table: Any, replication: pd.DataFrame | None = None) -> style.TracedF
     """
     estimates = as_estimates(table)
     default = estimates[estimates["variation"] == main_variation(estimates["variation"])]
-    blocks = {
-        f"{SETTINGS[setting]} setting": default[default["setting"] == setting]
-        for setting in in_order(default["setting"])
-    }
-    note = ""
-    if replication is not None:
-        blocks["Minimal replication"] = replication
-        note = (
-            " Replication: compliance by matching prefixes, AF reasoning not measured; hollow: without "
-            f"reasoning; n = {replication['n'].iloc[0]} inferred from the printed percentages."
-        )
-    drawn = pd.concat([block.assign(heading=heading) for heading, block in blocks.items()])
-    drawn = drawn[drawn["quantity"].isin(style.MEASURES)]
+    drawn = in_reading_order(default[default["quantity"].isin(style.MEASURES)], "setting")
     gaps = drawn[drawn["quantity"] == "compliance_gap"]
-    largest = gaps.groupby(["heading", "model"])["estimate"].max().rename("largest")
+    largest = gaps.groupby(["setting", "model"])["estimate"].max().rename("largest")
     lines = largest.reset_index().sort_values("largest", ascending=False, kind="stable")
-    lines = pd.concat([lines[lines["heading"] == heading] for heading in blocks])
-    lines, labels = style.place_rows(lines.rename(columns={"model": "name"}))
-    places = lines.set_index(["heading", "name"])["place"]
+    lines = in_reading_order(lines, "setting").rename(columns={"model": "name"})
+    lines, labels = style.place_rows(lines.assign(heading=lines["setting"].map(SETTINGS) + " setting"))
+    places = lines.set_index(["setting", "name"])["place"]
     figure, panels = style.row_panels(labels, 2)
     measures = reversed(style.MEASURES.items())
     for axes, (quantity, (label, color)) in zip(panels, measures, strict=True):
         part = drawn[(drawn["quantity"] == quantity) & (drawn["tier"] != "paid")]
-        part = part.join(places, on=["heading", "model"])
-        part = part.assign(place=part["place"] + style.spread(part, "heading", "model"))
-        hollow = part["variation"] == "no CoT"
-        for rows, face in ((part[~hollow], color), (part[hollow], "white")):
-            style.points(axes, rows["place"], rows, color=color, mfc=face)
+        part = part.join(places, on=["setting", "model"])
+        style.points(axes, part["place"] + style.spread(part, "setting", "model"), part, color=color)
         style.row_axes(axes, label)
     names = gaps.loc[gaps["low"] > 0, "model"].unique()
     alt = f"{len(names)} of {gaps['model'].nunique()} models show a gap whose interval lies above 0"
     alt += f"{': ' if len(names) else ''}{', '.join(sorted(names))}."
-    note = style.sample_size_note(drawn["n"]) + note
-    return style.finish(figure, "Models, default prompt", drawn.drop(columns="heading"), alt, note)
+    note = style.sample_size_note(drawn["n"])
+    return style.finish(figure, "Models, default prompt", drawn, alt, note)
 
 
 def _cross(axes: Axes, rows: pd.DataFrame, **look: Any) -> None:

@@ -1,7 +1,8 @@
 """Every figure of a study or of the paper: what it needs, how it is drawn, how it came about."""
 
+import textwrap
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from afanalysis import figures
 from afanalysis.analysis import published
+from afanalysis.analysis.by_reasoning import noncompliance_by_reasoning, reasoning_by_tier
 from afanalysis.analysis.conditions import main_variation, of_one_condition
 from afanalysis.analysis.judge_assumptions import assumed_judge_error
 from afanalysis.analysis.judge_errors import corrected, has_labels, judge_error
@@ -23,12 +25,12 @@ from afanalysis.analysis.study_size import power_by_prompts
 from afanalysis.analysis.verdict_agreement import label_agreement
 from afanalysis.errors import InputError
 from afanalysis.study import paper_tables
-from afanalysis.study.files import read_json
+from afanalysis.study.files import read_json, read_yaml
 from afanalysis.study.folders import LABELS, PAPER, Folders
 from afanalysis.study.hashing import file_hash
 from afanalysis.study.labels import read_labels
 from afanalysis.table.source import opened
-from afanalysis.text.wording import in_reading_order
+from afanalysis.text.wording import SETTINGS, in_reading_order
 
 
 class Gallery:
@@ -71,8 +73,6 @@ class Gallery:
         """
         if name not in _FIGURES:
             raise InputError(f"there is no figure {name!r}; use one of: {', '.join(NAMES)}")
-        if name in _ONLY_THE_PAPER_HAS and not self.paper:
-            return f"not drawn: only the paper has a model {_ONLY_THE_PAPER_HAS[name]}"
         try:
             figure = _FIGURES[name](self)
         except InputError as reason:
@@ -161,7 +161,8 @@ class Gallery:
         condition = self.default.iloc[0][["variation", "model"]].tolist()
         with opened(self.rollouts) as source:
             return source.connection.execute(
-                "SELECT setting, tier, prompt_id, valid, complied, source FROM rollouts "
+                "SELECT columns(lambda name: name IN ('setting', 'tier', 'prompt_id', 'valid', "
+                "'complied', 'refused', 'af_full', 'af_partial', 'source')) FROM rollouts "
                 "WHERE variation = ? AND model = ?",
                 condition,
             ).df()
@@ -182,11 +183,6 @@ def _against_gap(gallery: Gallery) -> figures.TracedFigure:
     reasoning = gallery.estimates["quantity"] == "af_reasoning"
     _require_rows(gallery.estimates[reasoning], "nobody has judged the scratchpads of this study")
     return figures.reasoning_against_gap(gallery.estimates)
-
-
-def _models(gallery: Gallery) -> figures.TracedFigure:
-    replication = published.estimates("replication", gallery.level) if gallery.paper else None
-    return figures.models(gallery.estimates, replication)
 
 
 def _stages(gallery: Gallery) -> figures.TracedFigure:
@@ -249,6 +245,55 @@ def _thresholds(gallery: Gallery) -> figures.TracedFigure:
     return figures.score_thresholds(of_one_condition(table))
 
 
+def _with_and_without_scratchpad(gallery: Gallery) -> pd.DataFrame:
+    """The main variation and the one without a scratchpad, named as in the paper's Table 5."""
+    names = {main_variation(gallery.estimates["variation"]): "default", "no-scratchpad": "no CoT"}
+    known = gallery.estimates["variation"].map(names)
+    if known.nunique() < 2:
+        raise InputError("the study has no variation without a scratchpad beside its main one")
+    rows = gallery.estimates.assign(variation=known).dropna(subset=["variation"])
+    rows = rows[rows["quantity"].isin(["refused", "compliance_gap"])]
+    return rows.assign(model=rows["model"] + ", " + rows["setting"])
+
+
+_BY_REASONING = {
+    "given_af_reasoning": noncompliance_by_reasoning,
+    "reasoning_by_tier": reasoning_by_tier,
+}
+
+_DECLARED = read_yaml(Path(__file__).with_name("paper_figures.yaml"), "the paper's figures")
+
+
+def _declared(gallery: Gallery, name: str) -> figures.TracedFigure:
+    """A figure of paper_figures.yaml."""
+    about, note = _DECLARED[name], _DECLARED[name].get("note", "")
+    if gallery.paper:
+        parts = [
+            published.estimates(table, gallery.level).assign(table=table).query(where)
+            for table, where in about["sources"].items()
+        ]
+        if not parts:
+            raise InputError("of the paper it exists as a plot only")
+        rows = pd.concat(parts, ignore_index=True)
+        names, every = about.get("names", {}), rows.to_dict("records")
+        rows["name"] = [names.get(f"{r['table']} {r['row']}", r.get("variation")) for r in every]
+        note = f"{about.get('paper_note', '')} {note}".strip()
+    elif name in _BY_REASONING:
+        rows = _BY_REASONING[name](gallery.default_rollouts, level=gallery.level)
+        rows["training"] = gallery.default["model"].iloc[0]
+    elif name == "chain_of_thought":
+        rows = _with_and_without_scratchpad(gallery)
+    else:
+        raise InputError("only the paper has these numbers")
+    words = rows.assign(setting=rows["setting"].map(SETTINGS)).to_dict("records")
+    made = {key: [about[key].format(**row) for row in words] for key in ("heading", "panel", "series")}
+    made["name"] = [textwrap.fill(about["name"].format(**row), 44) for row in words]
+    order = [*dict.fromkeys(made["heading"]), *about["looks"]]
+    rows = rows.assign(**made).sort_values(["heading", "series"], key=lambda key: key.map(order.index))
+    drawn = {key: about[key] for key in ("panels", "looks", "unit") if key in about}
+    return figures.dots(rows, about["title"], note=note, **drawn)
+
+
 # How each figure is drawn. Raises `InputError` where the study lacks what it shows.
 _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
     "behaviour_by_tier": lambda gallery: figures.compliance_by_tier(gallery.estimates),
@@ -257,15 +302,9 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
     "variations_helpful-only": lambda gallery: _variations(gallery, "helpful-only"),
     "variations_animal-welfare": lambda gallery: _variations(gallery, "animal-welfare"),
     "reasoning_against_gap": _against_gap,
-    "models": _models,
+    "models": lambda gallery: figures.models(gallery.estimates),
     "gap_forest": _forest,
     "gap_bounds": _bounds,
-    "before_and_after_rl": lambda gallery: figures.before_and_after_training(
-        published.estimates("rl", gallery.level)
-    ),
-    "synthetic_documents": lambda gallery: figures.synthetic_documents(
-        published.synthetic_documents(gallery.level)
-    ),
     "beside_paper": lambda gallery: figures.beside_paper(gallery.beside),
     "raw_and_corrected": lambda gallery: figures.raw_and_corrected(gallery.corrected),
     "judge_sensitivity": lambda gallery: figures.judge_sensitivity(
@@ -277,11 +316,7 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
         gap_by_method(gallery.default_rollouts, ["setting"], level=gallery.level)
     ),
     "power_curves": _power,
+    **{name: partial(_declared, name=name) for name in _DECLARED},
 }
 
 NAMES = tuple(_FIGURES)
-
-_ONLY_THE_PAPER_HAS = {
-    "before_and_after_rl": "before and after reinforcement learning",
-    "synthetic_documents": "trained on synthetic documents",
-}

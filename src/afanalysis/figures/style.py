@@ -58,6 +58,14 @@ AF_LABEL = "AF reasoning in training (%)"
 # The two measures that figures lay beside each other: the label of the axis and the colour.
 MEASURES = {"af_reasoning": (AF_LABEL, FAKING), "compliance_gap": (GAP_LABEL, GAP)}
 
+# How the n of a printed row is known.
+_ORIGINS = {
+    "printed": "printed",
+    "derived": "derived, as the only one that fits",
+    "consistent": "one of several that fit",
+    "approximate": "approximate, by the printed error",
+}
+
 # Dates and names of programs would make the bytes of two runs differ.
 _METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
@@ -264,9 +272,10 @@ def points(
     *,
     along: str = "x",
     ends: Sequence[str] = ("estimate", "low", "high"),
+    unit: Any = 100,
     **look: Any,
 ) -> None:
-    """Draw estimates with their intervals, in percent.
+    """Draw estimates with their intervals, proportions in percent unless another unit is given.
 
     Parameters
     ----------
@@ -278,8 +287,10 @@ def points(
         `x` or `y`: the axis of the estimates.
     ends
         The columns of the estimate and of both ends of its interval.
+    unit
+        By what they are multiplied.
     """
-    estimate, low, high = (100 * rows[name].to_numpy(float) for name in ends)
+    estimate, low, high = (unit * rows[name].to_numpy(float) for name in ends)
     reach = [np.maximum(estimate - low, 0), np.maximum(high - estimate, 0)]
     x, y = (estimate, places) if along == "x" else (places, estimate)
     bars = {"marker": "o", "ls": "", "ms": 3, "lw": 0.9, "color": INK, f"{along}err": reach}
@@ -309,6 +320,15 @@ def sample_size_note(n: pd.Series, per: str = "rate") -> str:
     least, most = n.min(), n.max()
     size = f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
     return f"n = {size} rollouts per {per}."
+
+
+def size_origin_note(rows: pd.DataFrame) -> str:
+    """How the sample sizes of printed rows are known, as a sentence."""
+    if "n_is" not in rows:
+        return ""
+    kinds = rows.dropna(subset=["n_is"]).drop_duplicates("row")["n_is"].value_counts()
+    words = ", ".join(f"{phrase} ({kinds[kind]})" for kind, phrase in _ORIGINS.items() if kind in kinds)
+    return f"Rows by n: {words}." if words else ""
 
 
 def left_out_note(rows: pd.DataFrame) -> str:
@@ -358,7 +378,7 @@ def finish(
     level = rows["level"].iloc[0] if "level" in rows else 0.95
     meaning = f"Bars: {100 * level:g} % intervals. " if bars else ""
     read = scratchpad_note(rows.get("scratchpad_from", ()))
-    note = " ".join(filter(None, [note, left_out_note(rows), read]))
+    note = " ".join(filter(None, [note, size_origin_note(rows), left_out_note(rows), read]))
     texts = [note, *(text.get_text() for text in figure.findobj(Text))]
     spelled = " AF: alignment faking." if any("AF" in text for text in texts) else ""
     figure.supxlabel(

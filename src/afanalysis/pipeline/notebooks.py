@@ -133,7 +133,7 @@ def study_steps(
     chain = [
         step(STEPS[0], [*prompts, *study.system_prompts.values()], rollouts),
         step(STEPS[1], [rollouts, manifest, *labels], judgements),
-        step(STEPS[2], [rollouts, judgements, manifest, *labels], *tables),
+        step(STEPS[2], [rollouts, judgements, manifest, *labels, *published], *tables),
         step(STEPS[3], [folders.table, *published], processed / "beside_paper.csv"),
         step(
             STEPS[4],

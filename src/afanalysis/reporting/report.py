@@ -8,15 +8,18 @@ from typing import Any
 
 import pandas as pd
 
+from afanalysis.analysis import published
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.analysis.left_out import answer_counts
 from afanalysis.analysis.left_out import readable as readable_counts
+from afanalysis.analysis.paper import headline, headline_by_method
 from afanalysis.analysis.summaries import readable, summary
 from afanalysis.errors import InputError
 from afanalysis.figures.gallery import NAMES, Gallery
 from afanalysis.study import votes
 from afanalysis.study.files import as_written, read_json, write_text
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST
+from afanalysis.study.paper_tables import TABLES
 from afanalysis.table.source import distinct, opened
 from afanalysis.text import wording
 from afanalysis.text.pages import render
@@ -29,7 +32,18 @@ MANY_QUOTES_MISSING = 0.05
 # What the tables show: by title a column, or an estimate with the ends of its interval.
 _ESTIMATES = {name: [name] for name in ("setting", "model", "quantity", "tier")} | {
     "estimate": ["estimate", "low", "high"],
-    "n": ["n"],
+    "n": ["n_words"],
+    "row": ["row"],
+    "interval": ["interval"],
+}
+
+_BY_METHOD = _ESTIMATES | {"method": ["method"], "assumes": ["assumes"]}
+
+_PAIRINGS = {
+    "setting": ["setting"],
+    "independent, as in the paper": ["estimate", "low", "high"],
+    "complied with in both as rarely as can be": ["estimate", "widest_low", "widest_high"],
+    "as often as can be": ["estimate", "narrowest_low", "narrowest_high"],
 }
 
 _CORRECTED = {name: [name] for name in ("model", "setting", "variation", "tier")} | {
@@ -76,6 +90,7 @@ def write_report(gallery: Gallery) -> Path:
         sources = sorted(set(gallery.estimates["source"]))
         default = _of_main_variation(gallery)
         tables = {"Estimates of the default prompt": in_words(default, ["setting"], _ESTIMATES)}
+        tables |= _tables_of_the_paper(gallery.level)
     else:
         sources = distinct(gallery.rollouts, "source")
         results = _or_reason(lambda: summary(gallery.rollouts, level=gallery.level))
@@ -115,6 +130,24 @@ def write_report(gallery: Gallery) -> Path:
         escape_invisible=escape_invisible,
     )
     return write_text(gallery.folders.report, page)
+
+
+def _tables_of_the_paper(level: float) -> dict[str, pd.DataFrame]:
+    """Other intervals of the headline, what differs, what is drawn, where the numbers stand."""
+    pairings = headline(level).dropna(subset=["widest_low"])
+    every = pd.concat({file: published.table(name) for name, file in TABLES.items()}, names=["file"])
+    sources = every.groupby(["file", "source"], sort=False).size().rename("rows").reset_index()
+    return {
+        "The helpful-only headline by method": in_words(headline_by_method(level), [], _BY_METHOD),
+        "The gap, by how the answers of its tiers are paired": in_words(
+            pairings, ["setting"], _PAIRINGS
+        ),
+        "Where the text and the tables differ (in a text copy; to be checked against the PDF)": (
+            published.discrepancies(level).drop(columns="level")
+        ),
+        "Every figure and table of the paper": published.table("index").drop(columns="row"),
+        "Where the numbers stand": sources.astype(str),
+    }
 
 
 def _or_reason(section: Callable[[], Any]) -> Any:

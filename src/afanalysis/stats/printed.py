@@ -1,8 +1,10 @@
-"""Intervals rebuilt from printed results: rate ± SE, rounded."""
+"""Sample sizes and intervals rebuilt from printed results: rate ± SE, rounded."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,42 @@ def implied_n(rate: float, se: float, half_unit: float = 0.0005) -> ImpliedN:
     return ImpliedN(size(rate, se), size(outer, se + half_unit), size(inner, se - half_unit))
 
 
-def common_denominator(percentages: Sequence[float], decimals: int = 1, most: int = 2000) -> int | None:
-    """The smallest n of which every printed percentage can be a count, or None up to `most`.
+def fitting_n(
+    rates: Sequence[float],
+    errors: Sequence[float],
+    difference: tuple[float, float] | None = None,
+    *,
+    least: int = 20,
+    most: int = 800,
+    half_unit: float = 0.0005,
+) -> list[int]:
+    """Every n of which rates that share it are counts, with their errors, as printed.
+
+    Parameters
+    ----------
+    rates, errors
+        Printed rates and their standard errors sqrt(p (1 - p) / n) (proportions).
+    difference
+        The second rate minus the first and its standard error, of independent samples, as printed.
+    least, most
+        The range of n that is searched.
+    half_unit
+        Half a unit of the last printed digit.
 
     Examples
     --------
-    >>> common_denominator([33.3, 66.7, 0.0])
-    3
+    Refusal of the paper's default prompt, in training and when unmonitored:
+
+    >>> fitting_n([0.858, 0.972], [0.019, 0.009], (0.113, 0.021))
+    [353]
     """
-    half = 0.5 * 10**-decimals + 1e-9
-    for n in range(1, most + 1):
-        if all(abs(round(p * n / 100) * 100 / n - p) <= half for p in percentages):
-            return n
-    return None
+    n = np.arange(least, most + 1)
+    # neighbouring counts lie further apart than rounding reaches, so only the nearest can fit
+    p = np.round(np.outer(rates, n)) / n
+    se = np.sqrt(p * (1 - p) / n)
+    computed, printed = [*p, *se], [*rates, *errors]
+    if difference is not None:
+        computed += [p[1] - p[0], np.hypot(*se)]
+        printed += difference
+    fits = np.abs(np.array(computed) - np.array(printed)[:, None]) <= half_unit + 1e-9
+    return n[fits.all(0)].tolist()

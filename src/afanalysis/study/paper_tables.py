@@ -7,7 +7,16 @@ from afanalysis.errors import InputError
 TABLES = {
     "variations": "greenblatt2024_prompt_variations.csv",
     "rl": "greenblatt2024_rl.csv",
+    "table1": "greenblatt2024_table1.csv",
     "replication": "greenblatt2024_minimal_replication.csv",
+    "lying": "greenblatt2024_lying.csv",
+    "situation": "greenblatt2024_situation_real.csv",
+    "raters": "greenblatt2024_human_raters.csv",
+    "scores": "greenblatt2024_scores.csv",
+    "text": "greenblatt2024_text_numbers.csv",
+    "sizes": "greenblatt2024_sample_sizes.csv",
+    "claims": "greenblatt2024_claims.csv",
+    "index": "greenblatt2024_index.csv",
     "headline": "headline_figures.csv",
 }
 

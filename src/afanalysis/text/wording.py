@@ -119,7 +119,7 @@ def interval(low: float, high: float) -> str:
 
 
 def with_interval(numbers: Iterable[float], unit: str = "") -> str:
-    """A proportion and the ends of its interval in percent; '–' where they are missing.
+    """A proportion and the ends of its interval, if it has one, in percent; '–' where it is missing.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def with_interval(numbers: Iterable[float], unit: str = "") -> str:
     value, low, high = numbers
     if value != value:
         return "–"
-    return " ".join(filter(None, [percent(value), unit, interval(low, high)]))
+    return " ".join(filter(None, [percent(value), unit, interval(low, high) if low == low else ""]))
 
 
 def p_value(p: float) -> str:
