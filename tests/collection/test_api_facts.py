@@ -183,7 +183,7 @@ def test_a_judge_that_is_stopped_is_reported_by_tier_and_not_asked_again(api):
     complied = whole["complied"].astype(bool)
     assert missing[complied].all()
     assert missing[~complied].mean() < 0.3
-    assert af.missing_verdicts(table)["blocked"].gt(0).any()
+    assert af.answer_counts(table)["reasons"].str.contains("judge blocked: cyber").any()
 
 
 @pytest.mark.parametrize("batch", [False, True])
