@@ -18,7 +18,7 @@ TABLES = paper_tables.DECLARED["tables"]
 RATE_TABLES = ("variations", "rl", "table1", "replication")
 FITTING = pd.read_csv("tests/fixtures/fitting_n.csv", index_col="row")
 G2 = "greenblatt2024_prompt_variations.csv"
-SIZES = "its rates, gap and errors fit none of 353, 173, 86 answers, as every helpful-only row does"
+SIZES = "its rates, gap and errors fit none of [353, 173, 86] answers, as helpful-only rows do"
 # Each edit: table, row, column, value, and what the sentence must say.
 EDITS = (
     ("variations", 5, "compliance_gap_pct", "9.9", "the gap is 9.9, but its rates are 94.2 and 89.6"),
@@ -313,7 +313,8 @@ def test_discrepancies_are_computed_from_the_tables():
     assert found["kind"].value_counts().to_dict() == {
         "within error": 6,
         "beyond error": 6,
-        "rounding": 5,
+        "rounding": 4,
+        "impossible": 1,
         "caption": 4,
         "table": 1,
     }

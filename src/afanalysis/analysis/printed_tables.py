@@ -4,7 +4,6 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -53,11 +52,10 @@ def table(name: str) -> pd.DataFrame:
     if name not in TABLES:
         raise InputError(f"table is {name!r}; use one of: {', '.join(TABLES)}")
     about = DECLARED["tables"][name]
-    read = _cells(TABLES[name], about)
-    printed = read.copy()
+    printed = _cells(TABLES[name], about)
     for column, kind in about["columns"].items():
         expected = DECLARED["kinds"][kind]
-        for row, cell in zip(read["row"], read[column], strict=True):
+        for row, cell in zip(printed["row"], printed[column], strict=True):
             if not _is_as(expected, cell):
                 right = expected.get("is") or expected["like"].strip("|").replace("|", ", ")
                 raise InputError(f"{TABLES[name]}: row {row}: {column} is {cell!r}; write {right}")
@@ -79,26 +77,22 @@ def _cells(file: str, about: dict[str, Any]) -> pd.DataFrame:
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{file}: no CSV in UTF-8 can be read from it ({error})") from None
     if header != columns:
-        found = ", ".join(header) or "missing"
-        raise InputError(f"{file}: line 1: the columns are {found}; write {', '.join(columns)}")
+        raise InputError(f"{file}: line 1: the columns are {header}; write {', '.join(columns)}")
     for number, row in enumerate(rows, 1):
         if len(row) != len(columns):
             raise InputError(f"{file}: row {number}: it has {len(row)} cells; write {len(columns)}")
-        if number > about["rows"] or row[0] != str(number):
-            words = f"row is {row[0]!r} in line {number + 1}; the rows are 1 to {about['rows']} in order"
-            raise InputError(f"{file}: row {number}: {words}")
-    if len(rows) < about["rows"]:
-        raise InputError(f"{file}: row {len(rows) + 1}: it is missing; there are {about['rows']} rows")
+        if row[0] != str(number):
+            raise InputError(f"{file}: row {number}: row is {row[0]!r}; number the rows in order")
+    if len(rows) != about["rows"]:
+        raise InputError(f"{file}: row {len(rows)}: it is the last; there are {about['rows']} rows")
     return pd.DataFrame(rows, columns=columns)
 
 
 def _is_as(expected: dict[str, Any], cell: str) -> bool:
     """Whether a cell is as its kind is declared; of text no more than one line."""
-    if "least" not in expected:
-        return cell.isprintable() and re.fullmatch(expected["like"], cell) is not None
-    pattern = "[0-9]+" if expected.get("whole") else _NUMBER
-    is_number = re.fullmatch(pattern, cell) is not None
-    return is_number and expected["least"] <= float(cell) <= expected["most"]
+    if not cell.isprintable() or not re.fullmatch(expected.get("like", _NUMBER), cell):
+        return False
+    return "least" not in expected or expected["least"] <= float(cell) <= expected["most"]
 
 
 def _rules(printed: pd.DataFrame, about: dict[str, Any]) -> Iterator[tuple[pd.Series, str]]:
@@ -115,9 +109,6 @@ def _rules(printed: pd.DataFrame, about: dict[str, Any]) -> Iterator[tuple[pd.Se
         yield from _size_rules(printed)
     if "repeats" in about:
         origin = printed["row"].map(about["repeats"])
-        if "row_in_prompt_variations" in printed:
-            words = "row_in_prompt_variations is {row_in_prompt_variations}, which is another row's"
-            yield printed["row_in_prompt_variations"] != origin, words
         there = table("variations").set_index("row")
         for column in (f"{_RATES[0]}_pct", f"{_RATES[0]}_se", *_FITTED):
             expected = origin.map(there[column])
@@ -132,8 +123,7 @@ def _size_rules(printed: pd.DataFrame) -> Iterator[tuple[pd.Series, str]]:
     is_helpful = printed["setting"] == "helpful-only"
     for row in printed[is_helpful].to_dict("records"):
         low[row["row"] - 1] = high[row["row"] - 1] = max({*usual} & {*fits_of(row)}, default=0)
-    words = f"its rates, gap and errors fit none of {', '.join(map(str, usual))} answers"
-    yield low == 0, f"{words}, as every helpful-only row does"
+    yield low == 0, f"its rates, gap and errors fit none of {usual} answers, as helpful-only rows do"
     for name in (f"{rate}_pct" for rate in _RATES):
         share, error = printed[name] / 100, name.replace("_pct", "_se")
         spread = 100 * (share * (1 - share)) ** 0.5
@@ -145,12 +135,7 @@ def _size_rules(printed: pd.DataFrame) -> Iterator[tuple[pd.Series, str]]:
 
 def fits_of(row: dict[str, Any]) -> list[int]:
     """Every n from 20 to 800 that gives a row's refusal rates, gap and their errors as printed."""
-    return _fits(*(row.get(column, float("nan")) for column in _FITTED))
-
-
-@cache
-def _fits(*printed: float) -> list[int]:
-    free, free_se, paid, paid_se, gap, gap_se = (number / 100 for number in printed)
+    free, free_se, paid, paid_se, gap, gap_se = (row[column] / 100 for column in _FITTED)
     return fitting_n([free, paid], [free_se, paid_se], (gap, gap_se))
 
 

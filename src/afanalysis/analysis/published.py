@@ -66,9 +66,8 @@ def sample_sizes(name: str = "variations") -> pd.DataFrame:
     sizes = []
     for row in printed.to_dict("records"):
         fits = [row["n_queries"]] if "n_queries" in row else fits_of(row)
-        usual = (
-            sorted({*fits} & {*DECLARED["helpful_only_n"]}) if row["setting"] == "helpful-only" else []
-        )
+        of_all = DECLARED["helpful_only_n"] if row["setting"] == "helpful-only" else ()
+        usual = [n for n in fits if n in of_all]
         n = (usual or fits or [None])[0]
         n_is = "consistent" if len(fits) > 1 else "derived" if fits else "approximate"
         n_is = "printed" if "n_queries" in row else n_is
@@ -97,7 +96,9 @@ def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
         (proportions), `n`, `n_is`, `n_words` (see `sample_sizes`), `interval` (how it was made),
         `source`, `level`. AF reasoning was measured in training, that is on the free tier, only. Of the
         others: their own columns with `quantity`, `estimate`, `low`, `high` (of `scores` in the score's
-        own unit), `n`, `n_is`, `source`, `level`; `text` states no sample size, so has no interval.
+        own unit), `n`, `n_is`, `source`, `level`; `text` states no sample size, so has no interval. Of
+        `lying` and `situation` n is the stated one (`printed`), or where the share is no count of it the
+        `largest` below that of which it is one.
 
     Notes
     -----
@@ -137,7 +138,8 @@ def _measured(name: str, z: float) -> pd.DataFrame:
     n = largest_fitting(long["value"], nominal)
     n = n.where(n > 0, nominal)  # of 20 examples 28 % is no count
     low, high = wilson(long["value"] / 100, n, z)
-    return long.assign(estimate=long["value"] / 100, low=low, high=high, n=n, n_is="printed")
+    n_is = (n == nominal).map({True: "printed", False: "largest"})
+    return long.assign(estimate=long["value"] / 100, low=low, high=high, n=n, n_is=n_is)
 
 
 def _estimates_of(row: pd.Series, name: str, z: float) -> Iterator[dict[str, Any]]:
@@ -216,7 +218,8 @@ def discrepancies(level: float = 0.95) -> pd.DataFrame:
     DataFrame
         `section`, `claim` (in our words), `tables` (what the tables give, with intervals), `kind`
         (`beyond error` and `within error`: by the interval of the difference, samples taken as
-        independent; `rounding`, `caption` or `table`: where the difference is one of these), `note`.
+        independent; else what the difference lies in, as `claims` has it: `rounding`, `caption` (against
+        the text), `table` (within one) or `impossible` (no count gives the number)), `note`.
 
     Examples
     --------
