@@ -120,8 +120,7 @@ def _size_rules(printed: pd.DataFrame) -> Iterator[tuple[pd.Series, str]]:
     """Whether the errors of a row are those of as many answers as it can have."""
     usual = DECLARED["helpful_only_n"]
     low, high = (pd.Series(end, index=printed.index) for end in DECLARED["animal_welfare_n"])
-    is_helpful = printed["setting"] == "helpful-only"
-    for row in printed[is_helpful].to_dict("records"):
+    for row in printed[printed["setting"] == "helpful-only"].to_dict("records"):
         low[row["row"] - 1] = high[row["row"] - 1] = max({*usual} & {*fits_of(row)}, default=0)
     yield low == 0, f"its rates, gap and errors fit none of {usual} answers, as helpful-only rows do"
     for name in (f"{rate}_pct" for rate in _RATES):

@@ -193,7 +193,8 @@ def models(table: Any) -> style.TracedFigure:
     alt = ""
     for setting, rows in gaps.groupby("setting", sort=False):
         names = ", ".join(sorted(rows.loc[rows["low"] > 0, "model"].unique())) or "none"
-        alt += f"{SETTINGS[setting]}: of {rows['model'].nunique()} models, a gap above 0: {names}. "
+        of = f"{SETTINGS[setting]}: of {rows['model'].nunique()} models"
+        alt += f"{of}, a gap whose interval lies above 0: {names}. "
     note = style.sample_size_note(drawn["n"])
     return style.finish(figure, "Models, default prompt", drawn, alt.strip(), note)
 
