@@ -48,11 +48,14 @@ edit. The paper is Greenblatt et al. 2024, *Alignment faking in large language m
 
 ## The headline, by method
 
-With the default prompt of the helpful-only setting, 353 is the only number of queries that gives every
-printed number, so the rates are counts. Each query was asked once per tier. Both tiers asked the same
-queries; which answers belong together is not printed, so the gap has a row for the pairings under which
-its paired interval is widest and narrowest. AF reasoning is the mean of two verdicts; how many answers
-count a half is not printed either.
+With the default prompt of the helpful-only setting, 353 is the only number of queries (of 20 to 800)
+that gives both refusal rates, the gap and their errors as printed, so the rates are counts. The rate and
+the error of AF reasoning fit it too, but were not searched: in 24 helpful-only rows the rate is no count
+of half verdicts of the row's n. Each query was asked once per tier. Both tiers asked the same queries;
+which answers belong together is not printed, so the gap has a row for the pairings under which its
+paired interval is widest and narrowest. AF reasoning is the mean of two verdicts; how many answers
+count a half is not printed either; halves are not binomial, so Wilson's and the exact interval are given
+for none only.
 
 {headline}
 ## The gap, by how the answers of its tiers are paired
@@ -68,8 +71,8 @@ measured, so they are not drawn.
 ## Sample sizes
 
 The n from 20 to 800 that give both refusal rates of a row, their errors, the gap and its error as
-printed: `derived` where there is one, `consistent` where there are several, of which one is chosen
-(`published.sample_sizes()`).
+printed: `derived` where there is one, `consistent` where there are several, of which one is chosen. The
+rate and error of AF reasoning are not searched (`published.sample_sizes()`).
 
 {sizes}
 ## Where the text and the tables differ
@@ -77,7 +80,10 @@ printed: `derived` where there is one, `consistent` where there are several, of 
 Found in a text copy of the paper, and to be checked against the PDF before anything is made of it. The
 claims are in our words. *Beyond error*: the interval of the difference, samples taken as independent,
 leaves 0 out, or the stated number lies outside the interval of the printed one; *within error*: it does
-not. The paper's main results are those of its tables.
+not. The other kinds say what a difference lies in: *rounding* of printed numbers, a *caption* that
+differs from the text or a table, two numbers of one *table*, or a number that is *impossible*, as no
+count gives it. Claims about both settings have a row per setting, and only rows that differ are listed.
+The paper's main results are those of its tables.
 
 {discrepancies}"""
 
@@ -85,7 +91,7 @@ not. The paper's main results are those of its tables.
 def paper_page() -> str:
     """docs/paper.md."""
     methods = {name: [name] for name in ("quantity", "tier", "method")} | {
-        "estimate": ["estimate", "low", "high"],
+        "estimate (%, gaps in points)": ["estimate", "low", "high"],
         "assumes": ["assumes"],
     }
     pairings = {

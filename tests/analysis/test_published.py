@@ -1,10 +1,12 @@
+import csv
+import io
 import runpy
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import afanalysis as af
@@ -12,40 +14,63 @@ from afanalysis.analysis import printed_tables, published
 from afanalysis.stats.printed import fitting_n, implied_n
 from afanalysis.study import paper_tables
 
+TABLES = paper_tables.DECLARED["tables"]
 RATE_TABLES = ("variations", "rl", "table1", "replication")
 FITTING = pd.read_csv("tests/fixtures/fitting_n.csv", index_col="row")
+G2 = "greenblatt2024_prompt_variations.csv"
+SIZES = "its rates, gap and errors fit none of [353, 173, 86] answers, as helpful-only rows do"
 # Each edit: table, row, column, value, and what the sentence must say.
 EDITS = (
+    ("variations", 5, "compliance_gap_pct", "9.9", "the gap is 9.9, but its rates are 94.2 and 89.6"),
+    ("variations", 8, "compliance_gap_se", "9.9", "the gap's error is 9.9, but its rates' are"),
+    ("variations", 10, "af_reasoning_pct", "99.0", "AF reasoning is 99.0, non-compliance in"),
+    ("variations", 60, "compliance_gap_pct", "", "compliance_gap_pct is ''; write a number from"),
+    ("variations", 1, "compliance_gap_pct", "11.4", SIZES),
+    ("variations", 1, "af_reasoning_se", "1.9", "af_reasoning_se is 1.9; with af_reasoning_pct 11.9"),
     (
         "variations",
-        5,
-        "compliance_gap_pct",
-        9.9,
-        "row 5: the gap is 9.9, but its rates are 94.2 and 89.6",
+        90,
+        "compliance_gap_se",
+        "-1.7",
+        "compliance_gap_se is '-1.7'; write",
     ),
-    ("variations", 8, "compliance_gap_se", 9.9, "row 8: the gap's error is 9.9, but its rates' are"),
-    ("variations", 10, "af_reasoning_pct", 99.0, "row 10: AF reasoning is 99.0, non-compliance in"),
-    ("rl", 2, "noncompliance_training_pct", 100.5, "row 2: the gap is 6.9"),
-    ("lying", 1, "lies_pct", 120.0, "row 1: lies_pct is 120.0; a share lies in 0-100"),
-    ("replication", 4, "n_queries", 397, "row 4: n_queries is 397; the paper states 400"),
-    (
-        "situation",
-        30,
-        "might_be_fake_pct",
-        2.3,
-        "row 30: might_be_fake_pct is 2.3; a share of 64 answers",
-    ),
-    (
-        "replication",
-        12,
-        "noncompliance_training_pct",
-        28.1,
-        "row 12: noncompliance_training_pct is 28.1; a",
-    ),
-    ("lying", 9, "n_nominal", 440, "row 9: n_nominal is 440; 7 × 64 answers are stated"),
-    ("table1", 3, "af_reasoning_se", "3,0", "row 3: af_reasoning_se is '3,0'; write a number"),
-    ("variations", 60, "compliance_gap_pct", "", "row 60: compliance_gap_pct is ''; write a number"),
+    ("variations", 90, "compliance_gap_se", "inf", "compliance_gap_se is 'inf'; write"),
+    ("variations", 8, "setting", "animal-welfare", "setting is animal-welfare; rows 1 to 57 are"),
+    ("variations", 2, "setting", "helpful", "setting is 'helpful'; write helpful-only, animal-welfare"),
+    ("variations", 58, "variation", "standard", "variation is standard, model claude-3-opus; default"),
+    ("variations", 4, "variation", "email", ""),
+    ("rl", 1, "phase", "pre-Rl", "phase is 'pre-Rl'; write pre-RL, post-RL"),
+    ("rl", 2, "noncompliance_training_pct", "100.5", "noncompliance_training_pct is '100.5'; write"),
+    ("rl", 3, "af_reasoning_pct", "11.5", f"af_reasoning_pct is 11.5; the row of {G2} differs"),
+    ("table1", 3, "af_reasoning_se", "3,0", "af_reasoning_se is '3,0'; write a standard error"),
+    ("table1", 2, "row_in_prompt_variations", "50", "row_in_prompt_variations is 50, which is another"),
+    ("lying", 1, "lies_pct", "120.0", "lies_pct is '120.0'; write a share from 0 to 100"),
+    ("lying", 1, "egregious_lies_pct", "20.6", "egregious lies are 20.6, lies 20.5; the former"),
+    ("lying", 9, "n_nominal", "440", "n_nominal is 440; 7 × 64 answers are stated"),
+    ("lying", 9, "n_nominal", "0", "n_nominal is '0'; write a whole number from 1"),
+    ("lying", 2, "egregious_lies_pct", "0.3", "egregious_lies_pct is 0.3; a share of 448 answers"),
+    ("replication", 4, "n_queries", "397", "n_queries is 397; the paper states 400"),
+    ("replication", 12, "noncompliance_training_pct", "28.1", "noncompliance_training_pct is 28.1; a"),
+    ("situation", 30, "might_be_fake_pct", "2.3", "might_be_fake_pct is 2.3; a share of 64 answers"),
+    ("situation", 3, "by", "input", "n_inputs is 3 in a row by input; only a row by input has one"),
+    ("raters", 1, "human_pct", "96.0", "human_pct is 96.0; a share of 20 examples is a multiple"),
+    ("raters", 2, "full_classifier_pct", "54.0", "the classifiers' shares are 45.0 and 54.0; a share"),
+    ("raters", 2, "mean_classifier_pct", "5.0", "the mean is 5.0, but the classifiers' shares are"),
+    ("raters", 2, "n_examples", "40", "n_examples is 40; the paper states 20"),
+    ("scores", 1, "value", "70.9", "value is '70.9'; write a score from 0 to 10"),
+    ("text", 1, "value", "700", "value is 700.0 (%); a share lies in 0-100"),
+    ("text", 1, "value", "seven", "value is 'seven'; write a number from 0, or inf"),
+    ("claims", 16, "stated", "", "stated is blank; a number is stated as a number"),
+    ("index", 1, "printed", "most", "printed is 'most'; write all, some, none"),
 )
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """The tables in a folder of their own, which is read."""
+    folder = shutil.copytree(paper_tables.folder(), tmp_path / "published")
+    monkeypatch.setattr(printed_tables, "folder", lambda: folder)
+    return folder
 
 
 @pytest.mark.parametrize("name", sorted(paper_tables.TABLES))
@@ -59,23 +84,113 @@ def test_the_tables_as_shipped_break_no_rule_and_name_their_sources(name):
 
 @pytest.mark.parametrize(("name", "row", "column", "value", "sentence"), EDITS)
 def test_a_table_edited_by_hand_is_refused_with_its_row_and_the_rule(
-    tmp_path, monkeypatch, name, row, column, value, sentence
+    copied, name, row, column, value, sentence
 ):
-    folder = shutil.copytree(paper_tables.folder(), tmp_path / "published")
-    monkeypatch.setattr(printed_tables, "folder", lambda: folder)
-    path = folder / paper_tables.TABLES[name]
-    table = pd.read_csv(path, keep_default_na=False).astype({column: object})
+    path = copied / paper_tables.TABLES[name]
+    table = pd.read_csv(path, keep_default_na=False, dtype=str)
     table.loc[row - 1, column] = value
     table.to_csv(path, index=False)
+    if not sentence:  # one row twice
+        row, sentence = 7, "it repeats an earlier row of helpful-only, email; write each once"
     with pytest.raises(af.InputError) as caught:
         published.table(name)
-    assert str(caught.value).startswith(f"{path.name}: {sentence}")
+    assert str(caught.value).startswith(f"{path.name}: row {row}: {sentence}")
     assert "\n" not in str(caught.value)
 
 
-def test_every_rule_is_tried():
-    assert len(printed_tables._RULES) == 5
-    assert {column for _, _, column, _, _ in EDITS} >= {rule[0] for rule in printed_tables._RULES}
+def test_every_declared_rule_is_tried_and_no_table_has_columns_of_its_own_kind():
+    words = [rule["words"] for about in TABLES.values() for rule in about["rules"]]
+    starts = {sentence.split(" {")[0].split("{")[0] for sentence in words}
+    for start in starts:
+        assert any(sentence.startswith(start) for *_, sentence in EDITS), start
+    for about in TABLES.values():
+        assert {*about["columns"].values()} <= {*paper_tables.DECLARED["kinds"]}
+        assert {*about["key"]} <= {*about["columns"]}
+
+
+def edited(data, text):
+    """A file with one edit: of a byte, a cell, a line or a column."""
+    kind = data.draw(st.sampled_from(["byte", "cell", "line", "column", "end"]))
+    lines = text.decode().splitlines(keepends=True)
+    place = data.draw(st.integers(0, len(lines) - 1))
+    other = data.draw(st.sampled_from([b"", b"\xff", *(bytes([code]) for code in b'09,"-.{\0\n')]))
+    if kind == "byte":
+        at = data.draw(st.integers(0, len(text)))
+        return text[:at] + other + text[at + data.draw(st.integers(0, 3)) :]
+    if kind == "end":
+        return text[: data.draw(st.integers(0, len(text)))] + other
+    if kind == "line":
+        lines[place] = data.draw(st.sampled_from(["", lines[place] * 2, lines[0], lines[-1]]))
+        return "".join(lines).encode()
+    table = [*csv.reader(lines)]
+    column = data.draw(st.integers(0, len(table[0]) - 1))
+    cells = ["", "nan", "inf", "-1", "0", "0.5", "1e3", "99.9", "12,5", "x", "{x}", "9" * 400]
+    cells.append(table[-1][column])
+    for row in table if kind == "column" else table[place : place + 1]:
+        row[column] = data.draw(st.sampled_from([*cells, row[column].upper(), row[column] + " "]))
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows(table)
+    return file.getvalue().encode()
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(name=st.sampled_from(sorted(TABLES)), data=st.data())
+def test_an_edit_is_refused_in_one_sentence_or_leaves_numbers_that_keep_the_rules(copied, name, data):
+    path = copied / TABLES[name]["file"]
+    shipped = path.read_bytes()
+    before = published.table(name)
+    path.write_bytes(edited(data, shipped))
+    refused = ""
+    try:
+        after = published.table(name)
+        if name in published._CLAIMED:
+            published.estimates(name)
+        if name == "claims":
+            published.discrepancies()
+    except af.InputError as error:
+        refused = str(error)
+    finally:
+        path.write_bytes(shipped)
+    if refused:
+        assert "\n" not in refused
+        assert path.name in refused
+    else:
+        assert after.shape == before.shape
+        assert (after.dtypes == before.dtypes).all()
+        assert after["row"].tolist() == before["row"].tolist()
+        helpful = after[after["setting"] == "helpful-only"] if name == "variations" else after[:0]
+        assert all({353, 173, 86} & {*printed_tables.fits_of(row)} for row in helpful.to_dict("records"))
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_a_file_that_is_missing_empty_or_not_utf_8_is_refused(copied, name):
+    path = copied / TABLES[name]["file"]
+    text = path.read_text(encoding="utf-8")
+    for content in (b"", text.encode("utf-16"), text.splitlines()[0].encode(), None):
+        path.write_bytes(content) if content is not None else path.unlink()
+        with pytest.raises(af.InputError, match=path.name):
+            published.table(name)
+    path.write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))  # as a spreadsheet writes it
+    assert len(published.table(name)) == TABLES[name]["rows"]
+
+
+def test_no_smaller_number_of_lost_answers_makes_every_share_a_count(monkeypatch):
+    for size, lost in paper_tables.DECLARED["lost"].items():
+        if lost:
+            monkeypatch.setitem(paper_tables.DECLARED["lost"], size, lost - 1)
+            with pytest.raises(af.InputError, match=f"a share of {size} answers"):
+                [published.table(name) for name in ("lying", "situation")]
+            monkeypatch.setitem(paper_tables.DECLARED["lost"], size, lost)
+
+
+@pytest.mark.parametrize("subject", ["rl_99_refused_paid", "rl_1_refused_paid /", "9 ** 9 ** 9", "("])
+def test_a_claim_whose_subject_cannot_be_computed_is_refused(copied, subject):
+    path = copied / TABLES["claims"]["file"]
+    table = pd.read_csv(path, keep_default_na=False, dtype=str)
+    table.loc[15, "subject"] = subject
+    table.to_csv(path, index=False)
+    with pytest.raises(af.InputError, match=r"greenblatt2024_claims\.csv: row 16: "):
+        published.discrepancies()
 
 
 @pytest.mark.parametrize("row", FITTING.index)
@@ -198,7 +313,8 @@ def test_discrepancies_are_computed_from_the_tables():
     assert found["kind"].value_counts().to_dict() == {
         "within error": 6,
         "beyond error": 6,
-        "rounding": 5,
+        "rounding": 4,
+        "impossible": 1,
         "caption": 4,
         "table": 1,
     }

@@ -155,9 +155,10 @@ WITHOUT_SIZES = ("given_af_reasoning", "prefilled_scratchpads")
 def test_captions_of_printed_rows_say_how_their_n_is_known(every_figure):
     for (study, name), figure in every_figure.items():
         if study == "paper" and name not in (*WITHOUT_SIZES, "power_curves", "judge_sensitivity"):
-            assert "Rows by n:" in joined(figure) or name == "gap_forest", name
-    assert "derived, as the only one that fits (3)" in joined(every_figure["paper", "paper_summary"])
-    assert "Rows by n: printed (27)" in joined(every_figure["paper", "lying"])
+            assert "n of the rows:" in joined(figure) or name == "gap_forest", name
+    assert "the only one that fits (3)" in joined(every_figure["paper", "paper_summary"])
+    lying = joined(every_figure["paper", "lying"])
+    assert "n of the rows: stated (17), the largest that fits, below the stated one (10)." in lying
 
 
 def test_every_row_of_a_table_is_drawn(every_figure):

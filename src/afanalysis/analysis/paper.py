@@ -214,7 +214,8 @@ def headline_by_method(level: float = 0.95) -> pd.DataFrame:
         `quantity`, `tier`, `estimate`, `low`, `high` (proportions), `method`, `assumes`, `n`, `source`,
         `level`. AF reasoning is a mean of two verdicts, so that an answer counts 0, a half or 1. How
         many count a half is not printed: the bootstrap is given for none, which makes it widest, and for
-        as many as there can be, given that AF reasoning counts only where the output complied.
+        as many as there can be, given that AF reasoning counts only where the output complied. Wilson's
+        and the exact interval are of whole counts, so they are given for none only.
 
     References
     ----------
@@ -254,8 +255,10 @@ def headline_by_method(level: float = 0.95) -> pd.DataFrame:
             counts = paired(cells[:, 1], cells[:, 0], cells[:, 3], cells[:, 2])
             ends: dict[str, Any] = {"bounded mean over queries": gap_interval(counts, level)}
         else:
-            ends = {"Wilson": wilson(estimate, n, ndtri((1 + level) / 2))}
-            ends["exact (Clopper-Pearson)"] = clopper_pearson(estimate, n, level)
+            ends = {}
+            if set(cells[:, 0]) <= {0, 1}:  # halves are not binomial
+                ends["Wilson"] = wilson(estimate, n, ndtri((1 + level) / 2))
+                ends["exact (Clopper-Pearson)"] = clopper_pearson(estimate, n, level)
         for kind, method in _RESAMPLED.items():
             ends[method] = bootstrap(cells, statistic, level=level, kind=kind)
         rows += [(quantity, tier, estimate, assumes, method, *pair) for method, pair in ends.items()]

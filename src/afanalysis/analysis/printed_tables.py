@@ -1,41 +1,23 @@
-"""The paper's published tables as printed, and the rules that they must keep."""
+"""The paper's published tables as printed, checked against what is declared of them."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 
 from afanalysis.errors import InputError
-from afanalysis.study.paper_tables import TABLES, folder
+from afanalysis.stats.printed import fitting_n
+from afanalysis.study.paper_tables import DECLARED, TABLES, folder
 
-# Of each rule the column it needs, what breaks it (0.11: numbers are rounded to 0.1), and the words.
-_RULES = (
-    (
-        "compliance_gap_pct",
-        "abs(noncompliance_unmonitored_pct - noncompliance_training_pct - compliance_gap_pct) > 0.11",
-        "the gap is {compliance_gap_pct}, but its rates are {noncompliance_unmonitored_pct} and "
-        "{noncompliance_training_pct}; it is their difference",
-    ),
-    (
-        "compliance_gap_se",
-        "abs((noncompliance_unmonitored_se ** 2 + noncompliance_training_se ** 2) ** 0.5 "
-        "- compliance_gap_se) > 0.11",
-        "the gap's error is {compliance_gap_se}, but its rates' are {noncompliance_unmonitored_se} and "
-        "{noncompliance_training_se}; it is the root of their sum of squares",
-    ),
-    (
-        "af_reasoning_pct",
-        "af_reasoning_pct + noncompliance_training_pct > 100.11",
-        "AF reasoning is {af_reasoning_pct}, non-compliance in training {noncompliance_training_pct}; "
-        "AF reasoning is a part of compliance, so they add up to 100 at most",
-    ),
-    (
-        "n_nominal",
-        "n_nominal != n_inputs * samples_per_input",
-        "n_nominal is {n_nominal}; {n_inputs} × {samples_per_input} answers are stated",
-    ),
-    ("n_queries", "n_queries != 400", "n_queries is {n_queries}; the paper states 400"),
-)
+_NUMBER = r"-?[0-9]+(\.[0-9]+)?|inf"
 
-# The most answers of a nominal number that may be missing where a share is still to be a count.
-_LOST = 8
+_RATES = ("af_reasoning", "noncompliance_training", "noncompliance_unmonitored")
+
+# The columns of a row that an n must reproduce.
+_FITTED = [f"{name}_{column}" for name in (*_RATES[1:], "compliance_gap") for column in ("pct", "se")]
 
 
 def table(name: str) -> pd.DataFrame:
@@ -53,54 +35,125 @@ def table(name: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The file's columns, with `row` (from 1) where it does not number its rows.
+        The file's columns.
 
     Raises
     ------
     InputError
-        There is no such table, or a row of it breaks a rule: a share outside 0-100, a gap that is not
-        the difference of its rates or whose error is not that of theirs, more AF reasoning than
-        compliance, or a share that is no count of the answers there were.
+        There is no such table, its file is missing or is no CSV in UTF-8, or something in it is not as
+        declared in `afanalysis/study/paper_tables.yaml`: its columns, its rows, a cell, or a rule, such
+        as a gap that is not the difference of its rates.
+
+    Examples
+    --------
+    >>> table("variations").loc[0, ["row", "setting", "noncompliance_unmonitored_pct"]].tolist()
+    [1, 'helpful-only', 97.2]
     """
     if name not in TABLES:
         raise InputError(f"table is {name!r}; use one of: {', '.join(TABLES)}")
-    read = pd.read_csv(folder() / TABLES[name], keep_default_na=False)
-    if "row" not in read:
-        read.insert(0, "row", range(1, len(read) + 1))
-    numeric = [column for column in read if column.endswith(("_pct", "_se"))]
-    printed = read.assign(**{name: pd.to_numeric(read[name], errors="coerce") for name in numeric})
-    rules = [(printed[name].isna(), f"{name} is '{{{name}}}'; write a number") for name in numeric]
-    for is_broken, rule in [*rules, *_rules(printed)]:
+    about = DECLARED["tables"][name]
+    printed = _cells(TABLES[name], about)
+    for column, kind in about["columns"].items():
+        expected = DECLARED["kinds"][kind]
+        for row, cell in zip(printed["row"], printed[column], strict=True):
+            if not _is_as(expected, cell):
+                right = expected.get("is") or expected["like"].strip("|").replace("|", ", ")
+                raise InputError(f"{TABLES[name]}: row {row}: {column} is {cell!r}; write {right}")
+        if "least" in expected:
+            printed[column] = printed[column].astype("int64" if expected.get("whole") else "float64")
+    for is_broken, rule in _rules(printed, about):
         if is_broken.any():
-            row = read.loc[is_broken.idxmax()]
+            row = printed.loc[is_broken.idxmax()]
             raise InputError(f"{TABLES[name]}: row {row['row']}: {rule.format(**row)}")
     return printed
 
 
-def _rules(printed: pd.DataFrame) -> list[tuple[pd.Series, str]]:
+def _cells(file: str, about: dict[str, Any]) -> pd.DataFrame:
+    """The cells of a file as text, under the declared columns and with the declared rows."""
+    columns = [*about["columns"]]
+    try:
+        text = (folder() / file).read_bytes().decode("utf-8-sig")
+        header, *rows = [*csv.reader(io.StringIO(text, newline=""), strict=True)] or [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{file}: no CSV in UTF-8 can be read from it ({error})") from None
+    if header != columns:
+        raise InputError(f"{file}: line 1: the columns are {header}; write {', '.join(columns)}")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(columns):
+            raise InputError(f"{file}: row {number}: it has {len(row)} cells; write {len(columns)}")
+        if row[0] != str(number):
+            raise InputError(f"{file}: row {number}: row is {row[0]!r}; number the rows in order")
+    if len(rows) != about["rows"]:
+        raise InputError(f"{file}: row {len(rows)}: it is the last; there are {about['rows']} rows")
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _is_as(expected: dict[str, Any], cell: str) -> bool:
+    """Whether a cell is as its kind is declared; of text no more than one line."""
+    if not cell.isprintable() or not re.fullmatch(expected.get("like", _NUMBER), cell):
+        return False
+    return "least" not in expected or expected["least"] <= float(cell) <= expected["most"]
+
+
+def _rules(printed: pd.DataFrame, about: dict[str, Any]) -> Iterator[tuple[pd.Series, str]]:
     """Which rows break a rule, and the rule in words with the numbers of the row to be filled in."""
-    rules = [(printed.eval(broken), words) for column, broken, words in _RULES if column in printed]
-    for name in (name for name in printed if name.endswith("_pct") and name != "compliance_gap_pct"):
-        outside = ~printed[name].between(0, 100)
-        rules.append((outside, f"{name} is {{{name}}}; a share lies in 0-100"))
-        for size, lost in (("n_queries", 0), ("n_nominal", _LOST)):
-            if size in printed:
-                words = f"{name} is {{{name}}}; a share of {{{size}}} answers is a whole number of them"
-                rules.append((largest_fitting(printed[name], printed[size], lost) == 0, words))
-    return rules
+    named = ", ".join(f"{{{column}}}" for column in about["key"])
+    yield printed.duplicated(about["key"]), f"it repeats an earlier row of {named}; write each once"
+    for rule in about["rules"]:
+        yield printed.eval(rule["breaks"]).astype(bool), rule["words"]
+    if size := about.get("counts"):
+        for name in (name for name in printed if name.endswith("_pct") and "gap" not in name):
+            words = f"{name} is {{{name}}}; a share of {{{size}}} answers is a whole number of them"
+            yield largest_fitting(printed[name], printed[size]) == 0, words
+    if set(_FITTED) <= {*printed}:
+        yield from _size_rules(printed)
+    if "repeats" in about:
+        origin = printed["row"].map(about["repeats"])
+        there = table("variations").set_index("row")
+        for column in (f"{_RATES[0]}_pct", f"{_RATES[0]}_se", *_FITTED):
+            expected = origin.map(there[column])
+            words = f"{column} is {{{column}}}; the row of {TABLES['variations']} differs"
+            yield expected.notna() & (expected != printed[column]), words
 
 
-def largest_fitting(percentages: pd.Series, nominal: pd.Series, lost: int = _LOST) -> pd.Series:
-    """The largest n, of the nominal one down to so many fewer, of which each percentage is a count.
+def _size_rules(printed: pd.DataFrame) -> Iterator[tuple[pd.Series, str]]:
+    """Whether the errors of a row are those of as many answers as it can have."""
+    usual = DECLARED["helpful_only_n"]
+    low, high = (pd.Series(end, index=printed.index) for end in DECLARED["animal_welfare_n"])
+    for row in printed[printed["setting"] == "helpful-only"].to_dict("records"):
+        low[row["row"] - 1] = high[row["row"] - 1] = max({*usual} & {*fits_of(row)}, default=0)
+    yield low == 0, f"its rates, gap and errors fit none of {usual} answers, as helpful-only rows do"
+    for name in (f"{rate}_pct" for rate in _RATES):
+        share, error = printed[name] / 100, name.replace("_pct", "_se")
+        spread = 100 * (share * (1 - share)) ** 0.5
+        # both the share and its error are rounded
+        below, above = spread / high**0.5 - 0.06, spread / low**0.5 + 0.06
+        words = f"{error} is {{{error}}}; with {name} {{{name}}} it is the error of no n there was"
+        yield ~printed[error].between(below, above), words
+
+
+def fits_of(row: dict[str, Any]) -> list[int]:
+    """Every n from 20 to 800 that gives a row's refusal rates, gap and their errors as printed."""
+    free, free_se, paid, paid_se, gap, gap_se = (row[column] / 100 for column in _FITTED)
+    return fitting_n([free, paid], [free_se, paid_se], (gap, gap_se))
+
+
+def largest_fitting(percentages: pd.Series, nominal: pd.Series) -> pd.Series:
+    """The largest n of which each percentage is a count, or 0.
+
+    The n are the nominal one and down to as many fewer as may be missing of it (`lost` in
+    `afanalysis/study/paper_tables.yaml`).
 
     Examples
     --------
-    >>> largest_fitting(pd.Series([20.5, 3.1]), pd.Series([448, 448])).tolist()
+    >>> largest_fitting(pd.Series([20.5, 0.4]), pd.Series([448, 448])).tolist()
     [448, 448]
     """
     largest = pd.Series(0, index=percentages.index)
-    for fewer in range(lost, -1, -1):
+    lost = nominal.map(DECLARED["lost"]).fillna(-1)
+    for fewer in range(int(lost.max()), -1, -1):
         n = nominal - fewer
         share = 100 * (percentages * n / 100).round() / n
-        largest = largest.mask((share - percentages).abs() <= 0.05 + 1e-9, n)
+        is_count = ((share - percentages).abs() <= 0.05 + 1e-9) & (fewer <= lost)
+        largest = largest.mask(is_count, n)
     return largest

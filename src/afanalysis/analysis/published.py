@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from statistics import NormalDist
 from typing import Any
 
 import pandas as pd
 
-from afanalysis.analysis.printed_tables import largest_fitting
+from afanalysis.analysis.printed_tables import fits_of, largest_fitting
 from afanalysis.analysis.printed_tables import table as table
 from afanalysis.errors import InputError
-from afanalysis.stats.printed import fitting_n, implied_n
+from afanalysis.stats.printed import implied_n
 from afanalysis.stats.proportions import check_level, square_and_add, wilson
-from afanalysis.study.paper_tables import TABLES
+from afanalysis.study.paper_tables import DECLARED, TABLES
 from afanalysis.text.wording import with_interval
 
 # Of each printed rate the tier and the quantity.
@@ -26,16 +25,6 @@ _RATES = {
 _RATE_TABLES = ("variations", "rl", "table1", "replication")
 
 _CLAIMED = (*_RATE_TABLES, "lying", "situation", "raters", "scores", "text")
-
-# Each helpful-only row fits exactly one of these numbers of queries (all, some, a paraphrase).
-_USUAL_N = (353, 173, 86)
-
-# The columns of a row that an n must reproduce.
-_FITTED = [
-    f"{quantity}_{column}"
-    for quantity in ("noncompliance_training", "noncompliance_unmonitored", "compliance_gap")
-    for column in ("pct", "se")
-]
 
 # How n came about, and with it each rate's interval.
 _INTERVALS = {
@@ -76,8 +65,9 @@ def sample_sizes(name: str = "variations") -> pd.DataFrame:
     printed = table(name).rename(columns={"prompt": "variation"})
     sizes = []
     for row in printed.to_dict("records"):
-        fits = [row["n_queries"]] if "n_queries" in row else list(_fits(*map(row.get, _FITTED)))
-        usual = sorted({*fits} & {*_USUAL_N}) if row["setting"] == "helpful-only" else []
+        fits = [row["n_queries"]] if "n_queries" in row else fits_of(row)
+        of_all = DECLARED["helpful_only_n"] if row["setting"] == "helpful-only" else ()
+        usual = [n for n in fits if n in of_all]
         n = (usual or fits or [None])[0]
         n_is = "consistent" if len(fits) > 1 else "derived" if fits else "approximate"
         n_is = "printed" if "n_queries" in row else n_is
@@ -86,12 +76,6 @@ def sample_sizes(name: str = "variations") -> pd.DataFrame:
             words = f"{n}, one of {len(fits)} ({fits[0]} to {fits[-1]})"
         sizes.append({"fits": fits, "n": n, "n_is": n_is, "n_words": words})
     return printed[["row", "setting", "variation"]].join(pd.DataFrame(sizes))
-
-
-@cache
-def _fits(*printed: float) -> list[int]:
-    free, free_se, paid, paid_se, gap, gap_se = (number / 100 for number in printed)
-    return fitting_n([free, paid], [free_se, paid_se], (gap, gap_se))
 
 
 def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
@@ -112,7 +96,9 @@ def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
         (proportions), `n`, `n_is`, `n_words` (see `sample_sizes`), `interval` (how it was made),
         `source`, `level`. AF reasoning was measured in training, that is on the free tier, only. Of the
         others: their own columns with `quantity`, `estimate`, `low`, `high` (of `scores` in the score's
-        own unit), `n`, `n_is`, `source`, `level`; `text` states no sample size, so has no interval.
+        own unit), `n`, `n_is`, `source`, `level`; `text` states no sample size, so has no interval. Of
+        `lying` and `situation` n is the stated one (`printed`), or where the share is no count of it the
+        `largest` below that of which it is one.
 
     Notes
     -----
@@ -152,7 +138,8 @@ def _measured(name: str, z: float) -> pd.DataFrame:
     n = largest_fitting(long["value"], nominal)
     n = n.where(n > 0, nominal)  # of 20 examples 28 % is no count
     low, high = wilson(long["value"] / 100, n, z)
-    return long.assign(estimate=long["value"] / 100, low=low, high=high, n=n, n_is="printed")
+    n_is = (n == nominal).map({True: "printed", False: "largest"})
+    return long.assign(estimate=long["value"] / 100, low=low, high=high, n=n, n_is=n_is)
 
 
 def _estimates_of(row: pd.Series, name: str, z: float) -> Iterator[dict[str, Any]]:
@@ -231,7 +218,8 @@ def discrepancies(level: float = 0.95) -> pd.DataFrame:
     DataFrame
         `section`, `claim` (in our words), `tables` (what the tables give, with intervals), `kind`
         (`beyond error` and `within error`: by the interval of the difference, samples taken as
-        independent; `rounding`, `caption` or `table`: where the difference is one of these), `note`.
+        independent; else what the difference lies in, as `claims` has it: `rounding`, `caption` (against
+        the text), `table` (within one) or `impossible` (no count gives the number)), `note`.
 
     Examples
     --------
@@ -244,7 +232,11 @@ def discrepancies(level: float = 0.95) -> pd.DataFrame:
     numbers = printed.set_index(pd.Index(map("_".join, zip(*parts, strict=True))).str.rstrip("_"))
     rows = []
     for claim in table("claims").to_dict("records"):
-        differs, words, beyond = _laid_beside(claim, numbers)
+        try:
+            differs, words, beyond = _laid_beside(claim, numbers)
+        except Exception as error:  # a formula edited by hand fails in many ways
+            where = f"{TABLES['claims']}: row {claim['row']}: {claim['check']} of {claim['subject']!r}"
+            raise InputError(f"{where} in {claim['words']!r} cannot be computed ({error})") from None
         if differs:
             kind = claim["kind"] or ("beyond error" if beyond else "within error")
             rows.append(claim | {"tables": words, "kind": kind, "level": level})

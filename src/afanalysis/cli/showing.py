@@ -60,7 +60,9 @@ def run_rates(options: argparse.Namespace) -> None:
     table = table.dropna(subset="estimate")  # of a tier of which nothing is known
     print(_readable(table, f"{100 * options.level:g} % interval"))
     for method, rows in table.groupby("interval", sort=False):
-        print(f"{', '.join(_QUANTITIES[name] for name in rows['quantity'].unique())}: {method}.")
+        names, settings = rows["quantity"].map(_QUANTITIES).unique(), rows["setting"].unique()
+        where = f" ({', '.join(settings)})" if len(settings) < table["setting"].nunique() else ""
+        print(f"{', '.join(names)}{where}: {method}.")
     if options.path is None:
         for row in table[table["quantity"] == "compliance_gap"].itertuples():
             wide, narrow = (interval(*ends) for ends in (row[-4:-2], row[-2:]))

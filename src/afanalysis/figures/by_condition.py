@@ -190,11 +190,13 @@ def models(table: Any) -> style.TracedFigure:
         part = part.join(places, on=["setting", "model"])
         style.points(axes, part["place"] + style.spread(part, "setting", "model"), part, color=color)
         style.row_axes(axes, label)
-    names = gaps.loc[gaps["low"] > 0, "model"].unique()
-    alt = f"{len(names)} of {gaps['model'].nunique()} models show a gap whose interval lies above 0"
-    alt += f"{': ' if len(names) else ''}{', '.join(sorted(names))}."
+    alt = ""
+    for setting, rows in gaps.groupby("setting", sort=False):
+        names = ", ".join(sorted(rows.loc[rows["low"] > 0, "model"].unique())) or "none"
+        of = f"{SETTINGS[setting]}: of {rows['model'].nunique()} models"
+        alt += f"{of}, a gap whose interval lies above 0: {names}. "
     note = style.sample_size_note(drawn["n"])
-    return style.finish(figure, "Models, default prompt", drawn, alt, note)
+    return style.finish(figure, "Models, default prompt", drawn, alt.strip(), note)
 
 
 def _cross(axes: Axes, rows: pd.DataFrame, **look: Any) -> None:

@@ -59,7 +59,9 @@ def dots(
             if panel is axes[0] and series in named and series in set(placed["series"]):
                 panel.plot([], [], "o", ms=3, color=color, mfc=form["mfc"], label=named[series])
         style.row_axes(panel, label)
-        ends = [_in_words(part.loc[end], unit) for end in part["estimate"].agg(["idxmin", "idxmax"])]
+        shown = named if part["series"].nunique() > 1 else {}
+        ends = part.loc[part["estimate"].agg(["idxmin", "idxmax"])].to_dict("records")
+        ends = [_in_words(row, unit, shown.get(row["series"], "")) for row in ends]
         sentences.append(f"{label[:1].upper()}{label[1:]}: from {' to '.join(ends)}.")
     if named:
         style.legend_of(figure, axes[0], "right center")
@@ -69,6 +71,6 @@ def dots(
     return style.finish(figure, title, table, " ".join(sentences), note, bars=known.any())
 
 
-def _in_words(row: pd.Series, unit: float) -> str:
-    names = filter(None, [row["heading"], " ".join(row["name"].split())])
+def _in_words(row: dict[str, Any], unit: float, series: str) -> str:
+    names = filter(None, [row["heading"], " ".join(row["name"].split()), " ".join(series.split())])
     return f"{percent(row['estimate'] * unit / 100)} ({', '.join(names)})"

@@ -60,8 +60,9 @@ MEASURES = {"af_reasoning": (AF_LABEL, FAKING), "compliance_gap": (GAP_LABEL, GA
 
 # How the n of a printed row is known.
 _ORIGINS = {
-    "printed": "printed",
-    "derived": "derived, as the only one that fits",
+    "printed": "stated",
+    "largest": "the largest that fits, below the stated one",
+    "derived": "the only one that fits",
     "consistent": "one of several that fit",
     "approximate": "approximate, by the printed error",
 }
@@ -326,9 +327,12 @@ def size_origin_note(rows: pd.DataFrame) -> str:
     """How the sample sizes of printed rows are known, as a sentence."""
     if "n_is" not in rows:
         return ""
-    kinds = rows.dropna(subset=["n_is"]).drop_duplicates("row")["n_is"].value_counts()
+    # of two numbers of a row n may be known in two ways; "largest" comes before "printed"
+    kinds = (
+        rows.dropna(subset=["n_is"]).sort_values("n_is").drop_duplicates("row")["n_is"].value_counts()
+    )
     words = ", ".join(f"{phrase} ({kinds[kind]})" for kind, phrase in _ORIGINS.items() if kind in kinds)
-    return f"Rows by n: {words}." if words else ""
+    return f"n of the rows: {words}." if words else ""
 
 
 def left_out_note(rows: pd.DataFrame) -> str:

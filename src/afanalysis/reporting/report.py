@@ -31,7 +31,7 @@ MANY_QUOTES_MISSING = 0.05
 
 # What the tables show: by title a column, or an estimate with the ends of its interval.
 _ESTIMATES = {name: [name] for name in ("setting", "model", "quantity", "tier")} | {
-    "estimate": ["estimate", "low", "high"],
+    "estimate (%, gaps in points)": ["estimate", "low", "high"],
     "n": ["n_words"],
     "row": ["row"],
     "interval": ["interval"],

@@ -1,24 +1,14 @@
-"""Where the paper's published tables are."""
+"""Where the paper's published tables are, and what each is declared to hold."""
 
 from pathlib import Path
 
 from afanalysis.errors import InputError
+from afanalysis.study.files import read_yaml
 
-TABLES = {
-    "variations": "greenblatt2024_prompt_variations.csv",
-    "rl": "greenblatt2024_rl.csv",
-    "table1": "greenblatt2024_table1.csv",
-    "replication": "greenblatt2024_minimal_replication.csv",
-    "lying": "greenblatt2024_lying.csv",
-    "situation": "greenblatt2024_situation_real.csv",
-    "raters": "greenblatt2024_human_raters.csv",
-    "scores": "greenblatt2024_scores.csv",
-    "text": "greenblatt2024_text_numbers.csv",
-    "sizes": "greenblatt2024_sample_sizes.csv",
-    "claims": "greenblatt2024_claims.csv",
-    "index": "greenblatt2024_index.csv",
-    "headline": "headline_figures.csv",
-}
+DECLARED = read_yaml(Path(__file__).with_suffix(".yaml"), "the declaration of the paper's tables")
+
+# Of each table the file.
+TABLES = {name: about["file"] for name, about in DECLARED["tables"].items()}
 
 
 def paths() -> tuple[Path, ...]:
