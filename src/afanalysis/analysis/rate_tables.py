@@ -107,11 +107,10 @@ def rates_of_counts(
     table["warning"] = "no known outcome"
     table.loc[known, "warning"] = list(unsure)
     odd = conditions.remarks(counted, ["outcome", *by])
+    shares = table["left_out"].where(known, 0)
     table["warning"] = [
         "; ".join(filter(None, [words, conditions.left_out_warning([share]), odd[str(condition)]]))
-        for words, share, (condition, _) in zip(
-            table["warning"], table["left_out"].where(known, 0), grouped, strict=True
-        )
+        for words, share, (condition, _) in zip(table["warning"], shares, grouped, strict=True)
     ]
     return table
 

@@ -69,11 +69,9 @@ def contrasts(
             4 * first.variance * second.variance
         )
     p_value = inverted_p_values(intervals, difference)
+    apart = zip(first.values - second.values, both, strict=True)
     flips = [
-        sign_flip((first.values[row] - second.values[row])[shared], seed=seed)
-        if shared.any()
-        else np.nan
-        for row, shared in enumerate(both)
+        sign_flip(values[shared], seed=seed) if shared.any() else np.nan for values, shared in apart
     ]
     result = {"difference": difference, "low": low, "high": high, "se": np.sqrt(variance)}
     result |= {"p_value": p_value, "p_holm": adjust(p_value), "p_sign_flip": np.array(flips)}

@@ -275,11 +275,8 @@ def gap(
         return gap_interval(counts, float(level), method, resamples=resamples, seed=seed)
 
     low, high = map(float, ends(level))
-    p_value = (
-        float(counts.differences.p_value())
-        if method == "bounded" and counts.differences is not None
-        else float(inverted_p_values(ends, counts.gap))
-    )
+    bounded = counts.differences if method == "bounded" else None
+    p_value = bounded.p_value() if bounded else inverted_p_values(ends, counts.gap)
     p_sign_flip = float("nan")
     if both.any():
         differences = sf[both] / nf[both] - sp[both] / np_[both]
@@ -293,7 +290,7 @@ def gap(
     prompts = int(((nf > 0) | (np_ > 0)).sum())
     numbers = {"free": counts.free.rate, "paid": counts.paid.rate, "gap": counts.gap, "se": counts.se}
     result = {name: float(number) for name, number in numbers.items()}
-    result |= {"low": low, "high": high, "p_value": p_value, "p_sign_flip": p_sign_flip}
+    result |= {"low": low, "high": high, "p_value": float(p_value), "p_sign_flip": p_sign_flip}
     result |= {"n_prompts": prompts, "n_paired": int(both.sum())}
     result |= {"n_unpaired": prompts - result["n_paired"], "correlation": float(counts.correlation)}
     return result | {"weighting": weighting, "method": method, "warning": warning}
