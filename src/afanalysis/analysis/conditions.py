@@ -55,9 +55,14 @@ def known_columns(
 
 
 def counts_by_tier(
-    data: Any, by: str | Sequence[str] | None, outcomes: str | Sequence[str] = "complied"
+    data: Any,
+    by: str | Sequence[str] | None,
+    outcomes: str | Sequence[str] = "complied",
+    further: Sequence[str] = (),
 ) -> tuple[list[str], pd.DataFrame, str]:
     """What a gap is made of: the condition columns, the counts by these and the tier, and the sources.
+
+    The counts are by further columns, too, if such are named.
 
     Raises
     ------
@@ -66,7 +71,7 @@ def counts_by_tier(
     """
     with opened(data) as source:
         by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
-        return by, counts(source, outcomes, [*by, "tier"]), sources(source)
+        return by, counts(source, outcomes, [*by, "tier", *further]), sources(source)
 
 
 def paired_counts(
@@ -160,23 +165,12 @@ def main_variation(names: Iterable[str]) -> str:
     return main_value("variation", names)
 
 
-def main_model(names: Iterable[str]) -> str:
-    """Which model stands for a study: the paper's, claude-3-opus, or the first by name.
-
-    Examples
-    --------
-    >>> main_model(["claude-3-haiku", "claude-3-opus"]), main_model(["b", "a"])
-    ('claude-3-opus', 'a')
-    """
-    return main_value("model", names)
-
-
 def of_one_condition(
     table: pd.DataFrame, variation: str | None = None, model: str | None = None
 ) -> pd.DataFrame:
     """The rows of one variation and model; by default the main ones."""
     rows = table[table["variation"] == (variation or main_variation(table["variation"]))]
-    return rows[rows["model"] == (model or main_model(rows["model"]))]
+    return rows[rows["model"] == (model or main_value("model", rows["model"]))]
 
 
 def sources(data: Any) -> str:

@@ -6,16 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import (
-    GAP_CONDITIONS,
-    groups,
-    known_columns,
-    main_value,
-    named,
-    prompt_values,
-    remarks,
-    sources,
-)
+from afanalysis.analysis import conditions
 from afanalysis.errors import InputError
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.condition_contrasts import contrasts
@@ -89,32 +80,34 @@ def contrast(
         raise InputError(f"{outcome!r} is the outcome; compare the values of another column")
     of = "rate" if between == "tier" else of
     with opened(data) as source:
-        usual = GAP_CONDITIONS if of == "gap" else CONDITIONS
-        known_columns(source, between, usual)
+        usual = conditions.GAP_CONDITIONS if of == "gap" else CONDITIONS
+        conditions.known_columns(source, between, usual)
         reserved = ("tier",) if of == "gap" else ()
-        within = [name for name in known_columns(source, by, usual, reserved) if name != between]
+        within = [
+            name for name in conditions.known_columns(source, by, usual, reserved) if name != between
+        ]
         pairing = [] if of == "rate" else ["tier"]
         counted = counts(source, outcome, [*within, between, *pairing])
-        came_from = sources(source)
-    values = prompt_values(counted, [*within, between], of)
+        came_from = conditions.sources(source)
+    values = conditions.prompt_values(counted, [*within, between], of)
     if values.empty:
         both = " in both tiers" if of == "gap" else ""
         raise InputError(f"nothing to compare: no prompt has a known {outcome!r}{both}")
-    odd = remarks(counted, [*within, between], tiers=of == "gap")
-    conditions = [condition for condition, _ in groups(counted, [*within, between])]
+    odd = conditions.remarks(counted, [*within, between], tiers=of == "gap")
+    present = [condition for condition, _ in conditions.groups(counted, [*within, between])]
     names = sorted(set(values.index.get_level_values(between)), key=str)
-    reference = main_value(between, names) if reference is None else reference
+    reference = conditions.main_value(between, names) if reference is None else reference
     if reference not in names:
         known = ", ".join(map(repr, names))
         raise InputError(f"reference is {reference!r}; column {between!r} has {known}")
     rows, first, second, without = [], [], [], []
-    for group, places in groups(values.index.to_frame(index=False), within):
+    for group, places in conditions.groups(values.index.to_frame(index=False), within):
         part = values.iloc[places]
         part.index = part.index.get_level_values(between)
-        of_group = [condition[between] for condition in conditions if condition | group == condition]
+        of_group = [condition[between] for condition in present if condition | group == condition]
         lost = [f"{name} has no usable prompt" for name in of_group if name not in part.index]
         if reference not in part.index:
-            without.append(f"{named(group)} lacks {reference} and is left out")
+            without.append(f"{conditions.named(group)} lacks {reference} and is left out")
         else:
             for name in part.index.drop(reference):
                 words = [*(odd[str(group | {between: value})] for value in (name, reference)), *lost]
@@ -124,8 +117,8 @@ def contrast(
                 second.append(part.loc[reference].to_numpy())
     if not rows:
         raise InputError(
-            f"nothing to compare with {named({between: reference})}; name another reference or other "
-            f"columns in `by` (now: {', '.join(within) or 'none'})"
+            f"nothing to compare with {conditions.named({between: reference})}; name another reference "
+            f"or other columns in `by` (now: {', '.join(within) or 'none'})"
         )
     ours, theirs = _mean(first, of), _mean(second, of)
     table = pd.DataFrame(rows)

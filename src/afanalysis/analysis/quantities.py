@@ -86,14 +86,10 @@ def measured_and_gaps(
     """The rate of each quantity by tier, and the gaps (none if no condition has one)."""
     measured = rates_of_counts(counted, [*by, "tier"], level, rate_method)
     measured = measured.rename(columns={"rate": "estimate", "outcome": "quantity"})
-    complied = counted["outcome"] == "complied"
-    of = (
-        counted[complied]
-        if complied.any()
-        else counted[counted["outcome"] == counted["outcome"].iloc[0]]
-    )
+    outcomes = counted["outcome"]
+    outcome = "complied" if "complied" in set(outcomes) else outcomes.iloc[0]
     try:
-        return measured, gaps_of_counts(of, by, level, gap_method)
+        return measured, gaps_of_counts(counted[outcomes == outcome], by, level, gap_method)
     except InputError as reason:  # no condition has one
         words = [f"{words}; no gap: {reason}".removeprefix("; ") for words in measured["warning"]]
         return measured.assign(warning=words), pd.DataFrame()

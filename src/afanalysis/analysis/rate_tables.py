@@ -7,18 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import (
-    LOST,
-    counts_by_tier,
-    groups,
-    known_columns,
-    left_out_warning,
-    named,
-    paired_counts,
-    remarks,
-    scratchpads_read,
-    stacked,
-)
+from afanalysis.analysis import conditions
 from afanalysis.errors import InputError
 from afanalysis.stats import gap_intervals, rate_intervals
 from afanalysis.stats.hypothesis_tests import adjust
@@ -79,10 +68,10 @@ def rates(
     [[3.0, 6.0, 0.5]]
     """
     with opened(data) as source:
-        by = known_columns(source, by, CONDITIONS)
+        by = conditions.known_columns(source, by, CONDITIONS)
         table = rates_of_counts(counts(source, outcome, by), by, level, method, weighting, seed)
         if outcome.startswith("af_") and "scratchpad_from" in source.kinds:
-            table["scratchpad_from"] = scratchpads_read(source, table, by)
+            table["scratchpad_from"] = conditions.scratchpads_read(source, table, by)
         return table
 
 
@@ -96,9 +85,9 @@ def rates_of_counts(
 ) -> pd.DataFrame:
     """The rates of each outcome and condition; see `rates`."""
     method = method or rate_intervals.default_method(weighting)
-    conditions = groups(counted, ["outcome", *by])
-    table = pd.DataFrame([condition for condition, _ in conditions])[[*by, "outcome"]]
-    n, s, *left_out = stacked(counted[list(NUMBERS[:5])].to_numpy(dtype=float), conditions)
+    grouped = conditions.groups(counted, ["outcome", *by])
+    table = pd.DataFrame([condition for condition, _ in grouped])[[*by, "outcome"]]
+    n, s, *left_out = conditions.stacked(counted[list(NUMBERS[:5])].to_numpy(dtype=float), grouped)
     lost = np.sum(left_out, axis=0)
     known = n.sum(-1) > 0
     if not known.any():
@@ -110,19 +99,18 @@ def rates_of_counts(
     table = table.assign(n_prompts=(n > 0).sum(-1), n=n.sum(-1).astype(int))
     table[names] = np.nan
     table.loc[known, names] = np.column_stack([found[name] for name in names])
-    table[LOST] = np.sum(left_out, axis=-1).T.astype(int)
+    table[conditions.LOST] = np.sum(left_out, axis=-1).T.astype(int)
     table["left_out"] = lost.sum(-1) / np.maximum((n + lost).sum(-1), 1)
     table["lowest"], table["highest"] = rate_bounds(n, s, lost, weighting)
     table["weighting"], table["method"] = weighting, method
     unsure = map(rate_intervals.small_sample_warning, estimate.prompts, estimate.events, repeat(method))
     table["warning"] = "no known outcome"
     table.loc[known, "warning"] = list(unsure)
-    odd = remarks(counted, ["outcome", *by])
+    odd = conditions.remarks(counted, ["outcome", *by])
+    shares = table["left_out"].where(known, 0)
     table["warning"] = [
-        "; ".join(filter(None, [words, left_out_warning([share]), odd[str(condition)]]))
-        for words, share, (condition, _) in zip(
-            table["warning"], table["left_out"].where(known, 0), conditions, strict=True
-        )
+        "; ".join(filter(None, [words, conditions.left_out_warning([share]), odd[str(condition)]]))
+        for words, share, (condition, _) in zip(table["warning"], shares, grouped, strict=True)
     ]
     return table
 
@@ -172,7 +160,7 @@ def compliance_gap(
     >>> compliance_gap(table.assign(complied=[1, 0, 1, 1]), by=[])["gap"].tolist()
     [0.5]
     """
-    by, counted, came_from = counts_by_tier(data, by, outcome)
+    by, counted, came_from = conditions.counts_by_tier(data, by, outcome)
     gaps = gaps_of_counts(counted, by, level, method, weighting, seed)
     return gaps.assign(source=came_from, level=level)
 
@@ -203,7 +191,7 @@ def gap_by_method(
     >>> gap_by_method(af.example_rollouts(), ["setting"])["method"].iloc[0]
     'bounded'
     """
-    by, counted, came_from = counts_by_tier(data, by, outcome)
+    by, counted, came_from = conditions.counts_by_tier(data, by, outcome)
     parts = []
     for method in gap_intervals.METHODS:
         try:
@@ -225,9 +213,9 @@ def gaps_of_counts(
     """The gap of each condition; see `compliance_gap`."""
     check_level(level)
     rows, reasons = [], []
-    counted = counted.assign(missing=counted[LOST].sum(axis=1))
-    odd = remarks(counted, by, tiers=True)
-    for condition, part in paired_counts(counted, by, ("n", "s", "missing")):
+    counted = counted.assign(missing=counted[conditions.LOST].sum(axis=1))
+    odd = conditions.remarks(counted, by, tiers=True)
+    for condition, part in conditions.paired_counts(counted, by, ("n", "s", "missing")):
         n_free, s_free, missing_free, n_paid, s_paid, missing_paid = part.T
         row: dict[str, Any] = {"warning": "", "n": int(min(n_free.sum(), n_paid.sum()))}
         try:
@@ -243,14 +231,14 @@ def gaps_of_counts(
                 seed=seed,
             )
         except ValueError as error:
-            reasons.append(f"{named(condition)}: {error}")
+            reasons.append(f"{conditions.named(condition)}: {error}")
             row |= {"warning": str(error), "n_prompts": len(part), "n_paired": 0, "n_unpaired": 0}
         for tier, n, missing in (("free", n_free, missing_free), ("paid", n_paid, missing_paid)):
             row[f"missing_{tier}"] = missing.sum() / max((n + missing).sum(), 1)
         low, high = gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting)
         row |= {"lowest": float(low), "highest": float(high)}
         shares = [row["missing_free"], row["missing_paid"]]
-        lacking = _sign_warning(row) or left_out_warning(shares)
+        lacking = _sign_warning(row) or conditions.left_out_warning(shares)
         warnings = [row["warning"], lacking, odd.get(str(condition))]
         row["warning"] = "; ".join(filter(None, warnings))
         rows.append(condition | row)

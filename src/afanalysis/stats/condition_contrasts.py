@@ -69,25 +69,15 @@ def contrasts(
             4 * first.variance * second.variance
         )
     p_value = inverted_p_values(intervals, difference)
+    apart = zip(first.values - second.values, both, strict=True)
     flips = [
-        sign_flip((first.values[row] - second.values[row])[shared], seed=seed)
-        if shared.any()
-        else np.nan
-        for row, shared in enumerate(both)
+        sign_flip(values[shared], seed=seed) if shared.any() else np.nan for values, shared in apart
     ]
-    return {
-        "difference": difference,
-        "low": low,
-        "high": high,
-        "se": np.sqrt(variance),
-        "p_value": p_value,
-        "p_holm": adjust(p_value),
-        "p_sign_flip": np.array(flips),
-        "correlation": np.clip(np.nan_to_num(correlation), -1, 1),
-        "n_prompts": first.n.astype(int),
-        "n_reference": second.n.astype(int),
-        "n_shared": both.sum(-1),
-    }
+    result = {"difference": difference, "low": low, "high": high, "se": np.sqrt(variance)}
+    result |= {"p_value": p_value, "p_holm": adjust(p_value), "p_sign_flip": np.array(flips)}
+    result["correlation"] = np.clip(np.nan_to_num(correlation), -1, 1)
+    sizes = {"n_prompts": first.n, "n_reference": second.n, "n_shared": both.sum(-1)}
+    return result | {name: size.astype(int) for name, size in sizes.items()}
 
 
 def independent_terms(first: BoundedMean, second: BoundedMean) -> list[tuple[Floats, BoundedMean]]:

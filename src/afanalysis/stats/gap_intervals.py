@@ -13,18 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from afanalysis.stats import rate_intervals
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.hypothesis_tests import inverted_p_values, sign_flip
 from afanalysis.stats.proportions import Floats, check_level, square_and_add
-from afanalysis.stats.rate_intervals import (
-    PRIOR_ICC,
-    Clustered,
-    bootstrap_cells,
-    clustered,
-    critical_value,
-    interval,
-    small_sample_warning,
-)
 from afanalysis.stats.resampling import bootstrap, difference
 
 # For `adjusted-t`: how many pseudo-prompts are added where no prompt is discordant; with m discordant
@@ -59,8 +51,8 @@ class Paired:
         Answers per prompt, in the tier that has fewer.
     """
 
-    free: Clustered
-    paid: Clustered
+    free: rate_intervals.Clustered
+    paid: rate_intervals.Clustered
     gap: Floats
     se: Floats
     differences: BoundedMean | None
@@ -111,7 +103,8 @@ def paired(
         if (both.sum(-1) == 0).any():
             raise ValueError("no prompt has samples in both tiers; a paired gap needs one")
         n_free, s_free, n_paid, s_paid = (np.where(both, x, 0) for x in (n_free, s_free, n_paid, s_paid))
-    free, paid = clustered(n_free, s_free, weighting), clustered(n_paid, s_paid, weighting)
+    free = rate_intervals.clustered(n_free, s_free, weighting)
+    paid = rate_intervals.clustered(n_paid, s_paid, weighting)
     prompts = ((n_free > 0) | (n_paid > 0)).sum(-1).astype(float)
     # what each prompt adds to a tier's rate
     if by_prompt:
@@ -170,12 +163,13 @@ def gap_interval(
     if method == "adjusted-t":
         return _adjusted_t(counts, level)
     if method in ("mover", "unpaired"):
-        low_f, high_f = interval(free, level, "wilson")
-        low_p, high_p = interval(paid, level, "wilson")
+        low_f, high_f = rate_intervals.interval(free, level, "wilson")
+        low_p, high_p = rate_intervals.interval(paid, level, "wilson")
         r = counts.correlation if method == "mover" else np.zeros_like(d)
         return square_and_add((free.rate, low_f, high_f), (paid.rate, low_p, high_p), correlation=r)
     if method in _DRAWN:
-        cells = np.hstack([bootstrap_cells(tier.cells, counts.weighting) for tier in (free, paid)])
+        tiers = [rate_intervals.bootstrap_cells(tier.cells, counts.weighting) for tier in (free, paid)]
+        cells = np.hstack(tiers)
         cells = cells[cells[:, 1::2].any(axis=1)]  # prompts without answers are absent
         kind = "percentile" if method == "bootstrap" else method
         gap_of_totals = difference(0, 1, 2, 3)
@@ -184,7 +178,7 @@ def gap_interval(
         )
         return np.asarray(low), np.asarray(high)
     if method == "cluster-t":
-        half = critical_value(level, counts.prompts) * counts.se
+        half = rate_intervals.critical_value(level, counts.prompts) * counts.se
     elif method == "paper":
         se = [np.sqrt(c.rate * (1 - c.rate) / c.n) for c in (free, paid)]
         half = special.ndtri((1 + level) / 2) * np.hypot(*se)
@@ -204,13 +198,13 @@ def _adjusted_t(counts: Paired, level: float) -> tuple[Floats, Floats]:
     """
     prompts, d = counts.prompts, counts.gap
     added = PSEUDO_PROMPTS / (1 + counts.discordant)
-    size2 = (1 + (counts.samples - 1).clip(0) * PRIOR_ICC) / counts.samples.clip(1)
+    size2 = (1 + (counts.samples - 1).clip(0) * rate_intervals.PRIOR_ICC) / counts.samples.clip(1)
     total = prompts + added
     middle = d * prompts / total
     # the sum of squares of per-prompt values about the new middle, real and pseudo
     squares = counts.se**2 * prompts * np.maximum(prompts - 1, 1) + prompts * (d - middle) ** 2
     squares = squares + added * (size2 + middle**2)
-    half = critical_value(level, prompts) * np.sqrt(squares / (total * (total - 1)))
+    half = rate_intervals.critical_value(level, prompts) * np.sqrt(squares / (total * (total - 1)))
     low, high = np.minimum(middle - half, d), np.maximum(middle + half, d)
     return np.clip(low, -1, 1), np.clip(high, -1, 1)
 
@@ -267,7 +261,6 @@ def gap(
     >>> [round(result[name], 3) for name in ("gap", "low", "high")]
     [0.09, -0.077, 0.295]
     """
-    check_level(level)
     nf, sf, np_, sp = np.broadcast_arrays(
         *(np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
     )
@@ -282,11 +275,8 @@ def gap(
         return gap_interval(counts, float(level), method, resamples=resamples, seed=seed)
 
     low, high = map(float, ends(level))
-    p_value = (
-        float(counts.differences.p_value())
-        if method == "bounded" and counts.differences is not None
-        else float(inverted_p_values(ends, counts.gap))
-    )
+    bounded = counts.differences if method == "bounded" else None
+    p_value = bounded.p_value() if bounded else inverted_p_values(ends, counts.gap)
     p_sign_flip = float("nan")
     if both.any():
         differences = sf[both] / nf[both] - sp[both] / np_[both]
@@ -294,23 +284,13 @@ def gap(
         lattice = min(math.lcm(*sizes.tolist()), _FINEST)
         p_sign_flip = sign_flip(differences, lattice=lattice, resamples=resamples, seed=seed)
     events = max(float(counts.free.events), float(counts.paid.events))
-    warning = small_sample_warning(float(counts.prompts), events, method)
+    warning = rate_intervals.small_sample_warning(float(counts.prompts), events, method)
     if not both.any():
         warning = "no prompt has samples in both tiers, so the gap is that of two separate samples"
-    return {
-        "free": float(counts.free.rate),
-        "paid": float(counts.paid.rate),
-        "gap": float(counts.gap),
-        "low": low,
-        "high": high,
-        "se": float(counts.se),
-        "p_value": p_value,
-        "p_sign_flip": p_sign_flip,
-        "n_prompts": int(((nf > 0) | (np_ > 0)).sum()),
-        "n_paired": int(both.sum()),
-        "n_unpaired": int(((nf > 0) != (np_ > 0)).sum()),
-        "correlation": float(counts.correlation),
-        "weighting": weighting,
-        "method": method,
-        "warning": warning,
-    }
+    prompts = int(((nf > 0) | (np_ > 0)).sum())
+    numbers = {"free": counts.free.rate, "paid": counts.paid.rate, "gap": counts.gap, "se": counts.se}
+    result = {name: float(number) for name, number in numbers.items()}
+    result |= {"low": low, "high": high, "p_value": float(p_value), "p_sign_flip": p_sign_flip}
+    result |= {"n_prompts": prompts, "n_paired": int(both.sum())}
+    result |= {"n_unpaired": prompts - result["n_paired"], "correlation": float(counts.correlation)}
+    return result | {"weighting": weighting, "method": method, "warning": warning}

@@ -20,13 +20,8 @@ def connect(*files: Path) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     spill = Path(tempfile.gettempdir(), f"afanalysis-{secrets.token_hex(8)}")
-    connection = duckdb.connect(
-        config={
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "temp_directory": str(spill),
-        }
-    )
+    config = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    connection = duckdb.connect(config={**config, "temp_directory": str(spill)})
     # to DuckDB an escaped name is a second file
     names = [quote(file) for file in files for quote in (quote_path, quote_target)]
     connection.execute(
