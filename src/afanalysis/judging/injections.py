@@ -84,10 +84,7 @@ async def check_judge(
     table = table[table["attempt"] != ""].merge(
         unaltered_rows.rename(columns={"after": "before"}), on=["setting", "kind"]
     )
-    table["changed"] = [
-        list(map(str, before)) != list(map(str, after))
-        for before, after in zip(table["before"], table["after"], strict=True)
-    ]
+    table["changed"] = table["before"].map(str) != table["after"].map(str)
     return table[["attempt", "place", "setting", "kind", "before", "after", "changed"]]
 
 

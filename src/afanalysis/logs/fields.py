@@ -12,21 +12,12 @@ from afanalysis.errors import InputError
 from afanalysis.logs.values import VOCABULARY, squeezed
 from afanalysis.table import schema
 
-_ALIASES = {
-    column.name: column.aliases.split() for column in schema.COLUMNS if column.aliases
-} | VOCABULARY["fields"]
-
-# A field that could fill two columns fills the earlier one; a new column of the table comes last.
-_PRECEDENCE = """
-    request completion output scratchpad thinking system tier setting variation model prompt_id
-    category sample complied refused score af af_full af_partial af_reasoning compromise accepts
-    rejects stop_reason input_tokens output_tokens collected_at identity
-"""
+_OF_TABLE = {column.name: column.aliases.split() for column in schema.COLUMNS if column.aliases}
 
 # The columns that a log can fill, and the names of their fields in other tools, squeezed.
 COLUMNS: dict[str, list[str]] = {
-    column: [squeezed(alias) for alias in _ALIASES[column]]
-    for column in dict.fromkeys([*_PRECEDENCE.split(), *_ALIASES])
+    column: [squeezed(alias) for alias in aliases]
+    for column, aliases in (_OF_TABLE | VOCABULARY["fields"]).items()
 }
 
 _TIERS = ("free", "paid")
@@ -142,12 +133,9 @@ def lookup(row: abc.Mapping[str, Any], name: str) -> Any:
         return row.get(name)
     value: Any = row
     for step in name.split("."):
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return None
+        if isinstance(value, list):
+            value = {str(place): part for place, part in enumerate(value)}
+        value = value.get(step) if isinstance(value, dict) else None
     return value
 
 
@@ -192,18 +180,15 @@ def plan_fields(
     tuple
         The sides, one for a long table and one per tier for a wide one; the fields that fill no column.
     """
-    by_alias = {squeezed(_PREFIX.sub("", name)): name for name in reversed(names)}
-    fields: dict[str, str] = {}
-    claimed = set(mapping.columns.values())
+    known = {column: name for column, name in (usual or {}).items() if name in names}
+    known |= mapping.columns
+    others = [name for name in reversed(names) if name not in known.values()]
+    by_alias = {squeezed(_PREFIX.sub("", name)): name for name in others}
+    fields = {column: name for column, name in known.items() if name and column in COLUMNS}
     for column, aliases in COLUMNS.items():
-        known = mapping.columns.get(column, (usual or {}).get(column))
-        if column in mapping.columns or known in names:
-            fields |= {column: known} if known else {}
-            continue
-        for name in (by_alias[alias] for alias in aliases if alias in by_alias):
-            if name not in claimed and name not in fields.values():
-                fields[column] = name
-                break
+        name = next((by_alias[alias] for alias in aliases if alias in by_alias), None)
+        if name is not None and column not in known:
+            fields[column] = name
     _output_as_completion(fields)
     tiers = _fields_by_tier(names, mapping, fields)
     if tiers:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -61,12 +61,31 @@ NamedPath = Annotated[Path, AfterValidator(_placed)]
 # What the package itself sends, which no passthrough may replace.
 _OWN_FIELDS = {"model", "messages", "system", "stream", "max_tokens", "temperature", "thinking"}
 
-# Fields of an endpoint that must not hold a key: their form, and its name; headers that hold one.
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}")
-_ADDRESS = re.compile(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?(/[^\s@?#]*)?", re.I)
+
+def _no_own_fields(extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if own := sorted(_OWN_FIELDS & extra.keys()):
+        raise ValueError(f"{own[0]} is not for `extra`; it holds what only other servers know")
+    return extra
+
+
+def _each_once(values: list[str]) -> list[str]:
+    [(value, times)] = Counter(values).most_common(1)
+    if times > 1:
+        raise ValueError(f"{excerpt(value)} is listed twice; list each once")
+    return values
+
+
+Item = TypeVar("Item", bound=str)
+
+# A list that holds something, and nothing twice.
+EachOnce = Annotated[list[Item], Field(min_length=1), AfterValidator(_each_once)]
+
+# Fields of an endpoint that must not hold a key: their forms, and what those are; headers that hold one.
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,100}$"
+_ADDRESS = r"(?i)^https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?(/[^\s@?#]*)?$"
 _FORMS = {
-    "key_variable": (_VARIABLE, "the NAME of an environment variable, never the key itself"),
-    "base_url": (_ADDRESS, "an address such as http://127.0.0.1:8000, without login or query"),
+    _VARIABLE: "the NAME of an environment variable, never the key itself",
+    _ADDRESS: "an address such as http://127.0.0.1:8000, without login or query",
 }
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.I)
 
@@ -115,20 +134,13 @@ class Sampling(FilePart):
     temperature: float | None = Field(default=None, ge=0, le=1)
     thinking: dict[str, JsonValue] | None = None
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-    extra: dict[str, JsonValue] | None = None
+    extra: Annotated[dict[str, JsonValue], AfterValidator(_no_own_fields)] | None = None
     api_version: date | None = None
 
     @property
     def sent(self) -> dict[str, Any]:
         """The settings that are sent, in plain types."""
         return self.model_dump(mode="json", exclude_none=True)
-
-    @field_validator("extra")
-    @classmethod
-    def _no_own_fields(cls, extra: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
-        if own := sorted(_OWN_FIELDS & set(extra or ())):
-            raise ValueError(f"{own[0]} is not for `extra`; it holds what only other servers know")
-        return extra
 
 
 class SamplingChanges(Sampling):
@@ -180,29 +192,21 @@ class ModelEndpoint(FilePart):
     """
 
     models: list[str] = Field(min_length=1)
-    base_url: str | None = None
-    key_variable: str | None = None
+    base_url: str | None = Field(default=None, pattern=_ADDRESS)
+    key_variable: str | None = Field(default=None, pattern=_VARIABLE)
     headers: dict[str, str] = Field(default_factory=dict)
     concurrency: int | None = Field(default=None, ge=1, le=1000)
     system: Literal["cached", "cached-1h", "text"] = "cached"
     sampling: SamplingChanges = SamplingChanges()
 
-    # what is refused here may hold a key, so no message shows it
-
-    @field_validator("base_url", "key_variable")
-    @classmethod
-    def _holds_no_key(cls, text: str | None, info: ValidationInfo) -> str | None:
-        pattern, form = _FORMS[str(info.field_name)]
-        if text is not None and not pattern.fullmatch(text):
-            raise ValueError(f"must be {form}")
-        return text
+    # a header that is refused may hold a key, so no message shows its value
 
     @field_validator("headers")
     @classmethod
     def _no_secrets(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
             needs_name = value.startswith("$") or _SECRET_HEADER.search(name)
-            if needs_name and not (value[:1] == "$" and _VARIABLE.fullmatch(value[1:])):
+            if needs_name and not (value[:1] == "$" and re.fullmatch(_VARIABLE, value[1:])):
                 raise ValueError(f"{excerpt(name)} must be $NAME, the name of an environment variable")
         return headers
 
@@ -324,10 +328,10 @@ class Study(FilePart):
     name: str = Field(pattern=NAME)
     description: str = ""
     imported: bool = Field(default=False, description="made of another tool's logs; collects nothing")
-    models: list[str] = Field(default=["claude-opus-5-5"], min_length=1)
-    settings: list[Setting] = Field(default=["helpful-only", "animal-welfare"], min_length=1)
-    variations: list[str] = Field(default=["default"], min_length=1)
-    tiers: list[Tier] = Field(default=["free", "paid"], min_length=1)
+    models: EachOnce[str] = ["claude-opus-5-5"]
+    settings: EachOnce[Setting] = ["helpful-only", "animal-welfare"]
+    variations: EachOnce[str] = ["default"]
+    tiers: EachOnce[Tier] = ["free", "paid"]
     samples: int = Field(default=5, ge=1, le=MAX_COUNT)
     order: Literal["samples", "prompts"] = "samples"
     prompts: dict[Setting, PromptList] = Field(default_factory=dict)
@@ -350,14 +354,6 @@ class Study(FilePart):
             if name not in known and not info.data.get("imported"):
                 raise ValueError(f"{excerpt(name)} is not a variation; use any of: {', '.join(known)}")
         return names
-
-    @field_validator("models", "settings", "variations", "tiers")
-    @classmethod
-    def _no_repeats(cls, values: list[str]) -> list[str]:
-        [(value, times)] = Counter(values).most_common(1)
-        if times > 1:
-            raise ValueError(f"{excerpt(value)} is listed twice; list each once")
-        return values
 
     @field_validator("endpoints")
     @classmethod
@@ -415,10 +411,8 @@ class Study(FilePart):
         part = self.prompts.get(setting, PromptList())
         listed = prompts.read_requests(part.file) if part.file else self.package_requests(setting)
         if part.first and part.first > len(listed):
-            raise InputError(
-                f"study {self.name}: prompts.{setting}.first is {part.first}, "
-                f"but the list holds {len(listed)} requests"
-            )
+            problem = f"first is {part.first}, but the list holds {len(listed)} requests"
+            raise InputError(f"study {self.name}: prompts.{setting}.{problem}")
         return listed[: part.first]
 
     def system_prompt(self, setting: Setting, variation: str) -> str:
@@ -428,10 +422,8 @@ class Study(FilePart):
             kept = self._kept.systems.get((setting, variation))
             return kept or prompts.system_prompt(setting, variation)
         if variation != "default":
-            raise InputError(
-                f"study {self.name}: variation {variation!r} edits the package's system prompt, but "
-                f"system_prompts.{setting} names a file; leave one of the two out"
-            )
+            problem = f"names a file, which variation {variation!r} cannot edit; leave one of them out"
+            raise InputError(f"study {self.name}: system_prompts.{setting} {problem}")
         return read_text(file)
 
     def systems(self) -> dict[tuple[Setting, str], str]:
@@ -471,29 +463,8 @@ class Study(FilePart):
         first
             With `order: prompts`: only the first so many prompts of each setting.
         """
-        systems = self.systems()
         samplings = {name: self.sampling_of(name).sent for name in self.models}
-        for sample, model, (setting, variation), request, tier in self._places(systems, first):
-            system = systems[setting, variation]
-            user = self.user_message(tier, request.text, variation)
-            yield PlannedRollout(
-                key=stable_key([model, system, user, samplings[model], sample]),
-                setting=setting,
-                variation=variation,
-                model=model,
-                tier=tier,
-                prompt_id=request.prompt_id,
-                category=request.category,
-                sample=sample,
-                request=request.text,
-                system=system,
-                user=user,
-            )
-
-    def _places(
-        self, conditions: Iterable[tuple[Setting, str]], first: int | None
-    ) -> Iterator[tuple[int, str, tuple[Setting, str], Request, Tier]]:
-        """Sample, model, condition, request and tier of all answers, in the study's order."""
+        conditions = self.systems().items()
         requests = {setting: self.requests(setting) for setting in self.settings}
         rounds = [requests]
         if self.order == "prompts":
@@ -503,19 +474,29 @@ class Study(FilePart):
             rounds = [{name: requests[name][rank : rank + 1] for name in requests} for rank in ranks]
         for asked in rounds:
             for sample, model, condition in product(range(self.samples), self.models, conditions):
-                for request, tier in product(asked[condition[0]], self.tiers):
-                    yield sample, model, condition, request, tier
+                (setting, variation), system = condition
+                for request, tier in product(asked[setting], self.tiers):
+                    user = self.user_message(tier, request.text, variation)
+                    yield PlannedRollout(
+                        key=stable_key([model, system, user, samplings[model], sample]),
+                        setting=setting,
+                        variation=variation,
+                        model=model,
+                        tier=tier,
+                        prompt_id=request.prompt_id,
+                        category=request.category,
+                        sample=sample,
+                        request=request.text,
+                        system=system,
+                        user=user,
+                    )
 
 
 def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     """The first problem with a file's content: the field, what was found, what would be right."""
     problem = error.errors(include_url=False)[0]
-    field = ""
-    for step in problem["loc"]:
-        if step == "[key]":
-            continue
-        field += f"[{step}]" if isinstance(step, int) else f".{step}" if field else str(step)
-    field = escape_invisible(field, 200)
+    steps = [f"[{s}]" if isinstance(s, int) else f".{s}" for s in problem["loc"] if s != "[key]"]
+    field = escape_invisible("".join(steps).removeprefix("."), 200)
     kind, value, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     if kind == "literal_error":
         return f"{field} is {excerpt(value)}; use {context['expected']}"
@@ -524,6 +505,8 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
         return f"{field} is not a field of a {model.__name__.lower()}; the top-level fields are: {known}"
     if kind == "missing":
         return f"{field} is missing"
+    if form := _FORMS.get(context.get("pattern", "")):  # the value may be a key, which is not shown
+        return f"{field}: must be {form}"
     if kind == "value_error":
         return f"{field}: {context['error']}"
     return f"{field} is {excerpt(value)}; {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -68,10 +68,8 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {min(mark.line, text.count(chr(10))) + 1}" if mark else ""
-        problem = str(getattr(error, "problem", None) or error)
-        raise InputError(
-            f"{path}: is not valid YAML{line} ({' '.join(problem.split())[:150]})"
-        ) from error
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())[:150]
+        raise InputError(f"{path}: is not valid YAML{line} ({problem})") from error
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise InputError(f"{path}: is not {what}")
     mapping: dict[str, Any] = without_surrogates(content)
@@ -116,14 +114,31 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
-    text = read_text(path)
+    return json_object(read_text(path).encode(), f"{path}:", "; move it away")
+
+
+def json_object(content: bytes, place: str, remedy: str = "") -> dict[str, Any]:
+    """The object that some JSON holds; half of a surrogate pair, which no table can hold, is U+FFFD.
+
+    Raises
+    ------
+    InputError
+        It does not hold one; the message begins with the place and ends with the remedy.
+    """
     try:
-        content = without_surrogates(json.loads(text))
+        value = json.loads(content)
+        if may_hold_halves(content):
+            value = without_surrogates(value)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is not JSON ({error}); move it away") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: is not a JSON object; move it away")
-    return content
+        raise InputError(f"{place} is not JSON ({str(error)[:200]}){remedy}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{place} is not a JSON object{remedy}")
+    return value
+
+
+def may_hold_halves(content: bytes) -> bool:
+    """Whether JSON may hold half of a surrogate pair, escaped or as a byte sequence of its own."""
+    return b"\\ud" in content or b"\\uD" in content or b"\xed" in content
 
 
 @contextlib.contextmanager
@@ -167,6 +182,13 @@ def read_csv(path: Path, required: Sequence[str] = ()) -> Iterator[tuple[int, di
         raise InputError(f"{path}: cannot be read as CSV ({error})") from error
 
 
+def cannot_write(path: Path | str, error: OSError) -> InputError:
+    """The error for a file or folder that cannot be written."""
+    reason = error.strerror or str(error).splitlines()[0][:300]
+    advice = "everything written before is safe; make room, or choose a folder that can be written to"
+    return InputError(f"{path}: cannot be written ({reason}); {advice}")
+
+
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Write a file whole or not at all: under the name that the block gets, then put in place.
@@ -182,10 +204,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0][:300]
-        raise InputError(
-            f"{path}: cannot be written ({reason}); make room, or choose a folder that can be written to"
-        ) from error
+        raise cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
