@@ -85,7 +85,7 @@ def compare(
     # what is compared are intervals of one level, so that no p-value hangs on the level that is shown
     ours = shown if shown is data else as_estimates(data, level=_LEVEL)
     base = float(ours["level"].iloc[0])
-    ours = ours.assign(shown_low=shown["low"], shown_high=shown["high"])
+    ours = ours.assign(study=ours["estimate"], study_low=shown["low"], study_high=shown["high"])
     known = sorted(ours["model"].unique(), key=str)
     if model is None and len(known) > 1:
         raise InputError(f"the study has the models {', '.join(map(str, known))}; name one of them")
@@ -94,50 +94,32 @@ def compare(
     ours["label"] = [edits.get(name, {}).get("published", "") for name in ours["variation"]]
     papers = published.estimates("variations", base)
     ends = published.estimates("variations", level)
-    papers = papers.assign(shown_low=ends["low"], shown_high=ends["high"])
+    papers = papers.assign(paper=papers["estimate"], paper_low=ends["low"], paper_high=ends["high"])
     papers = papers[(papers["model"] == "claude-3-opus") & (papers["quantity"] != "refused")]
     keys = ["setting", "label", "quantity", "tier"]
     ours[keys] = ours[keys].astype(str)
     both = ours.merge(papers, on=keys, suffixes=("_study", "_paper"))
     if both.empty:
         raise InputError("the study shares no condition with the paper's tables")
-    study, paper = both["estimate_study"], both["estimate_paper"]
-    difference = study - paper
+    difference = both["study"] - both["paper"]
     # downwards the study's lower and the paper's upper part, and the reverse
-    down = study - both["low_study"], both["high_paper"] - paper
-    up = both["high_study"] - study, paper - both["low_paper"]
     z = float(ndtri((1 + base) / 2))
-
-    def reach(parts: tuple[pd.Series, pd.Series]) -> pd.Series:
-        return np.hypot(*parts) / z
-
-    towards = reach(down).where(difference > 0, reach(up))
-    p_values = 2 * ndtr(-np.abs(difference) / np.maximum(towards, 1e-12)).to_numpy()
+    down = np.hypot(both["study"] - both["low_study"], both["high_paper"] - both["paper"]) / z
+    up = np.hypot(both["high_study"] - both["study"], both["paper"] - both["low_paper"]) / z
+    towards = np.maximum(down.where(difference > 0, up), 1e-12)
+    p_values = 2 * ndtr(-np.abs(difference) / towards).to_numpy()
     critical = float(ndtri((1 + level) / 2))
-    low, high = (
-        (difference + side * critical * reach(parts)).clip(-1, 1)
-        for side, parts in ((-1, down), (1, up))
-    )
-    p_holm = adjust(p_values)
     table = both.rename(columns={"variation_study": "variation", "source_study": "source"}).assign(
-        study=study,
-        study_low=both["shown_low_study"],
-        study_high=both["shown_high_study"],
-        paper=paper,
-        paper_low=both["shown_low_paper"],
-        paper_high=both["shown_high_paper"],
         difference=difference,
-        low=low,
-        high=high,
+        low=(difference - critical * down).clip(-1, 1),
+        high=(difference + critical * up).clip(-1, 1),
         p_value=p_values,
-        p_holm=p_holm,
+        p_holm=adjust(p_values),
         assumes=ASSUMES,
-        verdict=[
-            _verdict(*ends, margin, p <= 1 - level)
-            for ends, p in zip(zip(low, high, strict=True), p_holm, strict=True)
-        ],
         level=level,
     )
+    numbers = table[["low", "high", "p_holm"]].to_numpy()
+    table["verdict"] = [_verdict(low, high, margin, p <= 1 - level) for low, high, p in numbers]
     order = ["setting", "variation", "quantity", "tier", "study", "study_low", "study_high", "paper"]
     order += ["paper_low", "paper_high", "difference", "low", "high", "p_value", "p_holm", "verdict"]
     order += ["assumes", "source", "level", *({"scratchpad_from"} & set(table))]

@@ -51,7 +51,7 @@ def implied_n(rate: float, se: float, half_unit: float = 0.0005) -> ImpliedN:
 def fitting_n(
     rates: Sequence[float],
     errors: Sequence[float],
-    difference: tuple[float, float] | None = None,
+    difference: Sequence[float] | None = None,
     *,
     least: int = 20,
     most: int = 800,
