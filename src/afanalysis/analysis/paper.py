@@ -210,21 +210,22 @@ def headline_by_method(level: float = 0.95) -> pd.DataFrame:
     """
     default = headline(level).query("setting == 'helpful-only'").set_index(["quantity", "tier"])
     n, gap = int(default["n"].iloc[0]), default.loc[("compliance_gap", "both")]
-    free, paid, reasoning = (
+    free, refused, reasoning = (
         default.loc[key, "estimate"]
         for key in (("complied", "free"), ("refused", "paid"), ("af_reasoning", "free"))
     )
     most = 2 * round(n * (free - reasoning))  # answers that can count a half
-    shares = [("refused", "paid", "one answer per query", round(n * paid), 0)]
-    shares += [("complied", "free", "one answer per query", round(n * free), 0)]
-    for halves in (0, most):
-        assumes = f"as many as {halves} answers count a half" if halves else "no answer counts a half"
-        shares.append(("af_reasoning", "free", assumes, round(n * reasoning - halves / 2), halves))
     cases: list[tuple[str, str, str, Floats, Rates]] = []
-    for quantity, tier, assumes, whole, halves in shares:
+    for quantity, tier, share, halves, assumes in (
+        ("refused", "paid", refused, 0, "one answer per query"),
+        ("complied", "free", free, 0, "one answer per query"),
+        ("af_reasoning", "free", reasoning, 0, "no answer counts a half"),
+        ("af_reasoning", "free", reasoning, most, f"as many as {most} answers count a half"),
+    ):
+        whole = round(n * share - halves / 2)
         values = np.repeat([1.0, 0.5, 0.0], [whole, halves, n - whole - halves])
         cases.append((quantity, tier, assumes, np.column_stack([values, np.ones(n)]), proportion(0, 1)))
-    for assumes, answers in _pairings(free, 1 - paid, n):
+    for assumes, answers in _pairings(free, 1 - refused, n):
         cells = np.insert(answers, [1, 2], 1.0, axis=1)
         cases.append(("compliance_gap", "both", assumes, cells, difference_of_rates(0, 1, 2, 3)))
     independent = "tiers independent, as in the paper"

@@ -32,15 +32,10 @@ def beside_paper(table: pd.DataFrame) -> style.TracedFigure:
     'This study beside the paper'
     """
     rows = table[table["quantity"].isin(list(_COLORS))]
-    headings = [
-        f"{SETTINGS[row.setting]}: {QUANTITIES[row.quantity]}"
-        + (f", {TIERS[row.tier]}" if row.tier != "both" else "")
-        for row in rows.itertuples()
-    ]
-    rows_in_order = in_reading_order(
-        rows.assign(heading=headings, name=rows["variation"]), "setting", "quantity", "tier"
-    )
-    placed, labels = style.place_rows(rows_in_order)
+    headings = rows["setting"].map(SETTINGS) + ": " + rows["quantity"].map(QUANTITIES)
+    tiers = (", " + rows["tier"].map(TIERS)).where(rows["tier"] != "both", "")
+    named = rows.assign(heading=headings + tiers, name=rows["variation"])
+    placed, labels = style.place_rows(in_reading_order(named, "setting", "quantity", "tier"))
     figure, (left, right) = style.row_panels(labels, 2, width_ratios=(1.1, 1))
     for quantity, color in _COLORS.items():
         part = placed[placed["quantity"] == quantity]

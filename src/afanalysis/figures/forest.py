@@ -165,14 +165,9 @@ def gaps_by_run(table: pd.DataFrame, parameters: Sequence[str]) -> style.TracedF
         style.row_axes(axes, style.GAP_LABEL)
     style.name_rows(figure.axes, labels)
     note = style.sample_size_note(rows["n"])
-    if "level" in parameters:
-        note += " (Levels other than 95 % as named.)"
     least, most = percent(rows["gap"].min()), percent(rows["gap"].max())
     alt = f"Over {len(labels)} runs the gap lies between {least} and {most} points."
-    drawn = rows.drop(columns="level", errors="ignore")
-    figure = style.finish(figure, "The gap in every run of the sweep", drawn, alt, note)
-    figure.rows = rows.reset_index(drop=True)
-    return figure
+    return style.finish(figure, "The gap in every run of the sweep", rows, alt, note)
 
 
 def _name(values: pd.Series) -> str:

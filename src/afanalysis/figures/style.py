@@ -346,7 +346,6 @@ def finish(
     note: str,
     *,
     bars: bool = True,
-    titled: bool = True,
 ) -> TracedFigure:
     """Put title and note on a figure, and attach what it drew.
 
@@ -363,20 +362,18 @@ def finish(
         meaning of AF.
     bars
         Whether intervals are drawn, which the note then explains.
-    titled
-        False where a legend has the title.
     """
     figure.rows, figure.alt, figure.heading = rows.reset_index(drop=True), alt, heading
-    if titled:
-        figure.suptitle(heading, x=0.01, ha="left", fontsize=9, fontweight="bold")
+    figure.suptitle(heading, x=0.01, ha="left", fontsize=9, fontweight="bold")
     sources = ", ".join(sorted(set(rows["source"])))
     simulated = "simulated" in sources
     source = {
         "published": "Published numbers of Greenblatt et al. 2024 (arXiv:2412.14093).",
         "simulated": "SIMULATED: made-up answers of the local stand-in; no real model was asked.",
     }.get(sources, f"Source: {sources}.")
-    level = rows["level"].iloc[0] if "level" in rows else 0.95
-    meaning = f"Bars: {100 * level:g} % intervals. " if bars else ""
+    levels = rows["level"].unique() if "level" in rows else [0.95]
+    percents = " or ".join(f"{100 * level:g} %" for level in levels)
+    meaning = f"Bars: {percents} intervals. " if bars else ""
     read = scratchpad_note(rows.get("scratchpad_from", ()))
     note = " ".join(filter(None, [note, size_origin_note(rows), left_out_note(rows), read]))
     texts = [note, *(text.get_text() for text in figure.findobj(Text))]
