@@ -51,15 +51,10 @@ def gap_forest(gaps: pd.DataFrame, pooled: pd.DataFrame) -> style.TracedFigure:
         part = gaps[gaps["setting"] == setting].sort_values("estimate", ascending=False)
         part = part.assign(label=part[over])
         spread = rows.iloc[0]
-        summary = pd.DataFrame(
-            [
-                {"label": label, "name": name, **dict(zip(_ENDS, spread[columns], strict=True))}
-                for label, (name, columns) in _SUMMARY.items()
-            ]
-        ).dropna()
-        summary = summary.assign(
-            setting=setting, tau=spread["tau"], i2=spread["i2"], source=part["source"].iloc[0]
-        )
+        lines = [(label, name, *spread[columns]) for label, (name, columns) in _SUMMARY.items()]
+        summary = pd.DataFrame(lines, columns=["label", "name", *_ENDS]).dropna()
+        both = {"setting": setting, "tau": spread["tau"], "i2": spread["i2"]}
+        summary = summary.assign(**both, source=part["source"].iloc[0])
         blocks += [part, summary.drop(columns="name")]
         names = [*part["label"], *summary["name"]]
         places = [row + 0.3 * (row >= len(part)) for row in range(len(names))]

@@ -371,7 +371,7 @@ def finish(
         "published": "Published numbers of Greenblatt et al. 2024 (arXiv:2412.14093).",
         "simulated": "SIMULATED: made-up answers of the local stand-in; no real model was asked.",
     }.get(sources, f"Source: {sources}.")
-    levels = rows["level"].unique() if "level" in rows else [0.95]
+    levels = rows["level"].dropna().unique() if "level" in rows else [0.95]
     percents = " or ".join(f"{100 * level:g} %" for level in levels)
     meaning = f"Bars: {percents} intervals. " if bars else ""
     read = scratchpad_note(rows.get("scratchpad_from", ()))
