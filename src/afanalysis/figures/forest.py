@@ -102,16 +102,12 @@ def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
     usual = {"model": "model", "setting": "helpful-only", "variation": "default"}
     gaps = gaps.assign(**{name: value for name, value in usual.items() if name not in gaps})
     headings = gaps["model"] if gaps["model"].nunique() > 1 else ""
-    placed, labels = style.place_rows(gaps.assign(heading=headings, name=gaps["variation"]))
-    figure, panels = style.setting_panels(placed, 1.3 + 0.19 * len(labels))
+    named = gaps.assign(heading=headings, name=gaps["variation"])
+    figure, panels = style.gap_rows(named, 1.3, 0.19)
     for _, part, (axes,) in panels:
-        width = 100 * (part["highest"] - part["lowest"])
-        axes.barh(
-            part["place"], width, left=100 * part["lowest"], height=0.5, color=style.FAINT, alpha=0.35
-        )
-        style.points(axes, part["place"], part, ends=("gap", "low", "high"), color=style.GAP)
-        style.row_axes(axes, style.GAP_LABEL)
-    style.name_rows(figure.axes, labels)
+        left, right = 100 * part["lowest"], 100 * part["highest"]
+        look = {"height": 0.5, "color": style.FAINT, "alpha": 0.35}
+        axes.barh(part["place"], right - left, left=left, **look)
     hanging = int((gaps["lowest"] * gaps["highest"] < 0).sum())
     alt = (
         f"In {hanging} of {len(gaps)} conditions the sign of the gap hangs on missing answers. "
@@ -152,16 +148,10 @@ def gaps_by_run(table: pd.DataFrame, parameters: Sequence[str]) -> style.TracedF
     chosen = table.groupby("run")["variation"].transform(main_variation)
     rows = table[table["variation"] == chosen]
     names = rows.groupby("run", sort=False)[list(parameters)].first().apply(_name, axis=1)
-    placed, labels = style.place_rows(rows.assign(heading="", name=rows["run"].map(names)))
-    figure, panels = style.setting_panels(placed, 1.1 + 0.17 * len(labels))
-    for _, part, (axes,) in panels:
-        places = part["place"] + style.spread(part, "run")
-        style.points(axes, places, part, ends=("gap", "low", "high"), color=style.GAP)
-        style.row_axes(axes, style.GAP_LABEL)
-    style.name_rows(figure.axes, labels)
+    figure, _ = style.gap_rows(rows.assign(heading="", name=rows["run"].map(names)), 1.1, 0.17)
     note = style.sample_size_note(rows["n"])
     least, most = percent(rows["gap"].min()), percent(rows["gap"].max())
-    alt = f"Over {len(labels)} runs the gap lies between {least} and {most} points."
+    alt = f"Over {len(names)} runs the gap lies between {least} and {most} points."
     return style.finish(figure, "The gap in every run of the sweep", rows, alt, note)
 
 

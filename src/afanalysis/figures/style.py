@@ -244,6 +244,34 @@ def row_panels(
     return figure, panels
 
 
+def gap_rows(
+    gaps: pd.DataFrame, height: float, line: float
+) -> tuple[TracedFigure, list[tuple[str, pd.DataFrame, list[Axes]]]]:
+    """A figure of gaps with their intervals in named rows, a panel per setting.
+
+    Parameters
+    ----------
+    gaps
+        `heading`, `name`, `setting`, `gap`, `low`, `high` (proportions), and `color` if not green.
+    height, line
+        In inches: what is not rows, and each row.
+
+    Returns
+    -------
+    figure, panels
+        As `setting_panels` gives them, with the column `place`.
+    """
+    placed, labels = place_rows(gaps)
+    placed["place"] += spread(placed, "setting", "place")
+    figure, panels = setting_panels(placed, height + line * len(labels))
+    for _, part, (axes,) in panels:
+        for color, rows in part.groupby(part.get("color", GAP)):
+            points(axes, rows["place"], rows, ends=("gap", "low", "high"), color=color)
+        row_axes(axes, GAP_LABEL)
+    name_rows(figure.axes, labels)
+    return figure, panels
+
+
 def name_rows(panels: Sequence[Axes], rows: Sequence[Row]) -> None:
     """Name the rows that panels share, from the top down, at the first of them; headings in bold."""
     first, *others = panels
