@@ -31,11 +31,7 @@ _RESAMPLED = {"percentile": "bootstrap, percentile", "bca": "bootstrap, BCa"}
 
 
 def compare(
-    data: Any,
-    model: str | None = None,
-    *,
-    margin: float = 0.1,
-    level: float = 0.95,
+    data: Any, model: str | None = None, *, margin: float = 0.1, level: float = 0.95
 ) -> pd.DataFrame:
     """A study beside the paper, for every condition that they share.
 

@@ -30,8 +30,8 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
     'The same gap by each method of interval'
     """
     colors = table["method"].eq(_CHOSEN).map({True: style.GAP, False: style.FAINT})
-    named = table.assign(heading="", name=table["method"], color=colors)
-    figure, _ = style.gap_rows(named, 1.2, 0.17)
+    named = table.assign(heading="", name=table["method"])
+    figure, _ = style.gap_rows(named, 1.2, 0.17, colors)
     for text in figure.axes[0].get_yticklabels():
         text.set_fontweight("bold" if text.get_text() == _CHOSEN else "normal")
     width = (table["high"] - table["low"]).groupby(table["method"]).mean()

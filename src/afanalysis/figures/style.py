@@ -245,27 +245,29 @@ def row_panels(
 
 
 def gap_rows(
-    gaps: pd.DataFrame, height: float, line: float
+    gaps: pd.DataFrame, height: float, line: float, colors: Any = GAP
 ) -> tuple[TracedFigure, list[tuple[str, pd.DataFrame, list[Axes]]]]:
     """A figure of gaps with their intervals in named rows, a panel per setting.
 
     Parameters
     ----------
     gaps
-        `heading`, `name`, `setting`, `gap`, `low`, `high` (proportions), and `color` if not green.
+        `heading`, `name`, `setting`, `gap`, `low`, `high` (proportions).
     height, line
         In inches: what is not rows, and each row.
+    colors
+        One of all gaps, or one each.
 
     Returns
     -------
     figure, panels
         As `setting_panels` gives them, with the column `place`.
     """
-    placed, labels = place_rows(gaps)
+    placed, labels = place_rows(gaps.assign(color=colors))
     placed["place"] += spread(placed, "setting", "place")
     figure, panels = setting_panels(placed, height + line * len(labels))
     for _, part, (axes,) in panels:
-        for color, rows in part.groupby(part.get("color", GAP)):
+        for color, rows in part.groupby("color"):
             points(axes, rows["place"], rows, ends=("gap", "low", "high"), color=color)
         row_axes(axes, GAP_LABEL)
     name_rows(figure.axes, labels)
@@ -367,13 +369,7 @@ def left_out_note(rows: pd.DataFrame) -> str:
 
 
 def finish(
-    figure: TracedFigure,
-    heading: str,
-    rows: pd.DataFrame,
-    alt: str,
-    note: str,
-    *,
-    bars: bool = True,
+    figure: TracedFigure, heading: str, rows: pd.DataFrame, alt: str, note: str, *, bars: bool = True
 ) -> TracedFigure:
     """Put title and note on a figure, and attach what it drew.
 
