@@ -224,8 +224,8 @@ def _agreement(gallery: Gallery) -> figures.TracedFigure:
 
 
 def _power(gallery: Gallery) -> figures.TracedFigure:
-    free_and_paid = gallery.default[gallery.default["quantity"] == "complied"]
-    paid = in_reading_order(free_and_paid[free_and_paid["tier"] == "paid"], "setting").iloc[0]
+    by_setting = gallery.default.query("quantity == 'complied' and tier == 'paid'")
+    paid = in_reading_order(by_setting, "setting").iloc[0]
     rate = float(paid["estimate"])
     gaps = [gap for gap in (0.02, 0.05, 0.10) if rate + gap <= 1]
     if not gaps:

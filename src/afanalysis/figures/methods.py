@@ -71,8 +71,7 @@ def power_curves(table: pd.DataFrame, origin: str) -> style.TracedFigure:
     import seaborn as sns
 
     drawn = table.assign(
-        power=100 * table["power"],
-        gap=[f"{percent(gap, 0)} points" for gap in table["gap"]],
+        power=100 * table["power"], gap=[f"{percent(gap, 0)} points" for gap in table["gap"]]
     ).rename(columns={"samples": "samples per prompt"})
     colors = [style.PAID, style.GAP, style.FREE][: drawn["gap"].nunique()]
     figure = style.new_figure(0.75 * style.DOUBLE_COLUMN, 2.9)

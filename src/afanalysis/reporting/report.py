@@ -69,6 +69,8 @@ def write_report(gallery: Gallery) -> Path:
     ...     print(af.write_report(af.Gallery("paper", project)).name)
     report.html
     """
+    path = gallery.folders.raw / MANIFEST
+    manifest = read_json(path)
     pictures, not_drawn = _pictures(gallery)
     warnings: list[str] = []
     answers: pd.DataFrame | None = None
@@ -94,11 +96,9 @@ def write_report(gallery: Gallery) -> Path:
         counts = answer_counts(gallery.rollouts)
         answers = readable_counts(counts)
         warnings = _warnings(gallery, results, counts)
-        if ended := read_json(gallery.folders.raw / MANIFEST).get("ended"):
+        if ended := manifest.get("ended"):
             warnings.insert(0, f"Looked at while it ran. {ended} Other intervals ignore the looks.")
         examples = _examples(gallery)
-    path = gallery.folders.raw / MANIFEST
-    manifest = read_json(path)
     with as_written(path):
         description = manifest.get("study", {}).get("description", "")
         provenance = _provenance(gallery, manifest, sources)
