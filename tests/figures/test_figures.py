@@ -226,7 +226,7 @@ def test_figures_compute_nothing():
         "afanalysis.study.files": {"write_csv", "write_json", "written_whole"},
     }
     drawing = [path for path in (af_folder() / "figures").glob("*.py") if path.stem != "gallery"]
-    assert len(drawing) == 9
+    assert len(drawing) == 8
     for path in drawing:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module] if isinstance(node, ast.ImportFrom) else []

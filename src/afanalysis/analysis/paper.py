@@ -31,11 +31,7 @@ _RESAMPLED = {"percentile": "bootstrap, percentile", "bca": "bootstrap, BCa"}
 
 
 def compare(
-    data: Any,
-    model: str | None = None,
-    *,
-    margin: float = 0.1,
-    level: float = 0.95,
+    data: Any, model: str | None = None, *, margin: float = 0.1, level: float = 0.95
 ) -> pd.DataFrame:
     """A study beside the paper, for every condition that they share.
 
@@ -85,7 +81,7 @@ def compare(
     # what is compared are intervals of one level, so that no p-value hangs on the level that is shown
     ours = shown if shown is data else as_estimates(data, level=_LEVEL)
     base = float(ours["level"].iloc[0])
-    ours = ours.assign(shown_low=shown["low"], shown_high=shown["high"])
+    ours = ours.assign(study=ours["estimate"], study_low=shown["low"], study_high=shown["high"])
     known = sorted(ours["model"].unique(), key=str)
     if model is None and len(known) > 1:
         raise InputError(f"the study has the models {', '.join(map(str, known))}; name one of them")
@@ -94,50 +90,32 @@ def compare(
     ours["label"] = [edits.get(name, {}).get("published", "") for name in ours["variation"]]
     papers = published.estimates("variations", base)
     ends = published.estimates("variations", level)
-    papers = papers.assign(shown_low=ends["low"], shown_high=ends["high"])
+    papers = papers.assign(paper=papers["estimate"], paper_low=ends["low"], paper_high=ends["high"])
     papers = papers[(papers["model"] == "claude-3-opus") & (papers["quantity"] != "refused")]
     keys = ["setting", "label", "quantity", "tier"]
     ours[keys] = ours[keys].astype(str)
     both = ours.merge(papers, on=keys, suffixes=("_study", "_paper"))
     if both.empty:
         raise InputError("the study shares no condition with the paper's tables")
-    study, paper = both["estimate_study"], both["estimate_paper"]
-    difference = study - paper
+    difference = both["study"] - both["paper"]
     # downwards the study's lower and the paper's upper part, and the reverse
-    down = study - both["low_study"], both["high_paper"] - paper
-    up = both["high_study"] - study, paper - both["low_paper"]
     z = float(ndtri((1 + base) / 2))
-
-    def reach(parts: tuple[pd.Series, pd.Series]) -> pd.Series:
-        return np.hypot(*parts) / z
-
-    towards = reach(down).where(difference > 0, reach(up))
-    p_values = 2 * ndtr(-np.abs(difference) / np.maximum(towards, 1e-12)).to_numpy()
+    down = np.hypot(both["study"] - both["low_study"], both["high_paper"] - both["paper"]) / z
+    up = np.hypot(both["high_study"] - both["study"], both["paper"] - both["low_paper"]) / z
+    towards = np.maximum(down.where(difference > 0, up), 1e-12)
+    p_values = 2 * ndtr(-np.abs(difference) / towards).to_numpy()
     critical = float(ndtri((1 + level) / 2))
-    low, high = (
-        (difference + side * critical * reach(parts)).clip(-1, 1)
-        for side, parts in ((-1, down), (1, up))
-    )
-    p_holm = adjust(p_values)
     table = both.rename(columns={"variation_study": "variation", "source_study": "source"}).assign(
-        study=study,
-        study_low=both["shown_low_study"],
-        study_high=both["shown_high_study"],
-        paper=paper,
-        paper_low=both["shown_low_paper"],
-        paper_high=both["shown_high_paper"],
         difference=difference,
-        low=low,
-        high=high,
+        low=(difference - critical * down).clip(-1, 1),
+        high=(difference + critical * up).clip(-1, 1),
         p_value=p_values,
-        p_holm=p_holm,
+        p_holm=adjust(p_values),
         assumes=ASSUMES,
-        verdict=[
-            _verdict(*ends, margin, p <= 1 - level)
-            for ends, p in zip(zip(low, high, strict=True), p_holm, strict=True)
-        ],
         level=level,
     )
+    numbers = table[["low", "high", "p_holm"]].to_numpy()
+    table["verdict"] = [_verdict(low, high, margin, p <= 1 - level) for low, high, p in numbers]
     order = ["setting", "variation", "quantity", "tier", "study", "study_low", "study_high", "paper"]
     order += ["paper_low", "paper_high", "difference", "low", "high", "p_value", "p_holm", "verdict"]
     order += ["assumes", "source", "level", *({"scratchpad_from"} & set(table))]
@@ -229,21 +207,22 @@ def headline_by_method(level: float = 0.95) -> pd.DataFrame:
     """
     default = headline(level).query("setting == 'helpful-only'").set_index(["quantity", "tier"])
     n, gap = int(default["n"].iloc[0]), default.loc[("compliance_gap", "both")]
-    free, paid, reasoning = (
+    free, refused, reasoning = (
         default.loc[key, "estimate"]
         for key in (("complied", "free"), ("refused", "paid"), ("af_reasoning", "free"))
     )
     most = 2 * round(n * (free - reasoning))  # answers that can count a half
-    shares = [("refused", "paid", "one answer per query", round(n * paid), 0)]
-    shares += [("complied", "free", "one answer per query", round(n * free), 0)]
-    for halves in (0, most):
-        assumes = f"as many as {halves} answers count a half" if halves else "no answer counts a half"
-        shares.append(("af_reasoning", "free", assumes, round(n * reasoning - halves / 2), halves))
     cases: list[tuple[str, str, str, Floats, Rates]] = []
-    for quantity, tier, assumes, whole, halves in shares:
+    for quantity, tier, share, halves, assumes in (
+        ("refused", "paid", refused, 0, "one answer per query"),
+        ("complied", "free", free, 0, "one answer per query"),
+        ("af_reasoning", "free", reasoning, 0, "no answer counts a half"),
+        ("af_reasoning", "free", reasoning, most, f"as many as {most} answers count a half"),
+    ):
+        whole = round(n * share - halves / 2)
         values = np.repeat([1.0, 0.5, 0.0], [whole, halves, n - whole - halves])
         cases.append((quantity, tier, assumes, np.column_stack([values, np.ones(n)]), proportion(0, 1)))
-    for assumes, answers in _pairings(free, 1 - paid, n):
+    for assumes, answers in _pairings(free, 1 - refused, n):
         cells = np.insert(answers, [1, 2], 1.0, axis=1)
         cases.append(("compliance_gap", "both", assumes, cells, difference_of_rates(0, 1, 2, 3)))
     independent = "tiers independent, as in the paper"

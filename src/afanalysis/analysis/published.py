@@ -1,7 +1,6 @@
 """The tables of Greenblatt et al. (2024), arXiv:2412.14093, as tidy tables with intervals."""
 
 import re
-from collections.abc import Iterator
 from statistics import NormalDist
 from typing import Any
 
@@ -13,7 +12,7 @@ from afanalysis.errors import InputError
 from afanalysis.stats.printed import implied_n
 from afanalysis.stats.proportions import check_level, square_and_add, wilson
 from afanalysis.study.paper_tables import DECLARED, TABLES
-from afanalysis.text.wording import with_interval
+from afanalysis.text.wording import in_reading_order, with_interval
 
 # Of each printed rate the tier and the quantity.
 _RATES = {
@@ -33,6 +32,15 @@ _INTERVALS = {
     "consistent": "Wilson on counts; n is one of several that fit the row",
     "approximate": "Wilson on an n that the printed SE implies, or those of the row's other rates",
 }
+
+# The columns of a condition, and what holds where a table does not print one.
+_CONDITION = ["row", "setting", "variation", "label", "group", "model", "phase", "n_is", "n_words"]
+
+_USUAL = {"group": "", "model": "claude-3-opus", "phase": ""}
+
+_ENDS = ["estimate", "low", "high"]
+
+_OF_GAPS = "square-and-add of the two rates' intervals, the tiers independent"
 
 # Of AF reasoning, whose verdicts seem to have numbers of their own in some rows.
 _NO_COUNT = "Wilson on the n of refusal; the printed rate is no count of half verdicts"
@@ -68,10 +76,10 @@ def sample_sizes(name: str = "variations") -> pd.DataFrame:
         fits = [row["n_queries"]] if "n_queries" in row else fits_of(row)
         of_all = DECLARED["helpful_only_n"] if row["setting"] == "helpful-only" else ()
         usual = [n for n in fits if n in of_all]
-        n = (usual or fits or [None])[0]
         n_is = "consistent" if len(fits) > 1 else "derived" if fits else "approximate"
         n_is = "printed" if "n_queries" in row else n_is
-        words = f"{n} {n_is}" if len(fits) == 1 else "no n fits"
+        n = (usual or fits or [None])[0]
+        words = f"{n} {n_is}" if n else "no n fits"
         if len(fits) > 1:
             words = f"{n}, one of {len(fits)} ({fits[0]} to {fits[-1]})"
         sizes.append({"fits": fits, "n": n, "n_is": n_is, "n_words": words})
@@ -111,13 +119,7 @@ def estimates(name: str = "variations", level: float = 0.95) -> pd.DataFrame:
     """
     check_level(level)
     z = NormalDist().inv_cdf((1 + level) / 2)
-    if name in _RATE_TABLES:
-        sizes = sample_sizes(name)
-        printed = table(name).rename(columns={"prompt": "variation"}).assign(**sizes[["n", "n_is"]])
-        rows = [each for _, row in printed.iterrows() for each in _estimates_of(row, name, z)]
-        every = pd.DataFrame(rows).merge(sizes[["row", "n_words"]])
-    else:
-        every = _measured(name, z)
+    every = _rates_and_gaps(name, z) if name in _RATE_TABLES else _measured(name, z)
     return every.assign(source="published", level=level)
 
 
@@ -142,65 +144,55 @@ def _measured(name: str, z: float) -> pd.DataFrame:
     return long.assign(estimate=long["value"] / 100, low=low, high=high, n=n, n_is=n_is)
 
 
-def _estimates_of(row: pd.Series, name: str, z: float) -> Iterator[dict[str, Any]]:
-    label = row["variation"]
-    condition = {
-        "row": row["row"],
-        "setting": row["setting"],
-        # Appendix G prints the model's name in the same column
-        "variation": _MODEL_NAMES.sub("", label) or "default",
-        "label": label,
-        "group": row.get("group", ""),
-        "model": row.get("model", "claude-3-opus"),
-        "phase": row.get("phase", ""),
-        "n_is": row["n_is"],
-    }
-    complied = {}
-    columns = [column for column in _RATES if f"{column}_pct" in row]
-    sizes = dict.fromkeys(columns, row["n"]) if row["n"] > 0 else _implied_sizes(row, name)
-    for column in columns:
+def _rates_and_gaps(name: str, z: float) -> pd.DataFrame:
+    """The tables that print rates in both tiers and their gap."""
+    printed = table(name).merge(sample_sizes(name).rename(columns={"variation": "label"}))
+    # Appendix G prints the model's name in the same column
+    short = printed["label"].str.replace(_MODEL_NAMES, "", regex=True)
+    missing = {column: value for column, value in _USUAL.items() if column not in printed}
+    conditions = printed.assign(variation=short.where(short != "", "default"), **missing)[_CONDITION]
+    sizes = printed.apply(_own_sizes, axis=1, name=name)
+    rates = []
+    for column in sizes:
         tier, quantity = _RATES[column]
-        rate, n, interval = row[f"{column}_pct"] / 100, sizes[column], _INTERVALS[row["n_is"]]
-        if row["n"] > 0:
-            parts = 2 * n if quantity == "af_reasoning" else n
-            share = round(rate * parts) / parts
-            rate, interval = (share, interval) if abs(share - rate) <= 0.00051 else (rate, _NO_COUNT)
-        low, high = (float(end) for end in wilson(rate, n, z))
-        shared = condition | {"tier": tier, "n": round(n), "interval": interval}
-        yield shared | _triple(quantity, rate, low, high)
-        if quantity == "refused":
-            complied[tier] = (1 - rate, 1 - high, 1 - low)
-            yield shared | _triple("complied", *complied[tier])
-    low, high = (float(end) for end in square_and_add(complied["free"], complied["paid"]))
-    gap = complied["free"][0] - complied["paid"][0] if row["n"] > 0 else row["compliance_gap_pct"] / 100
-    yield (
-        condition
-        | _triple("compliance_gap", gap, low, high)
-        | {
-            "tier": "both",
-            "n": round(sizes["noncompliance_training"]),
-            "interval": "square-and-add of the two rates' intervals, the tiers independent",
-        }
+        numbers = {"estimate": printed[f"{column}_pct"] / 100, "n": sizes[column]}
+        rates.append(conditions.assign(tier=tier, quantity=quantity, **numbers))
+    long = pd.concat(rates)
+    parts = long["n"] * (1 + (long["quantity"] == "af_reasoning"))
+    share = (long["estimate"] * parts).round() / parts
+    counted = long["n_is"] != "approximate"
+    is_count = counted & ((share - long["estimate"]).abs() <= 0.00051)
+    long["estimate"] = share.where(is_count, long["estimate"])
+    long["low"], long["high"] = wilson(long["estimate"], long["n"], z)
+    long["interval"] = long["n_is"].map(_INTERVALS).mask(counted & ~is_count, _NO_COUNT)
+    complied = long[long["quantity"] == "refused"].assign(quantity="complied")
+    complied[_ENDS] = 1 - complied[["estimate", "high", "low"]].to_numpy()
+    free, paid = (complied[complied["tier"] == tier] for tier in ("free", "paid"))
+    gaps = free.assign(tier="both", quantity="compliance_gap", interval=_OF_GAPS)
+    gaps["low"], gaps["high"] = square_and_add(*(part[_ENDS].to_numpy().T for part in (free, paid)))
+    as_printed = printed["compliance_gap_pct"] / 100
+    gaps["estimate"] = (free["estimate"] - paid["estimate"]).where(
+        free["n_is"] != "approximate", as_printed
     )
+    every = in_reading_order(
+        pd.concat([long, complied, gaps]).round({"n": 0}).astype({"n": int}), "tier"
+    )
+    return every.sort_values("row", kind="stable", ignore_index=True)
 
 
-def _triple(quantity: str, estimate: float, low: float, high: float) -> dict[str, Any]:
-    return {
-        "quantity": quantity,
-        "estimate": estimate,
-        "low": min(low, estimate),
-        "high": max(high, estimate),
+def _own_sizes(row: pd.Series, name: str) -> pd.Series:
+    """The n behind each rate of a row: the row's, else that which the rate's standard error implies."""
+    columns = [column for column in _RATES if f"{column}_pct" in row]
+    if row["n"] > 0:
+        return pd.Series(dict.fromkeys(columns, row["n"]))
+    own = {
+        column: implied_n(row[f"{column}_pct"] / 100, row[f"{column}_se"] / 100) for column in columns
     }
-
-
-def _implied_sizes(row: pd.Series, name: str) -> dict[str, float]:
-    """The sample size behind each rate of a row by its standard error."""
-    own = {column: implied_n(row[f"{column}_pct"] / 100, row[f"{column}_se"] / 100) for column in _RATES}
     usable = [n for n in own.values() if n.usable]
     if not usable:
         raise InputError(f"{TABLES[name]}: row {row['row']} implies no sample size")
     sharpest = min(usable, key=lambda n: n.high / n.low)
-    return {column: (n if n.usable else sharpest).n for column, n in own.items()}
+    return pd.Series({column: (n if n.usable else sharpest).n for column, n in own.items()})
 
 
 def discrepancies(level: float = 0.95) -> pd.DataFrame:
@@ -257,12 +249,12 @@ def _laid_beside(claim: dict[str, Any], numbers: pd.DataFrame) -> tuple[bool, st
     if check == "number":
         value = float(pd.eval(claim["subject"], local_dict=numbers["estimate"].to_dict()))
         return abs(value - stated) > 0.005, words.format(value), False
-    one = numbers.loc[claim["subject"], ["estimate", "low", "high"]]
+    one = numbers.loc[claim["subject"], _ENDS]
     unit = "points" if "compliance_gap" in claim["subject"] else "%"
     if check == "value":
         outside = not one["low"] <= stated / 100 <= one["high"]
         return abs(100 * one["estimate"] - stated) >= 1, f"{words} {with_interval(one, unit)}", outside
-    other = numbers.loc[claim["reference"], ["estimate", "low", "high"]]
+    other = numbers.loc[claim["reference"], _ENDS]
     low, high = (float(end) for end in square_and_add(tuple(one), tuple(other)))
     change = one["estimate"] - other["estimate"]
     differs = {"higher": change < 0, "lower": change > 0, "same": True}[check]

@@ -113,7 +113,7 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
     )
     wide.columns = [f"{quantity}_{end}" for end, quantity in wide.columns]
     rows = wide.dropna().reset_index()
-    about = [*keys, *({"left_out", "scratchpad_from", "n_is", "row"} & set(estimates))]
+    about = [*keys, *filter({*estimates}.__contains__, ("left_out", "scratchpad_from", "n_is", "row"))]
     rows = rows.merge(estimates.loc[in_training, about], "left", keys)
     figure, panels = style.setting_panels(rows, 3.4, sharex=True)
     default = rows["label"] == "default"

@@ -1,4 +1,4 @@
-"""Conditions, and the runs of a sweep, beside each other; how far they differ."""
+"""Conditions, runs of a sweep, and a study and the paper beside each other; how far they differ."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.figures import style
-from afanalysis.text.wording import SETTINGS, percent, with_interval
+from afanalysis.text.wording import QUANTITIES, SETTINGS, TIERS, in_reading_order, percent, with_interval
 
 _SUMMARY = {
     "mean": ("mean of these", ["gap", "low", "high"]),
@@ -14,6 +14,9 @@ _SUMMARY = {
     "predicted": ("one more would lie in", ["population", "predicted_low", "predicted_high"]),
 }
 _ENDS = ("estimate", "low", "high")
+
+# `complied` is `refused` turned round.
+_COLORS = {"compliance_gap": style.GAP, "af_reasoning": style.FAKING, "refused": style.INK}
 
 
 @style.styled()
@@ -51,15 +54,10 @@ def gap_forest(gaps: pd.DataFrame, pooled: pd.DataFrame) -> style.TracedFigure:
         part = gaps[gaps["setting"] == setting].sort_values("estimate", ascending=False)
         part = part.assign(label=part[over])
         spread = rows.iloc[0]
-        summary = pd.DataFrame(
-            [
-                {"label": label, "name": name, **dict(zip(_ENDS, spread[columns], strict=True))}
-                for label, (name, columns) in _SUMMARY.items()
-            ]
-        ).dropna()
-        summary = summary.assign(
-            setting=setting, tau=spread["tau"], i2=spread["i2"], source=part["source"].iloc[0]
-        )
+        lines = [(label, name, *spread[columns]) for label, (name, columns) in _SUMMARY.items()]
+        summary = pd.DataFrame(lines, columns=["label", "name", *_ENDS]).dropna()
+        both = {"setting": setting, "tau": spread["tau"], "i2": spread["i2"]}
+        summary = summary.assign(**both, source=part["source"].iloc[0])
         blocks += [part, summary.drop(columns="name")]
         names = [*part["label"], *summary["name"]]
         places = [row + 0.3 * (row >= len(part)) for row in range(len(names))]
@@ -107,16 +105,12 @@ def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
     usual = {"model": "model", "setting": "helpful-only", "variation": "default"}
     gaps = gaps.assign(**{name: value for name, value in usual.items() if name not in gaps})
     headings = gaps["model"] if gaps["model"].nunique() > 1 else ""
-    placed, labels = style.place_rows(gaps.assign(heading=headings, name=gaps["variation"]))
-    figure, panels = style.setting_panels(placed, 1.3 + 0.19 * len(labels))
+    named = gaps.assign(heading=headings, name=gaps["variation"])
+    figure, panels = style.gap_rows(named, 1.3, 0.19)
     for _, part, (axes,) in panels:
-        width = 100 * (part["highest"] - part["lowest"])
-        axes.barh(
-            part["place"], width, left=100 * part["lowest"], height=0.5, color=style.FAINT, alpha=0.35
-        )
-        style.points(axes, part["place"], part, ends=("gap", "low", "high"), color=style.GAP)
-        style.row_axes(axes, style.GAP_LABEL)
-    style.name_rows(figure.axes, labels)
+        left, right = 100 * part["lowest"], 100 * part["highest"]
+        look = {"height": 0.5, "color": style.FAINT, "alpha": 0.35}
+        axes.barh(part["place"], right - left, left=left, **look)
     hanging = int((gaps["lowest"] * gaps["highest"] < 0).sum())
     alt = (
         f"In {hanging} of {len(gaps)} conditions the sign of the gap hangs on missing answers. "
@@ -157,22 +151,58 @@ def gaps_by_run(table: pd.DataFrame, parameters: Sequence[str]) -> style.TracedF
     chosen = table.groupby("run")["variation"].transform(main_variation)
     rows = table[table["variation"] == chosen]
     names = rows.groupby("run", sort=False)[list(parameters)].first().apply(_name, axis=1)
-    placed, labels = style.place_rows(rows.assign(heading="", name=rows["run"].map(names)))
-    figure, panels = style.setting_panels(placed, 1.1 + 0.17 * len(labels))
-    for _, part, (axes,) in panels:
-        places = part["place"] + style.spread(part, "run")
-        style.points(axes, places, part, ends=("gap", "low", "high"), color=style.GAP)
-        style.row_axes(axes, style.GAP_LABEL)
-    style.name_rows(figure.axes, labels)
+    figure, _ = style.gap_rows(rows.assign(heading="", name=rows["run"].map(names)), 1.1, 0.17)
     note = style.sample_size_note(rows["n"])
-    if "level" in parameters:
-        note += " (Levels other than 95 % as named.)"
     least, most = percent(rows["gap"].min()), percent(rows["gap"].max())
-    alt = f"Over {len(labels)} runs the gap lies between {least} and {most} points."
-    drawn = rows.drop(columns="level", errors="ignore")
-    figure = style.finish(figure, "The gap in every run of the sweep", drawn, alt, note)
-    figure.rows = rows.reset_index(drop=True)
-    return figure
+    alt = f"Over {len(names)} runs the gap lies between {least} and {most} points."
+    return style.finish(figure, "The gap in every run of the sweep", rows, alt, note)
+
+
+@style.styled()
+def beside_paper(table: pd.DataFrame) -> style.TracedFigure:
+    """For every shared condition: both estimates, their difference with its interval, and a verdict.
+
+    Parameters
+    ----------
+    table
+        What `afanalysis.compare` gives.
+
+    Returns
+    -------
+    TracedFigure
+        Its `rows` the table without `complied` (proportions).
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> estimates = af.published.estimates()
+    >>> estimates = estimates[estimates["model"] == "claude-3-opus"]
+    >>> af.figures.beside_paper(af.compare(estimates)).heading
+    'This study beside the paper'
+    """
+    rows = table[table["quantity"].isin(list(_COLORS))]
+    headings = rows["setting"].map(SETTINGS) + ": " + rows["quantity"].map(QUANTITIES)
+    tiers = (", " + rows["tier"].map(TIERS)).where(rows["tier"] != "both", "")
+    named = rows.assign(heading=headings + tiers, name=rows["variation"])
+    placed, labels = style.place_rows(in_reading_order(named, "setting", "quantity", "tier"))
+    figure, (left, right) = style.row_panels(labels, 2, width_ratios=(1.1, 1))
+    for quantity, color in _COLORS.items():
+        part = placed[placed["quantity"] == quantity]
+        for side, offset, face in (("paper", -0.16, "white"), ("study", 0.16, color)):
+            ends = (side, f"{side}_low", f"{side}_high")
+            places = part["place"] + offset
+            style.points(left, places, part, ends=ends, color=color, mfc=face, ms=2.6)
+    style.points(right, placed["place"], placed, ends=("difference", "low", "high"), ms=2.6)
+    for row in placed.itertuples():
+        where = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 6}
+        right.annotate(row.verdict, (1.02, row.place), **where)
+    style.row_axes(left, "paper (hollow), study (filled): %")
+    style.row_axes(right, "study − paper (points)")
+    verdicts = rows["verdict"].str.split(" by ").str[0].value_counts()
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+    alt = f"Of {len(rows)} numbers that the paper has too: {counted}."
+    note = "Paper: Greenblatt et al. 2024 (arXiv:2412.14093), claude-3-opus, one answer per query."
+    return style.finish(figure, "This study beside the paper", rows, alt, note)
 
 
 def _name(values: pd.Series) -> str:

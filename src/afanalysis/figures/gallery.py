@@ -224,8 +224,8 @@ def _agreement(gallery: Gallery) -> figures.TracedFigure:
 
 
 def _power(gallery: Gallery) -> figures.TracedFigure:
-    free_and_paid = gallery.default[gallery.default["quantity"] == "complied"]
-    paid = in_reading_order(free_and_paid[free_and_paid["tier"] == "paid"], "setting").iloc[0]
+    by_setting = gallery.default.query("quantity == 'complied' and tier == 'paid'")
+    paid = in_reading_order(by_setting, "setting").iloc[0]
     rate = float(paid["estimate"])
     gaps = [gap for gap in (0.02, 0.05, 0.10) if rate + gap <= 1]
     if not gaps:
@@ -299,8 +299,7 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
     "behaviour_by_tier": lambda gallery: figures.compliance_by_tier(gallery.estimates),
     "scratchpad_stages": _stages,
     "paired_prompts": _pairs,
-    "variations_helpful-only": lambda gallery: _variations(gallery, "helpful-only"),
-    "variations_animal-welfare": lambda gallery: _variations(gallery, "animal-welfare"),
+    **{f"variations_{setting}": partial(_variations, setting=setting) for setting in SETTINGS},
     "reasoning_against_gap": _against_gap,
     "models": lambda gallery: figures.models(gallery.estimates),
     "gap_forest": _forest,

@@ -152,20 +152,14 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
     errors = errors[errors["tier"] != "free - paid"]
     n = int(errors.loc[errors["measure"] == "sensitivity", "labels"].sum())
     judged = in_reading_order(errors.dropna(subset="value"), "setting", "tier")
+    about = pairs["about"].map(LABELLED)
     people = pairs.assign(
         heading="Labellers with each other",
-        name=[
-            f"{pair.first} – {pair.second}, {LABELLED[pair.about]}: {pair.measure}"
-            for pair in pairs.itertuples()
-        ],
+        name=pairs["first"] + " – " + pairs["second"] + ", " + about + ": " + pairs["measure"],
         tier="",
     )
-    judge = judged.assign(
-        heading="Judge against labels",
-        name=[
-            f"{SETTINGS[row.setting]}, {TIERS[row.tier]}: {row.measure}" for row in judged.itertuples()
-        ],
-    )
+    places = judged["setting"].map(SETTINGS) + ", " + judged["tier"].map(TIERS)
+    judge = judged.assign(heading="Judge against labels", name=places + ": " + judged["measure"])
     placed, labels = style.place_rows(pd.concat([people, judge] if len(people) else [judge]))
     figure, (axes,) = style.row_panels(labels, line=0.19, width=0.85)
     for tier, color in (("", style.INK), ("free", style.FREE), ("paid", style.PAID)):

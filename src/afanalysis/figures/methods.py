@@ -29,15 +29,11 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
     >>> af.figures.interval_methods(gaps).heading
     'The same gap by each method of interval'
     """
-    placed, labels = style.place_rows(table.assign(heading="", name=table["method"]))
-    labels = [row._replace(is_heading=row.label == _CHOSEN) for row in labels]
-    figure, panels = style.setting_panels(placed, 1.2 + 0.17 * len(labels))
-    for _, part, (axes,) in panels:
-        chosen = part["method"] == _CHOSEN
-        for rows, color in ((part[chosen], style.GAP), (part[~chosen], style.FAINT)):
-            style.points(axes, rows["place"], rows, ends=("gap", "low", "high"), color=color)
-        style.row_axes(axes, style.GAP_LABEL)
-    style.name_rows(figure.axes, labels)
+    colors = table["method"].eq(_CHOSEN).map({True: style.GAP, False: style.FAINT})
+    named = table.assign(heading="", name=table["method"])
+    figure, _ = style.gap_rows(named, 1.2, 0.17, colors)
+    for text in figure.axes[0].get_yticklabels():
+        text.set_fontweight("bold" if text.get_text() == _CHOSEN else "normal")
     width = (table["high"] - table["low"]).groupby(table["method"]).mean()
     alt = (
         "The formula that takes answers for independent and unpaired gives intervals "
@@ -75,8 +71,7 @@ def power_curves(table: pd.DataFrame, origin: str) -> style.TracedFigure:
     import seaborn as sns
 
     drawn = table.assign(
-        power=100 * table["power"],
-        gap=[f"{percent(gap, 0)} points" for gap in table["gap"]],
+        power=100 * table["power"], gap=[f"{percent(gap, 0)} points" for gap in table["gap"]]
     ).rename(columns={"samples": "samples per prompt"})
     colors = [style.PAID, style.GAP, style.FREE][: drawn["gap"].nunique()]
     figure = style.new_figure(0.75 * style.DOUBLE_COLUMN, 2.9)

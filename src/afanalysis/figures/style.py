@@ -245,6 +245,36 @@ def row_panels(
     return figure, panels
 
 
+def gap_rows(
+    gaps: pd.DataFrame, height: float, line: float, colors: Any = GAP
+) -> tuple[TracedFigure, list[tuple[str, pd.DataFrame, list[Axes]]]]:
+    """A figure of gaps with their intervals in named rows, a panel per setting.
+
+    Parameters
+    ----------
+    gaps
+        `heading`, `name`, `setting`, `gap`, `low`, `high` (proportions).
+    height, line
+        In inches: what is not rows, and each row.
+    colors
+        One of all gaps, or one each.
+
+    Returns
+    -------
+    figure, panels
+        As `setting_panels` gives them, with the column `place`.
+    """
+    placed, labels = place_rows(gaps.assign(color=colors))
+    placed["place"] += spread(placed, "setting", "place")
+    figure, panels = setting_panels(placed, height + line * len(labels))
+    for _, part, (axes,) in panels:
+        for color, rows in part.groupby("color"):
+            points(axes, rows["place"], rows, ends=("gap", "low", "high"), color=color)
+        row_axes(axes, GAP_LABEL)
+    name_rows(figure.axes, labels)
+    return figure, panels
+
+
 def name_rows(panels: Sequence[Axes], rows: Sequence[Row]) -> None:
     """Name the rows that panels share, from the top down, at the first of them; headings in bold."""
     first, *others = panels
@@ -343,14 +373,7 @@ def left_out_note(rows: pd.DataFrame) -> str:
 
 
 def finish(
-    figure: TracedFigure,
-    heading: str,
-    rows: pd.DataFrame,
-    alt: str,
-    note: str,
-    *,
-    bars: bool = True,
-    titled: bool = True,
+    figure: TracedFigure, heading: str, rows: pd.DataFrame, alt: str, note: str, *, bars: bool = True
 ) -> TracedFigure:
     """Put title and note on a figure, and attach what it drew.
 
@@ -367,20 +390,18 @@ def finish(
         meaning of AF.
     bars
         Whether intervals are drawn, which the note then explains.
-    titled
-        False where a legend has the title.
     """
     figure.rows, figure.alt, figure.heading = rows.reset_index(drop=True), alt, heading
-    if titled:
-        figure.suptitle(heading, x=0.01, ha="left", fontsize=9, fontweight="bold")
+    figure.suptitle(heading, x=0.01, ha="left", fontsize=9, fontweight="bold")
     sources = ", ".join(sorted(set(rows["source"])))
     simulated = "simulated" in sources
     source = {
         "published": "Published numbers of Greenblatt et al. 2024 (arXiv:2412.14093).",
         "simulated": "SIMULATED: made-up answers of the local stand-in; no real model was asked.",
     }.get(sources, f"Source: {sources}.")
-    level = rows["level"].iloc[0] if "level" in rows else 0.95
-    meaning = f"Bars: {100 * level:g} % intervals. " if bars else ""
+    levels = rows["level"].dropna().unique() if "level" in rows else [0.95]
+    percents = " or ".join(f"{100 * level:g} %" for level in levels)
+    meaning = f"Bars: {percents} intervals. " if bars else ""
     read = scratchpad_note(rows.get("scratchpad_from", ()))
     note = " ".join(filter(None, [note, size_origin_note(rows), left_out_note(rows), read]))
     texts = [note, *(text.get_text() for text in figure.findobj(Text))]

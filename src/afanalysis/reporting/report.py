@@ -29,36 +29,23 @@ from afanalysis.text.wording import in_reading_order, in_words, interval, percen
 # Above this share a report begins with a warning.
 MANY_QUOTES_MISSING = 0.05
 
-# What the tables show: by title a column, or an estimate with the ends of its interval.
-_ESTIMATES = {name: [name] for name in ("setting", "model", "quantity", "tier")} | {
-    "estimate (%, gaps in points)": ["estimate", "low", "high"],
-    "n": ["n_words"],
-    "row": ["row"],
-    "interval": ["interval"],
-}
-
-_BY_METHOD = _ESTIMATES | {"method": ["method"], "assumes": ["assumes"]}
-
-_PAIRINGS = {
-    "setting": ["setting"],
-    "independent, as in the paper": ["estimate", "low", "high"],
-    "complied with in both as rarely as can be": ["estimate", "widest_low", "widest_high"],
-    "as often as can be": ["estimate", "narrowest_low", "narrowest_high"],
-}
-
-_CORRECTED = {name: [name] for name in ("model", "setting", "variation", "tier")} | {
-    "raw": ["raw", "raw_low", "raw_high"],
-    "corrected": ["corrected", "low", "high"],
-    "shift of the gap by the judge": ["shift", "shift_low", "shift_high"],
-    "labels": ["labels"],
-}
-
-_BESIDE = {name: [name] for name in ("setting", "variation", "quantity", "tier")} | {
-    "this study": ["study", "study_low", "study_high"],
-    "paper": ["paper", "paper_low", "paper_high"],
-    "difference": ["difference", "low", "high"],
-    "verdict": ["verdict"],
-}
+# What tables show, if they have it: by title a column, or an estimate with the ends of its interval.
+_SHOWN = (
+    {name: [name] for name in ("model", "setting", "variation", "quantity", "tier")}
+    | {
+        "estimate (%, gaps in points)": ["estimate", "low", "high"],
+        "raw": ["raw", "raw_low", "raw_high"],
+        "corrected": ["corrected", "low", "high"],
+        "shift of the gap by the judge": ["shift", "shift_low", "shift_high"],
+        "this study": ["study", "study_low", "study_high"],
+        "paper": ["paper", "paper_low", "paper_high"],
+        "difference": ["difference", "low", "high"],
+        "complied with in both as rarely as can be": ["estimate", "widest_low", "widest_high"],
+        "as often as can be": ["estimate", "narrowest_low", "narrowest_high"],
+        "n": ["n_words"],
+    }
+    | {name: [name] for name in ("row", "interval", "method", "assumes", "labels", "verdict")}
+)
 
 
 def write_report(gallery: Gallery) -> Path:
@@ -82,6 +69,8 @@ def write_report(gallery: Gallery) -> Path:
     ...     print(af.write_report(af.Gallery("paper", project)).name)
     report.html
     """
+    path = gallery.folders.raw / MANIFEST
+    manifest = read_json(path)
     pictures, not_drawn = _pictures(gallery)
     warnings: list[str] = []
     answers: pd.DataFrame | None = None
@@ -89,7 +78,7 @@ def write_report(gallery: Gallery) -> Path:
     if gallery.paper:
         sources = sorted(set(gallery.estimates["source"]))
         default = _of_main_variation(gallery)
-        tables = {"Estimates of the default prompt": in_words(default, ["setting"], _ESTIMATES)}
+        tables = {"Estimates of the default prompt": in_words(default, ["setting"], _SHOWN)}
         tables |= _tables_of_the_paper(gallery.level)
     else:
         sources = distinct(gallery.rollouts, "source")
@@ -98,18 +87,18 @@ def write_report(gallery: Gallery) -> Path:
         tables = {
             "Results by condition": results if isinstance(results, str) else readable(results),
             "Corrected for the judge's error": _or_reason(
-                lambda: in_words(gallery.corrected, ["setting"], _CORRECTED)
+                lambda: in_words(gallery.corrected, ["setting"], _SHOWN)
             ),
-            "Beside the paper": _or_reason(lambda: in_words(gallery.beside, beside, _BESIDE)),
+            "Beside the paper": _or_reason(
+                lambda: in_words(gallery.beside.drop(columns="assumes"), beside, _SHOWN)
+            ),
         }
         counts = answer_counts(gallery.rollouts)
         answers = readable_counts(counts)
         warnings = _warnings(gallery, results, counts)
-        if ended := read_json(gallery.folders.raw / MANIFEST).get("ended"):
+        if ended := manifest.get("ended"):
             warnings.insert(0, f"Looked at while it ran. {ended} Other intervals ignore the looks.")
         examples = _examples(gallery)
-    path = gallery.folders.raw / MANIFEST
-    manifest = read_json(path)
     with as_written(path):
         description = manifest.get("study", {}).get("description", "")
         provenance = _provenance(gallery, manifest, sources)
@@ -138,10 +127,8 @@ def _tables_of_the_paper(level: float) -> dict[str, pd.DataFrame]:
     every = pd.concat({file: published.table(name) for name, file in TABLES.items()}, names=["file"])
     sources = every.groupby(["file", "source"], sort=False).size().rename("rows").reset_index()
     return {
-        "The helpful-only headline by method": in_words(headline_by_method(level), [], _BY_METHOD),
-        "The gap, by how the answers of its tiers are paired": in_words(
-            pairings, ["setting"], _PAIRINGS
-        ),
+        "The helpful-only headline by method": in_words(headline_by_method(level), [], _SHOWN),
+        "The gap, by how the answers of its tiers are paired": in_words(pairings, ["setting"], _SHOWN),
         "Where the text and the tables differ (in a text copy; to be checked against the PDF)": (
             published.discrepancies(level).drop(columns="level")
         ),

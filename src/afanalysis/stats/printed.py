@@ -39,19 +39,16 @@ def implied_n(rate: float, se: float, half_unit: float = 0.0005) -> ImpliedN:
     """
     if se <= 0:
         return ImpliedN(math.nan, 0.0, math.inf)
-
-    def size(p: float, error: float) -> float:
-        p = min(max(p, 0.0), 1.0)
-        return p * (1 - p) / error**2 if error > 0 else math.inf
-
-    outer, inner = (sorted([rate - half_unit, rate + half_unit], key=lambda p: abs(p - 0.5)))[::-1]
-    return ImpliedN(size(rate, se), size(outer, se + half_unit), size(inner, se - half_unit))
+    p = np.clip([rate - half_unit, rate, rate + half_unit], 0, 1)
+    variance = p * (1 - p)
+    most = variance.max() / (se - half_unit) ** 2 if se > half_unit else math.inf
+    return ImpliedN(variance[1] / se**2, variance.min() / (se + half_unit) ** 2, most)
 
 
 def fitting_n(
     rates: Sequence[float],
     errors: Sequence[float],
-    difference: tuple[float, float] | None = None,
+    difference: Sequence[float] | None = None,
     *,
     least: int = 20,
     most: int = 800,
