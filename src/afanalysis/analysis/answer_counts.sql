@@ -1,7 +1,7 @@
 -- The answers of each condition: first each with its reason, then by reason, then in all. An answer that counts may
 -- still lack its AF reasoning.
--- {names}: the condition's columns; {is_blocked}: whether a classifier stopped an answer; {stops}: why others ended;
--- {lacking}: columns that the rollouts lack.
+-- `names`: the condition's columns; `is_blocked`: whether a classifier stopped an answer; `stops`: why others ended;
+-- `lacking`: columns that the rollouts lack.
 SELECT {names} sum(n)::BIGINT AS asked, sum(in_form)::BIGINT AS in_form, sum(judged)::BIGINT AS judged,
     sum(blocked)::BIGINT AS blocked, 1 - sum(known) / sum(n) AS left_out,
     coalesce(sum(n) FILTER (starts_with(reason, 'AF ')), 0) / sum(n) AS af_left_out,

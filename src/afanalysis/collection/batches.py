@@ -98,12 +98,12 @@ def log_of(journal: Path) -> Path:
     return journal.with_name(f"{journal.stem}.batches.jsonl")
 
 
-def keys_under_way(journal: Path) -> set[str]:
-    """The calls of batches that have not been collected."""
-    return {key for batch in _under_way(log_of(journal)) for key in batch.keys}
+def keys_under_way(journal: Path, *, lock: bool = True) -> set[str]:
+    """The calls of batches that have not been collected; without a lock nothing is written."""
+    return {key for batch in _under_way(log_of(journal), lock) for key in batch.keys}
 
 
-def _under_way(log: Path) -> list[_Batch]:
+def _under_way(log: Path, lock: bool = True) -> list[_Batch]:
     """The batches with answers that have not been collected.
 
     Answers to calls that the run did not want, because the study has changed or another judge was asked,
@@ -111,7 +111,7 @@ def _under_way(log: Path) -> list[_Batch]:
     """
     batches: dict[str, _Batch] = {}
     if log.exists():
-        with Journal(log):  # sets a torn line aside
+        with Journal(log) if lock else contextlib.nullcontext():  # sets a torn line aside
             for row in read_records(log):
                 if row["what"] == "sending":
                     batches[row["name"]] = _Batch(row["name"], row["keys"])

@@ -85,7 +85,7 @@ async def forecast_calls(
     typical: int = TYPICAL_OUTPUT,
 ) -> Forecast:
     """Forecast calls that neither the journal nor a batch holds; `typical` output tokens each."""
-    collected = keys_under_way(journal)
+    collected = keys_under_way(journal, lock=False)
     lengths: defaultdict[str, list[int]] = defaultdict(list)
     for record in read_records(journal) if journal.exists() else ():
         model = record.get("model") or str(record.get("judge")).rpartition("@")[0]

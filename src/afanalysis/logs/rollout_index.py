@@ -33,21 +33,6 @@ COLUMNS = COPIED | {
 # What a model's name ends with that names one of its versions.
 _VERSION = r"[-@](20\d{6}|20\d\d-\d\d-\d\d|latest)$"
 
-# Of two versions of a rollout the one with more verdicts is kept, whatever the order of the files.
-_PREFERENCE = "verdicts DESC, checksum, digest, row, line"
-
-# Each rollout once, numbered among the answers to its prompt in its condition.
-_KEEP = f"""
-    CREATE TABLE kept AS
-    WITH once AS (
-        FROM entries QUALIFY row_number() OVER (PARTITION BY name ORDER BY {_PREFERENCE}) = 1
-    )
-    SELECT * REPLACE (row_number() OVER (
-        PARTITION BY setting, variation, model, tier, prompt_id ORDER BY coalesce(sample, -1), name
-    ) - 1 AS sample)
-    FROM once
-"""
-
 
 class RolloutIndex:
     """The index of the rollouts of an import.
@@ -74,7 +59,7 @@ class RolloutIndex:
         tuple
             Of each rollout not kept: why, its file and row, and its prompt's id.
         """
-        self._connection.execute(_KEEP)
+        self._connection.execute(Path(__file__).with_name("keep_once.sql").read_text(encoding="utf-8"))
         yield from self.rows(
             "SELECT if(entry.checksum = kept.checksum, 'a copy of another row', "
             "'another version of a rollout, with fewer verdicts or other fields'), entry.file, "

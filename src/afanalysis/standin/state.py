@@ -22,18 +22,9 @@ from afanalysis.study.hashing import text_hash
 
 _WORDS = re.compile(r"\w+|[^\w\s]")
 
-ERRORS = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    500: "api_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
+ERRORS: dict[int, str] = read_yaml(Path(__file__).with_name("models.yaml"), "a table of models")[
+    "errors"
+]
 
 # How many tokens of thinking come before an answer, on average, by effort.
 THINKING_TOKENS = {"low": 100, "medium": 300, "high": 600, "xhigh": 1200, "max": 2400}

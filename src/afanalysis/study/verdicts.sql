@@ -1,5 +1,5 @@
 -- The verdicts of one judge: the majority of its votes on each rollout. A tie, or no well-formed reply, is NULL.
--- {votes}: the journal; {where}: the votes that count; {whose}: those of the judge itself, not of its fallback.
+-- `votes`: the journal; `where`: the votes that count; `whose`: those of the judge itself, not of its fallback.
 SELECT rollout,
     CASE WHEN yes != no THEN yes > no END AS complied,
     CASE WHEN full_yes != full_no THEN full_yes > full_no END AS af_full,
