@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import afanalysis as af
-from afanalysis.cli.arguments import BUDGET, DRY_RUN, FORCE, LIVE, Argument, flag, value
+from afanalysis.cli.arguments import BUDGET, DRY_RUN, FORCE, LIVE, Argument, flag, read_study, value
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
 from afanalysis.reporting.contact_sheet import write_contact_sheet
@@ -47,7 +47,7 @@ def run_run(options: argparse.Namespace) -> int:
     project = notebooks.find_project()
     if options.live and options.budget is None:
         raise InputError("a live run needs a budget: --budget USD")
-    ending = _collect_until(project, options) if not options.dry_run else None
+    ending = _collect_until(options) if not options.dry_run else None
     if ending:
         print(ending.sentences)
     first = ending.prompts if ending else None
@@ -78,21 +78,19 @@ def run_run(options: argparse.Namespace) -> int:
     return 3 if unfinished or (ending and not ending.complete) else 0
 
 
-def _collect_until(project: Path, options: argparse.Namespace) -> Ending | None:
+def _collect_until(options: argparse.Namespace) -> Ending | None:
     """Collect and judge until the aim is reached, if there is one."""
     if options.until_width is None and not options.until_decided:
         return None
     if options.study is None:
         raise InputError("--until-width and --until-decided need --study FILE, with order: prompts")
-    study = af.Study.from_yaml(options.study)
-    folder = Folders(project, study.name).raw
-
+    study, folders = read_study(options)
     aim: dict[str, Any] = {"width": options.until_width, "decided": options.until_decided}
 
     async def run() -> Ending:
         budget = af.Budget(options.budget) if options.live else None
         async with af.connect(study, live=options.live) as endpoint:
-            return await af.collect_until(study, endpoint, folder, budget=budget, **aim)
+            return await af.collect_until(study, endpoint, folders.raw, budget=budget, **aim)
 
     return asyncio.run(run())
 

@@ -156,14 +156,13 @@ async def receive(
     try:
         async with asyncio.timeout(seconds), opening as response:
             async for chunk in response.iter_bytes():
+                body += chunk
                 if take:
-                    *ended, chunk = chunk.split(b"\n")
+                    *ended, body = body.split(b"\n")
                     for line in ended:
-                        take(bytes(body) + line)
-                        body.clear()
-                if len(body) <= limit:
-                    body += chunk
-                elif not take:
+                        take(bytes(line))
+                    del body[limit:]
+                elif len(body) > limit:
                     return Failure("the answer is longer than any that was asked for", None)
             if take:
                 take(bytes(body))

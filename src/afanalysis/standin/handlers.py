@@ -276,7 +276,8 @@ class Batches(_Handler):
             names = {request.custom_id for request in _REQUESTS.validate_python(requests)}
         except ValidationError as error:
             problem = error.errors()[0]
-            raise ApiError(400, f"requests{list(problem['loc'])}: {problem['msg']}") from error
+            status = 413 if problem["type"] == "too_long" else 400
+            raise ApiError(status, f"requests{list(problem['loc'])}: {problem['msg']}") from error
         if len(names) < len(requests):
             raise ApiError(400, "custom_id: must be unique within a batch")
         await self.serve("create", "", partial(self._create, requests))
