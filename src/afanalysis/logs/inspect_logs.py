@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
 from afanalysis.logs.finding import LONGEST_RECORD
-from afanalysis.logs.json_records import json_object, too_long
+from afanalysis.logs.json_records import too_long
 from afanalysis.logs.log_rows import Rejected, Row, object_of
-from afanalysis.study.files import read_json, written_whole
+from afanalysis.study.files import json_object, read_json, written_whole
 from afanalysis.study.folders import PROMPTS, ROLLOUTS, Folders
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
@@ -77,7 +77,7 @@ def _imported_inspect() -> Any:
 def _samples(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """A log's samples, each with the log's description of its evaluation."""
     if path.suffix.lower() == ".json":
-        log = json_object(path, "the log", regular_file(path, _LARGEST_JSON_LOG).read_bytes())
+        log = json_object(regular_file(path, _LARGEST_JSON_LOG).read_bytes(), f"{path}:")
         samples = log.get("samples")
         for content in samples if isinstance(samples, list) else ():
             yield object_of(log.get("eval")), object_of(content)
@@ -87,10 +87,10 @@ def _samples(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         header = next((n for n in ("header.json", "_journal/start.json") if n in names), None)
         if header is None:
             raise InputError(f"{path}: holds no header.json; it is not a log of Inspect")
-        evaluation = object_of(json_object(path, header, _read_member(archive, header)).get("eval"))
+        evaluation = object_of(_member(archive, header).get("eval"))
         for name in names:
             if name.startswith("samples/") and name.endswith(".json"):
-                yield evaluation, json_object(path, name, _read_member(archive, name))
+                yield evaluation, _member(archive, name)
 
 
 def _of_sample(sample: Any, evaluation: dict[str, Any]) -> Any:
@@ -156,8 +156,8 @@ def _open_archive(path: Path) -> zipfile.ZipFile:
     return archive
 
 
-def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """The content of a member, of which no more is unpacked than a record may be long."""
+def _member(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
+    """The object in a member, of which no more is unpacked than a record may be long."""
     try:
         with archive.open(name) as member:
             content = member.read(LONGEST_RECORD + 1)
@@ -167,7 +167,7 @@ def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
         ) from error
     if len(content) > LONGEST_RECORD:
         raise too_long(archive.filename, f"member {name!r}")
-    return content
+    return json_object(content, f"{archive.filename}: {name}")
 
 
 def write_inspect_logs(folders: Folders, table: pd.DataFrame, to: Path) -> Iterator[Path]:

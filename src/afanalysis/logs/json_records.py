@@ -4,6 +4,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,38 +22,31 @@ _WINDOW = 4 << 20
 _BETWEEN = re.compile(r"[\s,]*")
 
 
-class NotJSON(ValueError):
-    """Content that is not JSON; the message says why."""
+class NotText(ValueError):
+    """Bytes that are not text; the message says why."""
 
 
-def parse(content: bytes) -> tuple[Any, str]:
-    """What a piece of JSON holds, and what had to be forgiven in it.
-
-    Raises
-    ------
-    NotJSON
-        It is not JSON, or nested more than about a thousand levels deep.
-    """
-    try:
+def parse(content: bytes, torn: str = "") -> tuple[Any, str]:
+    """A row, and what was forgiven in it; a `Rejected` where it is not JSON."""
+    with suppress(orjson.JSONDecodeError):
         return orjson.loads(content), ""
-    except orjson.JSONDecodeError as error:
-        if "recursion" in str(error).lower():
-            raise NotJSON(f"is not JSON ({_reason(error)})") from error
-    text = text_of_bytes(content)
     try:
-        return without_surrogates(json.loads(text)), FORGIVEN
+        return without_surrogates(json.loads(text_of_bytes(content))), FORGIVEN
+    except NotText as error:
+        reason = str(error)
     except (ValueError, RecursionError) as error:
-        raise NotJSON(f"is not JSON ({_reason(error)})") from error
+        reason = f"is not JSON ({_reason(error)})"
+    return Rejected(f"a row that {reason}{torn}"), ""
 
 
 def text_of_bytes(content: bytes) -> str:
-    """A text in UTF-8; `NotJSON` where it is something else."""
+    """A text in UTF-8; `NotText` where it is something else."""
     if b"\0" in content:
-        raise NotJSON("holds NUL bytes")
+        raise NotText("holds NUL bytes")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise NotJSON(f"is not UTF-8 (byte 0x{content[error.start]:02x})") from error
+        raise NotText(f"is not UTF-8 (byte 0x{content[error.start]:02x})") from error
 
 
 def _reason(error: Exception) -> str:
@@ -62,23 +56,6 @@ def _reason(error: Exception) -> str:
 def too_long(path: Path | str | None, what: str) -> InputError:
     """The error for a record that is longer than any rollout."""
     return InputError(f"{path}: {what} is longer than {LONGEST_RECORD >> 20} MB; no rollout is")
-
-
-def json_object(path: Path, what: str, content: bytes) -> dict[str, Any]:
-    """The object that a file or a member of an archive holds.
-
-    Raises
-    ------
-    InputError
-        It does not hold one; `what` names it in the message.
-    """
-    try:
-        value, _ = parse(content.removeprefix(codecs.BOM_UTF8))
-    except NotJSON as error:
-        raise InputError(f"{path}: {what} {error}") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: {what} is not a JSON object")
-    return value
 
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -110,7 +87,7 @@ def json_lines(path: Path) -> Iterator[Row]:
         if line.isspace():
             continue
         torn = "" if line.endswith(b"\n") else ", the file ends in the middle of it"
-        yield number, *_parsed(line, torn)
+        yield number, *parse(line, torn)
 
 
 def json_list(path: Path) -> Iterator[Row]:
@@ -150,13 +127,5 @@ def json_list(path: Path) -> Iterator[Row]:
                     message = f"a row that is not JSON, or the file ends in the middle of it ({reason})"
                     yield number, Rejected(message), ""
                     return
-            yield number, *_parsed(text[position:end].encode("utf-8", "surrogateescape"))
+            yield number, *parse(text[position:end].encode("utf-8", "surrogateescape"))
             position, number = end, number + 1
-
-
-def _parsed(content: bytes, torn: str = "") -> tuple[Any, str]:
-    """A row and what was forgiven in it; a `Rejected` where it is not JSON."""
-    try:
-        return parse(content)
-    except NotJSON as error:
-        return Rejected(f"a row that {error}{torn}"), ""

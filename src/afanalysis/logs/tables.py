@@ -7,7 +7,7 @@ from pathlib import Path
 
 from afanalysis.errors import InputError
 from afanalysis.logs.finding import LONGEST_RECORD
-from afanalysis.logs.json_records import NotJSON, lines, text_of_bytes
+from afanalysis.logs.json_records import NotText, lines, text_of_bytes
 from afanalysis.logs.log_rows import Rejected, Row
 from afanalysis.table.source import opened
 
@@ -45,7 +45,7 @@ def _text_lines(path: Path) -> Iterator[str]:
     for number, line in lines(path):
         try:
             yield text_of_bytes(line)
-        except NotJSON as error:
+        except NotText as error:
             message = f"{path}: line {number} {error}; save the table as CSV in UTF-8"
             raise InputError(message) from error
 

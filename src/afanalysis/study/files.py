@@ -116,14 +116,31 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
-    text = read_text(path)
+    return json_object(read_text(path).encode(), f"{path}:", "; move it away")
+
+
+def json_object(content: bytes, place: str, remedy: str = "") -> dict[str, Any]:
+    """The object that some JSON holds; half of a surrogate pair, which no table can hold, is U+FFFD.
+
+    Raises
+    ------
+    InputError
+        It does not hold one; the message begins with the place and ends with the remedy.
+    """
     try:
-        content = without_surrogates(json.loads(text))
+        value = json.loads(content)
+        if may_hold_halves(content):
+            value = without_surrogates(value)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is not JSON ({error}); move it away") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: is not a JSON object; move it away")
-    return content
+        raise InputError(f"{place} is not JSON ({str(error)[:200]}){remedy}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{place} is not a JSON object{remedy}")
+    return value
+
+
+def may_hold_halves(content: bytes) -> bool:
+    """Whether JSON may hold half of a surrogate pair, escaped or as a byte sequence of its own."""
+    return b"\\ud" in content or b"\\uD" in content or b"\xed" in content
 
 
 @contextlib.contextmanager

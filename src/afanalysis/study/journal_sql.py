@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from afanalysis.errors import InputError
+from afanalysis.study.files import json_object, may_hold_halves
 from afanalysis.study.folders import JUDGEMENTS, ROLLOUTS
 from afanalysis.table.database import quote_path
 from afanalysis.table.foreign_files import regular_file
-from afanalysis.text.untrusted import without_surrogates
 
 Result = TypeVar("Result")
 # No record is longer than this many bytes.
@@ -86,7 +86,7 @@ def repair(path: Path, copy: Path) -> Path:
     with path.open("rb") as lines, copy.open("wb") as repaired:
         for number, line in enumerate(lines, start=1):
             record = parse_line(path, number, line, _REQUIRED.get(path.name, ()))
-            repaired.write(json.dumps(record).encode() + b"\n" if _may_hold_halves(line) else line)
+            repaired.write(json.dumps(record).encode() + b"\n" if may_hold_halves(line) else line)
     return copy
 
 
@@ -96,23 +96,11 @@ def parse_line(path: Path, number: int, line: bytes, required: Sequence[str] = (
         writer = _WRITERS.get(path.name)
         remedy = f"{writer} again, which sets it aside, or remove it" if writer else "remove it"
         raise InputError(f"{path}: line {number} is torn (it has no line end); {remedy}")
-    try:
-        record = json.loads(line)
-        if _may_hold_halves(line):
-            record = without_surrogates(record)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: line {number} is not JSON ({str(error)[:200]})") from error
-    if not isinstance(record, dict):
-        raise InputError(f"{path}: line {number} is not a JSON object")
+    record = json_object(line, f"{path}: line {number}")
     for name in required:
         if record.get(name) is None:
             raise InputError(f"{path}: line {number} has no {name!r}; remove the line")
     return record
-
-
-def _may_hold_halves(line: bytes) -> bool:
-    """Whether a line may hold half of a surrogate pair, escaped or as a byte sequence of its own."""
-    return b"\\ud" in line or b"\\uD" in line or b"\xed" in line
 
 
 def _first_line(error: Exception) -> str:
