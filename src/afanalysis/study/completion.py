@@ -3,9 +3,15 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
-_TAG = re.compile(r"<(?i:\s*(/?)\s*(?:((?:hidden_)?scratchpad(?:_reasoning)?)|output)\s*>)")
+_SCRATCHPAD = r"(?:hidden_)?scratchpad(?:_reasoning)?"
+
+# The name of the group that matched is the kind of the tag.
+_TAG = re.compile(
+    rf"<(?i:\s*(?:(?P<scratchpad>{_SCRATCHPAD})|(?P<output>output)|"
+    rf"/\s*(?:(?P<scratchpad_end>{_SCRATCHPAD})|(?P<output_end>output)))\s*>)"
+)
 
 _THINK = re.compile(r"\s*<think(?:ing)?>", re.I)
 
@@ -57,32 +63,26 @@ def split(completion: str, *, tagged: bool = True) -> Transcript:
     >>> split("<scratchpad>Think. <output>Yes.").problem
     'scratchpad not closed'
     """
-    tags = _tags(completion)
-    opening = _first(tags, "scratchpad")
-    problem = ""
-    after = 0
-    scratchpad = ""
-    if opening:
-        closing = _last(tags, "/scratchpad", opening.end)
+    tags = list(_TAG.finditer(completion))
+    scratchpad, problem, after = "", "", 0
+    if opening := _first(tags, "scratchpad"):
+        start = opening.end()
+        answer, closing = _last(tags, "output", start), _last(tags, "scratchpad_end", start)
+        if closing and answer and answer.start() < closing.start():
+            # the last closing tag comes after the answer: the first one is the true one
+            closing = _first(tags, "scratchpad_end", start)
+        end = closing or answer
+        scratchpad = completion[start : end.start() if end else None].strip()
         if closing:
-            if not _last(tags, "output", closing.end) and _last(tags, "output", opening.end):
-                # the last closing tag comes after the answer: the first one is the true one
-                closing = _first(tags, "/scratchpad", opening.end) or closing
-            scratchpad, after = completion[opening.end : closing.start], closing.end
+            problem, after = "" if scratchpad else "scratchpad empty", closing.end()
         else:
-            problem = "scratchpad not closed"
-            output_tag = _last(tags, "output", opening.end)
-            after = output_tag.start if output_tag else len(completion)
-            scratchpad = completion[opening.end : after]
-        if not scratchpad.strip() and not problem:
-            problem = "scratchpad empty"
-    scratchpad = scratchpad.strip()
+            problem, after = "scratchpad not closed", end.start() if end else len(completion)
     output_tag = _first(tags, "output", after)
     if output_tag is None and (tagged or problem == "scratchpad not closed"):
         return Transcript(scratchpad, "", False, problem or "no output tag")
-    start = output_tag.end if output_tag else after
-    closing = _last(tags, "/output", start)
-    output = completion[start : closing.start if closing else None].strip()
+    start = output_tag.end() if output_tag else after
+    closing = _last(tags, "output_end", start)
+    output = completion[start : closing.start() if closing else None].strip()
     if not output:
         return Transcript(scratchpad, "", False, "output empty")
     if _PLACEHOLDER.match(output):
@@ -126,27 +126,10 @@ def split_answer(text: str, thinking: str, scratchpad_from: ScratchpadFrom) -> T
     return replace(parts, scratchpad=thinking, problem=problem or ("" if thinking else "no thinking"))
 
 
-class _Tag(NamedTuple):
-    kind: str
-    start: int
-    end: int
-
-
-def _tags(text: str) -> list[_Tag]:
-    tags = []
-    index = text.find("<")  # many times faster than letting the pattern search
-    while index >= 0:
-        if match := _TAG.match(text, index):
-            slash, scratchpad = match.groups()
-            tags.append(_Tag(slash + ("scratchpad" if scratchpad else "output"), index, match.end()))
-        index = text.find("<", index + 1)
-    return tags
-
-
-def _first(tags: Iterable[_Tag], kind: str, start: int = 0) -> _Tag | None:
+def _first(tags: Iterable[re.Match[str]], kind: str, start: int = 0) -> re.Match[str] | None:
     """The first tag of a kind that begins at `start` or later."""
-    return next((tag for tag in tags if tag.kind == kind and tag.start >= start), None)
+    return next((tag for tag in tags if tag.lastgroup == kind and tag.start() >= start), None)
 
 
-def _last(tags: Sequence[_Tag], kind: str, start: int) -> _Tag | None:
+def _last(tags: Sequence[re.Match[str]], kind: str, start: int) -> re.Match[str] | None:
     return _first(reversed(tags), kind, start)

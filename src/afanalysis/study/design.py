@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -60,6 +60,25 @@ NamedPath = Annotated[Path, AfterValidator(_placed)]
 
 # What the package itself sends, which no passthrough may replace.
 _OWN_FIELDS = {"model", "messages", "system", "stream", "max_tokens", "temperature", "thinking"}
+
+
+def _no_own_fields(extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if own := sorted(_OWN_FIELDS & extra.keys()):
+        raise ValueError(f"{own[0]} is not for `extra`; it holds what only other servers know")
+    return extra
+
+
+def _each_once(values: list[str]) -> list[str]:
+    [(value, times)] = Counter(values).most_common(1)
+    if times > 1:
+        raise ValueError(f"{excerpt(value)} is listed twice; list each once")
+    return values
+
+
+Item = TypeVar("Item", bound=str)
+
+# A list that holds something, and nothing twice.
+EachOnce = Annotated[list[Item], Field(min_length=1), AfterValidator(_each_once)]
 
 # Fields of an endpoint that must not hold a key: their form, and its name; headers that hold one.
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}")
@@ -115,20 +134,13 @@ class Sampling(FilePart):
     temperature: float | None = Field(default=None, ge=0, le=1)
     thinking: dict[str, JsonValue] | None = None
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-    extra: dict[str, JsonValue] | None = None
+    extra: Annotated[dict[str, JsonValue], AfterValidator(_no_own_fields)] | None = None
     api_version: date | None = None
 
     @property
     def sent(self) -> dict[str, Any]:
         """The settings that are sent, in plain types."""
         return self.model_dump(mode="json", exclude_none=True)
-
-    @field_validator("extra")
-    @classmethod
-    def _no_own_fields(cls, extra: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
-        if own := sorted(_OWN_FIELDS & set(extra or ())):
-            raise ValueError(f"{own[0]} is not for `extra`; it holds what only other servers know")
-        return extra
 
 
 class SamplingChanges(Sampling):
@@ -324,10 +336,10 @@ class Study(FilePart):
     name: str = Field(pattern=NAME)
     description: str = ""
     imported: bool = Field(default=False, description="made of another tool's logs; collects nothing")
-    models: list[str] = Field(default=["claude-opus-5-5"], min_length=1)
-    settings: list[Setting] = Field(default=["helpful-only", "animal-welfare"], min_length=1)
-    variations: list[str] = Field(default=["default"], min_length=1)
-    tiers: list[Tier] = Field(default=["free", "paid"], min_length=1)
+    models: EachOnce[str] = ["claude-opus-5-5"]
+    settings: EachOnce[Setting] = ["helpful-only", "animal-welfare"]
+    variations: EachOnce[str] = ["default"]
+    tiers: EachOnce[Tier] = ["free", "paid"]
     samples: int = Field(default=5, ge=1, le=MAX_COUNT)
     order: Literal["samples", "prompts"] = "samples"
     prompts: dict[Setting, PromptList] = Field(default_factory=dict)
@@ -350,14 +362,6 @@ class Study(FilePart):
             if name not in known and not info.data.get("imported"):
                 raise ValueError(f"{excerpt(name)} is not a variation; use any of: {', '.join(known)}")
         return names
-
-    @field_validator("models", "settings", "variations", "tiers")
-    @classmethod
-    def _no_repeats(cls, values: list[str]) -> list[str]:
-        [(value, times)] = Counter(values).most_common(1)
-        if times > 1:
-            raise ValueError(f"{excerpt(value)} is listed twice; list each once")
-        return values
 
     @field_validator("endpoints")
     @classmethod
@@ -510,12 +514,8 @@ class Study(FilePart):
 def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     """The first problem with a file's content: the field, what was found, what would be right."""
     problem = error.errors(include_url=False)[0]
-    field = ""
-    for step in problem["loc"]:
-        if step == "[key]":
-            continue
-        field += f"[{step}]" if isinstance(step, int) else f".{step}" if field else str(step)
-    field = escape_invisible(field, 200)
+    steps = [f"[{s}]" if isinstance(s, int) else f".{s}" for s in problem["loc"] if s != "[key]"]
+    field = escape_invisible("".join(steps).removeprefix("."), 200)
     kind, value, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     if kind == "literal_error":
         return f"{field} is {excerpt(value)}; use {context['expected']}"
