@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from afanalysis.errors import InputError
 from afanalysis.study.files import as_written, read_json, written_whole
-from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS
+from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS, TABLE
 from afanalysis.study.journal_sql import journal_table, query_journals, required_field, stream_journals
 from afanalysis.study.label_sample import weights
 from afanalysis.study.labels import consensus, read_labels
@@ -95,14 +96,12 @@ def tidy(
        tier prompt_id  sample  complied
     0  free        p1       0      <NA>
     """
+    import pandas as pd
 
-    def query(connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, str]) -> pd.DataFrame:
-        return connection.execute(f"{sql} ORDER BY {', '.join(ROW_ORDER)}, rollout", values).df()
-
-    table = _run(Path(folder), judge, unjudged, blocked, query)
-    if table.empty:
-        raise InputError(f"{Path(folder) / ROLLOUTS}: is empty; collect the study first")
-    return table.astype(SCHEMA)
+    with tempfile.TemporaryDirectory() as place:
+        path = write_tidy(folder, Path(place, TABLE), judge, unjudged=unjudged, blocked=blocked)
+        table = pd.read_parquet(path).astype(SCHEMA)
+    return table.sort_values([*ROW_ORDER, "rollout"], ignore_index=True)
 
 
 def write_tidy(
@@ -140,29 +139,9 @@ def write_tidy(
     >>> af.write_tidy(folder, folder / "rollouts.parquet", unjudged=True).name
     'rollouts.parquet'
     """
-    path = Path(path)
-    with written_whole(path) as temporary:
+    import duckdb
 
-        def query(connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, str]) -> int:
-            import duckdb
-
-            settings = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480"
-            try:
-                copied = connection.execute(
-                    f"COPY ({sql}) TO {quote_target(temporary)} ({settings})", values
-                )
-            except duckdb.IOException as error:
-                raise OSError(str(error)) from error
-            return int(copied.fetchall()[0][0])
-
-        if not _run(Path(folder), judge, unjudged, blocked, query, temporary):
-            raise InputError(f"{Path(folder) / ROLLOUTS}: is empty; collect the study first")
-    return path
-
-
-def _run(
-    folder: Path, judge: str | None, unjudged: bool, blocked: str | None, query: Any, *targets: Path
-) -> Any:
+    folder, path = Path(folder), Path(path)
     if blocked is None:
         blocked = read_json(folder / MANIFEST).get("study", {}).get("blocked", "missing")
     if blocked not in get_args(BlockedCount):
@@ -172,8 +151,8 @@ def _run(
     fields = {c.name: required_field(f"r.{c.name}") if c.required else f"r.{c.name}" for c in COLUMNS}
     columns = ", ".join(f"{sql} AS {name}" for name, sql in (fields | _MADE).items())
 
-    def run(rollouts: Path, *judgements: Path) -> Any:
-        connection = connect(rollouts, *judgements, *targets)
+    def write(rollouts: Path, *judgements: Path) -> int:
+        connection = connect(rollouts, *judgements, temporary)
         connection.register("labels", labels)
         # without a judge no line is a vote, and none is read
         votes = verdicts_sql(rollouts, None)
@@ -188,9 +167,19 @@ def _run(
             f"LEFT JOIN ({votes}) v ON v.rollout = r.key AND r.blocked IS NULL "
             f"LEFT JOIN labels l ON l.rollout = r.key "
         )
-        return query(connection, sql, {"judge": name})
+        settings = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480"
+        target = f"{quote_target(temporary)} ({settings})"
+        try:
+            copied = connection.execute(f"COPY ({sql}) TO {target}", {"judge": name}).fetchall()
+        except duckdb.IOException as error:
+            raise OSError(str(error)) from error
+        return int(copied[0][0])
 
-    return query_journals(run, folder / ROLLOUTS, *([] if unjudged else [folder / JUDGEMENTS]))
+    with written_whole(path) as temporary:
+        journals = [folder / ROLLOUTS, *([] if unjudged else [folder / JUDGEMENTS])]
+        if not query_journals(write, *journals):
+            raise InputError(f"{folder / ROLLOUTS}: is empty; collect the study first")
+    return path
 
 
 def _label_table(folder: Path) -> pd.DataFrame:
