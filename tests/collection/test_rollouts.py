@@ -53,7 +53,7 @@ def test_tokens_can_be_limited_where_no_price_is_known(small_study, standin, tmp
 def test_a_live_run_without_a_budget_is_refused(small_study, standin, tmp_path):
     with pytest.raises(InputError, match="a live run needs a budget"):
         spend(small_study, tmp_path, standin, None)
-    with pytest.raises(InputError, match="sets no limit"):
+    with pytest.raises(InputError, match="a live run needs a budget"):
         spend(small_study, tmp_path, standin, Budget())
     with pytest.raises(InputError, match="must be above 0"):
         Budget(usd=0)

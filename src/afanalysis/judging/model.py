@@ -195,10 +195,8 @@ async def judge(
     if endpoint.source == "simulated":
         real = next(to_judge(folder, ["source"], "source != 'simulated'"), None)
         if real:
-            raise InputError(
-                f"{folder}: holds {real['source']} rollouts, which the stand-in cannot judge; "
-                "judge them with a model (--live) or by rules (--rules)"
-            )
+            problem = f"holds {real['source']} rollouts, which the stand-in cannot judge"
+            raise InputError(f"{folder}: {problem}; use a model (--live) or rules (--rules)")
     endpoint.require(settings.models, budget)
     with Journal(folder / JUDGEMENTS) as journal:
         ledger = Ledger(folder, budget) if budget else None

@@ -142,12 +142,9 @@ def lookup(row: abc.Mapping[str, Any], name: str) -> Any:
         return row.get(name)
     value: Any = row
     for step in name.split("."):
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return None
+        if isinstance(value, list):
+            value = {str(place): part for place, part in enumerate(value)}
+        value = value.get(step) if isinstance(value, dict) else None
     return value
 
 

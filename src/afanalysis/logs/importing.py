@@ -30,7 +30,7 @@ from afanalysis.logs.results import Requests, read_requests
 from afanalysis.logs.rollout_index import COPIED, RolloutIndex, checks
 from afanalysis.logs.rows import Reader, Rollout, to_json
 from afanalysis.study.design import Study
-from afanalysis.study.files import write_json
+from afanalysis.study.files import cannot_write, write_json
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, PROMPTS, ROLLOUTS, STUDY_FILE
 from afanalysis.study.hashing import file_hash, stable_key, text_hash
 from afanalysis.study.journal import replacing
@@ -115,10 +115,7 @@ def import_logs(
     folder, mapping = Path(folder), mapping or Mapping()
     files, ignored = _files(paths, format)
     if asked is None and any(format == "batches" for *_, format in files):
-        raise InputError(
-            "results of batches do not say what was asked: name the study file, or the file of "
-            "requests, with --asked FILE"
-        )
+        raise InputError("what was asked is not in results of batches; name its file with --asked FILE")
     requests = read_requests(Path(asked)) if asked else {}
     _refuse_collected(folder)
     report = ImportReport(folder.name, ignored=ignored, threshold=mapping.threshold)
@@ -134,7 +131,7 @@ def import_logs(
             _write_study(workplace, systems, index, mapping, report)
             _put_in_place(workplace / folder.name, folder)
     except OSError as error:
-        raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
+        raise cannot_write(error.filename or folder, error) from error
     return report
 
 
@@ -306,10 +303,8 @@ def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> 
         raise InputError("the files hold no rows")
     if not report.kept:
         reason, count = report.set_aside.ranked()[0]
-        raise InputError(
-            f"no rollout can be read; {count:,} of {report.rows:,} rows: "
-            f"{report.set_aside.with_example(reason)}"
-        )
+        example = report.set_aside.with_example(reason)
+        raise InputError(f"no rollout can be read; {count:,} of {report.rows:,} rows: {example}")
     report.checks = checks(index)
     if not report.judged:
         fields = ", ".join(report.unused[:12]) or "none"

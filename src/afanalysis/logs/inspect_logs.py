@@ -150,9 +150,7 @@ def _open_archive(path: Path) -> zipfile.ZipFile:
             raise InputError(f"{path}: member {member.filename!r} points outside of the archive")
     unpacked, size = sum(member.file_size for member in members), path.stat().st_size
     if unpacked > _EXPANSION_ALLOWED and unpacked > _MOST_EXPANSION * size:
-        raise InputError(
-            f"{path}: {size:,} bytes would unpack to {unpacked:,}; that is a bomb and not a log"
-        )
+        raise InputError(f"{path}: {size:,} bytes unpack to {unpacked:,}; that is a bomb and not a log")
     return archive
 
 
@@ -162,9 +160,8 @@ def _member(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
         with archive.open(name) as member:
             content = member.read(LONGEST_RECORD + 1)
     except Exception as error:  # each compression has errors of its own
-        raise InputError(
-            f"{archive.filename}: member {name!r} cannot be read, or is damaged ({error})"
-        ) from error
+        problem = f"member {name!r} cannot be read, or is damaged ({error})"
+        raise InputError(f"{archive.filename}: {problem}") from error
     if len(content) > LONGEST_RECORD:
         raise too_long(archive.filename, f"member {name!r}")
     return json_object(content, f"{archive.filename}: {name}")

@@ -115,10 +115,7 @@ def json_list(path: Path) -> Iterator[Row]:
                 reason = _reason(error)
             if not 0 < end < len(text):  # even a number might go on in the next window
                 if len(text) - position > LONGEST_RECORD:
-                    raise InputError(
-                        f"{path}: element {number} is longer than {LONGEST_RECORD >> 20} MB, or not "
-                        f"JSON ({reason})"
-                    )
+                    raise too_long(path, f"element {number} ({reason})")
                 # at least doubled, so that a long element is not decoded again for every window
                 if more := file.read(max(_WINDOW, len(text) - position)):
                     text, position = text[position:] + more, 0

@@ -88,9 +88,8 @@ def read_requests(file: Path) -> Requests:
             name, params = str(row["custom_id"]), object_of(row["params"])
             request = text_of(params["messages"][-1]["content"])
         except (LookupError, TypeError) as error:
-            raise InputError(
-                f"{file}: line {number} is not a request of a batch (custom_id and params)"
-            ) from error
+            problem = "is not a request of a batch (custom_id and params)"
+            raise InputError(f"{file}: line {number} {problem}") from error
         requests[name] = {"request": request, "system": text_of(params.get("system"))}
     return requests
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import product
@@ -419,10 +419,8 @@ class Study(FilePart):
         part = self.prompts.get(setting, PromptList())
         listed = prompts.read_requests(part.file) if part.file else self.package_requests(setting)
         if part.first and part.first > len(listed):
-            raise InputError(
-                f"study {self.name}: prompts.{setting}.first is {part.first}, "
-                f"but the list holds {len(listed)} requests"
-            )
+            problem = f"first is {part.first}, but the list holds {len(listed)} requests"
+            raise InputError(f"study {self.name}: prompts.{setting}.{problem}")
         return listed[: part.first]
 
     def system_prompt(self, setting: Setting, variation: str) -> str:
@@ -432,10 +430,8 @@ class Study(FilePart):
             kept = self._kept.systems.get((setting, variation))
             return kept or prompts.system_prompt(setting, variation)
         if variation != "default":
-            raise InputError(
-                f"study {self.name}: variation {variation!r} edits the package's system prompt, but "
-                f"system_prompts.{setting} names a file; leave one of the two out"
-            )
+            problem = f"names a file, which variation {variation!r} cannot edit; leave one of them out"
+            raise InputError(f"study {self.name}: system_prompts.{setting} {problem}")
         return read_text(file)
 
     def systems(self) -> dict[tuple[Setting, str], str]:
@@ -475,29 +471,8 @@ class Study(FilePart):
         first
             With `order: prompts`: only the first so many prompts of each setting.
         """
-        systems = self.systems()
         samplings = {name: self.sampling_of(name).sent for name in self.models}
-        for sample, model, (setting, variation), request, tier in self._places(systems, first):
-            system = systems[setting, variation]
-            user = self.user_message(tier, request.text, variation)
-            yield PlannedRollout(
-                key=stable_key([model, system, user, samplings[model], sample]),
-                setting=setting,
-                variation=variation,
-                model=model,
-                tier=tier,
-                prompt_id=request.prompt_id,
-                category=request.category,
-                sample=sample,
-                request=request.text,
-                system=system,
-                user=user,
-            )
-
-    def _places(
-        self, conditions: Iterable[tuple[Setting, str]], first: int | None
-    ) -> Iterator[tuple[int, str, tuple[Setting, str], Request, Tier]]:
-        """Sample, model, condition, request and tier of all answers, in the study's order."""
+        conditions = self.systems().items()
         requests = {setting: self.requests(setting) for setting in self.settings}
         rounds = [requests]
         if self.order == "prompts":
@@ -507,8 +482,22 @@ class Study(FilePart):
             rounds = [{name: requests[name][rank : rank + 1] for name in requests} for rank in ranks]
         for asked in rounds:
             for sample, model, condition in product(range(self.samples), self.models, conditions):
-                for request, tier in product(asked[condition[0]], self.tiers):
-                    yield sample, model, condition, request, tier
+                (setting, variation), system = condition
+                for request, tier in product(asked[setting], self.tiers):
+                    user = self.user_message(tier, request.text, variation)
+                    yield PlannedRollout(
+                        key=stable_key([model, system, user, samplings[model], sample]),
+                        setting=setting,
+                        variation=variation,
+                        model=model,
+                        tier=tier,
+                        prompt_id=request.prompt_id,
+                        category=request.category,
+                        sample=sample,
+                        request=request.text,
+                        system=system,
+                        user=user,
+                    )
 
 
 def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:

@@ -68,10 +68,8 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {min(mark.line, text.count(chr(10))) + 1}" if mark else ""
-        problem = str(getattr(error, "problem", None) or error)
-        raise InputError(
-            f"{path}: is not valid YAML{line} ({' '.join(problem.split())[:150]})"
-        ) from error
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())[:150]
+        raise InputError(f"{path}: is not valid YAML{line} ({problem})") from error
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise InputError(f"{path}: is not {what}")
     mapping: dict[str, Any] = without_surrogates(content)
@@ -184,6 +182,13 @@ def read_csv(path: Path, required: Sequence[str] = ()) -> Iterator[tuple[int, di
         raise InputError(f"{path}: cannot be read as CSV ({error})") from error
 
 
+def cannot_write(path: Path | str, error: OSError) -> InputError:
+    """The error for a file or folder that cannot be written."""
+    reason = error.strerror or str(error).splitlines()[0][:300]
+    advice = "everything written before is safe; make room, or choose a folder that can be written to"
+    return InputError(f"{path}: cannot be written ({reason}); {advice}")
+
+
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Write a file whole or not at all: under the name that the block gets, then put in place.
@@ -199,10 +204,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0][:300]
-        raise InputError(
-            f"{path}: cannot be written ({reason}); make room, or choose a folder that can be written to"
-        ) from error
+        raise cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

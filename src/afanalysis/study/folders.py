@@ -66,9 +66,8 @@ class Folders:
 
     def __init__(self, project: str | Path, study: str) -> None:
         if not re.fullmatch(NAME, study):
-            raise InputError(
-                f"{excerpt(study)} is not a study name; use letters, digits, '.', '_', '-' (at most 200)"
-            )
+            right = "use letters, digits, '.', '_', '-' (at most 200)"
+            raise InputError(f"{excerpt(study)} is not a study name; {right}")
         self.project, self.study = Path(project), study
         self.raw = self.project / "data" / "raw" / study
         self.processed = self.project / "data" / "processed" / study

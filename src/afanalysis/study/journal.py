@@ -11,6 +11,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from afanalysis.errors import InputError
+from afanalysis.study.files import cannot_write
 from afanalysis.study.folders import JUDGEMENTS, LABELS, LEDGER, ROLLOUTS
 from afanalysis.study.journal_sql import parse_line
 from afanalysis.table.foreign_files import regular_file
@@ -70,7 +71,7 @@ class LockedFile:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             self.release()
-            raise self._cannot_write(error) from error
+            raise cannot_write(self.path, error) from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -88,20 +89,15 @@ class LockedFile:
             self._lock.acquire(poll_interval=0.002)
         except Timeout as error:
             holder = self._lock_path.read_text(encoding="utf-8") or "unknown"
-            raise InputError(
-                f"{self.path}: another process is writing to it ({holder}); wait until it has ended, or "
-                "stop it"
-            ) from error
+            problem = f"another process is writing to it ({holder})"
+            raise InputError(f"{self.path}: {problem}; wait until it has ended, or stop it") from error
         except OSError as error:
-            raise self._cannot_write(error) from error
+            raise cannot_write(self.path, error) from error
         if not self.brief:  # tell processes that wait who holds the file
             # never the whole command line: it can hold a password
             words = [Path(sys.argv[0]).name, *filter(str.isidentifier, sys.argv[1:2])]
             with contextlib.suppress(OSError):  # of a full disk, which must not hide what follows
                 self._lock_path.write_text(f"process {os.getpid()}, {' '.join(words)}", encoding="utf-8")
-
-    def _cannot_write(self, error: OSError) -> InputError:
-        return InputError(f"{self.path}: cannot be written ({error.strerror}); choose a folder that can")
 
     def write(self, content: bytes) -> None:
         """Append with a single `write` call.
@@ -115,10 +111,7 @@ class LockedFile:
             self._written = True
         except OSError as error:
             os.ftruncate(self._file, size)
-            raise InputError(
-                f"{self.path}: cannot be written ({error.strerror}); everything written before is safe. "
-                "Make room and try again"
-            ) from error
+            raise cannot_write(self.path, error) from error
 
     def sync(self) -> None:
         """Make what has been written survive a power cut."""
@@ -162,10 +155,9 @@ class Journal(LockedFile):
                 try:
                     self.keys.add(bytes.fromhex(line[_KEY_START : _KEY_START + _KEY_DIGITS].decode()))
                 except ValueError as error:
-                    raise InputError(
-                        f"{self.path}: line {number} is not a record of this package (it must begin "
-                        f"with its key); move the file away to start afresh"
-                    ) from error
+                    problem = "is not a record of this package, which begins with its key"
+                    remedy = "move the file away to start afresh"
+                    raise InputError(f"{self.path}: line {number} {problem}; {remedy}") from error
 
     def __contains__(self, key: str) -> bool:
         return bytes.fromhex(key) in self.keys

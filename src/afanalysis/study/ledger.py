@@ -308,10 +308,8 @@ class Ledger:
                     try:
                         self._apply(json.loads(line))
                     except (ValueError, KeyError, TypeError, AttributeError) as error:
-                        raise InputError(
-                            f"{self._file.path}: the line at byte {self._offset} is not an entry of a "
-                            "ledger; the file must be as this package wrote it"
-                        ) from error
+                        place = f"{self._file.path}: the line at byte {self._offset}"
+                        raise InputError(f"{place} is not an entry of a ledger; restore it") from error
                     self._offset += len(line)
                     self.others_wrote = time.monotonic()
             while self._unsettled:
@@ -366,17 +364,9 @@ def require_budget(source: str, budget: Budget | None, models: Sequence[str]) ->
     """Raise `InputError` if nothing would stop a live run of these models."""
     if source != "live":
         return
-    if budget is None:
-        raise InputError("a live run needs a budget: --budget USD, or --any-price to run without one")
-    if budget.any_price or budget.tokens is not None:
-        return
-    if budget.usd is None:
-        raise InputError(
-            "the budget sets no limit; give --budget USD, --budget-tokens N, or --any-price"
-        )
-    unpriced = sorted(set(models) - set(budget.prices.models))
-    if unpriced:
-        raise InputError(
-            f"no price is known for {', '.join(unpriced)}; set --budget-tokens, add a price with "
-            "--prices FILE, or give --any-price to run without a limit"
-        )
+    if budget is None or not (budget.any_price or budget.tokens or budget.usd):
+        raise InputError("a live run needs a budget: --budget USD, --budget-tokens N, or --any-price")
+    unpriced = ", ".join(sorted(set(models) - set(budget.prices.models)))
+    if unpriced and not (budget.any_price or budget.tokens):
+        remedy = "set --budget-tokens, add a price with --prices FILE, or give --any-price"
+        raise InputError(f"no price is known for {unpriced}; {remedy}")

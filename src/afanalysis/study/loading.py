@@ -82,10 +82,8 @@ def load(path: str | Path) -> pd.DataFrame:
     if os.path.isdir(path) and (path / ROLLOUTS).exists():
         return tidy(path)
     if not is_tidy(path):
-        raise InputError(
-            f"{path}: is not a table of rollouts, but looks like another tool's log; read it with "
-            "afanalysis.read_logs, or make a study of it with `afanalysis import`"
-        )
+        problem = "is not a table of rollouts, but looks like another tool's log"
+        raise InputError(f"{path}: {problem}; read it with afanalysis.read_logs or `afanalysis import`")
     if path.suffix in (".jsonl", ".ndjson"):
         import pandas as pd
 

@@ -47,14 +47,11 @@ class Manifest:
             held, name = (before["source"], before["study"]["name"]) if before else (source, study.name)
             begun, runs = parts_to_keep(study, before), [*before.get("runs", []), run]
         if held != source:
-            raise InputError(
-                f"{folder}: holds {held} rollouts and cannot take {source} ones; "
-                "give the study another name"
-            )
+            problem = f"holds {held} rollouts and cannot take {source} ones"
+            raise InputError(f"{folder}: {problem}; give the study another name")
         if name != study.name:
-            raise InputError(
-                f"{folder}: holds the study {name!r}, not {study.name!r}; give each study its own folder"
-            )
+            problem = f"holds the study {name!r}, not {study.name!r}"
+            raise InputError(f"{folder}: {problem}; give each study its own folder")
         content = {
             "source": source,
             "study": study.model_dump(mode="json"),

@@ -269,9 +269,8 @@ def compare_judges(
     name = choose_judge(folder, first)
     others = [judge for judge in judge_names(folder) if judge != name]
     if not others:
-        raise InputError(
-            f"{folder}: {f'only {name}' if name else 'no judge'} has judged; comparing needs two judges"
-        )
+        who = f"only {name}" if name else "no judge"
+        raise InputError(f"{folder}: {who} has judged; comparing needs two judges")
     other = choose_judge(folder, second) if second else others[-1]
     both = verdicts(folder, name).merge(
         verdicts(folder, other), "inner", "rollout", suffixes=("_first", "_second")

@@ -102,13 +102,9 @@ def read_requests(path: Path) -> list[Request]:
     ]
     if not rows:
         raise InputError(f"{path}: holds no requests; write a header line and one line per request")
-    names = rows[0][1]
-    column = next((name for name in TEXT_COLUMNS if name in names), None)
+    column = next((name for name in TEXT_COLUMNS if name in rows[0][1]), None)
     if column is None:
-        raise InputError(
-            f"{path}: has the columns {', '.join(names)}; one of {', '.join(TEXT_COLUMNS)} "
-            "must hold the request"
-        )
+        raise InputError(f"{path}: a column {', '.join(TEXT_COLUMNS)} must hold the request")
     requests: list[Request] = []
     for line, row in rows:
         text = row[column].strip()
