@@ -1,6 +1,7 @@
 """Judge rollouts: did the output comply, and does the scratchpad show alignment-faking reasoning?"""
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -378,13 +379,10 @@ def _occurs(quote: str, text: str) -> bool:
 
 
 def _in_order(parts: Sequence[str], text: str) -> bool:
-    end, found = 0, False
-    for words in filter(None, (part.strip(" .'\"") for part in parts)):
-        start = text.find(words, end)
-        if start < 0:
-            return False
-        end, found = start + len(words), True
-    return found
+    words = filter(None, (part.strip(" .'\"") for part in parts))
+    # each where it comes first; that is never tried again, so that no quote takes long
+    pattern = "".join(f"(?>.*?{re.escape(each)})" for each in words)
+    return bool(pattern) and re.match(pattern, text, re.DOTALL) is not None
 
 
 def _comparable(text: str) -> str:

@@ -80,12 +80,12 @@ Item = TypeVar("Item", bound=str)
 # A list that holds something, and nothing twice.
 EachOnce = Annotated[list[Item], Field(min_length=1), AfterValidator(_each_once)]
 
-# Fields of an endpoint that must not hold a key: their form, and its name; headers that hold one.
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}")
-_ADDRESS = re.compile(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?(/[^\s@?#]*)?", re.I)
+# Fields of an endpoint that must not hold a key: their forms, and what those are; headers that hold one.
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,100}$"
+_ADDRESS = r"(?i)^https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?(/[^\s@?#]*)?$"
 _FORMS = {
-    "key_variable": (_VARIABLE, "the NAME of an environment variable, never the key itself"),
-    "base_url": (_ADDRESS, "an address such as http://127.0.0.1:8000, without login or query"),
+    _VARIABLE: "the NAME of an environment variable, never the key itself",
+    _ADDRESS: "an address such as http://127.0.0.1:8000, without login or query",
 }
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.I)
 
@@ -192,29 +192,21 @@ class ModelEndpoint(FilePart):
     """
 
     models: list[str] = Field(min_length=1)
-    base_url: str | None = None
-    key_variable: str | None = None
+    base_url: str | None = Field(default=None, pattern=_ADDRESS)
+    key_variable: str | None = Field(default=None, pattern=_VARIABLE)
     headers: dict[str, str] = Field(default_factory=dict)
     concurrency: int | None = Field(default=None, ge=1, le=1000)
     system: Literal["cached", "cached-1h", "text"] = "cached"
     sampling: SamplingChanges = SamplingChanges()
 
-    # what is refused here may hold a key, so no message shows it
-
-    @field_validator("base_url", "key_variable")
-    @classmethod
-    def _holds_no_key(cls, text: str | None, info: ValidationInfo) -> str | None:
-        pattern, form = _FORMS[str(info.field_name)]
-        if text is not None and not pattern.fullmatch(text):
-            raise ValueError(f"must be {form}")
-        return text
+    # a header that is refused may hold a key, so no message shows its value
 
     @field_validator("headers")
     @classmethod
     def _no_secrets(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
             needs_name = value.startswith("$") or _SECRET_HEADER.search(name)
-            if needs_name and not (value[:1] == "$" and _VARIABLE.fullmatch(value[1:])):
+            if needs_name and not (value[:1] == "$" and re.fullmatch(_VARIABLE, value[1:])):
                 raise ValueError(f"{excerpt(name)} must be $NAME, the name of an environment variable")
         return headers
 
@@ -513,6 +505,8 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
         return f"{field} is not a field of a {model.__name__.lower()}; the top-level fields are: {known}"
     if kind == "missing":
         return f"{field} is missing"
+    if form := _FORMS.get(context.get("pattern", "")):  # the value may be a key, which is not shown
+        return f"{field}: must be {form}"
     if kind == "value_error":
         return f"{field}: {context['error']}"
     return f"{field} is {excerpt(value)}; {problem['msg'][0].lower()}{problem['msg'][1:]}"
