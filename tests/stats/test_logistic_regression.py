@@ -80,7 +80,7 @@ def test_one_prompt_that_differs_among_twenty_decides_nothing():
     assert fit.p_value[1] == pytest.approx(gap(n, free, n, paid)["p_value"])
     assert fit.p_value[1] > 0.9
     assert fit.low[1] < 0 < fit.high[1]
-    assert fit.active == 1
+    assert fit.n_active == 1
 
 
 def test_a_paid_tier_without_events_has_p_values_and_a_lower_end():
@@ -176,7 +176,7 @@ def test_interactions_keep_their_error(prompts):
 def test_with_few_active_prompts_signs_of_marginal_scores_are_not_flipped():
     rng = np.random.default_rng(3)
     fit = interaction(rng, 10, 0.6, 0.1)
-    assert fit.active < FEW_ACTIVE
+    assert fit.n_active < FEW_ACTIVE
     assert np.isnan(fit.p_sign_flip[1:]).all()
     assert np.isfinite(fit.p_value[1:]).all()
 

@@ -55,9 +55,14 @@ def known_columns(
 
 
 def counts_by_tier(
-    data: Any, by: str | Sequence[str] | None, outcomes: str | Sequence[str] = "complied"
+    data: Any,
+    by: str | Sequence[str] | None,
+    outcomes: str | Sequence[str] = "complied",
+    further: Sequence[str] = (),
 ) -> tuple[list[str], pd.DataFrame, str]:
     """What a gap is made of: the condition columns, the counts by these and the tier, and the sources.
+
+    The counts are by further columns, too, if such are named.
 
     Raises
     ------
@@ -66,7 +71,7 @@ def counts_by_tier(
     """
     with opened(data) as source:
         by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
-        return by, counts(source, outcomes, [*by, "tier"]), sources(source)
+        return by, counts(source, outcomes, [*by, "tier", *further]), sources(source)
 
 
 def paired_counts(

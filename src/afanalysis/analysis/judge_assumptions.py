@@ -68,20 +68,16 @@ def assumed_judge_error(
                     for rate in ((free - alarms) / slope, (paid - in_paid) / (sensitivity - in_paid))
                 )
                 true_gap = true_free - true_paid
-                curve = {
-                    "setting": setting,
-                    "wrong_in": wrong_in,
-                    "sensitivity": sensitivity,
-                    "false_alarms": alarms,
-                    "estimate": true_gap,
-                    "low": (true_gap - (gap["estimate"] - gap["low"]) / slope).clip(-1, 1),
-                    "high": (true_gap + (gap["high"] - gap["estimate"]) / slope).clip(-1, 1),
-                }
-                curves.append(pd.DataFrame(curve))
+                curve = pd.DataFrame({"false_alarms": alarms, "estimate": true_gap})
+                below, above = gap["estimate"] - gap["low"], gap["high"] - gap["estimate"]
+                curve["low"] = (true_gap - below / slope).clip(-1, 1)
+                curve["high"] = (true_gap + above / slope).clip(-1, 1)
+                curves.append(curve.assign(wrong_in=wrong_in, sensitivity=sensitivity))
         # where (free - a) / (s - a) = paid / s
         crossing = (free - paid) / (1 - paid / sensitivities[0]) if paid < sensitivities[0] else np.nan
         reached = 0 <= crossing <= alarms.max()
-        parts.append(pd.concat(curves).assign(vanishes_at=crossing if reached else np.nan))
+        vanishes_at = crossing if reached else np.nan
+        parts.append(pd.concat(curves).assign(setting=setting, vanishes_at=vanishes_at))
     table = pd.concat(parts, ignore_index=True)
     known = rows.iloc[0]
     return table.assign(source=known["source"], level=known["level"], model=known["model"])

@@ -10,14 +10,8 @@ import pandas as pd
 from afanalysis.analysis.conditions import GAP_CONDITIONS, TIERS, known_columns, remarks, sources
 from afanalysis.analysis.rate_tables import compliance_gap, rates
 from afanalysis.errors import InputError
-from afanalysis.stats.judge_correction import (
-    Estimate,
-    Labels,
-    Verified,
-    corrected_by_own_labels,
-    corrected_by_shared_labels,
-    error_estimates,
-)
+from afanalysis.stats import judge_correction
+from afanalysis.stats.judge_correction import Estimate, Labels, Verified
 from afanalysis.stats.proportions import square_and_add
 from afanalysis.table.counting import counts, labelled, verdict_counts
 from afanalysis.table.source import Source, opened
@@ -25,6 +19,8 @@ from afanalysis.table.source import Source, opened
 # Fewer labels than this in a tier, and its correction carries a warning.
 FEW_LABELS = 20
 DIFFERENCE = "free - paid"
+_NUMBERS = ["raw", "raw_low", "raw_high", "corrected", "low", "high"]
+_NUMBERS += ["shift", "shift_low", "shift_high"]
 
 
 def judge_error(
@@ -76,7 +72,8 @@ def judge_error(
         raise InputError("no rollout of the free or the paid tier has both a verdict and a label")
     rows: list[dict[str, Any]] = []
     for condition, tiers in judged.items():
-        errors = {name: error_estimates(tier, level) for name, tier in tiers.items() if tier.labels}
+        checked = {name: tier for name, tier in tiers.items() if tier.labels}
+        errors = {name: judge_correction.error_estimates(tier, level) for name, tier in checked.items()}
         labels = {name: tiers[name].labels for name in errors}
         if len(errors) == 2:
             labels[DIFFERENCE] = sum(labels.values())
@@ -86,15 +83,19 @@ def judge_error(
             }
         for measure in ("sensitivity", "specificity"):
             for name, error in errors.items():
-                row = {"tier": name, "measure": measure, **vars(error[measure]), "labels": labels[name]}
+                row = {
+                    "tier": name,
+                    "measure": measure,
+                    **error[measure]._asdict(),
+                    "labels": labels[name],
+                }
                 names = dict(zip(by, condition, strict=True))
                 rows.append(names | row | {"warning": odd.get(str(names), "")})
     return pd.DataFrame(rows)
 
 
 def _difference(free: Estimate, paid: Estimate) -> Estimate:
-    terms = [(estimate.value, estimate.low, estimate.high) for estimate in (free, paid)]
-    low, high = square_and_add(*terms)
+    low, high = square_and_add(free, paid)
     return Estimate(free.value - paid.value, float(low), float(high))
 
 
@@ -168,10 +169,10 @@ def corrected(
         lacking = _lacking(tiers, shared)
         pair = None
         if not lacking and labels_of == "own":
-            pair = corrected_by_own_labels(tiers["free"], tiers["paid"], level)
+            pair = judge_correction.corrected_by_own_labels(tiers["free"], tiers["paid"], level)
         elif not lacking:
             both = tiers["free"], tiers["paid"], shared["free"], shared["paid"]
-            pair = corrected_by_shared_labels(*both, level, alike=alike)
+            pair = judge_correction.corrected_by_shared_labels(*both, level, alike=alike)
         labels = [shared[tier].labels if tier in shared else 0 for tier in TIERS]
         few = f"fewer than {FEW_LABELS} labels in a tier" if min(labels) < FEW_LABELS else ""
         common = {"labels": sum(labels), "labels_of": labels_of, "source": came_from, "level": level}
@@ -180,16 +181,11 @@ def corrected(
         judged["both"] = (gap["gap"], gap["low"], gap["high"])
         for tier, numbers in judged.items():
             row = condition | common | {"tier": tier, "outcome": outcome}
-            row |= dict(zip(("raw", "raw_low", "raw_high"), numbers, strict=True))
             if pair:
-                new = {"free": pair.free, "paid": pair.paid, "both": pair.gap}[tier]
-                row |= {"corrected": new.value, "low": new.low, "high": new.high}
-                if tier == "both" and outcome == "complied":
-                    shift = pair.shift
-                    row |= {"shift": shift.value, "shift_low": shift.low, "shift_high": shift.high}
-            rows.append(row)
-    order = [*by, "tier", "outcome", "raw", "raw_low", "raw_high", "corrected", "low", "high"]
-    order += ["shift", "shift_low", "shift_high", "labels", "labels_of", "source", "level", "warning"]
+                numbers += {"free": pair.free, "paid": pair.paid, "both": pair.gap}[tier]
+                numbers += pair.shift if (tier, outcome) == ("both", "complied") else ()
+            rows.append(row | dict(zip(_NUMBERS, numbers, strict=False)))
+    order = [*by, "tier", "outcome", *_NUMBERS, "labels", "labels_of", "source", "level", "warning"]
     return pd.DataFrame(rows).reindex(columns=order)
 
 

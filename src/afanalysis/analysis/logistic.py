@@ -80,22 +80,14 @@ def regression(
         fit = logistic(n, s, design, prompts, strata=strata, level=level)
     except ValueError as error:
         raise InputError(f"terms {terms!r}: {error}") from error
-    table = pd.DataFrame(
-        {
-            "term": [re.sub(r"\[T\.(.*?)\]", r" = \1", name) for name in matrix.columns],
-            "odds_ratio": np.exp(fit.estimate),
-            "low": np.exp(fit.low),
-            "high": np.exp(fit.high),
-            "p_value": fit.p_value,
-            "p_holm": adjust(fit.p_value),
-            "p_sign_flip": fit.p_sign_flip,
-        }
-    )
-    table["n_prompts"], table["n_active"] = fit.prompts, fit.active
+    table = pd.DataFrame(vars(fit)).rename(columns={"estimate": "odds_ratio"})
+    table[["odds_ratio", "low", "high"]] = np.exp(table[["odds_ratio", "low", "high"]])
+    table.insert(0, "term", [re.sub(r"\[T\.(.*?)\]", r" = \1", name) for name in matrix.columns])
+    table.insert(5, "p_holm", adjust(fit.p_value))
     unbounded = "the data put no bound on the odds ratio at one end"
-    few = f"only {fit.active} prompts show both outcomes; the p-value has little power"
+    few = f"only {fit.n_active} prompts show both outcomes; the p-value has little power"
     table["note"] = [
-        "; ".join(filter(None, [unbounded * separated, few * (fit.active < FEW_ACTIVE), odd]))
+        "; ".join(filter(None, [unbounded * separated, few * (fit.n_active < FEW_ACTIVE), odd]))
         for separated in (np.isinf(fit.low) | np.isinf(fit.high)).tolist()
     ]
     return table

@@ -6,20 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import (
-    GAP_CONDITIONS,
-    TIERS,
-    groups,
-    known_columns,
-    named,
-    paired_counts,
-    remarks,
-    sources,
-)
+from afanalysis.analysis.conditions import TIERS, counts_by_tier, groups, named, paired_counts, remarks
 from afanalysis.errors import InputError
 from afanalysis.stats.gap_intervals import paired
 from afanalysis.stats.monitoring import confidence_sequence, late_spending
-from afanalysis.table.counting import counts, shares_in_time
+from afanalysis.table.counting import shares_in_time
 from afanalysis.table.source import opened
 
 # Of the prompts that come later, the share that has begun before a prompt is finished: nearly all where
@@ -79,12 +70,10 @@ def monitor(
     True
     """
     with opened(data) as source:
-        by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
-        table = counts(source, outcome, [*by, "tier", *(["sample"] if rounds else [])])
+        by, table, came_from = counts_by_tier(source, by, outcome, ["sample"] if rounds else [])
         odd = remarks(table, by, tiers=True)
         if not rounds:
             table = shares_in_time(source, outcome, [*by, "tier"])
-        came_from = sources(source)
     parts, lost = [], []
     for condition, places in groups(table, by):
         part = table.iloc[places]

@@ -7,22 +7,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from afanalysis.analysis.conditions import (
-    GAP_CONDITIONS,
-    groups,
-    known_columns,
-    prompt_values,
-    remarks,
-)
+from afanalysis.analysis.conditions import GAP_CONDITIONS, groups, known_columns, prompt_values, remarks
 from afanalysis.errors import InputError
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.meta_analysis import mean_over_conditions, random_effects
+from afanalysis.stats.meta_analysis import NUMBERS, mean_over_conditions, random_effects
 from afanalysis.table.counting import counts
 from afanalysis.table.source import opened
 
-_COLUMNS = ["conditions", "gap", "low", "high", "p_value", "population", "population_low"]
-_COLUMNS += ["population_high", "predicted_low", "predicted_high", "tau", "i2", "q", "p_homogeneity"]
-_COLUMNS += ["warning"]
+_COLUMNS = ["conditions", "gap", "low", "high", "p_value", *NUMBERS, "warning"]
 
 
 def pooled_gap(

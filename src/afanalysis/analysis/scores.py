@@ -6,8 +6,9 @@ import pandas as pd
 
 from afanalysis.analysis.conditions import GAP_CONDITIONS, known_columns, sources
 from afanalysis.analysis.rate_tables import compliance_gap
-from afanalysis.stats.thresholds import candidate_thresholds
 from afanalysis.table.source import opened
+
+_MANY_SCORES = 16
 
 
 def score_thresholds(data: Any, *, level: float = 0.95) -> pd.DataFrame:
@@ -50,7 +51,9 @@ def score_thresholds(data: Any, *, level: float = 0.95) -> pd.DataFrame:
                 "WHERE score IS NOT NULL AND NOT isnan(score) AND valid IS NOT FALSE"
             ).df()
     parts = []
-    for threshold in candidate_thresholds(graded.get("score", ())):
+    scores = sorted({score for score in graded.get("score", ()) if score > 0})
+    thresholds = scores if len(scores) <= _MANY_SCORES else [eighths / 8 for eighths in range(1, 9)]
+    for threshold in thresholds:
         complied = graded.assign(complied=graded["score"] >= threshold)
         parts.append(compliance_gap(complied, by, level=level).assign(threshold=threshold))
     columns = [*by, "threshold", "free", "paid", "gap", "low", "high", "n", "source", "level"]

@@ -59,16 +59,9 @@ def plan(
             prompts = design.prompts_for_power(k, power, level, aim=aim, than=than)
         else:
             prompts = design.prompts_for_width(k, width, level)
-        rows.append(
-            {
-                "samples": k,
-                "prompts": prompts,
-                "rollouts": 2 * k * prompts,
-                "power": design.power(prompts, k, level, aim=aim, than=than),
-                "width": design.width(prompts, k, level),
-            }
-        )
-    table = pd.DataFrame(rows)
+        reached = design.power(prompts, k, level, aim=aim, than=than)
+        rows.append((k, prompts, 2 * k * prompts, reached, design.width(prompts, k, level)))
+    table = pd.DataFrame(rows, columns=["samples", "prompts", "rollouts", "power", "width"])
     table["cheapest"] = table["rollouts"] == table["rollouts"].min()
     return table
 

@@ -267,7 +267,6 @@ def gap(
     >>> [round(result[name], 3) for name in ("gap", "low", "high")]
     [0.09, -0.077, 0.295]
     """
-    check_level(level)
     nf, sf, np_, sp = np.broadcast_arrays(
         *(np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
     )
@@ -297,20 +296,10 @@ def gap(
     warning = small_sample_warning(float(counts.prompts), events, method)
     if not both.any():
         warning = "no prompt has samples in both tiers, so the gap is that of two separate samples"
-    return {
-        "free": float(counts.free.rate),
-        "paid": float(counts.paid.rate),
-        "gap": float(counts.gap),
-        "low": low,
-        "high": high,
-        "se": float(counts.se),
-        "p_value": p_value,
-        "p_sign_flip": p_sign_flip,
-        "n_prompts": int(((nf > 0) | (np_ > 0)).sum()),
-        "n_paired": int(both.sum()),
-        "n_unpaired": int(((nf > 0) != (np_ > 0)).sum()),
-        "correlation": float(counts.correlation),
-        "weighting": weighting,
-        "method": method,
-        "warning": warning,
-    }
+    prompts = int(((nf > 0) | (np_ > 0)).sum())
+    numbers = {"free": counts.free.rate, "paid": counts.paid.rate, "gap": counts.gap, "se": counts.se}
+    result = {name: float(number) for name, number in numbers.items()}
+    result |= {"low": low, "high": high, "p_value": p_value, "p_sign_flip": p_sign_flip}
+    result |= {"n_prompts": prompts, "n_paired": int(both.sum())}
+    result |= {"n_unpaired": prompts - result["n_paired"], "correlation": float(counts.correlation)}
+    return result | {"weighting": weighting, "method": method, "warning": warning}

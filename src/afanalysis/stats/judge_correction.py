@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.proportions import Floats, check_level, wilson
+from afanalysis.stats.proportions import Floats, wilson
 from afanalysis.stats.rate_intervals import critical_value
 
 # The standard deviation by which the judge's error may differ between conditions that share labels, in
@@ -178,8 +178,7 @@ def error_of(*tiers: Verified) -> tuple[Floats, Floats]:
     return values, variances
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """A number with its interval (proportions or differences of them)."""
 
     value: float
@@ -212,7 +211,6 @@ def corrected_by_own_labels(free: Verified, paid: Verified, level: float = 0.95)
     Double sampling: Tenenbein (1970), JASA 65:1350; post-stratified and linearised as in Särndal,
     Swensson & Wretman (1992), Model Assisted Survey Sampling, chapter 9.
     """
-    check_level(level)
     values, hidden = zip(*(tier.influence() for tier in (free, paid)), strict=True)
     return _pair(free, paid, values, hidden, sum(hidden), level)
 
@@ -245,7 +243,6 @@ def corrected_by_shared_labels(
     ----------
     Rogan & Gladen (1978), American J. Epidemiology 107:71.
     """
-    check_level(level)
     of_free, of_paid = error_of(judge_free), error_of(judge_paid)
     errors = [_leaning(of_free, of_paid), _leaning(of_paid, of_free)]
     if alike:
@@ -315,9 +312,6 @@ def error_estimates(verified: Verified, level: float = 0.95) -> dict[str, Estima
     prompts = float((verified.n > 0).sum())
     estimates = {}
     for name, value, variance in zip(("sensitivity", "specificity"), values, variances, strict=True):
-        if not np.isfinite(value):
-            estimates[name] = Estimate(float(value), float("nan"), float("nan"))
-            continue
         size = max(value * (1 - value), 0.25 / (verified.labels + 1)) / max(variance, 1e-12)
         low, high = wilson(value, min(size, verified.labels), critical_value(level, prompts))
         estimates[name] = Estimate(float(value), float(low), float(high))

@@ -43,8 +43,8 @@ class Regression:
     p_sign_flip
         Of another hypothesis: that scores are as likely with the other sign. For columns without strata
         it is missing where there are fewer than `FEW_ACTIVE` active prompts.
-    active
-        Prompts that show both outcomes.
+    n_prompts, n_active
+        Prompts, and those that show both outcomes.
     """
 
     estimate: Floats
@@ -52,8 +52,8 @@ class Regression:
     high: Floats
     p_value: Floats
     p_sign_flip: Floats
-    active: int
-    prompts: int
+    n_prompts: int
+    n_active: int
 
 
 def logistic(
@@ -134,7 +134,7 @@ def logistic(
         low[column], high[column] = (
             _end(scores, estimate[column], side, (1 - level) / 2) for side in (-1, 1)
         )
-    return Regression(estimate, low, high, p_value, p_sign_flip, active, names.size)
+    return Regression(estimate, low, high, p_value, p_sign_flip, names.size, active)
 
 
 def firth(n: Floats, s: Floats, x: Floats, offset: ArrayLike = 0.0) -> Floats:

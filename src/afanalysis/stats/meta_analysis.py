@@ -13,6 +13,10 @@ from afanalysis.stats.proportions import check_level
 # With fewer conditions, of which only some show a gap, no interval for other conditions can cover.
 FEW_CONDITIONS = 10
 
+# The numbers that `random_effects` gives.
+NUMBERS = ["population", "population_low", "population_high", "predicted_low", "predicted_high"]
+NUMBERS += ["tau", "i2", "q", "p_homogeneity"]
+
 
 def mean_over_conditions(
     differences: Sequence[ArrayLike], present: Sequence[ArrayLike] | None = None
@@ -119,16 +123,6 @@ def random_effects(estimates: ArrayLike, se: ArrayLike, level: float = 0.95) -> 
             "these, and the range for one more, hold only if the conditions are much alike: if few of "
             "all conditions show a gap, these may have missed them"
         )
-    numbers = {
-        "population": mean,
-        "population_low": mean - half,
-        "population_high": mean + half,
-        "predicted_low": mean - reach,
-        "predicted_high": mean + reach,
-        "tau": tau,
-        "i2": i2,
-        "q": q,
-        "p_homogeneity": p_value,
-    }
-    plain = {name: float(number) for name, number in numbers.items()}
-    return {"conditions": count, **plain, "warning": warning}
+    ends = (mean - half, mean + half, mean - reach, mean + reach)
+    numbers = dict(zip(NUMBERS, map(float, (mean, *ends, tau, i2, q, p_value)), strict=True))
+    return {"conditions": count, **numbers, "warning": warning}

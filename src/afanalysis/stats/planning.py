@@ -93,7 +93,6 @@ class Design:
 
     def width(self, prompts: int, samples: int, level: float = 0.95) -> float:
         """The expected width of the gap's interval (a difference of proportions), by simulation."""
-        check_level(level)
         _check_sizes(prompts, samples)
         low, high = self.studies(prompts, samples).interval(level)
         return float((high - low).mean())

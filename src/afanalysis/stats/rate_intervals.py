@@ -184,7 +184,6 @@ def interval(
     >>> round(float(low), 2), round(float(high), 2)
     (0.01, 0.83)
     """
-    check_level(level)
     method = method or default_method(counts.weighting)
     t = critical_value(level, counts.prompts)
     z = special.ndtri((1 + level) / 2)

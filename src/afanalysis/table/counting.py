@@ -17,23 +17,8 @@ NUMBERS = ("n", "s", "n_missing", "n_invalid", "n_blocked", "n_without_prompt", 
 MISSING_NAME = "(missing)"
 
 # How tables write that nothing is there, in `blocked`.
-_NOT_BLOCKED = (
-    "",
-    "-",
-    "0",
-    "0.0",
-    "false",
-    "f",
-    "no",
-    "n",
-    "none",
-    "null",
-    "nan",
-    "na",
-    "n/a",
-    "<na>",
-    "nil",
-)
+_NOTHING = ("", "-", "none", "null", "nan", "na", "n/a", "<na>", "nil")
+_NO = ("0", "0.0", "false", "f", "no", "n")
 
 
 def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.DataFrame:
@@ -147,7 +132,7 @@ def blocked_sql(source: Source) -> str:
     """The SQL of whether a safety classifier of the API stopped an answer: a category, true or 1."""
     if "blocked" not in source.kinds:
         return "false"
-    return f"(lower(trim(coalesce(blocked::VARCHAR, ''))) NOT IN {_NOT_BLOCKED})"
+    return f"(lower(trim(coalesce(blocked::VARCHAR, ''))) NOT IN {_NOTHING + _NO})"
 
 
 def verdict_counts(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
