@@ -120,10 +120,12 @@ def test_the_text_of_thinking_is_kept_if_it_was_requested(api, model):
     """Row `thinking text`."""
     for display, shown in (("omitted", False), ("summarized", True)):
         sampling = {"thinking": {"type": "adaptive", "display": display}}
-        api.run(model, sampling=sampling, variations=["native-thinking"])
-        kept = rollouts(api)[-12:]
-        assert [bool(record["thinking"]) for record in kept] == [shown] * 12
-        assert [bool(record["scratchpad"]) for record in kept] == [shown] * 12
+        api.run(model, sampling=sampling)
+        assert [bool(record["thinking"]) for record in rollouts(api)[-12:]] == [shown] * 12
+    api.run(model, sampling=sampling, variations=["native-thinking"])
+    assert all(record["scratchpad"] for record in rollouts(api)[-12:])
+    with pytest.raises(InputError, match="leaves out the thinking that variation native-thinking reads"):
+        api.run(model, variations=["native-thinking"], folder=api.folder / "other")
 
 
 def test_the_defaults_leave_room_for_thinking_and_what_is_cut_off_is_reported(api):

@@ -46,8 +46,8 @@ def table(name: str) -> pd.DataFrame:
 
     Examples
     --------
-    >>> table("variations").loc[0, ["row", "setting", "noncompliance_unmonitored_pct"]].tolist()
-    [1, 'helpful-only', 97.2]
+    >>> float(table("variations").loc[0, "noncompliance_unmonitored_pct"])
+    97.2
     """
     if name not in TABLES:
         raise InputError(f"table is {name!r}; use one of: {', '.join(TABLES)}")
