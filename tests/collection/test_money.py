@@ -160,6 +160,7 @@ def test_odd_headers_stop_nothing(header, small_study, tmp_path):
         assert standin.asked["answered"] == small_study.size
 
 
+@pytest.mark.slow
 def test_collecting_and_judging_side_by_side_share_one_budget(small_study, tmp_path):
     """M5."""
     larger = small_study.model_copy(update={"samples": 20})
@@ -181,6 +182,7 @@ def test_collecting_and_judging_side_by_side_share_one_budget(small_study, tmp_p
         assert usd - 0.15 < billed(standin) <= usd
 
 
+@pytest.mark.slow
 def test_an_import_beside_a_judge_is_refused_and_loses_no_paid_verdict(
     small_study, tmp_path, monkeypatch
 ):

@@ -54,6 +54,7 @@ def test_the_papers_figures_have_not_drifted(project, tmp_path, redraw):
     compare((tmp_path / "figures" / "paper").glob("*.png"), project, redraw)
 
 
+@pytest.mark.slow
 def test_a_studys_figures_have_not_drifted(project, reported, redraw):
     compare(reported.figures.glob("*.png"), project, redraw)
 
