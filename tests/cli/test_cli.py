@@ -382,6 +382,7 @@ def test_a_run_that_stops_early_gives_true_numbers_and_exit_code_3(
         assert standin.asked["answered"] == 24
 
 
+@pytest.mark.slow
 def test_a_run_names_no_report_that_was_not_written(tmp_path, monkeypatch, capsys):
     folder = tiny_project(tmp_path / "project")
     last = folder / "notebooks" / "05_figures.ipynb"

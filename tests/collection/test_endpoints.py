@@ -231,6 +231,7 @@ def test_one_server_that_is_out_stops_only_its_own_calls(tmp_path, monkeypatch):
     assert f"{bad}: 20 tries in a row failed (the pod is asleep)" in summary.stopped
 
 
+@pytest.mark.slow
 def test_a_failing_server_is_reported_within_seconds_in_its_own_words(tmp_path, capfd):
     began = time.monotonic()
     shown = threading.Event()

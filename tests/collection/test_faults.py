@@ -127,6 +127,7 @@ def check_batches(names, folder):
         assert all(standin.asked[f"fault {name}"] for name in names)
 
 
+@pytest.mark.slow
 def test_a_server_with_every_fault_of_batches_loses_no_answer_and_no_cent(tmp_path, monkeypatch):
     """M8, M9 and M10, and all other faults of batches."""
     monkeypatch.setattr(batches, "FETCHES", 30)
