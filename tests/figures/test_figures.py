@@ -79,7 +79,6 @@ def test_all_figures_that_can_be_drawn_are_looked_at(every_figure):
     assert sum(study == "small" for study, _ in every_figure) == 15
 
 
-@pytest.mark.slow
 def test_no_text_leaves_the_figure(every_figure):
     assert {key: outside(figure) for key, figure in every_figure.items() if outside(figure)} == {}
 
