@@ -33,7 +33,10 @@ def every_figure(labelled, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "_METADATA", {"svg": style._METADATA["svg"]})  # quicker
         drawn = {(gallery.study, name): gallery.draw(name) for gallery in galleries for name in NAMES}
-    return {key: figure for key, figure in drawn.items() if not isinstance(figure, str)}
+    figures = {key: figure for key, figure in drawn.items() if not isinstance(figure, str)}
+    for figure in figures.values():
+        figure.written("png")  # lays it out
+    return figures
 
 
 def undrawn(figure):
@@ -61,8 +64,7 @@ def joined(figure):
 
 
 def outside(figure):
-    """The texts that do not lie within the figure, once it is laid out."""
-    figure.written("png")
+    """The texts that do not lie within the figure, which has been laid out."""
     box = figure.bbox.padded(2)
     extents = {text.get_text(): text.get_window_extent() for text in texts(figure)}
     return [
@@ -88,6 +90,7 @@ def test_a_text_that_leaves_the_figure_is_noticed(place):
     figure = style.new_figure(3, 2)
     figure.subplots().set_axis_off()
     figure.text(*place, "across or beyond\nthe edge")
+    figure.written("png")
     assert outside(figure) == ["across or beyond\nthe edge"]
 
 
@@ -365,9 +368,11 @@ def test_graded_scores_and_runs_of_a_sweep_are_drawn_from_their_tables():
         "Helpful-only: the gap runs from 10.0 points [−10.0, 30.0] from 0.5 on to 30.0 points "
         "[20.0, 40.0] from 0.25 on."
     )
+    figure.written("png")
     assert outside(figure) == []
     runs = thresholds.assign(run=["a", "b"], variation="default", model="m", **{"study.samples": [1, 5]})
     figure = figures.gaps_by_run(runs, ["study.samples"])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["samples 1", "samples 5"]
     assert figure.alt == "Over 2 runs the gap lies between 10.0 and 30.0 points."
+    figure.written("png")
     assert outside(figure) == []

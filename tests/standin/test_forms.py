@@ -10,8 +10,8 @@ from anthropic.types.shared import ErrorResponse
 from pydantic import BaseModel, TypeAdapter
 
 from afanalysis.standin.handlers import STANDIN_HEADER
-from afanalysis.standin.models import VERSIONS, known_models
-from afanalysis.standin.state import ERRORS, StandIn, error_body
+from afanalysis.standin.models import VERSIONS, error_types, known_models
+from afanalysis.standin.state import StandIn, error_body
 from afanalysis.study.design import Simulation
 from afanalysis.study.prompts import system_prompt
 from tests.helpers import standing_in
@@ -70,7 +70,7 @@ def test_every_kind_of_message(simulation, change, stop):
 def test_models_and_errors():
     for name, facts in known_models().items():
         assert_is(ModelInfo, {"id": name} | facts.info)
-    for status in ERRORS:
+    for status in error_types():
         if status != 413:  # request_too_large, which the SDK's types leave out
             assert_is(ErrorResponse, error_body(status, "words"))
 

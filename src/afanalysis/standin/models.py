@@ -56,10 +56,19 @@ OPEN = ModelFacts()
 
 
 @cache
+def _listed() -> dict[str, Any]:
+    return read_yaml(Path(__file__).with_name("models.yaml"), "a table of models")
+
+
+@cache
 def known_models() -> dict[str, ModelFacts]:
     """What is known about the API's models, by name."""
-    table = read_yaml(Path(__file__).with_name("models.yaml"), "a table of models")["models"]
-    return {name: ModelFacts(**fields) for name, fields in table.items()}
+    return {name: ModelFacts(**fields) for name, fields in _listed()["models"].items()}
+
+
+def error_types() -> dict[int, str]:
+    """The type that the API gives an error, by its status."""
+    return dict(_listed()["errors"])
 
 
 def facts_of(name: str) -> ModelFacts:

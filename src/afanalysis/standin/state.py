@@ -14,17 +14,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from afanalysis.standin.answers import SimulatedModel, condition, uniform
-from afanalysis.standin.models import OPEN, VERSIONS, facts_of
+from afanalysis.standin.models import OPEN, VERSIONS, error_types, facts_of
 from afanalysis.study.completion import split
 from afanalysis.study.design import Simulation
 from afanalysis.study.files import read_yaml
 from afanalysis.study.hashing import text_hash
 
 _WORDS = re.compile(r"\w+|[^\w\s]")
-
-ERRORS: dict[int, str] = read_yaml(Path(__file__).with_name("models.yaml"), "a table of models")[
-    "errors"
-]
 
 # How many tokens of thinking come before an answer, on average, by effort.
 THINKING_TOKENS = {"low": 100, "medium": 300, "high": 600, "xhigh": 1200, "max": 2400}
@@ -286,7 +282,8 @@ class StandIn:
 
 def error_body(status: int, message: str) -> dict[str, Any]:
     """An error in the API's form."""
-    kind = ERRORS.get(status, ERRORS[500 if status >= 500 else 400])
+    kinds = error_types()
+    kind = kinds.get(status, kinds[500 if status >= 500 else 400])
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 
