@@ -370,9 +370,10 @@ def test_graded_scores_and_runs_of_a_sweep_are_drawn_from_their_tables():
     )
     figure.written("png")
     assert outside(figure) == []
-    runs = thresholds.assign(run=["a", "b"], variation="default", model="m", **{"study.samples": [1, 5]})
-    figure = figures.gaps_by_run(runs, ["study.samples"])
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["samples 1", "samples 5"]
+    labels = ["samples 1", "samples 5"]
+    runs = thresholds.assign(run=["a", "b"], variation="default", model="m", label=labels)
+    figure = figures.gaps_by_run(runs)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == labels
     assert figure.alt == "Over 2 runs the gap lies between 10.0 and 30.0 points."
     figure.written("png")
     assert outside(figure) == []

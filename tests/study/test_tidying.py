@@ -182,12 +182,23 @@ def test_the_names_of_a_folder_are_not_patterns(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "current", [[], "x", {}, {"sampling": 1, "systems": [], "requests": []}, {"systems": {"a": {}}}]
+    "manifest",
+    [
+        {"current": current}
+        for current in (
+            [],
+            "x",
+            {},
+            {"sampling": 1, "systems": [], "requests": []},
+            {"systems": {"a": {}}},
+        )
+    ]
+    + [{"study": None}, {"study": []}, {"study": "x"}],
 )
-def test_a_manifest_of_another_form_gives_one_sentence(tmp_path, current):
+def test_a_manifest_of_another_form_gives_one_sentence(tmp_path, manifest):
     """S10: the manifest."""
     raw_folder(tmp_path, (True, False, False))
-    (tmp_path / "manifest.json").write_text(json.dumps({"current": current}))
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match=r"manifest\.json: is damaged"):
         tidy(tmp_path)
 

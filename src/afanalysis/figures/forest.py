@@ -1,7 +1,5 @@
 """Conditions, runs of a sweep, and a study and the paper beside each other; how far they differ."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation
@@ -125,15 +123,13 @@ def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
 
 
 @style.styled()
-def gaps_by_run(table: pd.DataFrame, parameters: Sequence[str]) -> style.TracedFigure:
+def gaps_by_run(table: pd.DataFrame) -> style.TracedFigure:
     """The compliance gap of every run of a sweep.
 
     Parameters
     ----------
     table
-        The gaps of all runs (`afanalysis.pipeline.sweeps.finish`), with `source`.
-    parameters
-        The columns of parameters, by which rows are named.
+        The gaps of all runs (`afanalysis.pipeline.sweeps.finish`), with `source` and each run's `label`.
 
     Returns
     -------
@@ -143,18 +139,17 @@ def gaps_by_run(table: pd.DataFrame, parameters: Sequence[str]) -> style.TracedF
     Examples
     --------
     >>> import pandas as pd
-    >>> runs = pd.DataFrame({"run": ["a", "b"], "samples": [1, 5], "gap": [0.1, 0.2], "n": 40})
-    >>> runs = runs.assign(low=0.0, high=0.3, variation="default", setting="helpful-only", source="live")
-    >>> gaps_by_run(runs, ["samples"]).alt
+    >>> runs = pd.DataFrame({"run": ["a", "b"], "label": ["samples 1", "samples 5"], "gap": [0.1, 0.2]})
+    >>> runs = runs.assign(low=0.0, high=0.3, n=40, variation="default", setting="helpful-only")
+    >>> gaps_by_run(runs.assign(source="live")).alt
     'Over 2 runs the gap lies between 10.0 and 20.0 points.'
     """
     chosen = table.groupby("run")["variation"].transform(main_variation)
     rows = table[table["variation"] == chosen]
-    names = rows.groupby("run", sort=False)[list(parameters)].first().apply(_name, axis=1)
-    figure, _ = style.gap_rows(rows.assign(heading="", name=rows["run"].map(names)), 1.1, 0.17)
+    figure, _ = style.gap_rows(rows.assign(heading="", name=rows["label"]), 1.1, 0.17)
     note = style.sample_size_note(rows["n"])
     least, most = percent(rows["gap"].min()), percent(rows["gap"].max())
-    alt = f"Over {len(names)} runs the gap lies between {least} and {most} points."
+    alt = f"Over {rows['run'].nunique()} runs the gap lies between {least} and {most} points."
     return style.finish(figure, "The gap in every run of the sweep", rows, alt, note)
 
 
@@ -203,7 +198,3 @@ def beside_paper(table: pd.DataFrame) -> style.TracedFigure:
     alt = f"Of {len(rows)} numbers that the paper has too: {counted}."
     note = "Paper: Greenblatt et al. 2024 (arXiv:2412.14093), claude-3-opus, one answer per query."
     return style.finish(figure, "This study beside the paper", rows, alt, note)
-
-
-def _name(values: pd.Series) -> str:
-    return ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in values.items())

@@ -369,8 +369,19 @@ def finish(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
             write_csv(folders.processed / f"{name}.csv", tables[name], float_format="%.6g")
     if "gaps" in tables:
         gaps = tables["gaps"].assign(source="live" if sweep.live else "simulated")
+        # what the runs differ in; a parameter may be called like a column of the table
+        differ = [name for name in names if len({repr(run.parameters.get(name)) for run in runs}) > 1]
+        labels = {run.name: _label(run, differ) for run in runs}
+        gaps = gaps.drop(columns=names).assign(label=gaps["run"].map(labels))
         provenance = {"sweep": sweep.name, "runs": len(runs)}
-        figures.save(figures.gaps_by_run(gaps, names), folders.figures, "gaps_by_run", provenance)
+        figures.save(figures.gaps_by_run(gaps), folders.figures, "gaps_by_run", provenance)
+
+
+def _label(run: Run, names: Sequence[str]) -> str:
+    """A run's parameters of these names, in words."""
+    given = [(name.rpartition(".")[2], run.parameters[name]) for name in names if name in run.parameters]
+    parts = (f"{name} {', '.join(map(str, it)) if isinstance(it, list) else it}" for name, it in given)
+    return "; ".join(parts) or "as the study"
 
 
 class Store:

@@ -120,7 +120,8 @@ def write_tidy(
 
     folder, path = Path(folder), Path(path)
     if blocked is None:
-        blocked = read_json(folder / MANIFEST).get("study", {}).get("blocked", "missing")
+        with as_written(folder / MANIFEST):
+            blocked = read_json(folder / MANIFEST).get("study", {}).get("blocked", "missing")
     if blocked not in get_args(BlockedCount):
         raise InputError(f"blocked is {blocked!r}; use 'missing' or 'refused'")
     name = "" if unjudged else choose_judge(folder, judge)
