@@ -48,7 +48,7 @@ _WORKPLACE = ".import-"
 _LOCK = ".lock"
 
 # The file of records, one rollout per line without its opening brace, which comes with its key; and that
-# of index entries, one JSON object per rollout, as `rollout_index.COLUMNS` has them.
+# of index entries, one JSON object per rollout, as `rollout_index.sql` has them.
 RECORDS, ENTRIES = "records.jsonl", "entries.jsonl"
 
 # Bytes collected before they are written.
@@ -294,7 +294,7 @@ def _rollouts(
 def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> None:
     """Choose the rollouts to keep, and fill in the report."""
     names = [str(file["name"]) for file in report.files]
-    for reason, file, row, prompt_id in index.keep_each_once():
+    for reason, file, row, prompt_id in index.others():
         report.set_aside.add(reason, names[file], row, prompt_id)
     [(report.kept, report.valid, report.judged)] = index.rows(
         "SELECT count(*), count_if(valid), count_if(judged) FROM kept"

@@ -4,34 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from afanalysis.study.journal_sql import journal_table
-from afanalysis.table.database import connect
+from afanalysis.study.journal_sql import LONGEST_RECORD
+from afanalysis.table.database import connect, quote_path
 
-# What an entry has as its record has it.
-COPIED = {
-    **dict.fromkeys(("setting", "variation", "model", "tier", "prompt_id", "source"), "VARCHAR"),
-    "score": "DOUBLE",
-    "valid": "BOOLEAN",
-}
-
-# The columns of an entry, and their types in DuckDB.
-COLUMNS = COPIED | {
-    "line": "BIGINT",  # the number of its record in the file of records
-    "name": "VARCHAR",  # what its key is made from, in 32 hex digits
-    "identity": "VARCHAR",  # the same without its file, of one that its log does not name
-    "checksum": "BIGINT",  # of its record and votes, to tell copies from other versions
-    "verdicts": "BIGINT",  # how many its votes hold
-    "judged": "BOOLEAN",  # whether one of them is on compliance
-    "digest": "VARCHAR",  # of its file
-    "file": "BIGINT",  # its number
-    "row": "BIGINT",
-    "request": "VARCHAR",  # a hash; missing where there is no request
-    "sample": "BIGINT",  # as the log has it
-    "votes": "JSON",
-}
-
-# What a model's name ends with that names one of its versions.
-_VERSION = r"[-@](20\d{6}|20\d\d-\d\d-\d\d|latest)$"
+# What an entry has as its record has it; `rollout_index.sql` has the other columns.
+COPIED = ("setting", "variation", "model", "tier", "prompt_id", "source", "score", "valid")
 
 
 class RolloutIndex:
@@ -49,18 +26,12 @@ class RolloutIndex:
 
     def __init__(self, entries: Path) -> None:
         self._connection = connect(entries)
-        self._connection.execute(f"CREATE TABLE entries AS FROM {journal_table(entries, COLUMNS)}")
+        sql = _sql("rollout_index").format(entries=quote_path(entries), longest=LONGEST_RECORD)
+        self._connection.execute(sql)
 
-    def keep_each_once(self) -> Iterator[tuple[str, int, int, str]]:
-        """Choose which rollouts are kept, and number them: the table `kept`.
-
-        Yields
-        ------
-        tuple
-            Of each rollout not kept: why, its file and row, and its prompt's id.
-        """
-        self._connection.execute(Path(__file__).with_name("keep_once.sql").read_text(encoding="utf-8"))
-        yield from self.rows(
+    def others(self) -> Iterator[tuple[str, int, int, str]]:
+        """Of each rollout not kept: why, its file and row, and its prompt's id."""
+        return self.rows(
             "SELECT if(entry.checksum = kept.checksum, 'a copy of another row', "
             "'another version of a rollout, with fewer verdicts or other fields'), entry.file, "
             "entry.row, entry.prompt_id FROM entries AS entry JOIN kept USING (name) "
@@ -80,26 +51,9 @@ class RolloutIndex:
 
 def checks(index: RolloutIndex) -> list[str]:
     """What is odd about the rollouts as a whole, and what to do about it, in sentences."""
-    [*one_tier] = index.rows(
-        "SELECT setting, variation, model, min(tier) FROM kept GROUP BY ALL "
-        "HAVING count(DISTINCT tier) = 1 ORDER BY ALL"
+    [(one_tier, one_model, paired, alone, in_both, doubled, mixed, graded, alike)] = index.rows(
+        _sql("oddities")
     )
-    [*one_model] = index.rows(
-        "SELECT list(DISTINCT model ORDER BY model) FROM kept "
-        f"GROUP BY regexp_replace(model, '{_VERSION}', '') HAVING count(DISTINCT model) > 1 ORDER BY 1"
-    )
-    [(paired, alone)] = index.rows(
-        "SELECT count_if(tiers = 2), count_if(tiers = 1 AND of_condition = 2) FROM ("
-        "SELECT count(DISTINCT tier) AS tiers, any_value(of_condition) AS of_condition FROM ("
-        "SELECT *, count(DISTINCT tier) OVER (PARTITION BY setting, variation, model) AS of_condition "
-        "FROM kept) GROUP BY setting, variation, model, prompt_id)"
-    )
-    [(graded, alike)] = index.rows(
-        "SELECT count(score), count(identity) - count(DISTINCT identity) FROM kept"
-    )
-    in_both = _count(index, "request", "tier")
-    mixed = _count(index, "setting, prompt_id", "request")
-    doubled = _count(index, "request", "prompt_id")
     by_text = in_both and not paired
     sentences = {
         f"No prompt's id occurs in both tiers, but {in_both} requests do: pair them by their texts "
@@ -119,21 +73,16 @@ def checks(index: RolloutIndex) -> list[str]:
         *(
             f"{', '.join(condition)}: has only the {tier} tier, so there is no gap to compute; leave "
             "it out or add the other tier."
-            for *condition, tier in one_tier
+            for *condition, tier in one_tier or ()
         ),
         *(sentence for sentence, holds in sentences.items() if holds),
         *(
             f"{', '.join(names)} may be one model under several names; if so: "
             + " ".join(f"--rename model:{name}={names[0]}" for name in names[1:])
-            for (names,) in one_model
+            for names in one_model or ()
         ),
     ]
 
 
-def _count(index: RolloutIndex, groups: str, column: str) -> int:
-    """In how many groups of rollouts with a request a column has several values."""
-    [(count,)] = index.rows(
-        f"SELECT count(*) FROM (SELECT 1 FROM kept WHERE request IS NOT NULL GROUP BY {groups} "
-        f"HAVING count(DISTINCT {column}) > 1)"
-    )
-    return int(count)
+def _sql(name: str) -> str:
+    return Path(__file__).with_name(f"{name}.sql").read_text(encoding="utf-8")
