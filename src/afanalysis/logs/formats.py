@@ -11,6 +11,7 @@ from afanalysis.logs.json_records import json_rows
 from afanalysis.logs.log_rows import Row
 from afanalysis.logs.results import batch_rows, pipeline_rows
 from afanalysis.logs.tables import csv_rows, parquet_rows
+from afanalysis.logs.values import FORMS
 from afanalysis.table.foreign_files import regular_file
 
 _HEAD = 1 << 16
@@ -26,18 +27,6 @@ FORMATS: dict[str, tuple[str, Callable[..., Iterator[Row]]]] = {
     "batches": ("results of Message Batches, JSONL", batch_rows),
     "jsonl": ("one object per answer and line", json_rows),
     "json": ("a list of objects, one per answer", json_rows),
-}
-
-# By what a file is recognised: its ending, a NUL and its first bytes, in the order in which they are
-# tried.
-_MARKS = {
-    "inspect": rb'\.eval\0|(?!\.jsonl|\.ndjson)[^\0]*\0\{(?=.*"eval")(?=.*"version")',
-    "parquet": rb"\.parquet\0|[^\0]*\0PAR1",
-    "csv": rb"\.[ct]sv\0",
-    "pipeline": rb'[^\0]*\0[{[](?=.*"user_input").*"(tags|strong_reject_score)"',
-    "batches": rb'[^\0]*\0\{(?=.*"custom_id").*"result"',
-    "jsonl": rb"[^\0]*\0\{",
-    "json": rb"[^\0]*\0\[",
 }
 
 
@@ -57,8 +46,8 @@ def recognise(path: Path) -> str:
     if not head:
         raise InputError(f"{path}: is empty")
     marked = path.suffix.lower().encode("utf-8", "surrogateescape") + b"\0" + head
-    for name, marks in _MARKS.items():
-        if re.match(marks, marked, re.DOTALL):
+    for name, marks in FORMS["marks"].items():
+        if re.match(marks.encode(), marked, re.DOTALL):
             return name
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(f"{path}: is UTF-16; save it as UTF-8")

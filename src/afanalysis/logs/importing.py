@@ -340,8 +340,9 @@ def _write_study(
     folder = workplace / report.study
     folder.mkdir()
     formats = sorted({str(file["format"]) for file in report.files})
-    renames = sorted([list(pair), meaning] for pair, meaning in mapping.renames.items())
-    choices = [sorted(mapping.columns.items()), renames, mapping.threshold]
+    renames = [[*pair, meaning] for pair, meaning in mapping.renames.items()]
+    meanings = sorted([pair, meaning] for *pair, meaning in renames)
+    choices = [sorted(mapping.columns.items()), meanings, mapping.threshold]
     judge = f"{IMPORTED}@{stable_key([choices, formats])[:8]}"
     with (
         (folder / ROLLOUTS).open("wb", buffering=BUFFER) as rollouts,
@@ -370,13 +371,7 @@ def _write_study(
         "collected": report.kept,
         "spend": None,
         "runs": [{"versions": versions()}],
-        "imported": {
-            "files": report.files,
-            "columns": dict(mapping.columns),
-            "constants": dict(mapping.constants),
-            "renames": [[*pair, meaning] for pair, meaning in mapping.renames.items()],
-            "threshold": mapping.threshold,
-        },
+        "imported": {"files": report.files, **vars(mapping), "renames": renames},
     }
     write_json(folder / MANIFEST, manifest)
     report.write(folder)
@@ -394,16 +389,11 @@ def _journal_lines(
             line = next(line for position, line in lines if position == number)
             key, origin = _key(name), f"{digests[file]}:{row:09}"
             head = {"key": key, "study": report.study, "sample": sample, "origin": origin}
+            about = {"rollout": key, "setting": setting, "judge": judge}
             ballot = b""
             for nth, vote in enumerate(orjson.loads(votes)):
                 vote_key = sha256(f"{key} {judge} {nth}".encode()).hexdigest()[:32]
-                record = {
-                    "key": vote_key,
-                    "rollout": key,
-                    "setting": setting,
-                    "judge": judge,
-                    "vote": nth,
-                }
+                record = {"key": vote_key, **about, "vote": nth}
                 if vote == [None, None, None]:
                     record["undecided"] = "the log's own classifier decided nothing"
                 else:

@@ -14,7 +14,7 @@ from afanalysis.logs import values
 from afanalysis.logs.classifier_votes import Vote, cast_votes
 from afanalysis.logs.fields import BY_TIER, COLUMNS, Mapping, Side, lookup, plan_fields
 from afanalysis.logs.log_rows import Rejected
-from afanalysis.logs.results import USUAL_FIELDS, columns_of_place
+from afanalysis.logs.results import columns_of_place
 from afanalysis.study.completion import Transcript, split
 from afanalysis.study.hashing import text_hash
 from afanalysis.text.untrusted import without_surrogates
@@ -98,7 +98,8 @@ class Reader:
     def __init__(self, mapping: Mapping, format: str, path: Path) -> None:
         self._mapping = mapping
         is_pipeline = format == "pipeline"
-        self._usual, self._place = (USUAL_FIELDS, columns_of_place(path)) if is_pipeline else ({}, {})
+        self._usual = values.FORMS["pipeline"] if is_pipeline else {}
+        self._place = columns_of_place(path) if is_pipeline else {}
         self._defaults = dict.fromkeys(COLUMNS) | self._place | dict(mapping.constants)
         self._plans: dict[tuple[str, ...], tuple[list[Side], list[str]]] = {}
 
