@@ -106,17 +106,12 @@ def paired(
     free = rate_intervals.clustered(n_free, s_free, weighting)
     paid = rate_intervals.clustered(n_paid, s_paid, weighting)
     prompts = ((n_free > 0) | (n_paid > 0)).sum(-1).astype(float)
-    # what each prompt adds to a tier's rate
+    differences, counts = None, [(free, n_free, s_free), (paid, n_paid, s_paid)]
     if by_prompt:
         differences = BoundedMean.of(free.shares.values - paid.shares.values, -1, 1, both)
-        e_free, e_paid = (
-            np.where(both, rate.shares.values - rate.rate[..., None], 0) / prompts[..., None]
-            for rate in (free, paid)
-        )
-    else:
-        differences = None
-        e_free = (s_free - free.rate[..., None] * n_free) / free.n[..., None]
-        e_paid = (s_paid - paid.rate[..., None] * n_paid) / paid.n[..., None]
+        counts = [(rate, both, rate.shares.values) for rate in (free, paid)]
+    # what each prompt adds to a tier's rate
+    e_free, e_paid = ((s - rate.rate[..., None] * n) / n.sum(-1, keepdims=True) for rate, n, s in counts)
     variance = ((e_free - e_paid) ** 2).sum(-1) * (prompts / np.maximum(prompts - 1, 1))
     if apart:
         variance = free.se**2 + paid.se**2
