@@ -138,12 +138,7 @@ def default_method(weighting: str) -> str:
 
 
 def gap_interval(
-    counts: Paired,
-    level: float = 0.95,
-    method: str | None = None,
-    *,
-    resamples: int = 10_000,
-    seed: int = 0,
+    counts: Paired, level: float = 0.95, method: str | None = None, *, seed: int = 0
 ) -> tuple[Floats, Floats]:
     """The interval of a gap; see `gap` for the methods. A bootstrap takes one study, not a stack."""
     check_level(level)
@@ -168,9 +163,7 @@ def gap_interval(
         cells = cells[cells[:, 1::2].any(axis=1)]  # prompts without answers are absent
         kind = "percentile" if method == "bootstrap" else method
         gap_of_totals = difference(0, 1, 2, 3)
-        low, high = bootstrap(
-            cells, gap_of_totals, level=level, kind=kind, resamples=resamples, seed=seed
-        )
+        low, high = bootstrap(cells, gap_of_totals, level=level, kind=kind, seed=seed)
         return np.asarray(low), np.asarray(high)
     if method == "cluster-t":
         half = rate_intervals.critical_value(level, counts.prompts) * counts.se
@@ -213,7 +206,6 @@ def gap(
     level: float = 0.95,
     method: str | None = None,
     weighting: str = "prompts",
-    resamples: int = 10_000,
     seed: int = 0,
 ) -> dict[str, Any]:
     """The compliance gap with a paired interval, its p-value, and the sign-flip p-value.
@@ -234,7 +226,7 @@ def gap(
     weighting
         `prompts` or `answers`, as in `paired`. Where no prompt has both tiers the gap is that of two
         separate samples, by `unpaired`.
-    resamples, seed
+    seed
         For the bootstraps, and for the sign-flip p-value where it cannot be exact.
 
     Returns
@@ -267,7 +259,7 @@ def gap(
     counts = paired(nf, sf, np_, sp, weighting, apart=not both.any())
 
     def ends(level: Any) -> tuple[Floats, Floats]:
-        return gap_interval(counts, float(level), method, resamples=resamples, seed=seed)
+        return gap_interval(counts, float(level), method, seed=seed)
 
     low, high = map(float, ends(level))
     bounded = counts.differences if method == "bounded" else None
@@ -277,7 +269,7 @@ def gap(
         differences = sf[both] / nf[both] - sp[both] / np_[both]
         sizes = np.unique(np.concatenate([nf[both], np_[both]])).astype(int)
         lattice = min(math.lcm(*sizes.tolist()), _FINEST)
-        p_sign_flip = sign_flip(differences, lattice=lattice, resamples=resamples, seed=seed)
+        p_sign_flip = sign_flip(differences, lattice=lattice, seed=seed)
     events = max(float(counts.free.events), float(counts.paid.events))
     warning = rate_intervals.small_sample_warning(float(counts.prompts), events, method)
     if not both.any():

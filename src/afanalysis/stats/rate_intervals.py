@@ -150,12 +150,7 @@ def critical_value(level: float, clusters: ArrayLike) -> Any:
 
 
 def interval(
-    counts: Clustered,
-    level: float = 0.95,
-    method: str | None = None,
-    *,
-    resamples: int = 10_000,
-    seed: int = 0,
+    counts: Clustered, level: float = 0.95, method: str | None = None, *, seed: int = 0
 ) -> tuple[Floats, Floats]:
     """The intervals of rates over prompts.
 
@@ -170,7 +165,7 @@ def interval(
         weighting by answers), `clopper-pearson` or `jeffreys` on the effective sample size; `bootstrap`
         over prompts; `cluster-t`, the estimate ± t · SE that other tools give; `naive`, which takes
         all answers for independent.
-    resamples, seed
+    seed
         For the bootstrap only.
 
     References
@@ -207,9 +202,7 @@ def interval(
         for study in np.ndindex(counts.rate.shape):
             cells = bootstrap_cells(counts.cells[study], counts.weighting)
             cells = cells[cells[:, 1] > 0]  # prompts without answers are absent
-            ends[:, *study] = bootstrap(
-                cells, proportion(0, 1), level=level, resamples=resamples, seed=seed
-            )
+            ends[:, *study] = bootstrap(cells, proportion(0, 1), level=level, seed=seed)
         return ends[0], ends[1]
     raise ValueError(f"method is {method!r}; use one of: {', '.join(METHODS)}")
 
