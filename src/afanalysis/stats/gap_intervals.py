@@ -16,7 +16,7 @@ from scipy import special
 from afanalysis.stats import rate_intervals
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.hypothesis_tests import inverted_p_values, sign_flip
-from afanalysis.stats.proportions import Floats, check_level, square_and_add
+from afanalysis.stats.proportions import Floats, check_level, ratio, square_and_add
 from afanalysis.stats.resampling import bootstrap, difference
 
 # For `adjusted-t`: how many pseudo-prompts are added where no prompt is discordant; with m discordant
@@ -115,15 +115,14 @@ def paired(
     variance = ((e_free - e_paid) ** 2).sum(-1) * (prompts / np.maximum(prompts - 1, 1))
     if apart:
         variance = free.se**2 + paid.se**2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        correlation = (e_free * e_paid).sum(-1) / np.sqrt((e_free**2).sum(-1) * (e_paid**2).sum(-1))
+    product, squares = (e_free * e_paid).sum(-1), (e_free**2).sum(-1) * (e_paid**2).sum(-1)
     return Paired(
         free=free,
         paid=paid,
         gap=free.rate - paid.rate,
         se=np.sqrt(variance),
         differences=differences,
-        correlation=np.clip(np.nan_to_num(correlation), -1, 1),
+        correlation=np.clip(ratio(product, np.sqrt(squares)), -1, 1),
         prompts=prompts,
         # shares that differ; products rather than quotients, so that equal ones are equal exactly
         discordant=(np.abs(s_free * n_paid - s_paid * n_free) > 1e-9).sum(-1).astype(float),
