@@ -316,11 +316,7 @@ def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> 
 
 
 def _write_study(
-    workplace: Path,
-    systems: dict[str, str],
-    index: RolloutIndex,
-    mapping: Mapping,
-    report: ImportReport,
+    workplace: Path, systems: dict[str, str], index: RolloutIndex, mapping: Mapping, report: ImportReport
 ) -> None:
     """Write a study's files into a new folder.
 
