@@ -7,7 +7,6 @@ the index decides which rollouts are kept and numbers them; a second pass over t
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import tempfile
 from collections import Counter, defaultdict
@@ -22,12 +21,11 @@ import orjson
 
 from afanalysis.errors import InputError
 from afanalysis.logs.fields import Mapping
-from afanalysis.logs.finding import find_logs
-from afanalysis.logs.formats import FORMATS, recognise
+from afanalysis.logs.formats import FORMATS, find_logs
 from afanalysis.logs.import_report import ImportReport
 from afanalysis.logs.log_rows import Rejected, Row
 from afanalysis.logs.results import Requests, read_requests
-from afanalysis.logs.rollout_index import COPIED, RolloutIndex, checks
+from afanalysis.logs.rollout_index import COPIED, RolloutIndex
 from afanalysis.logs.rows import Reader, Rollout, to_json
 from afanalysis.study.design import Study
 from afanalysis.study.files import cannot_write, write_json
@@ -113,7 +111,7 @@ def import_logs(
     1
     """
     folder, mapping = Path(folder), mapping or Mapping()
-    files, ignored = _files(paths, format)
+    files, ignored = find_logs(paths, format)
     if asked is None and any(format == "batches" for *_, format in files):
         raise InputError("what was asked is not in results of batches; name its file with --asked FILE")
     requests = read_requests(Path(asked)) if asked else {}
@@ -173,20 +171,6 @@ def read_logs(
         folder = Path(place, "imported")
         report = import_logs(paths, folder, format=format, mapping=mapping, asked=asked)
         return tidy(folder, unjudged=not (folder / JUDGEMENTS).exists()), report
-
-
-def _files(paths: Sequence[str | Path], format: str) -> tuple[list[tuple[str, Path, str]], list[str]]:
-    """The files' names in the report, paths and formats, and the names of those that are not read."""
-    if format not in (*FORMATS, "auto"):
-        raise InputError(f"there is no format {format!r}; use one of: {', '.join(FORMATS)}, or auto")
-    logs, ignored = find_logs(paths)
-    common = os.path.commonpath([os.path.dirname(os.path.abspath(log)) for log in logs])
-    files = []
-    for log in logs:
-        recognised = recognise(log)
-        name = Path(os.path.relpath(log, common)).as_posix()
-        files.append((name, log, recognised if format == "auto" else format))
-    return sorted(files), ignored
 
 
 @contextmanager
@@ -305,7 +289,7 @@ def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> 
         reason, count = report.set_aside.ranked()[0]
         example = report.set_aside.with_example(reason)
         raise InputError(f"no rollout can be read; {count:,} of {report.rows:,} rows: {example}")
-    report.checks = checks(index)
+    report.checks = index.oddities()
     if not report.judged:
         fields = ", ".join(report.unused[:12]) or "none"
         report.checks.append(

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
-from afanalysis.logs.finding import LONGEST_RECORD
-from afanalysis.logs.json_records import too_long
+from afanalysis.logs.json_records import LONGEST_RECORD, too_long
 from afanalysis.logs.log_rows import Rejected, Row, object_of
 from afanalysis.study.files import json_object, read_json, written_whole
 from afanalysis.study.folders import PROMPTS, ROLLOUTS, Folders

@@ -42,46 +42,15 @@ class RolloutIndex:
         """The rows of a query on `kept`, which has the columns of an entry."""
         return iter(self._connection.execute(sql).fetchone, None)
 
+    def oddities(self) -> list[str]:
+        """What is odd about the rollouts kept as a whole, and what to do about it, in sentences."""
+        return [sentence for (sentence,) in self.rows(_sql("oddities"))]
+
     def values(self, column: str) -> list[str]:
         """What occurs in a column of the rollouts kept, the default first and the rest in order."""
         order = f"{column} NOT IN ('default', 'helpful-only'), {column}"
         rows = self.rows(f"SELECT {column} FROM kept GROUP BY {column} ORDER BY {order}")
         return [value for (value,) in rows]
-
-
-def checks(index: RolloutIndex) -> list[str]:
-    """What is odd about the rollouts as a whole, and what to do about it, in sentences."""
-    [(one_tier, one_model, paired, alone, in_both, doubled, mixed, graded, alike)] = index.rows(
-        _sql("oddities")
-    )
-    by_text = in_both and not paired
-    sentences = {
-        f"No prompt's id occurs in both tiers, but {in_both} requests do: pair them by their texts "
-        "with --map prompt_id=": by_text,
-        f"Prompts in both tiers: {paired}, in one only: {alone}. The latter count in their tier's "
-        "rate, and in the gap as unpaired.": alone and not by_text,
-        f"{mixed} prompt ids name several requests each: they count as one prompt. If they are not, "
-        "tell them apart by their texts with --map prompt_id=": mixed,
-        f"{doubled} requests occur under several prompt ids: their answers count as independent. "
-        "Join them by their texts with --map prompt_id=": doubled and not by_text,
-        f"{graded} verdicts are graded. The figure score_threshold and af.score_thresholds show the "
-        "gap for each score that could be the --threshold from which an answer complies.": graded,
-        f"{alike} answers are equal to another one to the same request, and nothing (no id, no "
-        "time) tells a copy from a second sample: all are kept.": alike,
-    }
-    return [
-        *(
-            f"{', '.join(condition)}: has only the {tier} tier, so there is no gap to compute; leave "
-            "it out or add the other tier."
-            for *condition, tier in one_tier or ()
-        ),
-        *(sentence for sentence, holds in sentences.items() if holds),
-        *(
-            f"{', '.join(names)} may be one model under several names; if so: "
-            + " ".join(f"--rename model:{name}={names[0]}" for name in names[1:])
-            for names in one_model or ()
-        ),
-    ]
 
 
 def _sql(name: str) -> str:

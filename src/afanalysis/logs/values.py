@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 
-def _read(name: str) -> dict[str, dict[str, Any]]:
+def _read(name: str) -> dict[str, Any]:
     return tomllib.loads(files("afanalysis.logs").joinpath(name).read_text(encoding="utf-8"))
 
 
