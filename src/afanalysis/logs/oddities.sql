@@ -17,9 +17,9 @@ WITH conditions AS (
     GROUP BY regexp_replace(model, '[-@](20\d{6}|20\d\d-\d\d-\d\d|latest)$', '') HAVING count(DISTINCT model) > 1
 ), counts AS (
     SELECT *, in_both > 0 AND paired = 0 AS only_by_text FROM
-        (SELECT count_if(tiers = 2) AS paired, count_if(tiers = 1 AND of_condition = 2) AS alone FROM prompts),
-        (SELECT count_if(tiers > 1) AS in_both, count_if(prompt_ids > 1) AS doubled FROM requests),
-        (SELECT count_if(requests > 1) AS mixed FROM ids),
+        (SELECT count(*) FILTER (tiers = 2) AS paired, count(*) FILTER (tiers = 1 AND of_condition = 2) AS alone FROM prompts),
+        (SELECT count(*) FILTER (tiers > 1) AS in_both, count(*) FILTER (prompt_ids > 1) AS doubled FROM requests),
+        (SELECT count(*) FILTER (requests > 1) AS mixed FROM ids),
         (SELECT count(score) AS graded, count(identity) - count(DISTINCT identity) AS alike FROM kept)
 )
 SELECT sentence FROM (
