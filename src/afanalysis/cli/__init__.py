@@ -14,6 +14,7 @@ from afanalysis.text.untrusted import VisibleOutput, escape_invisible
 # Every command with its module and its line in the list of commands. A module is imported only when one
 # of its commands is used, so that `--help` and a run with nothing to do are quick.
 COMMANDS = {
+    "new": ("running", "make a project: notebooks, a study, folders for data and figures"),
     "run": ("running", "run all notebooks, from collection through figures"),
     "sweep": ("sweeping", "run many variants of a study, or of one notebook"),
     "collect": ("asking", "sample a study's rollouts"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.errors import InputError
-from afanalysis.pipeline.notebooks import find_project
+from afanalysis.pipeline.projects import nearest_project
 from afanalysis.study.design import Study
 from afanalysis.study.folders import Folders
 
@@ -35,20 +35,41 @@ BUDGET = value("--budget", "USD", "limit on the study's total cost; a live run n
 ENDPOINT = (
     LIVE,
     value("--base-url", "URL", "another server of the Messages API"),
-    BUDGET,
+    value("--budget", "USD", "limit on the study's total cost; a live run needs one", type=float),
     value("--budget-tokens", "N", "the same in input and output tokens", type=int),
     flag("--any-price", "run without a limit"),
     value("--prices", "FILE", "prices to add or correct (YAML)", type=Path),
 )
+CALLS = (
+    *ENDPOINT,
+    flag("--batch", "use Message Batches, at half the price"),
+    value("--concurrency", "N", "calls at once (default: 32)", type=int),
+    value("--poll-seconds --poll", "SECONDS", "between checks (default: 30)", type=float),
+    flag("--resend", "pay again for calls of batches whose results are gone"),
+    value("--stop-after", "SECONDS", "stop as Ctrl-C does (default: when all is done)", type=float),
+)
+RULES = flag("--rules", "judge by phrases, without a model: a free baseline")
 LEVEL = value("--level", "LEVEL", "confidence level (default: 0.95)", type=float, default=0.95)
 FORCE = flag("--force", "also run notebooks that are up to date")
 DRY_RUN = flag("--dry-run", "print what would run, and why; run nothing")
 
 
+def folders_of(name: str) -> Folders:
+    """The folders of a study: in the project, or in the current folder if there is no project."""
+    return Folders(nearest_project() or Path.cwd(), name)
+
+
 def read_study(options: argparse.Namespace) -> tuple[Study, Folders]:
     """The study of a command, and its folders."""
     study = Study.from_yaml(options.study)
-    return study, Folders(find_project(), study.name)
+    return study, folders_of(study.name)
+
+
+def calls_of(options: argparse.Namespace) -> dict[str, Any]:
+    """What was given of `CALLS`, as `calling` takes it."""
+    names = [names.split()[0][2:].replace("-", "_") for names, _ in CALLS]
+    given = {name: getattr(options, name, None) for name in names}
+    return {name: value for name, value in given.items() if value is not None and value is not False}
 
 
 def check_level(level: float) -> None:

@@ -4,11 +4,19 @@ import argparse
 from pathlib import Path
 
 import afanalysis as af
-from afanalysis.cli.arguments import STUDY_FILE, STUDY_NAME, Argument, flag, format_of, read_study, value
+from afanalysis.cli.arguments import (
+    STUDY_FILE,
+    STUDY_NAME,
+    Argument,
+    flag,
+    folders_of,
+    format_of,
+    read_study,
+    value,
+)
 from afanalysis.errors import InputError
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.formats import FORMATS
-from afanalysis.pipeline.notebooks import find_project
 from afanalysis.study.folders import PAPER
 from afanalysis.study.folders import STUDY_FILE as IMPORTED_STUDY
 from afanalysis.study.label_sample import add_sheet
@@ -58,7 +66,7 @@ def run_import(options: argparse.Namespace) -> None:
     """
     if options.study == PAPER:
         raise InputError(f"--study is {PAPER!r}, the name of the published tables; choose another")
-    folders = af.Folders(find_project(), options.study)
+    folders = folders_of(options.study)
     report = af.import_logs(
         options.paths,
         folders.raw,

@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING
 
 import afanalysis as af
 from afanalysis.analysis.left_out import readable
-from afanalysis.cli.arguments import LEVEL, STUDY_NAME, Argument, check_level, flag, format_of, value
+from afanalysis.cli.arguments import (
+    LEVEL,
+    STUDY_NAME,
+    Argument,
+    check_level,
+    flag,
+    folders_of,
+    format_of,
+    value,
+)
 from afanalysis.errors import InputError
 from afanalysis.figures import gallery
 from afanalysis.logs.exporting import FORMATS, export
-from afanalysis.pipeline.notebooks import find_project
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.study.folders import PAPER, ROLLOUTS
 from afanalysis.study.loading import is_tidy
@@ -113,7 +121,8 @@ def run_figure(options: argparse.Namespace) -> None:
         print("\n".join(gallery.NAMES))
         return
     check_level(options.level)
-    study = gallery.Gallery(options.study, find_project(), level=options.level)
+    project = folders_of(options.study).project
+    study = gallery.Gallery(options.study, project, level=options.level)
     figure = study.draw(options.name)
     if isinstance(figure, str):
         raise InputError(f"{options.name} of {options.study}: {figure}")
@@ -126,7 +135,7 @@ def run_export(options: argparse.Namespace) -> None:
     """Write a study that was run in a form for other tools and people, into
     data/processed/STUDY/export/FORMAT.
     """
-    folders = af.Folders(find_project(), options.study)
+    folders = folders_of(options.study)
     target = folders.processed / "export" / options.format
     for path in export(folders, options.format, target, texts=not options.without_texts):
         print(path.relative_to(folders.project))

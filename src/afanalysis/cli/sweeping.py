@@ -8,7 +8,7 @@ from typing import Any
 
 from afanalysis.cli.arguments import DRY_RUN, FORCE, Argument, flag, value
 from afanalysis.errors import InputError
-from afanalysis.pipeline import notebooks, sweeps
+from afanalysis.pipeline import notebooks, projects, sweeps
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
@@ -31,7 +31,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     Runs that are up to date are skipped, and a run that fails does not affect the others. Exits with 1
     if any failed.
     """
-    project = notebooks.find_project()
+    project = projects.find_project()
     sweep = sweeps.Sweep.from_yaml(options.file)
     runs = sweeps.expand(sweep, project, most=None if options.yes else sweeps.MANY_RUNS)
     if options.store:

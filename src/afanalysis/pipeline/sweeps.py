@@ -24,7 +24,8 @@ from afanalysis.analysis.conditions import main_variation
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
 from afanalysis.pipeline.changes import Step
-from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
+from afanalysis.pipeline.notebooks import Result, parameters_cell
+from afanalysis.pipeline.projects import STEPS, without_outputs
 from afanalysis.study.design import FilePart, NamedPath, Study
 from afanalysis.study.files import read_csv, read_yaml, write_csv, write_text
 from afanalysis.study.folders import JUDGEMENTS, Folders
@@ -459,12 +460,3 @@ def run_from_store(
         return notebooks.run(
             project, chain, force=force, on_result=lambda _: store.send(project, *folders)
         )
-
-
-def without_outputs(notebook: Path) -> str:
-    """The content of a notebook without its outputs."""
-    content = json.loads(notebook.read_text(encoding="utf-8"))
-    for cell in content["cells"]:
-        if cell["cell_type"] == "code":
-            cell |= {"outputs": [], "execution_count": None}
-    return json.dumps(content)
