@@ -11,17 +11,7 @@ from functools import partial
 from typing import Any
 
 import afanalysis as af
-from afanalysis.cli.arguments import (
-    CALLS,
-    ENDPOINT,
-    RULES,
-    STUDY_FILE,
-    Argument,
-    calls_of,
-    flag,
-    read_study,
-    value,
-)
+from afanalysis.cli.arguments import calls_of, read_study
 from afanalysis.collection.calls import CallSummary
 from afanalysis.collection.forecasting import Forecast, forecast
 from afanalysis.collection.model_checks import check_api
@@ -29,18 +19,6 @@ from afanalysis.judging.model import forecast_verdicts
 from afanalysis.standin.serving import serve
 from afanalysis.standin.state import StandIn
 from afanalysis.study.ledger import Prices
-
-_ASK = (STUDY_FILE, *CALLS, flag("--dry-run", "print calls, tokens and price; call nothing"))
-ARGUMENTS: dict[str, tuple[Argument, ...]] = {
-    "collect": _ASK,
-    "judge": (*_ASK, RULES),
-    "check": (STUDY_FILE, *ENDPOINT),
-    "check-judge": (STUDY_FILE, *ENDPOINT),
-    "serve": (
-        value("--port", "N", "default: any free port", type=int, default=0),
-        flag("--lenient", "take what the API would refuse, such as a temperature"),
-    ),
-}
 
 
 def run_collect(options: argparse.Namespace) -> int:

@@ -6,21 +6,10 @@ import argparse
 import asyncio
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import afanalysis as af
-from afanalysis.cli.arguments import (
-    CALLS,
-    DRY_RUN,
-    FORCE,
-    RULES,
-    Argument,
-    calls_of,
-    flag,
-    read_study,
-    value,
-)
+from afanalysis.cli.arguments import calls_of, read_study
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks, projects
 from afanalysis.reporting.contact_sheet import write_contact_sheet
@@ -28,29 +17,6 @@ from afanalysis.study.folders import Folders
 
 if TYPE_CHECKING:
     from afanalysis.pipeline.stopping import Ending
-
-ARGUMENTS: dict[str, tuple[Argument, ...]] = {
-    "new": (value("folder", "NAME", "the project's folder, and the name of its study", type=Path),),
-    "run": (
-        value(
-            "--study",
-            "FILE",
-            "a study file (YAML); default: the paper, and the demo or the project's only study",
-            type=Path,
-        ),
-        *CALLS,
-        RULES,
-        value(
-            "--until-width",
-            "WIDTH",
-            "end when all gaps are known this well (0.1: 10 points)",
-            type=float,
-        ),
-        flag("--until-decided", "end when 0 lies outside of every gap's interval"),
-        FORCE,
-        DRY_RUN,
-    ),
-}
 
 
 def run_new(options: argparse.Namespace) -> None:
