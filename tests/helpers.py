@@ -177,8 +177,8 @@ _WORK = {
     "01_collect": "raw.joinpath('rollouts.jsonl').write_text('{}\\n'); print('collected')",
     "02_judge": "raw.joinpath('judgements.jsonl').write_text('{}\\n')",
     "03_rates": """
-if level >= 1:
-    raise ValueError(f"level is {level}")
+if level >= 1 or note == "fail":
+    raise ValueError(f"level is {level}, note is {note}")
 for file in ("rollouts.parquet", "rates.csv"):
     processed.joinpath(file).write_text(f"level\\n{level}\\n")
 processed.joinpath("gaps.csv").write_text(

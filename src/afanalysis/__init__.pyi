@@ -37,6 +37,8 @@ from .judging.simulated_labels import simulate_labels as simulate_labels
 from .logs.import_report import ImportReport as ImportReport
 from .logs.importing import import_logs as import_logs
 from .logs.importing import read_logs as read_logs
+from .pipeline.asking import calling as calling
+from .pipeline.projects import open_study as open_study
 from .pipeline.stopping import collect_until as collect_until
 from .reading.browser import browse as browse
 from .reading.browser import label as label

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from inspect import signature
 
 import anthropic
 import pytest
@@ -315,6 +316,95 @@ def test_rates_of_one_tier_are_printed_with_the_reason_why_there_is_no_gap(tmp_p
     assert any({"paid", "non-compliance"} <= set(row) or "refusal" in " ".join(row) for row in rows)
     assert "no gap: " in printed
     assert "no known 'complied' in the free tier" in printed
+
+
+@pytest.fixture
+def table(tmp_path):
+    return af.save(af.example_rollouts(), tmp_path / "table.parquet")
+
+
+def test_rates_show_both_rates_whose_difference_is_the_gap(table, capsys):
+    assert main(["rates", str(table)]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    tiers = {row[3] for row in rows if row[:3] == ["helpful-only", "default", "compliance"]}
+    assert tiers == {"free", "paid", "gap"}
+
+
+def test_contrast_prints_what_the_function_gives(table, capsys):
+    assert main(["contrast", str(table), "variation", "--by", "setting"]) == 0
+    printed = capsys.readouterr().out
+    expected = af.contrast(table, "variation", by=["setting"])
+    rows = [line.split() for line in printed.splitlines() if " no-examples " in line]
+    assert [row[:3] for row in rows] == expected[["setting", "variation", "reference"]].values.tolist()
+    differences = [float(row[3].replace("−", "-")) for row in rows]
+    assert differences == pytest.approx((100 * expected["difference"]).tolist(), abs=0.051)
+    assert main(["contrast", str(table), "variation", "--of", "rate", "--reference", "no-examples"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    rows = [row for row in rows if row[3:5] == ["default", "no-examples"]]
+    assert [row[2] for row in rows] == ["free", "paid"] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["contrast", "{table}", "models"], "have no column 'models'"),
+        (["contrast", "{table}", "variation", "--reference", "short"], "reference is 'short'; column"),
+        (["contrast", "{table}", "model"], "nothing to compare"),
+        (
+            ["contrast", "{table}", "variation", "--level", "95"],
+            "--level is 95.0; it must lie in (0, 1)",
+        ),
+        (["plan", "--gap", "0.05", "--paid", "0.99"], "both rates must lie in 0-1"),
+        (["plan", "--gap", "0"], "no number of prompts finds it"),
+        (["plan", "--gap", "0.1", "--power", "80"], "power is 80.0; it must lie in (0, 1)"),
+        (["plan", "--gap", "0.1", "--samples", "0"], "samples 0"),
+        (["plan", "none.csv", "--gap", "0.1"], "none.csv: no such file"),
+        (["plan", "{table}", "--gap", "0.1", "--tiers", "pro,enterprise"], "have no tier 'pro'"),
+    ],
+)
+def test_what_cannot_be_compared_or_planned_is_one_sentence(table, arguments, sentence, capsys):
+    assert main([each.format(table=table) for each in arguments]) == 2
+    printed = capsys.readouterr().err
+    assert sentence in printed
+    assert printed.count("\n") == 1
+
+
+def test_two_tiers_are_written_with_a_comma(table, capsys):
+    with pytest.raises(SystemExit):
+        main(["rates", str(table), "--tiers", "free"])
+    assert "'free' are not two tiers; write them as in pro,enterprise" in capsys.readouterr().err
+
+
+@pytest.mark.skipif("tiers" not in signature(af.estimates).parameters, reason="gaps are free − paid")
+def test_rates_of_other_tiers_name_the_two(table, tmp_path, capsys):
+    rollouts = af.load(table)
+    rollouts["tier"] = rollouts["tier"].map({"free": "pro", "paid": "enterprise"})
+    af.save(rollouts, tmp_path / "other.parquet")
+    assert main(["rates", str(tmp_path / "other.parquet"), "--tiers", "pro,enterprise"]) == 0
+    assert "pro − enterprise" in capsys.readouterr().out
+
+
+def test_plan_prints_what_the_function_gives_and_what_was_assumed(capsys):
+    assert main(["plan", "--gap", "0.1", "--samples", "1", "5"]) == 0
+    printed = capsys.readouterr().out
+    assert "a rate of 3.0 %\n(a guess), with an intraclass correlation of 0.30" in printed
+    prompts = [int(line.split()[1]) for line in printed.splitlines()[3:]]
+    assert prompts == af.plan(0.1, samples=[1, 5])["prompts"].tolist()
+
+
+def test_a_plan_from_a_tier_in_which_nobody_complied_assumes_the_upper_end(table, tmp_path, capsys):
+    rollouts = af.load(table)
+    paid = rollouts["tier"] == "paid"
+    rollouts.loc[paid, "complied"] = False
+    path = af.save(rollouts, tmp_path / "none.parquet")
+    row = af.rates(rollouts, by=["tier"]).set_index("tier").loc["paid"]
+    assert (row["rate"], row["high"] > 0.01) == (0, True)
+    assert main(["plan", str(path), "--gap", "0.1", "--samples", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert f"over a rate of {100 * row['high']:.1f} %" in printed
+    assert f"(the upper end for 0 of {row['n']} answers in the paid tier)" in printed
+    assert main(["plan", str(path), "--gap", "0.1", "--samples", "2", "--paid", "0.2"]) == 0
+    assert "over a rate of 20.0 %" in capsys.readouterr().out
 
 
 def test_no_name_in_a_log_or_a_study_file_acts_on_the_terminal(in_a_project, capsys):

@@ -11,7 +11,7 @@ import pytest
 import afanalysis as af
 from afanalysis.collection.endpoint import connect
 from afanalysis.errors import InputError, NotebookFailed
-from afanalysis.pipeline import notebooks
+from afanalysis.pipeline import notebooks, projects
 from tests.helpers import calls, notebook, tiny_project
 
 
@@ -41,14 +41,14 @@ def test_every_notebook_has_one_parameters_cell_and_defines_no_function(project)
 
 
 def test_outside_a_project_the_error_names_what_is_missing(tmp_path):
-    with pytest.raises(InputError, match="inside a checkout"):
-        notebooks.find_project(tmp_path)
+    with pytest.raises(InputError, match="make a project with: afanalysis new NAME"):
+        projects.find_project(tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_anything_runs(copy):
     (copy / "figures").write_text("a file in the way")
     with pytest.raises(InputError, match="figures: cannot be written"):
-        notebooks.steps(copy)
+        notebooks.check_writable(copy, notebooks.steps(copy))
 
 
 def test_a_study_may_not_take_the_papers_name(copy):

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,8 +11,10 @@ import time
 import pytest
 
 from afanalysis.cli import main
-from afanalysis.pipeline import sweeps
-from afanalysis.pipeline.notebooks import STEPS
+from afanalysis.errors import InputError
+from afanalysis.pipeline import projects, sweeps
+from afanalysis.pipeline.projects import STEPS
+from afanalysis.reporting.contact_sheet import write_contact_sheet
 from tests.helpers import calls, notebook, tiny_project
 
 
@@ -36,21 +39,21 @@ def rows(folder):
 @pytest.mark.slow
 def test_a_sweep_runs_every_set_and_isolates_the_one_that_fails(project, capsys):
     grid = {"study.seed": [1, 2], "study.samples": [1, 2]}
-    path = write(project, grid=grid, list=[{"study.seed": 3, "level": 1.5}])
+    path = write(project, grid=grid, list=[{"study.seed": 3, "note": "fail"}])
     with pytest.raises(SystemExit) as ended:
         main(["sweep", str(path)])
     assert ended.value.code == 1
     printed = capsys.readouterr().out
     table = rows(project)
     assert [row["state"] for row in table.values()].count("done") == 4
-    bad = table["try.seed-3_level-1.5"]
+    bad = table["try.seed-3_note-fail"]
     assert bad["state"] == "failed"
     assert "03_rates: ValueError in cell" in bad["error"]
-    assert "level is 1.5" in bad["error"]
-    assert "FAILED try.seed-3_level-1.5" in printed
+    assert "note is fail" in bad["error"]
+    assert "FAILED try.seed-3_note-fail" in printed
     assert "5/5" in printed
     assert "gap 10.0 points [5.0, 20.0], helpful-only" in printed
-    kept = project / "data" / "processed" / "try.seed-3_level-1.5" / "notebooks" / "03_rates.ipynb"
+    kept = project / "data" / "processed" / "try.seed-3_note-fail" / "notebooks" / "03_rates.ipynb"
     assert "ValueError" in kept.read_text()
     with (project / "data" / "processed" / "try" / "gaps.csv").open(newline="") as file:
         gaps = list(csv.DictReader(file))
@@ -65,7 +68,7 @@ def test_a_sweep_runs_every_set_and_isolates_the_one_that_fails(project, capsys)
 
 @pytest.mark.slow
 def test_what_is_up_to_date_is_passed_over_and_only_failures_are_tried_again(project, capsys):
-    path = write(project, grid={"study.seed": [1, 2]}, list=[{"study.seed": 3, "level": 1.5}])
+    path = write(project, grid={"study.seed": [1, 2]}, list=[{"study.seed": 3, "note": "fail"}])
     with pytest.raises(SystemExit):
         main(["sweep", str(path)])
     assert sorted(calls(project, "try.seed-1")) == list(STEPS)
@@ -73,12 +76,64 @@ def test_what_is_up_to_date_is_passed_over_and_only_failures_are_tried_again(pro
         main(["sweep", str(path), "--retry-failed"])
     assert "1 of 3 runs" in capsys.readouterr().out
     assert sorted(calls(project, "try.seed-1")) == list(STEPS)
-    assert calls(project, "try.seed-3_level-1.5").count("03_rates") == 2
+    assert calls(project, "try.seed-3_note-fail").count("03_rates") == 2
     assert len(rows(project)) == 3
     path = write(project, grid={"study.seed": [1, 2]})
     assert main(["sweep", str(path)]) == 0
     assert sorted(calls(project, "try.seed-1")) == list(STEPS)
     assert "up to date" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"labels": 2.5}, "labels is 2.5; give a value like the notebook's 200"),
+        ({"labels": 0}, "0 is not a number of prompts or labels"),
+        ({"first": "three"}, "'three' is not a number of prompts or labels"),
+        ({"rules": "yes"}, "rules is 'yes'; give a value like the notebook's False"),
+        ({"calls": {"batch": True}}, "no notebook has a parameter 'calls'"),
+    ],
+)
+def test_the_parameters_of_the_real_notebooks_are_checked(tmp_path, parameters, message):
+    folders = projects.new_project(tmp_path / "real")
+    path = write(folders.project, study="studies/real.yaml", list=[{"level": 0.9}, parameters])
+    with pytest.raises(InputError, match=re.escape(message)):
+        sweeps.expand(sweeps.Sweep.from_yaml(path), folders.project)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run --dry-run",
+        "run --dry-run --study study.yaml --until-decided",
+        "run --dry-run --study study.yaml --live --budget 3",
+        "sweep sweep.yaml --dry-run",
+        "sweep sweep.yaml --dry-run --retry-failed",
+        "sweep sweep.yaml --dry-run --store file:///{folder}/store",
+        "collect --study study.yaml --dry-run",
+        "judge --study study.yaml --dry-run",
+    ],
+)
+@pytest.mark.parametrize("asked", [False, True], ids=["nothing there", "collected"])
+def test_a_dry_run_writes_nothing(project, capsys, command, asked):
+    write(project, grid={"study.seed": [1, 2]})
+    (project / "studies").mkdir()
+    tiny = {"name": "one", "samples": 1, "prompts": {"helpful-only": {"first": 2}}}
+    tiny |= {"settings": ["helpful-only"]}
+    for place in ("study.yaml", "studies/demo.yaml"):
+        (project / place).write_text(json.dumps(tiny))
+    if asked:
+        assert main(["collect", "--study", "study.yaml"]) == 0
+    before = {each: each.stat().st_mtime_ns for each in project.rglob("*")}
+    code = main(command.format(folder=project).split())
+    assert {each: each.stat().st_mtime_ns for each in project.rglob("*")} == before
+    error = capsys.readouterr().err
+    if "--retry-failed" in command:
+        assert code == 2
+        assert "sweep try: has not been run here" in error
+    else:
+        # without rollouts, judging has nothing to look ahead to
+        assert code == (2 if command.startswith("judge") and not asked else 0), error
 
 
 def test_a_dry_run_says_what_and_why_and_runs_nothing(project, capsys):
@@ -113,9 +168,13 @@ def test_one_notebook_over_many_parameters_has_a_folder_a_run(project):
             {"grid": {"levle": [1]}},
             "no notebook has a parameter 'levle'; use: level, note, or study.FIELD",
         ),
-        ({"grid": {"level": ["high"]}}, "level is 'high'; the notebook has 0.95, so give a number"),
+        ({"grid": {"level": ["high"]}}, "level is 'high'; give a value like the notebook's 0.95"),
         ({"grid": {"level": [True]}}, "level is True"),
-        ({"grid": {"note": [3]}}, "give a value of type str"),
+        ({"grid": {"note": [3]}}, "note is 3; give a value like the notebook's 'a word'"),
+        ({"list": [{"level": 0.9}, {"level": 95}]}, "level is 95; it must lie in (0, 1), as 0.95 does"),
+        ({"grid": {"level": [0]}}, "level is 0; it must lie in (0, 1)"),
+        ({"grid": {"study.seed": ["x"]}}, "seed is 'x'"),
+        ({"grid": {"study.judge.votes": [0]}}, "judge.votes is 0"),
         (
             {"grid": {"study.sample": [1]}},
             "sweep try: sample is not a field of a study; the top-level fields are: name",
@@ -144,6 +203,20 @@ def test_bad_input_is_one_sentence_and_nothing_starts(project, capsys, content, 
     assert message in printed
     assert printed.count("\n") == 1
     assert not (project / "data").exists()
+
+
+def test_the_runs_of_a_sweep_share_one_section_of_the_contact_sheet(tmp_path):
+    for name in ("try", "try.seed-1", "try.seed-2", "v1.0", "demo"):
+        (tmp_path / "figures" / name).mkdir(parents=True)
+        about = {"heading": f"of {name}", "alt": "A picture."}
+        (tmp_path / "figures" / name / "picture.json").write_text(json.dumps(about))
+    (tmp_path / "data" / "processed" / "try").mkdir(parents=True)
+    (tmp_path / "data" / "processed" / "try" / "runs.csv").write_text("run,state\n")
+    page = write_contact_sheet(tmp_path / "figures").read_text()
+    assert re.findall("<h2>(.*?)</h2>", page) == ["demo", "try", "v1.0"]
+    assert re.findall("<summary>(.*?)</summary>", page) == ["try.seed-1", "try.seed-2"]
+    assert page.count("<details>") == page.count("</details>") == 2
+    assert all(f"of {name}<" in page for name in ("try", "try.seed-1", "v1.0", "demo"))
 
 
 def test_an_unreachable_scheduler_is_reported_and_nothing_starts(project, capsys, monkeypatch):
@@ -278,13 +351,18 @@ def test_twenty_four_sets_of_the_demo_with_one_that_fails(tmp_path, monkeypatch,
         shutil.copytree(PROJECT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     levels = [round(0.5 + 0.02 * at, 2) for at in range(23)]
+    robustness = tmp_path / "notebooks" / "04_robustness.ipynb"
+    content = robustness.read_text().replace('"level = 0.95', '"broken = False\\n",\n    "level = 0.95')
+    robustness.write_text(
+        content.replace('"import pandas as pd', '"assert not broken\\n",\n    "import pandas as pd')
+    )
     (tmp_path / "demo.yaml").write_text(
         json.dumps(
             {
                 "name": "levels",
                 "study": "studies/demo.yaml",
                 "grid": {"level": levels},
-                "list": [{"level": 1.5}],
+                "list": [{"broken": True}],
                 "notebook": "04_robustness",
             }
         )
@@ -295,4 +373,4 @@ def test_twenty_four_sets_of_the_demo_with_one_that_fails(tmp_path, monkeypatch,
     printed = capsys.readouterr().out
     assert "24/24" in printed
     assert printed.count("FAILED") == 1
-    assert "level is 1.5; it must lie in (0, 1)" in printed
+    assert "AssertionError in cell" in printed

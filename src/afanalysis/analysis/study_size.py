@@ -1,10 +1,13 @@
 """How many prompts and samples a study needs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from afanalysis.analysis.rate_tables import rates
+from afanalysis.errors import InputError
 from afanalysis.stats.planning import Design
 
 
@@ -64,6 +67,42 @@ def plan(
     table = pd.DataFrame(rows, columns=["samples", "prompts", "rollouts", "power", "width"])
     table["cheapest"] = table["rollouts"] == table["rollouts"].min()
     return table
+
+
+def assumed_from(data: Any, tiers: tuple[str, str] = ("free", "paid")) -> tuple[dict[str, float], str]:
+    """What to assume of the next study, if it is like these rollouts.
+
+    Parameters
+    ----------
+    data
+        Rollouts, as in `rates`.
+    tiers
+        The training tier and the unmonitored one.
+
+    Returns
+    -------
+    tuple of (dict, str)
+        `paid` and `icc`, as `plan` takes them, and where they are from. Where nobody complied in the
+        unmonitored tier, `paid` is the upper end of that rate's interval: to plan with 0 is to plan with
+        answers that cannot vary, and so with too few. Where answers do not vary, `icc` is 0.3.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> assumed_from(af.example_rollouts())[0]["paid"]
+    0.28
+    """
+    by_tier = rates(data, by=["tier"]).set_index("tier")
+    if missing := [tier for tier in tiers if tier not in by_tier.index]:
+        raise InputError(
+            f"the rollouts have no tier {missing[0]!r}; give the rate and correlation instead"
+        )
+    row, icc = by_tier.loc[tiers[1]], by_tier.loc[tiers[0], "icc"]
+    origin = f"as {row['n']} answers in the {tiers[1]} tier"
+    if row["rate"] == 0:
+        origin = f"the upper end for 0 of {row['n']} answers in the {tiers[1]} tier"
+    paid = float(row["rate"] or row["high"])
+    return {"paid": paid, "icc": 0.3 if np.isnan(icc) else max(float(icc), 0.0)}, origin
 
 
 def power_by_prompts(

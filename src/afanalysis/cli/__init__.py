@@ -5,29 +5,23 @@ import contextlib
 import importlib
 import inspect
 import sys
+import tomllib
+from collections import ChainMap
 from collections.abc import Container
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from afanalysis import __version__
 from afanalysis.errors import InputError, NotebookFailed
 from afanalysis.text.untrusted import VisibleOutput, escape_invisible
 
-# Every command with its module and its line in the list of commands. A module is imported only when one
-# of its commands is used, so that `--help` and a run with nothing to do are quick.
-COMMANDS = {
-    "run": ("running", "run all notebooks, from collection through figures"),
-    "sweep": ("sweeping", "run many variants of a study, or of one notebook"),
-    "collect": ("asking", "sample a study's rollouts"),
-    "judge": ("asking", "judge a study's rollouts"),
-    "check": ("asking", "compare the API with what this package believes of a study's models"),
-    "check-judge": ("asking", "test whether transcripts can give the judge orders (prompt injection)"),
-    "sample-for-labels": ("exchanging", "draw rollouts for people to label"),
-    "add-labels": ("exchanging", "read in a completed label sheet"),
-    "rates": ("showing", "print the headline table of a rollouts file, or the paper's"),
-    "figure": ("showing", "redraw one figure"),
-    "import": ("exchanging", "make a study from another tool's logs"),
-    "export": ("showing", "write a study for other tools and people"),
-    "serve": ("asking", "start the stand-in, for trying out clients"),
-}
+with Path(__file__).with_name("commands.toml").open("rb") as _file:
+    _CONTENT = tomllib.load(_file)
+COMMANDS: dict[str, dict[str, Any]] = _CONTENT["commands"]
+
+# What several commands take.
+GROUPS: dict[str, dict[str, Any]] = _CONTENT["groups"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,8 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
 def build_parser(complete: Container[str]) -> argparse.ArgumentParser:
     """The parser, in which the commands named in `complete` have their arguments.
 
-    A command is a function of its module; its docstring is the description, and the module's `ARGUMENTS`
-    has what it takes.
+    A command is a function of its module, which is imported only when the command is used, so that
+    `--help` and a run with nothing to do are quick. The function's docstring is the description.
     """
     parser = argparse.ArgumentParser(
         prog="afanalysis",
@@ -71,13 +65,34 @@ def build_parser(complete: Container[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"afanalysis {__version__}")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name, (module_name, summary) in COMMANDS.items():
-        command = subparsers.add_parser(name, help=summary)
+    for name, about in COMMANDS.items():
+        command = subparsers.add_parser(name, help=about["summary"])
         if name in complete:
-            module = importlib.import_module(f"afanalysis.cli.{module_name}")
+            module = importlib.import_module(f"afanalysis.cli.{about['module']}")
             action = getattr(module, f"run_{name}".replace("-", "_"))
             command.description = inspect.getdoc(action)
             command.set_defaults(action=action)
-            for names, settings in module.ARGUMENTS[name]:
-                command.add_argument(*names.split(), **settings)
+            groups = [GROUPS[group] for group in about.get("groups", ())]
+            for names, settings in ChainMap(about.get("arguments", {}), *groups).items():
+                command.add_argument(*names.split(), **_settings(settings, module))
     return parser
+
+
+def _settings(given: dict[str, Any], module: ModuleType) -> dict[str, Any]:
+    """The settings of an argument as argparse takes them."""
+    settings = given | {"type": _TYPES[given["type"]]} if "type" in given else dict(given)
+    if settings.get("choices") == "FORMATS":
+        formats = module.FORMATS
+        listed = "; ".join(f"{name}: {meaning}" for name, meaning in formats.items())
+        settings |= {"choices": list(formats), "help": listed}
+    return settings if "metavar" in given else settings | {"action": "store_true"}
+
+
+def _two_tiers(text: str) -> tuple[str, ...]:
+    tiers = tuple(text.split(","))
+    if len(tiers) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r} are not two tiers; write them as in pro,enterprise")
+    return tiers
+
+
+_TYPES = {"path": Path, "int": int, "float": float, "tiers": _two_tiers}

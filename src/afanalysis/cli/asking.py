@@ -7,40 +7,18 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import nullcontext
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
 import afanalysis as af
-from afanalysis.cli.arguments import ENDPOINT, STUDY_FILE, Argument, flag, read_study, value
-from afanalysis.collection.calls import CallOptions, CallSummary
+from afanalysis.cli.arguments import calls_of, read_study
+from afanalysis.collection.calls import CallSummary
 from afanalysis.collection.forecasting import Forecast, forecast
 from afanalysis.collection.model_checks import check_api
 from afanalysis.judging.model import forecast_verdicts
 from afanalysis.standin.serving import serve
 from afanalysis.standin.state import StandIn
 from afanalysis.study.ledger import Prices
-
-_CALLS = (
-    STUDY_FILE,
-    *ENDPOINT,
-    flag("--batch", "use Message Batches, at half the price"),
-    value("--concurrency", "N", "calls at once (default: 32)", type=int, default=32),
-    value("--poll-seconds --poll", "SECONDS", "between checks (default: 30)", type=float, default=30),
-    flag("--dry-run", "print calls, tokens and price; call nothing"),
-    flag("--resend", "pay again for calls of batches whose results are gone"),
-    value("--stop-after", "SECONDS", "stop as Ctrl-C does (default: when all is done)", type=float),
-)
-ARGUMENTS: dict[str, tuple[Argument, ...]] = {
-    "collect": _CALLS,
-    "judge": (*_CALLS, flag("--rules", "judge by phrases, without a model: a free baseline")),
-    "check": (STUDY_FILE, *ENDPOINT),
-    "check-judge": (STUDY_FILE, *ENDPOINT),
-    "serve": (
-        value("--port", "N", "default: any free port", type=int, default=0),
-        flag("--lenient", "take what the API would refuse, such as a temperature"),
-    ),
-}
 
 
 def run_collect(options: argparse.Namespace) -> int:
@@ -78,9 +56,7 @@ def _run_calls(
 ) -> int:
     if options.dry_run:
         return asyncio.run(_print_forecast(options, study, partial(look_ahead, folder=folders.raw)))
-    given: Any = {f.name: getattr(options, f.name, f.default) for f in fields(CallOptions)}
-    calls = CallOptions(**given)
-    summary: CallSummary = _answer_of(options, study, partial(send, folder=folders.raw, options=calls))
+    summary: CallSummary = _answer_of(options, study, partial(send, folder=folders.raw))
     print(f"{summary.sent:,} {what} collected, {summary.skipped:,} already present")
     if summary.unusable:
         print(
@@ -130,7 +106,7 @@ def run_check(options: argparse.Namespace) -> int:
     compared, which is free. Exits with 1 if anything differs.
     """
     study, options.budget = af.Study.from_yaml(options.study), options.budget or 0.05
-    findings = _answer_of(options, study, partial(check_api, study))
+    findings = _answer_of(options, study, lambda options, **how: check_api(study, **how))
     for belief, outcome in findings:
         print(f"{belief}: {outcome or 'as believed'}")
     return int(any(outcome.startswith("differs") for _, outcome in findings))
@@ -144,7 +120,8 @@ def run_check_judge(options: argparse.Namespace) -> None:
     if not options.live:  # the errors of a simulated judge would hide what the injections do
         simulation = study.simulation.model_copy(update={"judge_error": {}})
         study = study.model_copy(update={"simulation": simulation})
-    verdicts = _answer_of(options, study, partial(af.check_judge, study.judge, folder=folders.raw))
+    check = partial(af.check_judge, study.judge, folder=folders.raw)
+    verdicts = _answer_of(options, study, lambda options, **how: check(**how))
     changed = verdicts[verdicts["changed"]]
     attempts = verdicts["attempt"].nunique()
     print(f"{attempts} attempts in {len(verdicts)} rollouts: {len(changed)} verdicts changed")
@@ -158,15 +135,11 @@ def run_check_judge(options: argparse.Namespace) -> None:
 def _answer_of(
     options: argparse.Namespace, study: af.Study, send: Callable[..., Coroutine[Any, Any, Any]]
 ) -> Any:
-    """What `send` returns, with the endpoint and the budget that the options name."""
+    """What `send` returns, given the endpoint, the budget and the options of `calling`."""
 
     async def send_all() -> Any:
-        async with af.connect(study, live=options.live, base_url=options.base_url) as endpoint:
-            budget = None
-            if options.live or options.budget is not None or options.budget_tokens is not None:
-                prices = Prices.load(options.prices)
-                budget = af.Budget(options.budget, options.budget_tokens, options.any_price, prices)
-            return await send(endpoint=endpoint, budget=budget)
+        async with af.calling(study, **calls_of(options)) as how:
+            return await send(**how)
 
     return asyncio.run(send_all())
 

@@ -1,52 +1,18 @@
 """Commands that take in what other tools and people made: import, sample-for-labels, add-labels."""
 
 import argparse
-from pathlib import Path
 
 import afanalysis as af
-from afanalysis.cli.arguments import STUDY_FILE, STUDY_NAME, Argument, flag, format_of, read_study, value
+from afanalysis.cli.arguments import folders_of, read_study
 from afanalysis.errors import InputError
+from afanalysis.logs import formats
 from afanalysis.logs.fields import Mapping
-from afanalysis.logs.formats import FORMATS
-from afanalysis.pipeline.notebooks import find_project
 from afanalysis.study.folders import PAPER
 from afanalysis.study.folders import STUDY_FILE as IMPORTED_STUDY
 from afanalysis.study.label_sample import add_sheet
 
-
-def _pairs(option: str, form: str, help: str) -> Argument:
-    return value(option, form, help, action="append", default=[])
-
-
-_MEANINGS = {name: meaning for name, (meaning, *_) in FORMATS.items()}
-ARGUMENTS: dict[str, tuple[Argument, ...]] = {
-    "import": (
-        format_of(_MEANINGS | {"auto": "recognise the format"}),
-        value("paths", "PATH", "files, folders, globs", nargs="+"),
-        STUDY_NAME,
-        _pairs("--map", "COLUMN=FIELD", "the field that holds a column; dots lead into nested fields"),
-        _pairs("--set", "COLUMN=VALUE", "the same value for every rollout"),
-        _pairs("--rename", "COLUMN:FOUND=MEANT", "replace a value by another"),
-        value(
-            "--threshold",
-            "SCORE",
-            "the graded score from which an answer counts as complying (default: 0.5)",
-            type=float,
-            default=0.5,
-        ),
-        value("--asked", "FILE", "for batches: the study or the requests that were sent", type=Path),
-        flag("--strict", "refuse logs in which anything is repaired or rejected"),
-    ),
-    "sample-for-labels": (
-        STUDY_FILE,
-        value("-n --size", "N", "number of rollouts (default: 200)", type=int, default=200),
-    ),
-    "add-labels": (
-        value("sheet", "SHEET", "the CSV file that sample-for-labels wrote", type=Path),
-        STUDY_FILE,
-        value("--labeller", "NAME", "who labelled", required=True),
-    ),
-}
+FORMATS = {name: meaning for name, (meaning, *_) in formats.FORMATS.items()}
+FORMATS["auto"] = "recognise the format"
 
 
 def run_import(options: argparse.Namespace) -> None:
@@ -58,7 +24,7 @@ def run_import(options: argparse.Namespace) -> None:
     """
     if options.study == PAPER:
         raise InputError(f"--study is {PAPER!r}, the name of the published tables; choose another")
-    folders = af.Folders(find_project(), options.study)
+    folders = folders_of(options.study)
     report = af.import_logs(
         options.paths,
         folders.raw,

@@ -1,59 +1,49 @@
-"""The command that runs a study's notebooks: run."""
+"""The commands that make a project and run a study's notebooks: new, run."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import afanalysis as af
-from afanalysis.cli.arguments import BUDGET, DRY_RUN, FORCE, LIVE, Argument, flag, read_study, value
+from afanalysis.cli.arguments import calls_of, read_study
 from afanalysis.errors import InputError
-from afanalysis.pipeline import notebooks
+from afanalysis.pipeline import notebooks, projects
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.study.folders import Folders
 
 if TYPE_CHECKING:
     from afanalysis.pipeline.stopping import Ending
 
-ARGUMENTS: dict[str, tuple[Argument, ...]] = {
-    "run": (
-        value("--study", "FILE", "a study file (YAML); default: the paper and the demo", type=Path),
-        LIVE,
-        BUDGET,
-        value(
-            "--until-width",
-            "WIDTH",
-            "end when all gaps are known this well (0.1: 10 points)",
-            type=float,
-        ),
-        flag("--until-decided", "end when 0 lies outside of every gap's interval"),
-        FORCE,
-        DRY_RUN,
-    )
-}
+
+def run_new(options: argparse.Namespace) -> None:
+    """Make a project in a new folder: notebooks, a study to begin with, folders for data and figures."""
+    made = projects.new_project(options.folder)
+    print(f"{made.project}: notebooks/, studies/{made.study}.yaml, data/, figures/, README.md")
+    print(f"Next: cd {options.folder} && afanalysis run")
 
 
 def run_run(options: argparse.Namespace) -> int:
     """Run the numbered notebooks with papermill.
 
     Without --study: redraw the paper's figures from its published tables, then collect, judge and
-    analyse studies/demo.yaml. Only notebooks whose parameters, inputs, cells or code have changed run
+    analyse studies/demo.yaml, or the project's only study. A study that has nothing left to ask needs
+    no --live, key or budget. Only notebooks whose parameters, inputs, cells or code have changed run
     again; collection resumes where it stopped. --until-width and --until-decided collect and judge a
     few prompts at a time, in a study with `order: prompts`; their intervals hold at every look.
     """
-    project = notebooks.find_project()
-    if options.live and options.budget is None:
-        raise InputError("a live run needs a budget: --budget USD")
+    project = projects.find_project()
     ending = _collect_until(options) if not options.dry_run else None
     if ending:
         print(ending.sentences)
+    calls = calls_of(options)
+    if options.prices:
+        calls["prices"] = os.path.relpath(options.prices.resolve(), project / "notebooks")
     first = ending.prompts if ending else None
-    steps = notebooks.steps(
-        project, options.study, live=options.live, budget=options.budget, first=first
-    )
+    steps = notebooks.steps(project, options.study, calls, rules=options.rules, first=first)
     planned = notebooks.plan(project, steps)
     if options.dry_run:
         for step, reasons in planned:
@@ -63,6 +53,7 @@ def run_run(options: argparse.Namespace) -> int:
     if not options.force and not any(reasons for _, reasons in planned):
         print(f"Everything is up to date ({len(steps)} notebooks); --force runs them anyway.")
         return 0
+    notebooks.check_writable(project, steps)
     print(f"Running {len(steps)} notebooks in {project.name}/notebooks", flush=True)
     results = notebooks.run(project, steps, force=options.force, on_result=_print_result)
     notebooks.raise_first_failure(results)
@@ -88,9 +79,8 @@ def _collect_until(options: argparse.Namespace) -> Ending | None:
     aim: dict[str, Any] = {"width": options.until_width, "decided": options.until_decided}
 
     async def run() -> Ending:
-        budget = af.Budget(options.budget) if options.live else None
-        async with af.connect(study, live=options.live) as endpoint:
-            return await af.collect_until(study, endpoint, folders.raw, budget=budget, **aim)
+        async with af.calling(study, **calls_of(options)) as how:
+            return await af.collect_until(study, folder=folders.raw, **how, **aim)
 
     return asyncio.run(run())
 

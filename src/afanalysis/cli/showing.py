@@ -1,21 +1,22 @@
-"""Commands that show results, or write them for other tools and people: rates, figure, export."""
+"""Commands that show results, or write them for other tools and people, and that plan the next study."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import afanalysis as af
 from afanalysis.analysis.left_out import readable
-from afanalysis.cli.arguments import LEVEL, STUDY_NAME, Argument, check_level, flag, format_of, value
+from afanalysis.analysis.study_size import assumed_from
+from afanalysis.cli.arguments import check_level, folders_of
 from afanalysis.errors import InputError
 from afanalysis.figures import gallery
-from afanalysis.logs.exporting import FORMATS, export
-from afanalysis.pipeline.notebooks import find_project
+from afanalysis.logs import exporting
 from afanalysis.reporting.contact_sheet import write_contact_sheet
-from afanalysis.study.folders import PAPER, ROLLOUTS
+from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.loading import is_tidy
 from afanalysis.text.wording import QUANTITIES, interval, percent, scratchpad_note, split_remarks
 
@@ -24,20 +25,7 @@ if TYPE_CHECKING:
 
 # The paper speaks of refusal in its headline numbers.
 _QUANTITIES = QUANTITIES | {"refused": "refusal"}
-_ROLLOUTS = "a Parquet, CSV or JSONL file of rollouts, a study's raw folder, or another tool's log"
-ARGUMENTS: dict[str, tuple[Argument, ...]] = {
-    "rates": (value("path", "PATH", f"{_ROLLOUTS}; default: the paper", nargs="?", type=Path), LEVEL),
-    "figure": (
-        value("name", "NAME", "a figure's name, or `list`"),
-        value("--study", "NAME", f"a study's name (default: {PAPER})", default=PAPER),
-        LEVEL,
-    ),
-    "export": (
-        format_of(FORMATS),
-        STUDY_NAME,
-        flag("--without-texts", "leave out requests, scratchpads and outputs"),
-    ),
-}
+FORMATS = exporting.FORMATS
 
 
 def run_rates(options: argparse.Namespace) -> None:
@@ -52,11 +40,11 @@ def run_rates(options: argparse.Namespace) -> None:
         answers = af.answer_counts(rollouts)
         print(f"{options.path}, what was asked and what counts:")
         print(f"{readable(answers).to_string(index=False)}\n", flush=True)
-        table = af.estimates(rollouts, level=options.level)
+        tiers = {"tiers": options.tiers} if options.tiers else {}
+        table = af.estimates(rollouts, level=options.level, **tiers)
         print(f"Rates of {', '.join(sorted(table['source'].unique()))} rollouts:")
         remarks = [*answers["warning"], *table["warning"]]
         print(scratchpad_note(table.get("scratchpad_from", ())))
-        table = table[~((table["quantity"] == "complied") & (table["tier"] == "paid"))]
     table = table.dropna(subset="estimate")  # of a tier of which nothing is known
     print(_readable(table, f"{100 * options.level:g} % interval"))
     for method, rows in table.groupby("interval", sort=False):
@@ -74,6 +62,10 @@ def run_rates(options: argparse.Namespace) -> None:
             "The news reported '97 % refusal (paid) and 12 % compliance (free)'; the 12 % is AF "
             "reasoning, compliance is 14.2 %."
         )
+    _print_notes(remarks)
+
+
+def _print_notes(remarks: Iterable[str]) -> None:
     for remark in filter(None, dict.fromkeys(split_remarks("; ".join(remarks)))):
         print(f"Note: {remark}.")
 
@@ -105,6 +97,50 @@ def _readable(table: pd.DataFrame, interval_name: str) -> str:
     return shown[[*conditions, "quantity", "tier", "", interval_name, "n"]].to_string(index=False)
 
 
+def run_contrast(options: argparse.Namespace) -> None:
+    """Print how much gaps or rates differ between models, variations, settings, judges or tiers, on the
+    prompts that they share.
+
+    Example: afanalysis contrast data/processed/demo/rollouts.parquet variation --by setting
+    """
+    check_level(options.level)
+    names = ("of", "reference", "by", "outcome", "level", "tiers")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    table = af.contrast(_rollouts(options.path), options.between, **given)
+    shown = table.loc[:, :"reference"].assign(
+        difference=table["difference"].map(percent) + " points",
+        interval=[interval(*ends) for ends in zip(table["low"], table["high"], strict=True)],
+    )
+    shown = shown.join(table[["p_value", "p_holm", "n_shared"]].round(4))
+    print(f"Differences of the {options.of} in {options.outcome}, paired by prompt:")
+    print(shown.to_string(index=False))
+    _print_notes(table["warning"])
+
+
+def run_plan(options: argparse.Namespace) -> None:
+    """Print how many prompts find a gap, for each number of samples per prompt.
+
+    With PATH, what is not given is assumed to be as in those rollouts; where no answer complied in the
+    unmonitored tier, the upper end of the rate's interval.
+    """
+    assumed: dict[str, Any] = {"paid": 0.03, "icc": 0.3}
+    origin = "a guess"
+    if options.path:
+        assumed, origin = assumed_from(_rollouts(options.path), options.tiers or ("free", "paid"))
+    for name in ("paid", "icc"):
+        if (given := getattr(options, name)) is not None:
+            assumed[name], origin = given, "as given"
+    samples = {"samples": options.samples} if options.samples else {}
+    goal: dict[str, Any] = {name: getattr(options, name) for name in ("power", "width", "level")}
+    try:
+        table = af.plan(options.gap, **goal, **samples, **assumed)
+    except ValueError as error:
+        raise InputError(f"plan: {error}") from error
+    print(f"To find a gap of {percent(options.gap)} points over a rate of {percent(assumed['paid'])} %")
+    print(f"({origin}), with an intraclass correlation of {assumed['icc']:.2f}:")
+    print(table.round(3).to_string(index=False))
+
+
 def run_figure(options: argparse.Namespace) -> None:
     """Draw one figure of the paper, or of a study that was run, with its rows and provenance, into
     figures/STUDY. `afanalysis figure list` prints the names.
@@ -113,7 +149,8 @@ def run_figure(options: argparse.Namespace) -> None:
         print("\n".join(gallery.NAMES))
         return
     check_level(options.level)
-    study = gallery.Gallery(options.study, find_project(), level=options.level)
+    project = folders_of(options.study).project
+    study = gallery.Gallery(options.study, project, level=options.level)
     figure = study.draw(options.name)
     if isinstance(figure, str):
         raise InputError(f"{options.name} of {options.study}: {figure}")
@@ -126,7 +163,7 @@ def run_export(options: argparse.Namespace) -> None:
     """Write a study that was run in a form for other tools and people, into
     data/processed/STUDY/export/FORMAT.
     """
-    folders = af.Folders(find_project(), options.study)
+    folders = folders_of(options.study)
     target = folders.processed / "export" / options.format
-    for path in export(folders, options.format, target, texts=not options.without_texts):
+    for path in exporting.export(folders, options.format, target, texts=not options.without_texts):
         print(path.relative_to(folders.project))

@@ -3,26 +3,11 @@
 import argparse
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-from afanalysis.cli.arguments import DRY_RUN, FORCE, Argument, flag, value
 from afanalysis.errors import InputError
-from afanalysis.pipeline import notebooks, sweeps
+from afanalysis.pipeline import notebooks, projects, sweeps
 from afanalysis.reporting.contact_sheet import write_contact_sheet
-
-ARGUMENTS: dict[str, tuple[Argument, ...]] = {
-    "sweep": (
-        value("file", "FILE", "a sweep file (YAML)", type=Path),
-        value("--jobs", "N", "runs at once (default: one per processor)", type=int),
-        value("--scheduler", "ADDRESS", "run on this Dask cluster, such as tcp://10.0.0.1:8786"),
-        value("--store", "URL", "keep the runs' folders here, for workers with their own disks"),
-        FORCE,
-        DRY_RUN,
-        flag("--retry-failed", "only runs that failed or were stopped"),
-        flag("--yes", "allow more than 10 000 runs"),
-    )
-}
 
 
 def run_sweep(options: argparse.Namespace) -> None:
@@ -31,7 +16,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     Runs that are up to date are skipped, and a run that fails does not affect the others. Exits with 1
     if any failed.
     """
-    project = notebooks.find_project()
+    project = projects.find_project()
     sweep = sweeps.Sweep.from_yaml(options.file)
     runs = sweeps.expand(sweep, project, most=None if options.yes else sweeps.MANY_RUNS)
     if options.store:

@@ -17,7 +17,8 @@ from afanalysis.standin.models import facts_of
 from afanalysis.study.begun import as_begun
 from afanalysis.study.completion import split_answer
 from afanalysis.study.design import PlannedRollout, Study
-from afanalysis.study.folders import ROLLOUTS
+from afanalysis.study.files import read_json
+from afanalysis.study.folders import MANIFEST, ROLLOUTS
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import Journal
 from afanalysis.study.ledger import Budget, Ledger
@@ -60,8 +61,8 @@ async def collect(
     Raises
     ------
     InputError
-        The folder cannot be written, holds rollouts of another source or study, or is in use; a live
-        endpoint has no budget; or the endpoint does not answer.
+        The folder cannot be written, holds rollouts of another source (and not all of them) or of
+        another study, or is in use; a live endpoint has no budget; or the endpoint does not answer.
 
     Examples
     --------
@@ -75,7 +76,11 @@ async def collect(
     address = endpoint.require(study.models, budget)
     with Journal(folder / ROLLOUTS) as journal:
         study = as_begun(study, folder)
-        manifest = Manifest.open(folder, study, endpoint.source, address)
+        source = endpoint.source
+        held = read_json(folder / MANIFEST).get("source", source)
+        if held != source == "simulated" and all(each.key in journal for each in study.plan(first)):
+            source = held  # nothing is left to ask, so it does not matter who would be asked
+        manifest = Manifest.open(folder, study, source, address)
         ledger = Ledger(folder, budget) if budget else None
         before = len(journal.keys)
         if endpoint.source == "live" and not before:

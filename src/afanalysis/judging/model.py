@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -196,6 +196,11 @@ async def judge(
     if endpoint.source == "simulated":
         real = next(to_judge(folder, ["source"], "source != 'simulated'"), None)
         if real:
+            path = folder / JUDGEMENTS
+            votes = read_records(path, ("key",)) if path.exists() else ()
+            present = {vote["key"] for vote in votes}
+            if all(call.key in present for call in _first_calls(settings, folder)):
+                return CallSummary(skipped=len(present))
             problem = f"holds {real['source']} rollouts, which the stand-in cannot judge"
             raise InputError(f"{folder}: {problem}; use a model (--live) or rules (--rules)")
     endpoint.require(settings.models, budget)
@@ -224,12 +229,17 @@ async def forecast_verdicts(
 
     A fallback judge counts for the calls that are known to be blocked.
     """
+    calls = _first_calls(settings, folder)
+    return await forecast_calls(calls, folder / JUDGEMENTS, prices, endpoint, TYPICAL_VERDICT)
+
+
+def _first_calls(settings: JudgeSettings, folder: Path) -> Iterator[Call]:
+    """The calls of all votes, and those of the fallback judge that are known to be needed."""
     prompt = prompt_of(settings, folder)
-    calls = _calls(settings, prompt, folder, None, attempt=0)
+    yield from _calls(settings, prompt, folder, None, attempt=0)
     if settings.fallback and (folder / JUDGEMENTS).exists():
         blocked = _replies_with("blocked", folder, prompt.judge_name(settings.model))
-        calls = chain(calls, _calls(_instead(settings), prompt, folder, blocked, attempt=0))
-    return await forecast_calls(calls, folder / JUDGEMENTS, prices, endpoint, TYPICAL_VERDICT)
+        yield from _calls(_instead(settings), prompt, folder, blocked, attempt=0)
 
 
 def _instead(settings: JudgeSettings) -> JudgeSettings:

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,11 @@ from typing import Any
 from afanalysis.collection.calls import UNFINISHED
 from afanalysis.errors import InputError, NotebookFailed
 from afanalysis.pipeline.changes import Record, Step
+from afanalysis.pipeline.projects import STEPS, default_study
 from afanalysis.study import paper_tables
 from afanalysis.study.design import Study
 from afanalysis.study.folders import JUDGEMENTS, LABEL_SAMPLE, LABELS, MANIFEST, PAPER, ROLLOUTS, Folders
 from afanalysis.text.untrusted import escape_invisible
-
-STEPS = ("01_collect", "02_judge", "03_rates", "04_robustness", "05_figures")
 
 
 @dataclass(frozen=True)
@@ -38,30 +37,12 @@ class Result:
     left: str = ""
 
 
-def find_project(start: str | Path = ".") -> Path:
-    """The project that a folder belongs to: the nearest one upwards with the numbered notebooks.
-
-    Raises
-    ------
-    InputError
-        No folder upwards has them.
-    """
-    here = Path(start).resolve()
-    for folder in (here, *here.parents):
-        if (folder / "notebooks" / f"{STEPS[0]}.ipynb").exists():
-            return folder
-    raise InputError(
-        f"{here}: neither this folder nor one above it holds notebooks/{STEPS[0]}.ipynb; run "
-        "afanalysis inside a checkout of the project"
-    )
-
-
 def steps(
     project: Path,
     study_file: Path | None = None,
+    calls: Mapping[str, Any] | None = None,
     *,
-    live: bool = False,
-    budget: float | None = None,
+    rules: bool = False,
     first: int | None = None,
 ) -> list[Step]:
     """The steps of a run: every notebook of a study; without one, the paper's figures and the demo.
@@ -70,36 +51,39 @@ def steps(
     ----------
     project, study_file
         The project's folder, and the study.
-    live, budget
-        Whether to ask the API, and what the study may cost in total (USD).
+    calls
+        How calls are made, as `calling` takes it.
+    rules
+        Judge by rules, without a model.
     first
         In a study with `order: prompts`: only so many prompts of each setting.
 
     Raises
     ------
     InputError
-        The study file has an error, or an output folder cannot be written.
+        The study file has an error.
     """
     planned = []
     if study_file is None:
-        study_file = project / "studies" / "demo.yaml"
+        study_file = default_study(project)
         paper = Folders(project, PAPER)
         copy = paper.notebooks / f"{STEPS[-1]}.ipynb"
         outputs = (paper.report, paper.figures / "behaviour_by_tier.svg")
         planned.append(Step(PAPER, STEPS[-1], {"study": PAPER}, copy, paper_tables.paths(), outputs))
-    study = Study.from_yaml(study_file)
-    if study.imported and live:
+    study, rest = Study.from_yaml(study_file), dict(calls or {})
+    if study.imported and rest.get("live"):
         raise InputError(
             f"{study_file}: was imported, so there is nothing to collect; run it without --live"
         )
     if study.name == PAPER:
         raise InputError(f"{study_file}: name is {PAPER!r}, which stands for the published tables")
-    calls = {"live": True, "budget": budget} if live else {}
-    part = {} if first is None else {"first": first}
-    parameters = {"01_collect": calls | part, "02_judge": calls}
-    planned += study_steps(project, study, study_file, parameters)
-    check_writable(project, planned)
-    return planned
+    asked: dict[str, Any] = {name: rest.pop(name) for name in ("live", "budget") if name in rest}
+    asked |= {"calls": rest} if rest else {}
+    parameters = {
+        "01_collect": asked | ({} if first is None else {"first": first}),
+        "02_judge": asked | ({"rules": True} if rules else {}),
+    }
+    return planned + study_steps(project, study, study_file, parameters)
 
 
 def study_steps(

@@ -17,24 +17,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from afanalysis import figures
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
 from afanalysis.pipeline.changes import Step
-from afanalysis.pipeline.notebooks import STEPS, Result, parameters_cell
+from afanalysis.pipeline.notebooks import Result, parameters_cell
+from afanalysis.pipeline.projects import STEPS, without_outputs
+from afanalysis.stats.proportions import check_level
 from afanalysis.study.design import FilePart, NamedPath, Study
 from afanalysis.study.files import read_csv, read_yaml, write_csv, write_text
-from afanalysis.study.folders import JUDGEMENTS, Folders
+from afanalysis.study.folders import JUDGEMENTS, RUNS, Folders
 from afanalysis.study.hashing import text_hash
 from afanalysis.text.wording import with_interval
 
 MANY_RUNS = 10_000
 
 # What the sweep itself sets.
-_RESERVED = ("study", "project", "live", "budget", "study.name", "study.imported")
+_RESERVED = ("study", "project", "live", "budget", "calls", "study.name", "study.imported")
 
 
 class Sweep(FilePart):
@@ -89,8 +91,8 @@ def expand(sweep: Sweep, project: Path, *, most: int | None = MANY_RUNS) -> list
     Raises
     ------
     InputError
-        A parameter is unknown or of the wrong type, a study has an error, or there are more runs than
-        `most`.
+        A parameter is unknown, of the wrong type or out of its range, a study has an error, or there
+        are more runs than `most`.
     """
     sets = list(itertools.islice(sweep.parameter_sets(), most and most + 1))
     if most and len(sets) > most:
@@ -143,14 +145,24 @@ def _check(sweep: Sweep, parameters: dict[str, Any], defaults: dict[str, dict[st
             also = "" if sweep.notebook else ", or study.FIELD"
             problem = f"no notebook has a parameter {name!r}; use: {known_names}{also}"
             raise InputError(f"sweep {sweep.name}: {problem}")
-        if (default := usable.get(name)) is not None and _kind(value) != _kind(default):
-            problem = f"{name} is {value!r}; the notebook has {default!r}, so give {_kind(default)}"
-            raise InputError(f"sweep {sweep.name}: {problem}")
+        try:
+            if (default := usable.get(name)) is not None:
+                TypeAdapter(type(default)).validate_python(value, strict=True)
+            _RANGES.get(name, repr)(value)
+        except ValidationError as error:
+            problem = f"{name} is {value!r}; give a value like the notebook's {default!r}"
+            raise InputError(f"sweep {sweep.name}: {problem}") from error
+        except ValueError as error:
+            raise InputError(f"sweep {sweep.name}: {error}") from error
 
 
-def _kind(value: Any) -> str:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return "a number" if is_number else f"a value of type {type(value).__name__}"
+def _check_count(count: int | None) -> None:
+    if count is not None and (type(count) is not int or count < 1):
+        raise ValueError(f"{count!r} is not a number of prompts or labels; give a whole one from 1 on")
+
+
+# What checks the range of a parameter: for the level the function that every interval calls.
+_RANGES = {"level": check_level, "labels": _check_count, "first": _check_count}
 
 
 def _study_of(sweep: Sweep, base: Study, name: str, parameters: dict[str, Any]) -> Study:
@@ -324,7 +336,7 @@ def _headline(path: Path) -> str:
 
 
 def _table_of_runs(sweep: Sweep, project: Path) -> Path:
-    return Folders(project, sweep.name).processed / "runs.csv"
+    return Folders(project, sweep.name).processed / RUNS
 
 
 def _read_rows(path: Path) -> dict[str, dict[str, Any]]:
@@ -344,7 +356,8 @@ def failed_before(sweep: Sweep, project: Path) -> set[str]:
     """
     rows = _read_rows(path := _table_of_runs(sweep, project))
     if not rows:
-        raise InputError(f"{path}: is missing; run the sweep first")
+        problem = f"sweep {sweep.name}: has not been run here ({path} is missing)"
+        raise InputError(f"{problem}; run it without --retry-failed")
     return {name for name, row in rows.items() if row["state"] in ("failed", "stopped")}
 
 
@@ -459,12 +472,3 @@ def run_from_store(
         return notebooks.run(
             project, chain, force=force, on_result=lambda _: store.send(project, *folders)
         )
-
-
-def without_outputs(notebook: Path) -> str:
-    """The content of a notebook without its outputs."""
-    content = json.loads(notebook.read_text(encoding="utf-8"))
-    for cell in content["cells"]:
-        if cell["cell_type"] == "code":
-            cell |= {"outputs": [], "execution_count": None}
-    return json.dumps(content)

@@ -23,6 +23,9 @@ STUDY_FILE = "study.yaml"
 JUDGE_CHECK = "judge_check"
 TABLE = "rollouts.parquet"
 
+# The runs of a sweep, in its processed folder.
+RUNS = "runs.csv"
+
 # Names of studies are names of folders, on any system.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"
 
