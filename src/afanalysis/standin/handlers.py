@@ -293,10 +293,8 @@ class Batches(_Handler):
 
     async def get(self) -> None:
         self.check_headers()
-        await self.serve("list", "", self._list)
-
-    def _list(self) -> dict[str, Any]:
-        return self.page([*map(self.described, reversed(self.standin.batches.values()))])
+        batches = reversed(self.standin.batches.values())
+        await self.serve("list", "", lambda: self.page([*map(self.described, batches)]))
 
 
 class OneBatch(_Handler):
