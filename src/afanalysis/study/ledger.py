@@ -355,9 +355,7 @@ class Ledger:
                 model = record.get("model") or str(record.get("judge")).split("@")[0]
                 usage = read_usage(record) or dict.fromkeys(TOKENS[:2], _UNREADABLE)
                 costs[model, "batch" in record].update(usage)
-        return [
-            {"model": model, "usage": usage, "batch": batch} for (model, batch), usage in costs.items()
-        ]
+        return [{"model": name, "usage": used, "batch": batch} for (name, batch), used in costs.items()]
 
 
 def require_budget(source: str, budget: Budget | None, models: Sequence[str]) -> None:
