@@ -109,30 +109,28 @@ async def forecast_calls(
             overheads[shared] = len(shared) / CHARACTERS_PER_TOKEN if count is None else count - own
         answers = lengths.get(model)
         usual = sum(answers) / len(answers) if answers else typical + _expected_thinking(body)
-        totals[model].update(
-            calls=1, input=round(own + overheads[shared]), output=min(round(usual), most), limit=most
-        )
+        read = round(own + overheads[shared])
+        expected = {"input_tokens": read, "output_tokens": min(round(usual), most)}
+        totals[model].update(calls=1, output_limit=most, **expected)
 
     def price(output: str, batch: bool = False) -> float | None:
         costs = []
         for model, total in totals.items():  # by the call, since prices depend on its length
-            each = {"input_tokens": total["input"] / total["calls"]}
+            each = {"input_tokens": total["input_tokens"] / total["calls"]}
             each["output_tokens"] = total[output] / total["calls"]
             costs.append((cost := prices.cost(model, each, batch=batch)) and cost * total["calls"])
         return None if None in costs else sum(filter(None, costs))
 
     every = sum(totals.values(), Counter())
+    sums = {name: every[name] for name in ("calls", "input_tokens", "output_tokens", "output_limit")}
     return Forecast(
-        calls=every["calls"],
+        **sums,
         present=present,
-        input_tokens=every["input"],
-        output_tokens=every["output"],
-        output_limit=every["limit"],
         counted=counted,
         from_answers=bool(collected) and all(map(lengths.get, totals)),
-        usd=price("output"),
-        usd_batch=price("output", batch=True),
-        usd_limit=price("limit"),
+        usd=price("output_tokens"),
+        usd_batch=price("output_tokens", batch=True),
+        usd_limit=price("output_limit"),
     )
 
 

@@ -154,9 +154,8 @@ class _LiveCalls:
 
     async def _ask(self, call: Call) -> Answer | Failure:
         # the same key on every try: the API ignores it, the stand-in's draw depends on it
-        sending = self.server.client.messages.with_streaming_response.create(
-            **call.params, extra_headers={"idempotency-key": call.key}
-        )
+        create = self.server.client.messages.with_streaming_response.create
+        sending = create(**call.params, extra_headers={"idempotency-key": call.key})
         response = await receive(sending, longest(call.params["max_tokens"]))
         if isinstance(response, Failure):
             self._throttle.answered(response.pushed_back)

@@ -203,15 +203,14 @@ def read_answer(content: object) -> Answer | Failure:
     if usage and text and not usage["output_tokens"]:
         usage = None  # something was written
     stop, model = message.get("stop_reason"), message.get("model")
-    category = decode(message.get("stop_details")).get("category")
-    named = _one_line(category) if isinstance(category, str) else ""
+    category = _one_line(decode(message.get("stop_details")).get("category"))
     return Answer(
         text,
         thinking,
         without_surrogates(stop) if isinstance(stop, str) else None,
         usage,
-        _one_line(model) if isinstance(model, str) else "",
-        blocked=(named or "unspecified") if stop == "refusal" else "",
+        _one_line(model),
+        blocked=(category or "unspecified") if stop == "refusal" else "",
     )
 
 
@@ -268,5 +267,5 @@ def hint(headers: Mapping[str, str], name: str, most: float) -> float | None:
     return None if math.isnan(number) or number < 0 else min(number, most)
 
 
-def _one_line(text: str) -> str:
-    return escape_invisible(" ".join(text[:2000].split()), 300)
+def _one_line(text: object) -> str:
+    return escape_invisible(" ".join(text[:2000].split()), 300) if isinstance(text, str) else ""

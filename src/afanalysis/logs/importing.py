@@ -278,7 +278,7 @@ def _rollouts(
 def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> None:
     """Choose the rollouts to keep, and fill in the report."""
     names = [str(file["name"]) for file in report.files]
-    for reason, file, row, prompt_id in index.others():
+    for reason, file, row, prompt_id in index.rows("FROM others"):
         report.set_aside.add(reason, names[file], row, prompt_id)
     [(report.kept, report.valid, report.judged)] = index.rows(
         "SELECT count(*), count_if(valid), count_if(judged) FROM kept"

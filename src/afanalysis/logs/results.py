@@ -85,10 +85,8 @@ def pipeline_rows(path: Path) -> Iterator[Row]:
         if isinstance(row, dict):
             prompt = row.pop("prompt", None)
             messages = object_of(prompt).get("messages")
-            by_role = {
-                str(object_of(message).get("role")): object_of(message).get("content")
-                for message in (messages if isinstance(messages, list) else ())
-            }
+            objects = map(object_of, messages if isinstance(messages, list) else ())
+            by_role = {str(message.get("role")): message.get("content") for message in objects}
             for name, role in (("system", "system"), ("user_message", "user")):
                 content = by_role.get(role)
                 row[name] = text_of(content) if isinstance(content, list) else content

@@ -29,17 +29,8 @@ class RolloutIndex:
         sql = _sql("rollout_index").format(entries=quote_path(entries), longest=LONGEST_RECORD)
         self._connection.execute(sql)
 
-    def others(self) -> Iterator[tuple[str, int, int, str]]:
-        """Of each rollout not kept: why, its file and row, and its prompt's id."""
-        return self.rows(
-            "SELECT if(entry.checksum = kept.checksum, 'a copy of another row', "
-            "'another version of a rollout, with fewer verdicts or other fields'), entry.file, "
-            "entry.row, entry.prompt_id FROM entries AS entry JOIN kept USING (name) "
-            "WHERE entry.line != kept.line ORDER BY entry.digest, entry.row, name, entry.line"
-        )
-
     def rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
-        """The rows of a query on `kept`, which has the columns of an entry."""
+        """The rows of a query on `kept` and `others`, as `rollout_index.sql` has them."""
         return iter(self._connection.execute(sql).fetchone, None)
 
     def oddities(self) -> list[str]:

@@ -1,4 +1,5 @@
--- The rollouts of an import: `entries` as they were read, and `kept`, in which each is once.
+-- The rollouts of an import: `entries` as they were read, `kept`, in which each is once, and the
+-- `others`.
 -- `entries`: the file that was read; `longest`: how long an entry may be, in bytes.
 CREATE TABLE entries (
     -- as the rollout's record has them
@@ -29,4 +30,12 @@ WITH once AS (
 SELECT * REPLACE (row_number() OVER (
     PARTITION BY setting, variation, model, tier, prompt_id ORDER BY coalesce(sample, -1), name
 ) - 1 AS sample)
-FROM once
+FROM once;
+
+-- Of each rollout not kept: why, its file and row, and its prompt's id.
+CREATE VIEW others AS
+SELECT if(entry.checksum = kept.checksum, 'a copy of another row',
+    'another version of a rollout, with fewer verdicts or other fields') AS reason, entry.file, entry.row, entry.prompt_id
+FROM entries AS entry JOIN kept USING (name)
+WHERE entry.line != kept.line
+ORDER BY entry.digest, entry.row, name, entry.line

@@ -103,9 +103,8 @@ class Reader:
     def sources(self) -> Iterator[tuple[str, str]]:
         """Columns and what filled them so far; fields that filled none, with an empty column."""
         yield from ((column, "the file's folders") for column in self._place)
-        yield from (
-            (column, f"{value!r}, as given") for column, value in self._mapping.constants.items()
-        )
+        constants = self._mapping.constants.items()
+        yield from ((column, f"{value!r}, as given") for column, value in constants)
         for sides, unused in self._plans.values():
             for side in sides:
                 for column, name in side.fields.items():

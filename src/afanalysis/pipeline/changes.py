@@ -190,9 +190,8 @@ def _modules_named_in(source: str) -> set[str]:
             inside = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
             bound |= {alias.asname or alias.name: inside + alias.name for alias in node.names}
     bound = {name: target for name, target in bound.items() if target.split(".")[0] == PACKAGE}
-    names = [
-        ast.unparse(node).partition(".") for node in ast.walk(tree) if isinstance(node, ast.Attribute)
-    ]
+    dotted = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    names = [ast.unparse(node).partition(".") for node in dotted]
     uses = {f"{bound[first]}.{attributes}" for first, _, attributes in names if first in bound}
     return {_module(target) for target in (*bound.values(), *uses)}
 

@@ -237,10 +237,8 @@ class Messages(_Handler):
         self.set_header("request-id", self.request_id)
         usage = message["usage"]
         ending = {name: message[name] for name in ("stop_reason", "stop_sequence", "stop_details")}
-        started = (
-            message | dict.fromkeys(ending) | {"content": [], "usage": usage | {"output_tokens": 1}}
-        )
-        event("message_start", message=started)
+        started = {"content": [], "usage": usage | {"output_tokens": 1}}
+        event("message_start", message=message | dict.fromkeys(ending) | started)
         for index, block in enumerate(message["content"]):
             texts = {name: text for name, text in block.items() if name != "type"}
             empty = block | dict.fromkeys(texts, "")
@@ -293,10 +291,8 @@ class Batches(_Handler):
 
     async def get(self) -> None:
         self.check_headers()
-        await self.serve("list", "", self._list)
-
-    def _list(self) -> dict[str, Any]:
-        return self.page([*map(self.described, reversed(self.standin.batches.values()))])
+        batches = reversed(self.standin.batches.values())
+        await self.serve("list", "", lambda: self.page([*map(self.described, batches)]))
 
 
 class OneBatch(_Handler):

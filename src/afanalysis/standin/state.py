@@ -225,9 +225,8 @@ class StandIn:
     def _result(self, batch: Batch, request: dict[str, Any]) -> tuple[str, bytes]:
         custom_id, params = request["custom_id"], request["params"]
         failure, fault = self.fault("batched", custom_id), self.fault("call", custom_id)
-        problem = self.problem(params, batch.version) or (
-            FAULT if fault and fault.status in (400, 413, 422) else None
-        )
+        refused = fault and fault.status in (400, 413, 422)
+        problem = self.problem(params, batch.version) or (FAULT if refused else None)
         result: dict[str, Any] = {"type": "succeeded"}
         if batch.canceled:
             result["type"] = "canceled"

@@ -140,13 +140,11 @@ class BoundedMean:
             Of the fading pseudo-prompt.
         """
         light = weight * fading / (fading + self.carriers)
-        return BoundedEnds(
-            self,
-            *(
-                (self._moments(light, bound), self._moments(1.0, bound, exact=True))
-                for bound in (self.low, self.high)
-            ),
+        lower, upper = (
+            (self._moments(light, bound), self._moments(1.0, bound, exact=True))
+            for bound in (self.low, self.high)
         )
+        return BoundedEnds(self, lower, upper)
 
     def interval(self, level: float = 0.95) -> tuple[Floats, Floats]:
         """The interval of the mean, never of zero width and never outside the bounds."""

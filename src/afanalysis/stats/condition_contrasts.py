@@ -68,9 +68,7 @@ def contrasts(
     correlation = ratio(covariance, np.sqrt(first.variance * second.variance))
     p_value = inverted_p_values(intervals, difference)
     apart = zip(first.values - second.values, both, strict=True)
-    flips = [
-        sign_flip(values[shared], seed=seed) if shared.any() else np.nan for values, shared in apart
-    ]
+    flips = [sign_flip(gaps[has], seed=seed) if has.any() else np.nan for gaps, has in apart]
     result = {"difference": difference, "low": low, "high": high, "se": np.sqrt(variance)}
     result |= {"p_value": p_value, "p_holm": adjust(p_value), "p_sign_flip": np.array(flips)}
     result["correlation"] = np.clip(correlation, -1, 1)

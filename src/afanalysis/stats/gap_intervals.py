@@ -247,9 +247,8 @@ def gap(
     >>> [round(result[name], 3) for name in ("gap", "low", "high")]
     [0.09, -0.077, 0.295]
     """
-    nf, sf, np_, sp = np.broadcast_arrays(
-        *(np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
-    )
+    arrays = (np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
+    nf, sf, np_, sp = np.broadcast_arrays(*arrays)
     if nf.sum() == 0 or np_.sum() == 0:
         lacking = "free" if nf.sum() == 0 else "paid"
         raise ValueError(f"no samples in the {lacking} tier; a gap needs both")

@@ -157,10 +157,8 @@ def error_of(*tiers: Verified) -> tuple[Floats, Floats]:
     ----------
     Begg & Greenes (1983), Biometrics 39:207.
     """
-    share, true, spread = (
-        np.array(rows)
-        for rows in zip(*((t.share, t.true, t.variance + t.hidden) for t in tiers), strict=True)
-    )
+    share, true = np.array([tier.share for tier in tiers]), np.array([tier.true for tier in tiers])
+    spread = np.array([tier.variance + tier.hidden for tier in tiers])
     positive, negative = share * true, share * (1 - true)  # by tier and verdict, the truly so
     values, variances = np.full(2, np.nan), np.full(2, np.nan)
     # sensitivity: of the truly positive, those with a positive verdict (1); specificity likewise (0)
@@ -243,10 +241,8 @@ def corrected_by_shared_labels(
     errors = [_leaning(of_free, of_paid), _leaning(of_paid, of_free)]
     if alike:
         errors = [error_of(judge_free, judge_paid)] * 2
-    values, by_labels, by_condition = zip(
-        *(_rogan_gladen(tier, *error) for tier, error in zip((free, paid), errors, strict=True)),
-        strict=True,
-    )
+    parts = [_rogan_gladen(tier, *error) for tier, error in zip((free, paid), errors, strict=True)]
+    values, by_labels, by_condition = zip(*parts, strict=True)
     youden = min(error.sum() - 1 for error, _ in errors)
     of_gap = 1.0
     if youden > 0:

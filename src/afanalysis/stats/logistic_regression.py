@@ -120,6 +120,7 @@ def logistic(
     successes = _sums(prompt, s)
     active = int(((successes > 0) & (successes < _sums(prompt, n))).sum())
     estimate = firth(n, s, x)
+    tail = (1 - level) / 2
     low, high, p_value, p_sign_flip = (np.full(columns, np.nan) for _ in range(4))
     for column in range(1, columns):
         if strata and column in strata:
@@ -131,9 +132,7 @@ def logistic(
         p_value[column] = _bounded(scores(0.0)).p_value()
         if (strata and column in strata) or active >= FEW_ACTIVE:
             p_sign_flip[column] = sign_flip(scores(0.0)[0], seed=seed)
-        low[column], high[column] = (
-            _end(scores, estimate[column], side, (1 - level) / 2) for side in (-1, 1)
-        )
+        low[column], high[column] = (_end(scores, estimate[column], side, tail) for side in (-1, 1))
     return Regression(estimate, low, high, p_value, p_sign_flip, names.size, active)
 
 

@@ -73,7 +73,5 @@ def gap_bounds(
         shared = np.logical_and(*((n + missing > 0) for n, _, missing in counts))
         some = shared.any(-1, keepdims=True)
         counts = [[np.where(shared | ~some, x, 0) for x in tier] for tier in counts]
-    (free_low, free_high), (paid_low, paid_high) = (
-        rate_bounds(n, s, missing, weighting) for n, s, missing in counts
-    )
-    return free_low - paid_high, free_high - paid_low
+    of_free, of_paid = (rate_bounds(n, s, missing, weighting) for n, s, missing in counts)
+    return of_free[0] - of_paid[1], of_free[1] - of_paid[0]

@@ -136,18 +136,15 @@ def _chances(design: Design, samples: int) -> Floats:
     from scipy.stats import binom
 
     rng = np.random.default_rng(design.seed)
-    shared, *own = rng.standard_normal((3, 200_000))
+    draws = rng.standard_normal((3, 200_000))
     together, apart = math.sqrt(design.correlation), math.sqrt(1 - design.correlation)
-    free, paid = (
-        binom.pmf(np.arange(samples + 1), samples, _beta_quantiles(rate, design.icc, quantile)[:, None])
-        for rate, quantile in (
-            (design.paid + design.gap, special.ndtr(together * shared + apart * own[0])),
-            (design.paid, special.ndtr(together * shared + apart * own[1])),
-        )
-    )
+    rates = (design.paid + design.gap, design.paid)
+    by_tier = zip(rates, together * draws[0] + apart * draws[1:], strict=True)
+    chances = [_beta_quantiles(rate, design.icc, special.ndtr(scores)) for rate, scores in by_tier]
+    free, paid = (binom.pmf(np.arange(samples + 1), samples, chance[:, None]) for chance in chances)
     both = free.T @ paid
-    chances = np.array([both.trace(-step) for step in range(-samples, samples + 1)])
-    return chances / chances.sum()
+    steps = np.array([both.trace(-step) for step in range(-samples, samples + 1)])
+    return steps / steps.sum()
 
 
 def _check_sizes(prompts: int, samples: int) -> None:

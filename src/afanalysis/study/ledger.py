@@ -199,11 +199,9 @@ class Budget:
         """Why a call does not fit in, if it costs the most that it can; None if it does."""
         most = Spend()
         most.add(self.prices, charge)
-        for limit, unit, form in (
-            (self.usd, "usd", "${:,.4f}"),
-            (self.tokens, "tokens", "{:,.0f} tokens"),
-        ):
-            spent, reserved, cost = (getattr(s, unit) for s in (self.spend, self.reserved, most))
+        amounts = (self, self.spend, self.reserved, most)
+        for unit, form in {"usd": "${:,.4f}", "tokens": "{:,.0f} tokens"}.items():
+            limit, spent, reserved, cost = (getattr(amount, unit) for amount in amounts)
             if limit is not None and spent + reserved + cost > limit + 1e-9:
                 enough = math.ceil(round((spent + reserved + cost) * 100, 6)) / 100
                 numbers = map(form.format, (limit, spent, max(reserved, 0), cost, enough))
@@ -355,9 +353,7 @@ class Ledger:
                 model = record.get("model") or str(record.get("judge")).split("@")[0]
                 usage = read_usage(record) or dict.fromkeys(TOKENS[:2], _UNREADABLE)
                 costs[model, "batch" in record].update(usage)
-        return [
-            {"model": model, "usage": usage, "batch": batch} for (model, batch), usage in costs.items()
-        ]
+        return [{"model": name, "usage": used, "batch": batch} for (name, batch), used in costs.items()]
 
 
 def require_budget(source: str, budget: Budget | None, models: Sequence[str]) -> None:
