@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from itertools import chain, product
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -26,6 +27,7 @@ from afanalysis.study.folders import JUDGEMENTS, JUDGES
 from afanalysis.study.hashing import stable_key, text_hash
 from afanalysis.study.journal import Journal, read_records
 from afanalysis.study.ledger import Budget, Ledger, Prices
+from afanalysis.study.prompts import SETTINGS, setting_texts
 from afanalysis.study.tidying import current_rollouts
 from afanalysis.study.votes import judge_names
 
@@ -98,9 +100,28 @@ class JudgePrompt:
         return verdict_form(*words, criteria=part != "behaviour")
 
 
+_TEXTS = read_yaml(Path(__file__).with_name("judge_prompt.yaml"), "a judge prompt")
+
+
+def _instructions(form: str, **words: str) -> str:
+    """What a judge is told, with the words of a setting or of a question, in lines of a fixed width."""
+    text, width = _TEXTS[form]["instructions"].format(**words), _TEXTS[form]["width"]
+    return "\n\n".join(fill(part, width, break_on_hyphens=False) for part in text.split("\n\n"))
+
+
+def _of_setting(form: str, texts: Mapping[str, Any]) -> str:
+    return _instructions(form, asked=texts["asked"], judge=texts["judge"].strip())
+
+
 def _shipped(form: str) -> JudgePrompt:
-    content = read_yaml(Path(__file__).with_name("judge_prompt.yaml"), "a judge prompt")
-    return JudgePrompt(**content[form], behaviours=content["behaviours"], form=form, quoted=True)
+    texts = {name: setting_texts(name) for name in SETTINGS}
+    return JudgePrompt(
+        instructions={name: _of_setting(form, texts[name]) for name in texts},
+        criteria=_TEXTS[form]["criteria"],
+        behaviours={name: texts[name]["behaviours"] for name in texts},
+        form=form,
+        quoted=True,
+    )
 
 
 SHIPPED = {form: _shipped(form) for form in PARTS}
