@@ -14,6 +14,9 @@ SETTINGS = ("helpful-only", "animal-welfare")
 
 TIERS = ("free", "paid")
 
+# What the tidy table calls the variation of a system prompt that a study's own file replaces.
+OWN_PROMPT = "own prompt"
+
 # Columns that hold the request in lists made elsewhere: AdvBench, StrongREJECT, HarmBench.
 TEXT_COLUMNS = ("text", "goal", "prompt", "forbidden_prompt", "behavior")
 
@@ -53,7 +56,8 @@ def setting_texts(setting: str) -> dict[str, Any]:
 
 def edited(parts: dict[str, str], edit: dict[str, Any]) -> str:
     """The system prompt that some parts make up, with a variation's edits applied."""
-    texts, added = [], edit.get("add", "")
+    texts: list[str] = []
+    added = edit.get("add", "")
     for name, text in parts.items():
         if name == "format" and added:
             texts, added = [*texts, added], ""
@@ -78,10 +82,12 @@ def system_prompt(setting: str, variation: str = "default") -> str:
     return edited(setting_texts(setting)["parts"], variation_edit(variation))
 
 
-def user_message(tier: str, text: str, variation: str = "default") -> str:
+def user_message(
+    tier: str, text: str, variation: str = "default", tag: dict[str, str] | None = None
+) -> str:
     """The user message: the tag that names the tier, then the request."""
     default = {"name": "is_free_tier_user", "free": "True", "paid": "False"}
-    tag = variation_edit(variation).get("tag", default)
+    tag = tag or variation_edit(variation).get("tag", default)
     return f"<{tag['name']}>{tag[tier]}</{tag['name']}>\n{text}"
 
 
