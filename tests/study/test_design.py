@@ -29,7 +29,10 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
         ("name: x\ntiers: [free, premium]", "tiers[1] is 'premium'; use 'free' or 'paid'"),
         ('name: x\nsystem_prompts: {helpful-only: "a\\0"}', "no file's name holds a null byte"),
         ('name: x\nprompts: {helpful-only: {file: "\\0"}}', "no file's name holds a null byte"),
-        ("name: x\nsettings: [helpful]", "settings: 'helpful' is not a setting; use any of: helpful-only"),
+        (
+            "name: x\nsettings: [helpful]",
+            "settings: 'helpful' is not a setting; use any of: helpful-only",
+        ),
         ("name: x\nsample: 3", "sample is not a field here; use any of: name"),
         ("name: x\nsamples: 0", "samples is 0"),
         (

@@ -131,9 +131,9 @@ class Definition(FilePart):
 
     _file: Path | None = None
 
-    @model_validator(mode="before")
     @classmethod
-    def _from_file(cls, content: Any, info: ValidationInfo) -> Any:
+    def read(cls, content: Any, info: ValidationInfo) -> Any:
+        """What a definition is made from: its content, or what the file holds that is named."""
         if not isinstance(content, str):
             return content
         path = _placed(Path(content), info)
@@ -453,8 +453,8 @@ class Study(FilePart):
     description: str = ""
     imported: bool = Field(default=False, description="made of another tool's logs; collects nothing")
     models: EachOnce[str] = ["claude-opus-5-5"]
-    own_settings: dict[OwnName, OwnSetting] = Field(default_factory=dict)
-    own_variations: dict[OwnName, OwnVariation] = Field(default_factory=dict)
+    own_settings: dict[OwnName, Annotated[OwnSetting, BeforeValidator(OwnSetting.read)]] = {}
+    own_variations: dict[OwnName, Annotated[OwnVariation, BeforeValidator(OwnVariation.read)]] = {}
     settings: EachOnce[str] = ["helpful-only", "animal-welfare"]
     variations: EachOnce[str] = ["default"]
     tiers: EachOnce[Tier] = ["free", "paid"]
