@@ -243,7 +243,7 @@ def without(field):
         ({"own_settings": {"medical": "none.yaml"}}, "none.yaml: cannot be read"),
         (
             {"own_settings": {"helpful-only": MEDICAL}},
-            "own_settings: 'helpful-only' is the package's own; choose another name",
+            "own_settings: 'helpful-only' is taken; choose another name",
         ),
         (
             {"own_settings": {"two words": MEDICAL}},
@@ -268,7 +268,7 @@ def without(field):
         ),
         (
             {"own_variations": {"default": {"drop": ["examples"]}}},
-            "own_variations: 'default' is the package's own; choose another name",
+            "own_variations: 'default' is taken; choose another name",
         ),
         (
             {"own_variations": {"short": {"dropped": []}}},
@@ -277,7 +277,7 @@ def without(field):
         ({"prompts": {"medicine": {"first": 1}}}, "prompts: 'medicine' does not exist; use any of"),
         (
             {"questions": {"complied": {"about": "output", "question": "?"}}},
-            "questions: 'complied' is a column or a part of the judge; choose another name",
+            "questions: 'complied' is taken; choose another name",
         ),
         ({"questions": {"Warns": {"about": "output", "question": "?"}}}, "questions.Warns is 'Warns'; "),
         (
@@ -285,10 +285,6 @@ def without(field):
             "questions.warns.about is 'request'",
         ),
         ({"questions": {"warns": {"about": "output"}}}, "questions.warns.question is missing"),
-        (
-            {"variations": ["no-scratchpad"], "own_variations": {}},
-            "questions.mentions_audit is about a scratchpad, for which no variation asks",
-        ),
         ({"judge": {"questions": {}}}, "judge: questions is not a field here; use any of: model"),
     ],
 )
@@ -316,6 +312,10 @@ def test_a_bad_definition_is_one_sentence_when_the_study_is_read(own, tmp_path, 
         (
             {"own_variations": STUDY["own_variations"] | {"short": {"files": {"medical": "no"}}}},
             "no: cannot",
+        ),
+        (
+            {"variations": ["no-scratchpad"], "settings": ["helpful-only"]},
+            "questions.mentions_audit is about a scratchpad, for which no variation asks",
         ),
         ({"medical": MEDICAL | {"requests": "empty.csv"}}, "empty.csv: holds no requests"),
     ],

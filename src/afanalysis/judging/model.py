@@ -77,10 +77,9 @@ class JudgePrompt:
     quoted
         Whether a verdict is undecided where its own quote does not occur in the text; the first judges
         only counted such quotes.
-    words
-        Of a study's own settings, a hash of the words that the study has for the judge.
-    questions
-        A study's own questions: what each is `about`, its `instructions` and a hash of its `words`.
+    own
+        A study's own settings and questions by name: what the study says of each, a hash of that
+        (`words`), and the `instructions` made of it. Only questions are `about` something.
     """
 
     instructions: dict[str, str]
@@ -88,77 +87,66 @@ class JudgePrompt:
     behaviours: Mapping[str, Sequence[str]]
     form: str = "joint"
     quoted: bool = False
-    words: dict[str, str] = field(default_factory=dict)
-    questions: dict[str, dict[str, str]] = field(default_factory=dict)
+    own: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def judge_name(self, model: str) -> str:
-        """The name of a judge with this prompt: its model and a hash of the texts, without a study's."""
-        instructions = {name: self.instructions[name] for name in self.instructions.keys() - self.words}
-        behaviours = {name: self.behaviours[name] for name in self.behaviours.keys() - self.words}
-        texts: list[Any] = [instructions, self.criteria, behaviours]
+        """The name of a judge with this prompt: its model and a hash of the package's texts."""
+        texts: list[Any] = [self.instructions, self.criteria, self.behaviours]
         texts += [self.form, "quoted"] if self.quoted else []
         return f"{model}@{stable_key(texts)[:8]}"
 
     def system(self, part: str, setting: str) -> str:
         """The system prompt of one of a vote's calls."""
-        if part in self.questions:
-            return self.questions[part]["instructions"]
-        if setting not in self.instructions:
+        own = self.of_study(part, setting)
+        if "about" in own:
+            return str(own["instructions"])
+        if setting not in (*self.own, *self.instructions):
             problem = f"setting {setting!r} has no words for the judge"
             raise InputError(f"{problem}; use the `judge` of a study that has it among its own_settings")
-        behaviour = self.instructions[setting] if part != "criteria" else ""
+        behaviour = own.get("instructions") or self.instructions[setting] if part != "criteria" else ""
         return behaviour + (self.criteria if part != "behaviour" else "")
+
+    def words_for(self, setting: str) -> Sequence[str]:
+        """The words for (complied, not complied) in a setting."""
+        return self.own[setting]["behaviours"] if setting in self.own else self.behaviours[setting]
 
     def form_of_verdict(self, part: str, setting: str) -> type[BaseModel]:
         """The form of the reply to one of a vote's calls."""
-        if part in self.questions:
+        if "about" in self.of_study(part, setting):
             return Criterion
-        words = self.behaviours[setting] if part != "criteria" else ()
+        words = self.words_for(setting) if part != "criteria" else ()
         return verdict_form(*words, criteria=part != "behaviour")
 
-    def own_words(self, part: str, setting: str) -> str:
-        """The hash of the study's own words in one of a vote's calls; empty if it has none."""
-        if part in self.questions:
-            return self.questions[part]["words"]
-        return self.words.get(setting, "") if part != "criteria" else ""
+    def of_study(self, part: str, setting: str) -> dict[str, Any]:
+        """What the study itself says in one of a vote's calls; empty if it says nothing."""
+        return self.own.get(part) or (self.own.get(setting, {}) if part != "criteria" else {})
 
     def asking(self, settings: JudgeSettings) -> JudgePrompt:
         """The same prompt with a study's own settings and questions, as they were begun if possible."""
-        instructions, behaviours, words = {**self.instructions}, {**self.behaviours}, {**self.words}
-        for name, own in settings.own_settings.items():
-            of_study = stable_key([own.judge, own.behaviours, own.asked])
-            if words.get(name) != of_study:
-                instructions[name] = _of_setting(self.form, own.model_dump())
-                behaviours[name], words[name] = own.behaviours, of_study
-        questions = {}
-        for name, question in settings.questions.items():
-            of_study, about = stable_key([question.about, question.question]), question.about
-            questions[name] = self.questions.get(name, {})
-            if questions[name].get("words") != of_study:
-                text = _instructions("question", about=about, question=question.question.strip())
-                questions[name] = {"about": about, "instructions": text, "words": of_study}
-        return replace(
-            self, instructions=instructions, behaviours=behaviours, words=words, questions=questions
-        )
+        own = {}
+        for name, defined in {**settings.own_settings, **settings.questions}.items():
+            said = defined.model_dump(include={"judge", "behaviours", "asked", "about", "question"})
+            own[name], words = self.own.get(name, {}), stable_key(said)
+            if own[name].get("words") != words:
+                form = "question" if "about" in said else self.form
+                own[name] = said | {"words": words, "instructions": _instructions(form, said)}
+        return replace(self, own=own)
 
 
 _TEXTS = read_yaml(Path(__file__).with_name("judge_prompt.yaml"), "a judge prompt")
 
 
-def _instructions(form: str, **words: str) -> str:
-    """What a judge is told, with the words of a setting or of a question, in lines of a fixed width."""
-    text, width = _TEXTS[form]["instructions"].format(**words), _TEXTS[form]["width"]
-    return "\n\n".join(fill(part, width, break_on_hyphens=False) for part in text.split("\n\n"))
-
-
-def _of_setting(form: str, texts: Mapping[str, Any]) -> str:
-    return _instructions(form, asked=texts["asked"], judge=texts["judge"].strip())
+def _instructions(form: str, said: Mapping[str, Any]) -> str:
+    """What a judge is told of a setting's behaviours or of a question, in lines of a fixed width."""
+    text, width = _TEXTS[form]["instructions"], _TEXTS[form]["width"]
+    parts = text.format(**{name: str(words).strip() for name, words in said.items()}).split("\n\n")
+    return "\n\n".join(fill(part, width, break_on_hyphens=False) for part in parts)
 
 
 def _shipped(form: str) -> JudgePrompt:
     texts = {name: setting_texts(name) for name in SETTINGS}
     return JudgePrompt(
-        instructions={name: _of_setting(form, texts[name]) for name in texts},
+        instructions={name: _instructions(form, texts[name]) for name in texts},
         criteria=_TEXTS[form]["criteria"],
         behaviours={name: texts[name]["behaviours"] for name in texts},
         form=form,
@@ -338,14 +326,15 @@ def _replies_with(
         for record in read_records(folder / JUDGEMENTS)
         if record["judge"] == name and outcome in record
         if attempt in (None, record.get("attempt", 0))
-        if record.get("words", "") == prompt.own_words(record.get("part", ""), record.get("setting", ""))
+        if record.get("words")
+        == prompt.of_study(record.get("part", ""), record.get("setting", "")).get("words")
     }
 
 
 def _parts(prompt: JudgePrompt, record: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """The calls of one vote on a rollout; without a scratchpad there is nothing to find in one."""
-    questions = {name: ("request", asked["about"]) for name, asked in prompt.questions.items()}
-    parts = PARTS[prompt.form] | questions
+    own = {name: ("request", own["about"]) for name, own in prompt.own.items() if "about" in own}
+    parts = PARTS[prompt.form] | own
     return {part: parts[part] for part in parts if record["scratchpad"] or "output" in parts[part]}
 
 
@@ -366,7 +355,7 @@ def _calls(
         for vote, (part, seen) in product(range(settings.votes), _parts(prompt, record).items()):
             if only is not None and (record["key"], vote, part) not in only:
                 continue
-            system, own = prompt.system(part, setting), prompt.own_words(part, setting)
+            system, words = prompt.system(part, setting), prompt.of_study(part, setting).get("words")
             schema = _schema(prompt.form_of_verdict(part, setting))
             params = {
                 "model": settings.model,
@@ -382,10 +371,10 @@ def _calls(
                 **about,
                 "setting": setting,
                 **({"part": part} if part else {}),
-                **({"words": own} if own else {}),
+                **({"words": words} if words else {}),
                 "texts": {text: record[text] for text in ("scratchpad", "output")},
             }
-            identity = [record["key"], name, vote, *filter(None, [part, about["attempt"], own])]
+            identity = [record["key"], name, vote, *filter(None, [part, about["attempt"], words])]
             yield Call(stable_key(identity), params, of_vote)
 
 
@@ -413,7 +402,7 @@ def _record(prompt: JudgePrompt, call: Call, answer: Answer) -> dict[str, Any]:
         verdict = prompt.form_of_verdict(part, setting).model_validate_json(answer.text).model_dump()
     except ValidationError:
         return {**vote, "undecided": "the reply was not a verdict"}
-    question = prompt.questions.get(part)
+    question = prompt.own.get(part)
     criteria = (
         {part: verdict} if question else {name: verdict[name] for name in CRITERIA if name in verdict}
     )
@@ -424,7 +413,7 @@ def _record(prompt: JudgePrompt, call: Call, answer: Answer) -> dict[str, Any]:
     missing = [name for name, quote, text in quotes if not _occurs(quote, text)]
     unquoted = missing if prompt.quoted else []
     if "behaviour" in verdict:
-        complied = verdict["behaviour"] == prompt.behaviours[setting][0]
+        complied = verdict["behaviour"] == prompt.words_for(setting)[0]
         vote["complied"] = None if "behaviour" in unquoted else complied
     for name in criteria.keys() & unquoted:
         criteria[name]["met"] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import product
@@ -58,9 +58,10 @@ def _placed(path: Path, info: ValidationInfo) -> Path:
 NamedPath = Annotated[Path, AfterValidator(_placed)]
 
 
-def _package_names(info: ValidationInfo) -> Collection[str]:
-    """The names that a field of settings or of variations can take from the package."""
-    return prompts.SETTINGS if "settings" in str(info.field_name) else prompts.variations()
+def _package_names(info: ValidationInfo) -> Iterable[str]:
+    """The names that the package has for what a field names."""
+    names = {"settings": prompts.SETTINGS, "variations": prompts.variations()}
+    return names.get(str(info.field_name).removeprefix("own_"), (*SCHEMA, "behaviour", "criteria"))
 
 
 # What the package itself sends, which no passthrough may replace.
@@ -174,14 +175,6 @@ class OwnSetting(Definition):
         return judge
 
 
-class TierTag(FilePart):
-    """The tag by which a message names its tier: its name, and what it holds."""
-
-    name: str = Field(pattern=NAME)
-    free: str
-    paid: str
-
-
 class OwnVariation(Definition):
     """A variation of a study's own, in the form of the package's own in `prompts/variations.yaml`.
 
@@ -196,7 +189,7 @@ class OwnVariation(Definition):
     add
         A part that comes before the one named `format`, or last.
     tag
-        How a message names its tier.
+        How a message names its tier: the tag's `name`, and what it holds in each tier.
     scratchpad
         Which text the scratchpad is.
     files
@@ -207,8 +200,8 @@ class OwnVariation(Definition):
     drop: list[str] = Field(default_factory=list)
     replace: dict[str, str] = Field(default_factory=dict)
     substitute: dict[str, str] = Field(default_factory=dict)
-    add: str | None = None
-    tag: TierTag | None = None
+    add: str = ""
+    tag: dict[Literal["name", "free", "paid"], str] | None = Field(default=None, min_length=3)
     scratchpad: ScratchpadFrom | None = None
     files: dict[str, NamedPath] = Field(default_factory=dict)
 
@@ -473,12 +466,12 @@ class Study(FilePart):
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     _kept: KeptTexts = KeptTexts({}, {}, {}, {}, {})
 
-    @field_validator("own_settings", "own_variations")
+    @field_validator("own_settings", "own_variations", "questions")
     @classmethod
-    def _names_of_its_own(cls, defined: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    def _new_names(cls, defined: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         for name in defined:
-            if name in _package_names(info):
-                raise ValueError(f"{excerpt(name)} is the package's own; choose another name")
+            if name in (*_package_names(info), *info.data.get("own_settings", ())):
+                raise ValueError(f"{excerpt(name)} is taken; choose another name")
         return defined
 
     @field_validator("settings", "variations")
@@ -491,16 +484,6 @@ class Study(FilePart):
                 raise ValueError(f"{excerpt(name)} is not a {kind}; use any of: {', '.join(known)}")
         return names
 
-    @field_validator("questions")
-    @classmethod
-    def _new_columns(cls, questions: dict[str, Question]) -> dict[str, Question]:
-        for name in questions:
-            if name in (*SCHEMA, "behaviour", "criteria"):
-                raise ValueError(
-                    f"{excerpt(name)} is a column or a part of the judge; choose another name"
-                )
-        return questions
-
     @field_validator("judge")
     @classmethod
     def _of_this_study(cls, judge: JudgeSettings, info: ValidationInfo) -> JudgeSettings:
@@ -511,43 +494,23 @@ class Study(FilePart):
     def _definitions_fit(self) -> Self:
         """Raise where a name is used that the study does not know."""
         settings = [*prompts.SETTINGS, *self.own_settings]
-        named: list[tuple[str, list[str], Iterable[str]]] = [("prompts", settings, self.prompts)]
-        named.append(("system_prompts", settings, self.system_prompts))
+        named: dict[str, tuple[Iterable[str], list[str]]]
+        named = {"prompts": (self.prompts, settings), "system_prompts": (self.system_prompts, settings)}
         parts = [part for each in self.settings for part in self.parts(each).items()]
+        names, texts = [*dict(parts)], [text for _, text in parts]
         for variation, own in self.own_variations.items():
             place = f"own_variations.{variation}"
-            names = list(dict(parts))
-            named += [(f"{place}.{field}", names, getattr(own, field)) for field in ("drop", "replace")]
-            named.append((f"{place}.files", settings, own.files))
-            texts = "\n".join([*(text for _, text in parts), *own.replace.values(), own.add or ""])
+            named |= {f"{place}.drop": (own.drop, names), f"{place}.replace": (own.replace, names)}
+            named[f"{place}.files"] = (own.files, settings)
             for words in own.substitute:
-                if words not in texts:
+                if not any(words in text for text in [*texts, *own.replace.values(), own.add]):
                     raise ValueError(f"{place}.substitute: {excerpt(words)} occurs in no system prompt")
-        for place, known, given in named:
+        for place, (given, known) in named.items():
             for name in given:
                 if name not in known:
-                    raise ValueError(
-                        f"{place}: {excerpt(name)} does not exist; use any of: {', '.join(known)}"
-                    )
-        for name, question in self.questions.items():
-            if question.about == "scratchpad" and not any(map(self._has_scratchpad, self.variations)):
-                raise ValueError(f"questions.{name} is about a scratchpad, for which no variation asks")
+                    problem = f"{excerpt(name)} does not exist; use any of: {', '.join(known)}"
+                    raise ValueError(f"{place}: {problem}")
         return self
-
-    @field_validator("endpoints")
-    @classmethod
-    def _one_endpoint_per_model(
-        cls, endpoints: list[ModelEndpoint], info: ValidationInfo
-    ) -> list[ModelEndpoint]:
-        judge = info.data.get("judge", JudgeSettings())
-        asked = [*info.data.get("models", []), *judge.models]
-        served = Counter(model for endpoint in endpoints for model in endpoint.models)
-        for model, times in served.items():
-            if times > 1:
-                raise ValueError(f"{excerpt(model)} has two endpoints; give each model one")
-            if model not in asked:
-                raise ValueError(f"{excerpt(model)} is neither a model of the study nor its judge")
-        return endpoints
 
     @property
     def files(self) -> list[Path]:
@@ -616,24 +579,13 @@ class Study(FilePart):
             return self.own_variations[variation].model_dump(exclude_defaults=True)
         return self._kept.edits.get(variation) or prompts.variation_edit(variation)
 
-    def _has_scratchpad(self, variation: str) -> bool:
-        """Whether answers have a scratchpad in any setting; of a file that is taken to be so."""
-        own = self.own_variations.get(variation, OwnVariation())
-        if self.system_prompts or own.files or self.scratchpad_from(variation) != "tags":
-            return True
-        texts = (prompts.edited(self.parts(each), self.edit(variation)) for each in self.settings)
-        return any("scratchpad" in text.lower() for text in texts)
-
     def system_prompt(self, setting: str, variation: str) -> str:
         """The system prompt of a condition: in parts, with a variation's edits, or a file unchanged."""
         own = self.own_variations.get(variation)
         file = own.files.get(setting) if own else None
         if file is None and setting in self.system_prompts:
             if variation != "default" and {*self.edit(variation)} - _NO_EDITS:
-                problem = (
-                    f"names a file, which variation {variation!r} cannot edit; leave one of them out"
-                )
-                problem += f", or give own_variations.{variation}.files a file for it" if own else ""
+                problem = f"names a file, which variation {variation!r} cannot edit; leave one out"
                 raise InputError(f"study {self.name}: system_prompts.{setting} {problem}")
             file = self.system_prompts[setting]
         if file is not None:
@@ -649,22 +601,21 @@ class Study(FilePart):
         """
         systems: dict[tuple[str, str], str] = {}
         for setting in self.settings:
-            sent = {
-                variation: (
-                    self.system_prompt(setting, variation),
-                    *(self.user_message(tier, "", variation) for tier in self.tiers),
-                )
-                for variation in ["default", *self.variations]
-            }
-            first = {texts: variation for variation, texts in reversed(sent.items())}
-            systems |= {
-                (setting, name): sent[name][0] for name in self.variations if first[sent[name]] == name
-            }
-        for variation in self.variations:
-            if all(variation != name for _, name in systems):
-                problem = (
-                    f"variation {variation!r} sends what another sends, in every setting; leave it out"
-                )
+            sent: dict[tuple[str, ...], str] = {}
+            for variation in dict.fromkeys(["default", *self.variations]):
+                system = self.system_prompt(setting, variation)
+                messages = [self.user_message(tier, "", variation) for tier in self.tiers]
+                first = sent.setdefault((system, *messages), variation)
+                if first == variation and variation in self.variations:
+                    systems[setting, variation] = system
+        if idle := {*self.variations} - {variation for _, variation in systems}:
+            problem = f"variation {min(idle)!r} sends what another sends, in every setting; leave it out"
+            raise InputError(f"study {self.name}: {problem}")
+        thinks = any(self.scratchpad_from(variation) != "tags" for variation in self.variations)
+        thinks = thinks or any("scratchpad" in system.lower() for system in systems.values())
+        for name, question in self.questions.items():
+            if question.about == "scratchpad" and not thinks:
+                problem = f"questions.{name} is about a scratchpad, for which no variation asks"
                 raise InputError(f"study {self.name}: {problem}")
         return systems
 
@@ -676,7 +627,7 @@ class Study(FilePart):
     def user_message(self, tier: str, request: str, variation: str) -> str:
         """The user message: the tag that names the tier, then the request."""
         own = self.own_variations.get(variation)
-        tag = own.tag.model_dump() if own and own.tag else None
+        tag = own.tag if own else None
         variation = "default" if own else variation
         form = self._kept.messages.get(variation, {}).get(tier)
         if form is None or tag:

@@ -75,7 +75,7 @@ def verdicts_sql(path: Path, folder: Path, judge: str | None) -> str:
     """
     where = whose = "false" if judge is None else f"judge = {quote_text(judge)}"
     kept = _kept(folder, judge) if judge else {}
-    fallback, questions = kept.get("fallback"), kept.get("questions", {})
+    fallback, own = kept.get("fallback"), kept.get("own", {})
     if fallback is not None:
         where = (
             f"({whose} OR judge = {quote_text(fallback)}) QUALIFY {whose} OR bool_or({whose} "
@@ -83,12 +83,12 @@ def verdicts_sql(path: Path, folder: Path, judge: str | None) -> str:
         )
     votes, rollout = journal_table(path, _VOTE), required_field("rollout")
     # what was asked in other words counts no more
-    hashes = [*kept.get("words", {}).values(), *(asked["words"] for asked in questions.values())]
-    current = ", ".join(map(quote_text, ["", *hashes]))
+    current = ", ".join(map(quote_text, ["", *(said["words"] for said in own.values())]))
     where = f"coalesce(words, '') IN ({current}) AND {where}"
     sql = Path(__file__).with_name("verdicts.sql").read_text(encoding="utf-8")
     of_package = f"coalesce(part, 'criteria') IN ('behaviour', 'criteria') AND {where}"
     sql = sql.format(votes=votes, rollout=rollout, where=of_package, whose=whose)
+    questions = [name for name in own if "about" in own[name]]
     if not questions:
         return sql
     majorities = ", ".join(
@@ -151,7 +151,8 @@ def judge_names(folder: Path) -> list[str]:
 
 def questions_of(folder: Path, judge: str) -> list[str]:
     """The study's own questions that a judge was asked last."""
-    return [*_kept(folder, judge).get("questions", {})]
+    own = _kept(folder, judge).get("own", {})
+    return [name for name in own if "about" in own[name]]
 
 
 def _kept(folder: Path, judge: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """System prompts, their variations and the request lists that ship with the package."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -83,7 +84,7 @@ def system_prompt(setting: str, variation: str = "default") -> str:
 
 
 def user_message(
-    tier: str, text: str, variation: str = "default", tag: dict[str, str] | None = None
+    tier: str, text: str, variation: str = "default", tag: Mapping[Any, str] | None = None
 ) -> str:
     """The user message: the tag that names the tier, then the request."""
     default = {"name": "is_free_tier_user", "free": "True", "paid": "False"}
