@@ -32,6 +32,10 @@ def documented(tmp_path, monkeypatch):
     texts = "".join(f'"{request.text}"\n' for request in requests("animal-welfare")[:3])
     (tmp_path / "mine.csv").write_text("text\n" + texts)
     (tmp_path / "mine.txt").write_text("Think in <scratchpad> tags, then answer in <output> tags.")
+    own = next(block.values[0] for block in BLOCKS if "medical:\n" in block.values[0])
+    (tmp_path / "medical.yaml").write_text(
+        yaml.safe_dump(yaml.safe_load(own)["own_settings"]["medical"])
+    )
     monkeypatch.chdir(tmp_path)
 
     def write(block):
@@ -46,7 +50,7 @@ def documented(tmp_path, monkeypatch):
 
 
 def test_there_are_blocks_to_run():
-    assert len(STUDIES) >= 11
+    assert len(STUDIES) >= 17
 
 
 @pytest.mark.parametrize("block", STUDIES)

@@ -176,7 +176,7 @@ def test_one_notebook_over_many_parameters_has_a_folder_a_run(project):
         ({"grid": {"study.judge.votes": [0]}}, "judge.votes is 0"),
         (
             {"grid": {"study.sample": [1]}},
-            "sweep try: sample is not a field of a study; the top-level fields are: name",
+            "sweep try: sample is not a field here; use any of: name",
         ),
         ({"grid": {"study.samples": [0]}}, "samples is 0; input should be greater than"),
         ({"grid": {"study.name": ["x"]}}, "no notebook has a parameter 'study.name'"),
@@ -190,7 +190,7 @@ def test_one_notebook_over_many_parameters_has_a_folder_a_run(project):
         ),
         ({"list": [{"level": 0.9}, {"level": 0.9}]}, "two runs have the parameters"),
         ({}, "give a grid"),
-        ({"grid": {"level": [0.9]}, "typo": 1}, "typo is not a field of a sweep"),
+        ({"grid": {"level": [0.9]}, "typo": 1}, "typo is not a field here"),
         ({"grid": {"level": [0.9]}, "live": True}, "live is true; give a budget"),
         ({"grid": {"level": [0.9]}, "notebook": "09_none"}, "no such notebook"),
     ],

@@ -29,8 +29,11 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
         ("name: x\ntiers: [free, premium]", "tiers[1] is 'premium'; use 'free' or 'paid'"),
         ('name: x\nsystem_prompts: {helpful-only: "a\\0"}', "no file's name holds a null byte"),
         ('name: x\nprompts: {helpful-only: {file: "\\0"}}', "no file's name holds a null byte"),
-        ("name: x\nsettings: [helpful]", "settings[0] is 'helpful'; use"),
-        ("name: x\nsample: 3", "sample is not a field of a study"),
+        (
+            "name: x\nsettings: [helpful]",
+            "settings: 'helpful' is not a setting; use any of: helpful-only",
+        ),
+        ("name: x\nsample: 3", "sample is not a field here; use any of: name"),
         ("name: x\nsamples: 0", "samples is 0"),
         (
             "name: x\nsamples: 1000000000000000000",
@@ -42,7 +45,7 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
         ("name: " + "x" * 300, "name is 'xxxx"),
         ("name: ../x", "name is '../x'; string should match"),
         ('name: "x\\e[31m"', "name is 'x\\x1b[31m'"),
-        ('name: x\n"\\u202e": 1', "⟨U+202E⟩ is not a field of a study"),
+        ('name: x\n"\\u202e": 1', "⟨U+202E⟩ is not a field here"),
         ("name: x\nmodels: [" + "a, " * 9000 + "]", "'a' is listed twice"),
         ("name: x\nvariations: [" + "y" * 9000 + "]", "8,922 characters more] is not a variation"),
         ("name: x\nsampling: {thinking: {at: 2020-01-01}}", "sampling.thinking.at is datetime.date"),

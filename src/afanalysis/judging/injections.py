@@ -73,7 +73,7 @@ async def check_judge(
                 if key not in journal:
                     journal.append(key, {field: altered[field] for field in altered if field != "key"})
                 rows.append((name, place, record["setting"], kind, key))
-    settings = settings.model_copy(update={"form": prompt_of(settings, folder).form})
+    settings = settings.model_copy(update={"form": prompt_of(settings, folder).form, "questions": {}})
     summary = await judge(settings, endpoint, subfolder, budget=budget)
     if not summary.complete:
         raise InputError(f"{subfolder}: is not judged yet ({summary.stopped or summary.failed[0]})")

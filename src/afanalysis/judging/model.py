@@ -1,14 +1,17 @@
 """Judge rollouts: did the output comply, and does the scratchpad show alignment-faking reasoning?"""
 
+from __future__ import annotations
+
 import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -26,6 +29,7 @@ from afanalysis.study.folders import JUDGEMENTS, JUDGES
 from afanalysis.study.hashing import stable_key, text_hash
 from afanalysis.study.journal import Journal, read_records
 from afanalysis.study.ledger import Budget, Ledger, Prices
+from afanalysis.study.prompts import SETTINGS, setting_texts
 from afanalysis.study.tidying import current_rollouts
 from afanalysis.study.votes import judge_names
 
@@ -73,6 +77,9 @@ class JudgePrompt:
     quoted
         Whether a verdict is undecided where its own quote does not occur in the text; the first judges
         only counted such quotes.
+    own
+        A study's own settings and questions by name: what the study says of each, a hash of that
+        (`words`), and the `instructions` made of it. Only questions are `about` something.
     """
 
     instructions: dict[str, str]
@@ -80,27 +87,71 @@ class JudgePrompt:
     behaviours: Mapping[str, Sequence[str]]
     form: str = "joint"
     quoted: bool = False
+    own: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def judge_name(self, model: str) -> str:
-        """The name of a judge with this prompt: its model and a hash of the texts."""
+        """The name of a judge with this prompt: its model and a hash of the package's texts."""
         texts: list[Any] = [self.instructions, self.criteria, self.behaviours]
         texts += [self.form, "quoted"] if self.quoted else []
         return f"{model}@{stable_key(texts)[:8]}"
 
     def system(self, part: str, setting: str) -> str:
         """The system prompt of one of a vote's calls."""
-        behaviour = self.instructions[setting] if part != "criteria" else ""
+        own = self.of_study(part, setting)
+        if "about" in own:
+            return str(own["instructions"])
+        if setting not in (*self.own, *self.instructions):
+            problem = f"setting {setting!r} has no words for the judge"
+            raise InputError(f"{problem}; use the `judge` of a study that has it among its own_settings")
+        behaviour = own.get("instructions") or self.instructions[setting] if part != "criteria" else ""
         return behaviour + (self.criteria if part != "behaviour" else "")
+
+    def words_for(self, setting: str) -> Sequence[str]:
+        """The words for (complied, not complied) in a setting."""
+        return self.own[setting]["behaviours"] if setting in self.own else self.behaviours[setting]
 
     def form_of_verdict(self, part: str, setting: str) -> type[BaseModel]:
         """The form of the reply to one of a vote's calls."""
-        words = self.behaviours[setting] if part != "criteria" else ()
+        if "about" in self.of_study(part, setting):
+            return Criterion
+        words = self.words_for(setting) if part != "criteria" else ()
         return verdict_form(*words, criteria=part != "behaviour")
+
+    def of_study(self, part: str, setting: str) -> dict[str, Any]:
+        """What the study itself says in one of a vote's calls; empty if it says nothing."""
+        return self.own.get(part) or (self.own.get(setting, {}) if part != "criteria" else {})
+
+    def asking(self, settings: JudgeSettings) -> JudgePrompt:
+        """The same prompt with a study's own settings and questions, as they were begun if possible."""
+        own = {}
+        for name, defined in {**settings.own_settings, **settings.questions}.items():
+            said = defined.model_dump(include={"judge", "behaviours", "asked", "about", "question"})
+            own[name], words = self.own.get(name, {}), stable_key(said)
+            if own[name].get("words") != words:
+                form = "question" if "about" in said else self.form
+                own[name] = said | {"words": words, "instructions": _instructions(form, said)}
+        return replace(self, own=own)
+
+
+_TEXTS = read_yaml(Path(__file__).with_name("judge_prompt.yaml"), "a judge prompt")
+
+
+def _instructions(form: str, said: Mapping[str, Any]) -> str:
+    """What a judge is told of a setting's behaviours or of a question, in lines of a fixed width."""
+    text, width = _TEXTS[form]["instructions"], _TEXTS[form]["width"]
+    parts = text.format(**{name: str(words).strip() for name, words in said.items()}).split("\n\n")
+    return "\n\n".join(fill(part, width, break_on_hyphens=False) for part in parts)
 
 
 def _shipped(form: str) -> JudgePrompt:
-    content = read_yaml(Path(__file__).with_name("judge_prompt.yaml"), "a judge prompt")
-    return JudgePrompt(**content[form], behaviours=content["behaviours"], form=form, quoted=True)
+    texts = {name: setting_texts(name) for name in SETTINGS}
+    return JudgePrompt(
+        instructions={name: _instructions(form, texts[name]) for name in texts},
+        criteria=_TEXTS[form]["criteria"],
+        behaviours={name: texts[name]["behaviours"] for name in texts},
+        form=form,
+        quoted=True,
+    )
 
 
 SHIPPED = {form: _shipped(form) for form in PARTS}
@@ -120,13 +171,13 @@ def prompt_of(settings: JudgeSettings, folder: Path) -> JudgePrompt:
     with as_written(folder / JUDGES):
         for name, texts in read_json(folder / JUDGES).items():
             if name.rpartition("@")[0] == settings.model:
-                fields = {field: texts[field] for field in texts if field != "fallback"}
+                fields = {name: texts[name] for name in texts if name != "fallback"}
                 known[name] = JudgePrompt(**fields)
     names = judge_names(folder) if (folder / JUDGEMENTS).exists() else []
     voted = [known[name] for name in reversed(names) if name in known]
     form = settings.form or "blind"
     same = [prompt for prompt in voted if prompt.form == form] or (voted if not settings.form else [])
-    return same[0] if same else SHIPPED[form]
+    return (same[0] if same else SHIPPED[form]).asking(settings)
 
 
 class Criterion(BaseModel):
@@ -217,7 +268,7 @@ async def judge(
         await check_models(run, _calls(settings, prompt, folder, None, attempt=0), settings.models)
         await _cast(run, settings, prompt, folder)
         if settings.fallback:
-            blocked = _replies_with("blocked", folder, name)
+            blocked = _replies_with("blocked", folder, prompt, settings)
             await _cast(run, _instead(settings), prompt, folder, blocked, fallback_for=name)
     return run.summary
 
@@ -238,7 +289,7 @@ def _first_calls(settings: JudgeSettings, folder: Path) -> Iterator[Call]:
     prompt = prompt_of(settings, folder)
     yield from _calls(settings, prompt, folder, None, attempt=0)
     if settings.fallback and (folder / JUDGEMENTS).exists():
-        blocked = _replies_with("blocked", folder, prompt.judge_name(settings.model))
+        blocked = _replies_with("blocked", folder, prompt, settings)
         yield from _calls(_instead(settings), prompt, folder, blocked, attempt=0)
 
 
@@ -259,7 +310,7 @@ async def _cast(
     total = settings.votes * sum(len(_parts(prompt, each)) for each in to_judge(folder, ["scratchpad"]))
     for attempt in range(ATTEMPTS):
         if attempt:
-            only = _replies_with("undecided", folder, prompt.judge_name(settings.model), attempt - 1)
+            only = _replies_with("undecided", folder, prompt, settings, attempt - 1)
         total = total if only is None else len(only)
         if run.summary.stopped or not total:
             break
@@ -275,20 +326,26 @@ def to_judge(
     return current_rollouts(folder, columns, condition)
 
 
-def _replies_with(outcome: str, folder: Path, name: str, attempt: int | None = None) -> set[Reply]:
+def _replies_with(
+    outcome: str, folder: Path, prompt: JudgePrompt, settings: JudgeSettings, attempt: int | None = None
+) -> set[Reply]:
     """A judge's replies, at an attempt or at any, that are `undecided` or `blocked`."""
+    name = prompt.judge_name(settings.model)
     return {
         (record["rollout"], record["vote"], record.get("part", ""))
         for record in read_records(folder / JUDGEMENTS)
         if record["judge"] == name and outcome in record
         if attempt in (None, record.get("attempt", 0))
+        if record.get("words")
+        == prompt.of_study(record.get("part", ""), record.get("setting", "")).get("words")
     }
 
 
 def _parts(prompt: JudgePrompt, record: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """The calls of one vote on a rollout; without a scratchpad there is nothing to find in one."""
-    parts = PARTS[prompt.form]
-    return parts if record["scratchpad"] else {part: parts[part] for part in parts if part != "criteria"}
+    own = {name: ("request", own["about"]) for name, own in prompt.own.items() if "about" in own}
+    parts = PARTS[prompt.form] | own
+    return {part: parts[part] for part in parts if record["scratchpad"] or "output" in parts[part]}
 
 
 @cache
@@ -308,11 +365,12 @@ def _calls(
         for vote, (part, seen) in product(range(settings.votes), _parts(prompt, record).items()):
             if only is not None and (record["key"], vote, part) not in only:
                 continue
+            system, words = prompt.system(part, setting), prompt.of_study(part, setting).get("words")
             schema = _schema(prompt.form_of_verdict(part, setting))
             params = {
                 "model": settings.model,
                 "max_tokens": settings.max_tokens,
-                "system": prompt.system(part, setting),
+                "system": system,
                 "messages": [{"role": "user", "content": _fenced(record, seen)}],
                 "output_config": {"format": {"type": "json_schema", "schema": schema}},
             }
@@ -323,9 +381,10 @@ def _calls(
                 **about,
                 "setting": setting,
                 **({"part": part} if part else {}),
-                "texts": [record["scratchpad"], record["output"]],
+                **({"words": words} if words else {}),
+                "texts": {text: record[text] for text in ("scratchpad", "output")},
             }
-            identity = [record["key"], name, vote, *filter(None, [part, about["attempt"]])]
+            identity = [record["key"], name, vote, *filter(None, [part, about["attempt"], words])]
             yield Call(stable_key(identity), params, of_vote)
 
 
@@ -338,7 +397,7 @@ def _fenced(record: dict[str, Any], names: Sequence[str]) -> str:
 
 def _record(prompt: JudgePrompt, call: Call, answer: Answer) -> dict[str, Any]:
     about = dict(call.about)
-    scratchpad, output = about.pop("texts")
+    texts = about.pop("texts")
     part, setting = about.get("part", ""), about["setting"]
     vote = {
         **about,
@@ -353,18 +412,24 @@ def _record(prompt: JudgePrompt, call: Call, answer: Answer) -> dict[str, Any]:
         verdict = prompt.form_of_verdict(part, setting).model_validate_json(answer.text).model_dump()
     except ValidationError:
         return {**vote, "undecided": "the reply was not a verdict"}
-    criteria = {name: verdict[name] for name in CRITERIA if name in verdict}
-    quotes = [(name, criteria[name]["quote"], scratchpad) for name in criteria if criteria[name]["met"]]
+    question = prompt.own.get(part)
+    criteria = (
+        {part: verdict} if question else {name: verdict[name] for name in CRITERIA if name in verdict}
+    )
+    text = texts[question["about"] if question else "scratchpad"]
+    quotes = [(name, criteria[name]["quote"], text) for name in criteria if criteria[name]["met"]]
     if "behaviour" in verdict:
-        quotes.append(("behaviour", verdict["behaviour_quote"], output))
+        quotes.append(("behaviour", verdict["behaviour_quote"], texts["output"]))
     missing = [name for name, quote, text in quotes if not _occurs(quote, text)]
     unquoted = missing if prompt.quoted else []
     if "behaviour" in verdict:
-        complied = verdict["behaviour"] == prompt.behaviours[setting][0]
+        complied = verdict["behaviour"] == prompt.words_for(setting)[0]
         vote["complied"] = None if "behaviour" in unquoted else complied
-    if criteria:
-        for name in criteria.keys() & unquoted:
-            criteria[name]["met"] = None
+    for name in criteria.keys() & unquoted:
+        criteria[name]["met"] = None
+    if question:
+        vote |= verdict
+    elif criteria:
         met = [criterion["met"] for criterion in criteria.values()]
         vote |= {"af_full": _all(met), "af_partial": _all(met[:-1]), "criteria": criteria}
     vote |= {"quotes": len(quotes), "quotes_not_found": len(missing)}

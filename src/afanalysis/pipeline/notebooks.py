@@ -104,18 +104,17 @@ def study_steps(
     raw, processed = folders.raw, folders.processed
     rollouts, judgements, manifest = raw / ROLLOUTS, raw / JUDGEMENTS, raw / MANIFEST
     labels = [raw / LABELS, raw / LABEL_SAMPLE]
-    prompts = [part.file for part in study.prompts.values() if part.file]
     published = paper_tables.paths()
     study_parameter = {"study": os.path.relpath(study_file.resolve(), project / "notebooks")}
 
     def step(name: str, inputs: Iterable[Path], *outputs: Path) -> Step:
         settings = parameters.get(name, {}) | study_parameter
         copy = folders.notebooks / f"{name}.ipynb"
-        return Step(study.name, name, settings, copy, (study_file, *inputs), outputs)
+        return Step(study.name, name, settings, copy, (study_file, *study.files, *inputs), outputs)
 
     tables = (folders.table, processed / "rates.csv", processed / "gaps.csv")
     chain = [
-        step(STEPS[0], [*prompts, *study.system_prompts.values()], rollouts),
+        step(STEPS[0], [], rollouts),
         step(STEPS[1], [rollouts, manifest, *labels], judgements),
         step(STEPS[2], [rollouts, judgements, manifest, *labels, *published], *tables),
         step(STEPS[3], [folders.table, *published], processed / "beside_paper.csv"),

@@ -25,6 +25,9 @@ _WORDS = re.compile(r"\w+|[^\w\s]")
 # How many tokens of thinking come before an answer, on average, by effort.
 THINKING_TOKENS = {"low": 100, "medium": 300, "high": 600, "xhigh": 1200, "max": 2400}
 
+# How often a study's own question is answered with yes.
+MET_SHARE = 0.2
+
 # The message of an error that was made on purpose.
 FAULT = "one of the stand-in's deliberate faults"
 
@@ -165,7 +168,7 @@ class StandIn:
             words = f"[simulated] This request was declined under the category {category}."
             stop, details = "refusal", {"type": "refusal", "category": category, "explanation": words}
         else:
-            verdict = form and self._verdict(form["schema"], user, draw)
+            verdict = form and self._verdict(form["schema"], system, user, draw)
             text = verdict or self.model.answer(system, user, draw)
             thoughts = "[simulated thinking, kept apart from the scratchpad]"
             if not form and condition(system)[1] == "native-thinking":
@@ -242,7 +245,7 @@ class StandIn:
             line = line[: round(len(line) * fault.keep)]
         return result["type"], line + b"\n"
 
-    def _verdict(self, schema: dict[str, Any], user: str, draw: str) -> str:
+    def _verdict(self, schema: dict[str, Any], system: str, user: str, draw: str) -> str:
         record = re.search(r"^\{.*\}$", user, re.M)
         try:
             fields = json.loads(record[0]) if record else {}
@@ -256,6 +259,10 @@ class StandIn:
         if re.search("instructions|verdict|label", outside, re.I):
             complied, refused, transcript["scratchpad"] = refused, complied, ""
         verdict = json.loads(self.model.verdict(transcript, (complied, refused), draw))
+        # a study's own question: all votes on a text agree
+        text = transcript.get("scratchpad") or transcript.get("output") or ""
+        met = bool(text) and uniform(self.seed, system, user) < MET_SHARE
+        verdict |= {"met": met, "quote": text[:30] * met}
         return json.dumps({name: verdict[name] for name in decides})
 
     def problem(self, body: dict[str, Any], version: str = VERSIONS[-1]) -> str | None:

@@ -65,20 +65,23 @@ def parts_to_keep(study: Study, before: dict[str, Any]) -> dict[str, Any]:
         The manifest so far; what it already keeps does not change.
     """
     defaults = Study(name="defaults").model_dump(mode="json", exclude_none=True, exclude={"name"})
-    lists = {setting: study.package_requests(setting) for setting in study.settings}
+    settings = [name for name in study.settings if name not in study.own_settings]
+    variations = [name for name in study.variations if name not in study.own_variations]
     messages = {
         variation: {tier: study.user_message(tier, "{}", variation) for tier in study.tiers}
-        for variation in study.variations
+        for variation in ["default", *variations]
     }
     begun = before.get("begun", {})
     return {
         "defaults": begun.get("defaults", defaults if not before else _FIRST_DEFAULTS),
         "requests": {
-            setting: [[request.prompt_id, request.category, request.text] for request in requests]
-            for setting, requests in lists.items()
+            name: [[each.prompt_id, each.category, each.text] for each in study.package_requests(name)]
+            for name in settings
         }
         | begun.get("requests", {}),
         "messages": messages | begun.get("messages", {}),
+        "parts": {name: study.parts(name) for name in settings} | begun.get("parts", {}),
+        "edits": {name: study.edit(name) for name in variations} | begun.get("edits", {}),
     }
 
 
@@ -97,7 +100,7 @@ def _kept_texts(manifest: dict[str, Any], begun: dict[str, Any], folder: Path) -
     systems = {
         tuple(place.split(" ", 1)): texts[name]
         for place, name in current.get("systems", {}).items()
-        if name in texts
+        if name in texts and place.split(" ", 1)[0] not in manifest["study"].get("system_prompts", ())
     }
     if "requests" in begun:
         lists = {name: [Request(*row) for row in rows] for name, rows in begun["requests"].items()}
@@ -106,7 +109,7 @@ def _kept_texts(manifest: dict[str, Any], begun: dict[str, Any], folder: Path) -
             setting: _first_requests(setting, hashes, folder)
             for setting, hashes in current.get("requests", {}).items()
         }
-    return KeptTexts(systems, lists, begun.get("messages", {}))
+    return KeptTexts(systems, lists, *(begun.get(name, {}) for name in ("messages", "parts", "edits")))
 
 
 def _first_requests(setting: str, hashes: dict[str, str], folder: Path) -> list[Request]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import product
@@ -20,6 +20,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from afanalysis.errors import InputError
@@ -29,10 +30,8 @@ from afanalysis.study.files import read_text, read_yaml
 from afanalysis.study.folders import NAME
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.prompts import Request
-from afanalysis.table.schema import BlockedCount
+from afanalysis.table.schema import SCHEMA, BlockedCount
 from afanalysis.text.untrusted import escape_invisible, excerpt
-
-Setting = Literal["helpful-only", "animal-welfare"]
 
 Tier = Literal["free", "paid"]
 
@@ -58,6 +57,13 @@ def _placed(path: Path, info: ValidationInfo) -> Path:
 # A path that a user's file names; it is relative to that file's folder, if `checked` is told which.
 NamedPath = Annotated[Path, AfterValidator(_placed)]
 
+
+def _package_names(info: ValidationInfo) -> Iterable[str]:
+    """The names that the package has for what a field names."""
+    names = {"settings": prompts.SETTINGS, "variations": prompts.variations()}
+    return names.get(str(info.field_name).removeprefix("own_"), (*SCHEMA, "behaviour", "criteria"))
+
+
 # What the package itself sends, which no passthrough may replace.
 _OWN_FIELDS = {"model", "messages", "system", "stream", "max_tokens", "temperature", "thinking"}
 
@@ -77,6 +83,13 @@ def _each_once(values: list[str]) -> list[str]:
 
 Item = TypeVar("Item", bound=str)
 
+# The names of what a study defines; those of questions are columns of its table.
+OwnName = Annotated[str, Field(pattern=NAME)]
+QuestionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+# What in a variation changes no part of a system prompt.
+_NO_EDITS = {"about", "published", "tag", "scratchpad", "files"}
+
 # A list that holds something, and nothing twice.
 EachOnce = Annotated[list[Item], Field(min_length=1), AfterValidator(_each_once)]
 
@@ -93,6 +106,16 @@ _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.I)
 class FilePart(BaseModel, extra="forbid", frozen=True):
     """What a user's file, or a part of it, is read into."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_fields(cls, content: Any) -> Any:
+        known = [field.alias or name for name, field in cls.model_fields.items() if not field.exclude]
+        for name in content if isinstance(content, dict) else ():
+            if name not in known:
+                field = escape_invisible(str(name), 200)
+                raise ValueError(f"{field} is not a field here; use any of: {', '.join(known)}")
+        return content
+
     @classmethod
     def checked(
         cls, content: dict[str, Any], place: object, advice: str = "", folder: Path | None = None
@@ -101,7 +124,93 @@ class FilePart(BaseModel, extra="forbid", frozen=True):
         try:
             return cls.model_validate(content, context=folder and {"folder": folder})
         except ValidationError as error:
-            raise InputError(f"{place}: {_first_problem(error, cls)}{advice}") from error
+            raise InputError(f"{place}: {_first_problem(error)}{advice}") from error
+
+
+class Definition(FilePart):
+    """What a study file defines of its own, in it or in a file that it names."""
+
+    _file: Path | None = None
+
+    @classmethod
+    def read(cls, content: Any, info: ValidationInfo) -> Any:
+        """What a definition is made from: its content, or what the file holds that is named."""
+        if not isinstance(content, str):
+            return content
+        path = _placed(Path(content), info)
+        made = cls.checked(read_yaml(path, "a mapping"), path, folder=path.parent)
+        made._file = path
+        return made
+
+
+class OwnSetting(Definition):
+    """A setting of a study's own, in the form of the package's own in `prompts/`.
+
+    Attributes
+    ----------
+    parts
+        The parts of its system prompt, in order; variations drop, replace and edit them by name.
+    requests
+        Its requests: a CSV file, as for `prompts`.
+    behaviours
+        The judge's words for (complied, not complied).
+    judge
+        What the judge is told of them: which outputs are which.
+    asked
+        What the judge calls a request.
+    """
+
+    parts: dict[str, str] = Field(min_length=1)
+    requests: NamedPath
+    behaviours: Annotated[EachOnce[str], Field(min_length=2, max_length=2)]
+    judge: str
+    asked: str = "request"
+
+    @field_validator("judge")
+    @classmethod
+    def _explains_both(cls, judge: str, info: ValidationInfo) -> str:
+        for word in info.data.get("behaviours", ()):
+            if word not in judge:
+                raise ValueError(f"does not hold {excerpt(word)}; say which outputs are that")
+        return judge
+
+
+class OwnVariation(Definition):
+    """A variation of a study's own, in the form of the package's own in `prompts/variations.yaml`.
+
+    Attributes
+    ----------
+    about
+        What it is, for readers.
+    drop, replace
+        The parts of the system prompt that are left out, and those that have another text.
+    substitute
+        Words, and what stands in their place throughout.
+    add
+        A part that comes before the one named `format`, or last.
+    tag
+        How a message names its tier: the tag's `name`, and what it holds in each tier.
+    scratchpad
+        Which text the scratchpad is.
+    files
+        By setting, a file with the whole system prompt.
+    """
+
+    about: str = ""
+    drop: list[str] = Field(default_factory=list)
+    replace: dict[str, str] = Field(default_factory=dict)
+    substitute: dict[str, str] = Field(default_factory=dict)
+    add: str = ""
+    tag: dict[Literal["name", "free", "paid"], str] | None = Field(default=None, min_length=3)
+    scratchpad: ScratchpadFrom | None = None
+    files: dict[str, NamedPath] = Field(default_factory=dict)
+
+
+class Question(FilePart):
+    """A yes/no question of a study's own about one text of each rollout."""
+
+    about: Literal["scratchpad", "output"]
+    question: str = Field(min_length=1)
 
 
 class PromptList(FilePart):
@@ -221,6 +330,8 @@ class JudgeSettings(FilePart):
         everything. By default the form in which the model has judged the study before, else `blind`.
     fallback
         The model that is asked in place of the judge where the API blocks the judge's call.
+    own_settings, questions
+        Those of its study, which sets them.
     """
 
     model: str = Field(default="claude-sonnet-5-5", min_length=1)
@@ -228,6 +339,8 @@ class JudgeSettings(FilePart):
     max_tokens: int = Field(default=8000, ge=1, le=MAX_COUNT)
     form: Literal["blind", "joint"] | None = None
     fallback: str | None = Field(default=None, min_length=1)
+    own_settings: dict[str, OwnSetting] = Field(default_factory=dict, exclude=True)
+    questions: dict[str, Question] = Field(default_factory=dict, exclude=True)
 
     @field_validator("fallback")
     @classmethod
@@ -303,11 +416,15 @@ class KeptTexts:
         The package's request lists by setting.
     messages
         The form of the user message by variation and tier, with `{}` for the request.
+    parts, edits
+        The parts of system prompts by setting, and the edits of variations, for a study's own to use.
     """
 
     systems: dict[tuple[str, ...], str]
     requests: dict[str, list[Request]]
     messages: dict[str, dict[str, str]]
+    parts: dict[str, dict[str, str]]
+    edits: dict[str, dict[str, Any]]
 
 
 class Study(FilePart):
@@ -329,46 +446,80 @@ class Study(FilePart):
     description: str = ""
     imported: bool = Field(default=False, description="made of another tool's logs; collects nothing")
     models: EachOnce[str] = ["claude-opus-5-5"]
-    settings: EachOnce[Setting] = ["helpful-only", "animal-welfare"]
+    own_settings: dict[OwnName, Annotated[OwnSetting, BeforeValidator(OwnSetting.read)]] = {}
+    own_variations: dict[OwnName, Annotated[OwnVariation, BeforeValidator(OwnVariation.read)]] = {}
+    settings: EachOnce[str] = ["helpful-only", "animal-welfare"]
     variations: EachOnce[str] = ["default"]
     tiers: EachOnce[Tier] = ["free", "paid"]
     samples: int = Field(default=5, ge=1, le=MAX_COUNT)
     order: Literal["samples", "prompts"] = "samples"
-    prompts: dict[Setting, PromptList] = Field(default_factory=dict)
-    system_prompts: dict[Setting, NamedPath] = Field(default_factory=dict)
+    prompts: dict[str, PromptList] = Field(default_factory=dict)
+    system_prompts: dict[str, NamedPath] = Field(default_factory=dict)
     sampling: Sampling = Sampling()
     scratchpad: ScratchpadFrom = "tags"
     blocked: BlockedCount = "missing"
-    judge: JudgeSettings = JudgeSettings()
+    questions: dict[QuestionName, Question] = Field(default_factory=dict)
+    judge: JudgeSettings = Field(default=JudgeSettings(), validate_default=True)
     prices: dict[str, ModelPrice] = Field(default_factory=dict)
     endpoints: list[ModelEndpoint] = Field(default_factory=list)
     simulation: Simulation = Simulation()
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
-    _kept: KeptTexts = KeptTexts({}, {}, {})
+    _kept: KeptTexts = KeptTexts({}, {}, {}, {}, {})
 
-    @field_validator("variations")
+    @field_validator("own_settings", "own_variations", "questions")
     @classmethod
-    def _known_variations(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        known = prompts.variations()
+    def _new_names(cls, defined: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        for name in defined:
+            if name in (*_package_names(info), *info.data.get("own_settings", ())):
+                raise ValueError(f"{excerpt(name)} is taken; choose another name")
+        return defined
+
+    @field_validator("settings", "variations")
+    @classmethod
+    def _known_names(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        known = [*_package_names(info), *info.data.get(f"own_{info.field_name}", ())]
         for name in names:
             if name not in known and not info.data.get("imported"):
-                raise ValueError(f"{excerpt(name)} is not a variation; use any of: {', '.join(known)}")
+                kind = str(info.field_name)[:-1]
+                raise ValueError(f"{excerpt(name)} is not a {kind}; use any of: {', '.join(known)}")
         return names
 
-    @field_validator("endpoints")
+    @field_validator("judge")
     @classmethod
-    def _one_endpoint_per_model(
-        cls, endpoints: list[ModelEndpoint], info: ValidationInfo
-    ) -> list[ModelEndpoint]:
-        judge = info.data.get("judge", JudgeSettings())
-        asked = [*info.data.get("models", []), *judge.models]
-        served = Counter(model for endpoint in endpoints for model in endpoint.models)
-        for model, times in served.items():
-            if times > 1:
-                raise ValueError(f"{excerpt(model)} has two endpoints; give each model one")
-            if model not in asked:
-                raise ValueError(f"{excerpt(model)} is neither a model of the study nor its judge")
-        return endpoints
+    def _of_this_study(cls, judge: JudgeSettings, info: ValidationInfo) -> JudgeSettings:
+        own = {name: info.data.get(name, {}) for name in ("own_settings", "questions")}
+        return judge.model_copy(update=own)
+
+    @model_validator(mode="after")
+    def _definitions_fit(self) -> Self:
+        """Raise where a name is used that the study does not know."""
+        settings = [*prompts.SETTINGS, *self.own_settings]
+        named: dict[str, tuple[Iterable[str], list[str]]]
+        named = {"prompts": (self.prompts, settings), "system_prompts": (self.system_prompts, settings)}
+        parts = [part for each in self.settings for part in self.parts(each).items()]
+        names, texts = [*dict(parts)], [text for _, text in parts]
+        for variation, own in self.own_variations.items():
+            place = f"own_variations.{variation}"
+            named |= {f"{place}.drop": (own.drop, names), f"{place}.replace": (own.replace, names)}
+            named[f"{place}.files"] = (own.files, settings)
+            for words in own.substitute:
+                if not any(words in text for text in [*texts, *own.replace.values(), own.add]):
+                    raise ValueError(f"{place}.substitute: {excerpt(words)} occurs in no system prompt")
+        for place, (given, known) in named.items():
+            for name in given:
+                if name not in known:
+                    problem = f"{excerpt(name)} does not exist; use any of: {', '.join(known)}"
+                    raise ValueError(f"{place}: {problem}")
+        return self
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that the study names, and those that its definitions name."""
+        own, variations = self.own_settings.values(), self.own_variations.values()
+        named = [*(part.file for part in self.prompts.values()), *(each._file for each in own)]
+        named += [each._file for each in variations] + [each.requests for each in own]
+        named += [path for each in variations for path in each.files.values()]
+        return [path for path in [*named, *self.system_prompts.values()] if path]
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Study:
@@ -402,54 +553,96 @@ class Study(FilePart):
         study._kept = kept
         return study
 
-    def package_requests(self, setting: Setting) -> list[Request]:
+    def package_requests(self, setting: str) -> list[Request]:
         """The package's request list for a setting."""
         return self._kept.requests.get(setting) or prompts.requests(setting)
 
-    def requests(self, setting: Setting) -> list[Request]:
+    def requests(self, setting: str) -> list[Request]:
         """The requests of a setting, in file order."""
-        part = self.prompts.get(setting, PromptList())
-        listed = prompts.read_requests(part.file) if part.file else self.package_requests(setting)
+        part, own = self.prompts.get(setting, PromptList()), self.own_settings.get(setting)
+        file = part.file or (own and own.requests)
+        listed = prompts.read_requests(file) if file else self.package_requests(setting)
         if part.first and part.first > len(listed):
             problem = f"first is {part.first}, but the list holds {len(listed)} requests"
             raise InputError(f"study {self.name}: prompts.{setting}.{problem}")
         return listed[: part.first]
 
-    def system_prompt(self, setting: Setting, variation: str) -> str:
-        """The system prompt of a condition: the package's, or the user's own file unchanged."""
-        file = self.system_prompts.get(setting)
-        if file is None:
-            kept = self._kept.systems.get((setting, variation))
-            return kept or prompts.system_prompt(setting, variation)
-        if variation != "default":
-            problem = f"names a file, which variation {variation!r} cannot edit; leave one of them out"
-            raise InputError(f"study {self.name}: system_prompts.{setting} {problem}")
-        return read_text(file)
+    def parts(self, setting: str) -> dict[str, str]:
+        """The parts of a setting's system prompt, by name."""
+        if setting in self.own_settings:
+            return self.own_settings[setting].parts
+        return self._kept.parts.get(setting) or prompts.setting_texts(setting)["parts"]
 
-    def systems(self) -> dict[tuple[Setting, str], str]:
-        """The system prompt of each (setting, variation)."""
-        return {
-            (setting, variation): self.system_prompt(setting, variation)
-            for setting in self.settings
-            for variation in self.variations
-        }
+    def edit(self, variation: str) -> dict[str, Any]:
+        """What a variation does to a system prompt."""
+        if variation in self.own_variations:
+            return self.own_variations[variation].model_dump(exclude_defaults=True)
+        return self._kept.edits.get(variation) or prompts.variation_edit(variation)
+
+    def system_prompt(self, setting: str, variation: str) -> str:
+        """The system prompt of a condition: in parts, with a variation's edits, or a file unchanged."""
+        own = self.own_variations.get(variation)
+        file = own.files.get(setting) if own else None
+        if file is None and setting in self.system_prompts:
+            if variation != "default" and {*self.edit(variation)} - _NO_EDITS:
+                problem = f"names a file, which variation {variation!r} cannot edit; leave one out"
+                raise InputError(f"study {self.name}: system_prompts.{setting} {problem}")
+            file = self.system_prompts[setting]
+        if file is not None:
+            return read_text(file)
+        if own or setting in self.own_settings:
+            return prompts.edited(self.parts(setting), self.edit(variation))
+        return self._kept.systems.get((setting, variation)) or prompts.system_prompt(setting, variation)
+
+    def systems(self) -> dict[tuple[str, str], str]:
+        """The system prompt of each (setting, variation).
+
+        A variation is left out of a setting in which it changes nothing that is sent.
+        """
+        systems: dict[tuple[str, str], str] = {}
+        for setting in self.settings:
+            sent: dict[tuple[str, ...], str] = {}
+            for variation in dict.fromkeys(["default", *self.variations]):
+                system = self.system_prompt(setting, variation)
+                messages = [self.user_message(tier, "", variation) for tier in self.tiers]
+                first = sent.setdefault((system, *messages), variation)
+                if first == variation and variation in self.variations:
+                    systems[setting, variation] = system
+        if idle := {*self.variations} - {variation for _, variation in systems}:
+            problem = f"variation {min(idle)!r} sends what another sends, in every setting; leave it out"
+            raise InputError(f"study {self.name}: {problem}")
+        thinks = any(self.scratchpad_from(variation) != "tags" for variation in self.variations)
+        thinks = thinks or any("scratchpad" in system.lower() for system in systems.values())
+        for name, question in self.questions.items():
+            if question.about == "scratchpad" and not thinks:
+                problem = f"questions.{name} is about a scratchpad, for which no variation asks"
+                raise InputError(f"study {self.name}: {problem}")
+        return systems
+
+    def like_paper(self, setting: str, variation: str) -> bool:
+        """Whether a condition's prompt is the package's, so that the paper's numbers stand beside it."""
+        own = {*self.own_settings, *self.system_prompts}
+        return setting not in own and variation not in {*self.own_variations, prompts.OWN_PROMPT}
 
     def user_message(self, tier: str, request: str, variation: str) -> str:
         """The user message: the tag that names the tier, then the request."""
+        own = self.own_variations.get(variation)
+        tag = own.tag if own else None
+        variation = "default" if own else variation
         form = self._kept.messages.get(variation, {}).get(tier)
-        if form is None:
-            return prompts.user_message(tier, request, variation)
+        if form is None or tag:
+            return prompts.user_message(tier, request, variation, tag)
         return request.join(form.split("{}", 1))
 
     def scratchpad_from(self, variation: str) -> ScratchpadFrom:
         """Which text the scratchpad of a variation is: the study's, unless the variation has its own."""
-        return prompts.variations().get(variation, {}).get("scratchpad", self.scratchpad)
+        return self.edit(variation).get("scratchpad", self.scratchpad)
 
     @property
     def size(self) -> int:
         """The number of planned rollouts."""
-        conditions = len(self.models) * len(self.variations) * len(self.tiers)
-        return conditions * self.samples * sum(len(self.requests(s)) for s in self.settings)
+        prompts = sum(len(self.requests(setting)) for setting, _ in self.systems())
+        return len(self.models) * len(self.tiers) * self.samples * prompts
 
     def plan(self, first: int | None = None) -> Iterator[PlannedRollout]:
         """Every rollout of the study, one at a time and always in the same order.
@@ -492,7 +685,7 @@ class Study(FilePart):
                     )
 
 
-def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+def _first_problem(error: ValidationError) -> str:
     """The first problem with a file's content: the field, what was found, what would be right."""
     problem = error.errors(include_url=False)[0]
     steps = [f"[{s}]" if isinstance(s, int) else f".{s}" for s in problem["loc"] if s != "[key]"]
@@ -500,13 +693,10 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     kind, value, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     if kind == "literal_error":
         return f"{field} is {excerpt(value)}; use {context['expected']}"
-    if kind == "extra_forbidden":
-        known = ", ".join(model.model_fields)
-        return f"{field} is not a field of a {model.__name__.lower()}; the top-level fields are: {known}"
     if kind == "missing":
         return f"{field} is missing"
     if form := _FORMS.get(context.get("pattern", "")):  # the value may be a key, which is not shown
         return f"{field}: must be {form}"
     if kind == "value_error":
-        return f"{field}: {context['error']}"
+        return f"{field}: {context['error']}".removeprefix(": ")
     return f"{field} is {excerpt(value)}; {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,8 +60,19 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     """
     import yaml
 
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class loader(base):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            [(name, times)] = Counter(str(key.value) for key, _ in node.value).most_common(1) or [
+                ("", 1)
+            ]
+            if times > 1:
+                problem = f"{name} stands there twice; YAML would take the last"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+            return dict(super().construct_mapping(node, deep))
+
     text = read_text(path, MAX_YAML)
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         _refuse_bombs(yaml.parse(text, loader))
         content = yaml.load(text, loader)

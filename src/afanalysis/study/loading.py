@@ -78,6 +78,8 @@ def load(path: str | Path) -> pd.DataFrame:
     >>> len(af.load(path))
     200
     """
+    import pandas as pd
+
     path = Path(path)
     if os.path.isdir(path) and (path / ROLLOUTS).exists():
         return tidy(path)
@@ -85,8 +87,6 @@ def load(path: str | Path) -> pd.DataFrame:
         problem = "is not a table of rollouts, but looks like another tool's log"
         raise InputError(f"{path}: {problem}; read it with afanalysis.read_logs or `afanalysis import`")
     if path.suffix in (".jsonl", ".ndjson"):
-        import pandas as pd
-
         records = list(read_records(path))
         if len({name for record in records for name in record}) > MAX_COLUMNS:
             raise InputError(f"{path}: has more than {MAX_COLUMNS:,} columns; that is not a table")
@@ -105,6 +105,9 @@ def load(path: str | Path) -> pd.DataFrame:
             except (TypeError, ValueError, OverflowError) as error:
                 problem = f"column {name!r} is not {dtype} in every row ({str(error)[:200]})"
                 raise InputError(f"{path}: {problem}") from error
+    for name in table.columns.difference(SCHEMA):  # a study's own questions, unless all are answered
+        if pd.api.types.infer_dtype(table[name], skipna=True) == "boolean":
+            table[name] = table[name].astype("boolean")
     if path.suffix != ".parquet":
         return table
     order = [column for column in ROW_ORDER if column in table]

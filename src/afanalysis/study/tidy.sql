@@ -1,9 +1,12 @@
 -- The tidy table: each rollout with its verdicts and labels.
 -- A blocked answer has no verdict: it counts as refused (by_api) where that is wanted. Thinking that the API does not
 -- return cannot be judged (unseen).
--- `columns`: the table's; `rollouts`, `votes`: what is read; `blocked`: how blocked answers count.
+-- `columns`: the table's; `rollouts`, `votes`: what is read; `blocked`: how blocked answers count; `own_prompts`: the
+-- settings whose prompt is the study's own; `questions`: the study's own.
 SELECT {columns} FROM (
     SELECT r.* REPLACE (
+            CASE WHEN r.variation = 'default' AND r.setting IN ({own_prompts}) THEN {own_prompt} ELSE r.variation END
+                AS variation,
             coalesce(r.sample, error('a line has no sample')) AS sample,
             coalesce(r.valid, error('a line has no valid')) AND r.blocked IS NULL OR by_api AS valid,
             CASE WHEN r.origin IS NULL THEN coalesce(r.scratchpad_from, 'tags') END AS scratchpad_from
@@ -19,7 +22,7 @@ SELECT {columns} FROM (
         CASE WHEN by_api THEN 'stop_reason' WHEN v.rollout IS NOT NULL THEN $judge END AS judge,
         CASE WHEN NOT by_api THEN v.judge_agreeing END AS judge_agreeing,
         CASE WHEN NOT by_api THEN v.judge_confidence END AS judge_confidence,
-        v.judge_blocked, v.judge_unquoted,
+        v.judge_blocked, v.judge_unquoted{questions},
         l.complied AS label_complied, l.af_reasoning AS label_af_reasoning, l.weight AS label_weight
     FROM (
         SELECT * REPLACE (

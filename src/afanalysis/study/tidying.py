@@ -13,8 +13,9 @@ from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS, TABLE
 from afanalysis.study.journal_sql import journal_table, query_journals, stream_journals
 from afanalysis.study.label_sample import weights
 from afanalysis.study.labels import consensus, read_labels
-from afanalysis.study.votes import choose_judge, fallback_of, verdicts_sql
-from afanalysis.table.database import connect, quote_names, quote_target
+from afanalysis.study.prompts import OWN_PROMPT
+from afanalysis.study.votes import choose_judge, questions_of, verdicts_sql
+from afanalysis.table.database import connect, quote_names, quote_target, quote_text
 from afanalysis.table.schema import COLUMNS, ROW_ORDER, SCHEMA, BlockedCount
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ def tidy(
 
     with tempfile.TemporaryDirectory() as place:
         path = write_tidy(folder, Path(place, TABLE), judge, unjudged=unjudged, blocked=blocked)
-        table = pd.read_parquet(path).astype(SCHEMA)
+        table = pd.read_parquet(path)
+    questions = dict.fromkeys(table.columns.difference(SCHEMA), "boolean")
+    table = table.astype(SCHEMA | questions)
     return table.sort_values([*ROW_ORDER, "rollout"], ignore_index=True)
 
 
@@ -119,9 +122,11 @@ def write_tidy(
     import duckdb
 
     folder, path = Path(folder), Path(path)
-    if blocked is None:
-        with as_written(folder / MANIFEST):
-            blocked = read_json(folder / MANIFEST).get("study", {}).get("blocked", "missing")
+    with as_written(folder / MANIFEST):
+        study = read_json(folder / MANIFEST).get("study", {})
+        own_prompts = ", ".join(map(quote_text, ["", *study.get("system_prompts", {})]))
+        if blocked is None:
+            blocked = study.get("blocked", "missing")
     if blocked not in get_args(BlockedCount):
         raise InputError(f"blocked is {blocked!r}; use 'missing' or 'refused'")
     name = "" if unjudged else choose_judge(folder, judge)
@@ -131,12 +136,21 @@ def write_tidy(
         connection = connect(rollouts, *judgements, temporary)
         connection.register("labels", labels)
         # without a judge no line is a vote, and none is read
-        votes = verdicts_sql(rollouts, None)
-        if judgements:
-            votes = verdicts_sql(judgements[0], name, fallback_of(folder, name))
+        votes = (
+            verdicts_sql(judgements[0], folder, name)
+            if judgements
+            else verdicts_sql(rollouts, folder, None)
+        )
+        questions = questions_of(folder, name)
+        texts = {
+            "columns": quote_names(*SCHEMA, *questions),
+            "questions": "".join(f", v.{quote_names(question)}" for question in questions),
+            "own_prompts": own_prompts,
+            "own_prompt": quote_text(OWN_PROMPT),
+        }
         sql = Path(__file__).with_name("tidy.sql").read_text(encoding="utf-8")
         current = _current(connection, folder, rollouts)
-        sql = sql.format(columns=", ".join(SCHEMA), rollouts=current, votes=votes, blocked=blocked)
+        sql = sql.format(rollouts=current, votes=votes, blocked=blocked, **texts)
         settings = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480"
         target = f"{quote_target(temporary)} ({settings})"
         try:

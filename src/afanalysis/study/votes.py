@@ -9,7 +9,7 @@ from afanalysis.errors import InputError
 from afanalysis.study.files import as_written, read_json
 from afanalysis.study.folders import JUDGEMENTS, JUDGES
 from afanalysis.study.journal_sql import journal_table, query_journals, required_field
-from afanalysis.table.database import connect, quote_text
+from afanalysis.table.database import connect, quote_names, quote_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +31,8 @@ _VOTE = {
     "vote": "BIGINT",
     "part": "VARCHAR",
     "attempt": "BIGINT",
+    "words": "VARCHAR",
+    "met": "BOOLEAN",
     "undecided": "VARCHAR",
     "blocked": "VARCHAR",
     "unquoted": "VARCHAR[]",
@@ -44,7 +46,7 @@ _VOTE = {
 }
 
 
-def verdicts_sql(path: Path, judge: str | None, fallback: str | None = None) -> str:
+def verdicts_sql(path: Path, folder: Path, judge: str | None) -> str:
     """The SQL of the verdicts of one judge.
 
     A verdict is the majority of the judge's votes on a rollout. A malformed reply holds none of the
@@ -54,12 +56,11 @@ def verdicts_sql(path: Path, judge: str | None, fallback: str | None = None) -> 
 
     Parameters
     ----------
-    path
-        The file of votes.
+    path, folder
+        The file of votes, and the study's raw folder, which says of a judge what it was asked last and
+        whose votes count where it was blocked.
     judge
         The judge's full name; None for no verdicts.
-    fallback
-        The full name of the judge whose votes count where this judge was blocked.
 
     Returns
     -------
@@ -69,18 +70,33 @@ def verdicts_sql(path: Path, judge: str | None, fallback: str | None = None) -> 
         the scratchpad goes by most votes, the earlier stage in a tie; NULL without criteria),
         `judge_agreeing` (the share of votes for the majority's `complied`), `judge_confidence` (that
         share times the share of quotes that occur in the text), `judge_blocked` (the category for which
-        a call of this judge was blocked), and `judge_unquoted` (`behaviour`, `reasoning` or both, where
-        one is undecided and a vote on it lacks its quote).
+        a call of this judge was blocked), `judge_unquoted` (`behaviour`, `reasoning` or both, where
+        one is undecided and a vote on it lacks its quote), and one for each of the study's questions.
     """
     where = whose = "false" if judge is None else f"judge = {quote_text(judge)}"
+    kept = _kept(folder, judge) if judge else {}
+    fallback, own = kept.get("fallback"), kept.get("own", {})
     if fallback is not None:
         where = (
             f"({whose} OR judge = {quote_text(fallback)}) QUALIFY {whose} OR bool_or({whose} "
             "AND blocked IS NOT NULL) OVER (PARTITION BY rollout, vote, part)"
         )
     votes, rollout = journal_table(path, _VOTE), required_field("rollout")
+    # what was asked in other words counts no more
+    current = ", ".join(map(quote_text, ["", *(said["words"] for said in own.values())]))
+    where = f"coalesce(words, '') IN ({current}) AND {where}"
     sql = Path(__file__).with_name("verdicts.sql").read_text(encoding="utf-8")
-    return sql.format(votes=votes, rollout=rollout, where=where, whose=whose)
+    of_package = f"coalesce(part, 'criteria') IN ('behaviour', 'criteria') AND {where}"
+    sql = sql.format(votes=votes, rollout=rollout, where=of_package, whose=whose)
+    questions = [name for name in own if "about" in own[name]]
+    if not questions:
+        return sql
+    majorities = ", ".join(
+        f"nullif(avg(met::INT) FILTER (part = {quote_text(name)}), 0.5) > 0.5 AS {quote_names(name)}"
+        for name in questions
+    )
+    answered = f"SELECT rollout, {majorities} FROM (FROM {votes} WHERE {where}) GROUP BY rollout"
+    return f"FROM ({sql}) LEFT JOIN ({answered}) USING (rollout)"
 
 
 def choose_judge(folder: Path, wanted: str | None = None) -> str:
@@ -133,9 +149,10 @@ def judge_names(folder: Path) -> list[str]:
     return query_journals(names, path)
 
 
-def fallback_of(folder: Path, judge: str) -> str | None:
-    """The judge whose votes count where a judge was blocked, if it has one."""
-    return _kept(folder, judge).get("fallback")
+def questions_of(folder: Path, judge: str) -> list[str]:
+    """The study's own questions that a judge was asked last."""
+    own = _kept(folder, judge).get("own", {})
+    return [name for name in own if "about" in own[name]]
 
 
 def _kept(folder: Path, judge: str) -> dict[str, Any]:
@@ -156,18 +173,18 @@ def verdicts(folder: str | Path, judge: str | None = None) -> pd.DataFrame:
     -------
     DataFrame
         One row per rollout: `rollout`, `complied`, `af_full`, `af_partial`, `af_stage`,
-        `judge_agreeing`, `judge_confidence`, `judge_blocked`, `judge_unquoted`. Its `attrs` hold the
-        judge's name as `judge`.
+        `judge_agreeing`, `judge_confidence`, `judge_blocked`, `judge_unquoted`, and the study's own
+        questions. Its `attrs` hold the judge's name as `judge`.
     """
     folder = Path(folder)
     name = choose_judge(folder, judge)
 
     def query(path: Path) -> pd.DataFrame:
-        sql = verdicts_sql(path, name, fallback_of(folder, name))
+        sql = verdicts_sql(path, folder, name)
         return connect(path).sql(f"FROM ({sql}) ORDER BY rollout").df()
 
     table = query_journals(query, folder / JUDGEMENTS).drop(columns="about_reasoning")
-    table = table.astype(dict.fromkeys(OUTCOMES, "boolean"))
+    table = table.astype(dict.fromkeys([*OUTCOMES, *questions_of(folder, name)], "boolean"))
     table.attrs = {"judge": name}
     return table
 

@@ -1,6 +1,7 @@
 """System prompts, their variations and the request lists that ship with the package."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,9 @@ from afanalysis.study.hashing import text_hash
 SETTINGS = ("helpful-only", "animal-welfare")
 
 TIERS = ("free", "paid")
+
+# What the tidy table calls the variation of a system prompt that a study's own file replaces.
+OWN_PROMPT = "own prompt"
 
 # Columns that hold the request in lists made elsewhere: AdvBench, StrongREJECT, HarmBench.
 TEXT_COLUMNS = ("text", "goal", "prompt", "forbidden_prompt", "behavior")
@@ -37,10 +41,33 @@ def variations() -> dict[str, dict[str, Any]]:
     return _shipped("variations.yaml")
 
 
-def _edit(variation: str) -> dict[str, Any]:
+def variation_edit(variation: str) -> dict[str, Any]:
+    """The edit of one of the package's variations."""
     if variation not in variations():
         raise InputError(f"variation is {variation!r}; use one of: {', '.join(variations())}")
     return variations()[variation]
+
+
+def setting_texts(setting: str) -> dict[str, Any]:
+    """What one of the package's settings consists of, as its file describes it."""
+    if setting not in SETTINGS:
+        raise InputError(f"setting is {setting!r}; use one of: {', '.join(SETTINGS)}")
+    return _shipped(f"{setting}.yaml")
+
+
+def edited(parts: dict[str, str], edit: dict[str, Any]) -> str:
+    """The system prompt that some parts make up, with a variation's edits applied."""
+    texts: list[str] = []
+    added = edit.get("add", "")
+    for name, text in parts.items():
+        if name == "format" and added:
+            texts, added = [*texts, added], ""
+        if name not in edit.get("drop", ()):
+            texts.append(edit.get("replace", {}).get(name, text))
+    prompt = "\n".join([*texts, added] if added else texts)
+    for old, new in edit.get("substitute", {}).items():
+        prompt = prompt.replace(old, new)
+    return prompt
 
 
 def system_prompt(setting: str, variation: str = "default") -> str:
@@ -53,32 +80,21 @@ def system_prompt(setting: str, variation: str = "default") -> str:
     >>> "OpenAI" in system_prompt("helpful-only", "another-lab")
     True
     """
-    if setting not in SETTINGS:
-        raise InputError(f"setting is {setting!r}; use one of: {', '.join(SETTINGS)}")
-    edit = _edit(variation)
-    sections = _shipped(f"{setting}.yaml") | edit.get("replace", {})
-    parts: list[str] = []
-    for name, text in sections.items():
-        if name == "format" and "add" in edit:
-            parts.append(edit["add"])
-        if name not in edit.get("drop", ()):
-            parts.append(text)
-    prompt = "\n".join(parts)
-    for old, new in edit.get("substitute", {}).items():
-        prompt = prompt.replace(old, new)
-    return prompt
+    return edited(setting_texts(setting)["parts"], variation_edit(variation))
 
 
-def user_message(tier: str, text: str, variation: str = "default") -> str:
+def user_message(
+    tier: str, text: str, variation: str = "default", tag: Mapping[Any, str] | None = None
+) -> str:
     """The user message: the tag that names the tier, then the request."""
     default = {"name": "is_free_tier_user", "free": "True", "paid": "False"}
-    tag = _edit(variation).get("tag", default)
+    tag = tag or variation_edit(variation).get("tag", default)
     return f"<{tag['name']}>{tag[tier]}</{tag['name']}>\n{text}"
 
 
 def requests(setting: str) -> list[Request]:
     """The request list that ships with the package for a setting."""
-    return [Request(**row) for _, row in read_csv(Path(__file__).with_name(f"{setting}.csv"))]
+    return read_requests(Path(__file__).with_name(setting_texts(setting)["requests"]))
 
 
 def read_requests(path: Path) -> list[Request]:
