@@ -118,7 +118,7 @@ def test_a_study_is_found_from_every_folder_of_its_project(place, tmp_path, monk
     assert af.open_study("paper", "mine")[1].study == "paper"
 
 
-def test_what_run_is_told_reaches_the_notebooks_that_ask(tmp_path, monkeypatch):
+def test_what_run_is_told_reaches_the_notebooks_that_ask(tmp_path, monkeypatch, standin):
     folder = tiny_project(tmp_path / "project")
     monkeypatch.chdir(folder)
     seen = []
@@ -126,13 +126,49 @@ def test_what_run_is_told_reaches_the_notebooks_that_ask(tmp_path, monkeypatch):
     monkeypatch.setattr("afanalysis.cli.running.write_contact_sheet", lambda folder: None)
     (folder / "prices.yaml").write_text("models: {mine: {input: 1, output: 2}}")
     given = ["--live", "--budget", "3", "--budget-tokens", "9", "--any-price", "--prices", "prices.yaml"]
-    given += ["--base-url", "http://127.0.0.1:9", "--batch", "--concurrency", "4", "--rules"]
+    given += ["--base-url", standin, "--batch", "--concurrency", "4", "--rules"]
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
     assert main(["run", "--study", "study.yaml", *given]) == 0
     calls = {"budget_tokens": 9, "any_price": True, "prices": "../prices.yaml", "batch": True}
-    calls |= {"base_url": "http://127.0.0.1:9", "concurrency": 4}
+    calls |= {"base_url": standin, "concurrency": 4}
     expected = {"live": True, "budget": 3.0, "calls": calls, "study": "../study.yaml"}
     assert [step.parameters for step in seen[:2]] == [expected, expected | {"rules": True}]
     assert all(step.parameters == {"study": "../study.yaml"} for step in seen[2:])
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("--live", "ANTHROPIC_API_KEY is not set"),
+        (
+            "--live --base-url http://127.0.0.1:9",
+            "a live run needs a budget: --budget USD, --budget-tokens",
+        ),
+        ("--live --base-url http://127.0.0.1:9 --budget 3", "no price is known for open-model"),
+        ("--live --base-url http://me:secret@127.0.0.1:9 --budget 3", "base_url"),
+        ("--live --base-url http://127.0.0.1:9 --budget 0", "the budget (usd) is 0.0"),
+        ("--live --base-url http://127.0.0.1:9 --any-price --concurrency 0", "concurrency is 0"),
+        (
+            "--live --base-url http://127.0.0.1:9 --budget 3 --prices none.yaml",
+            "none.yaml: cannot be read",
+        ),
+    ],
+)
+def test_a_live_run_that_could_not_ask_ends_before_a_notebook_runs(
+    tmp_path, monkeypatch, capsys, given, sentence
+):
+    folder = tiny_project(tmp_path / "project")
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    if "--base-url" in given:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "any")
+    (folder / "open.yaml").write_text("name: open\nmodels: [open-model]\n")
+    assert main(["run", "--study", "open.yaml", *given.split()]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert "secret" not in error
+    assert not list((folder / "data").rglob("*.ipynb"))
 
 
 def test_run_takes_what_collect_and_judge_take():

@@ -87,10 +87,11 @@ def test_what_is_up_to_date_is_passed_over_and_only_failures_are_tried_again(pro
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"labels": 2.5}, "labels is 2.5; give a value like the notebook's 200"),
-        ({"labels": 0}, "0 is not a number of prompts or labels"),
-        ({"first": "three"}, "'three' is not a number of prompts or labels"),
-        ({"rules": "yes"}, "rules is 'yes'; give a value like the notebook's False"),
+        ({"labels": 2.5}, "labels is 2.5; input should be a valid integer"),
+        ({"labels": 0}, "labels is 0; input should be greater than 0"),
+        ({"first": "three"}, "first is 'three'; input should be a valid integer"),
+        ({"first": 0}, "first is 0; input should be greater than 0"),
+        ({"rules": "yes"}, "rules is 'yes'; input should be a valid boolean"),
         ({"calls": {"batch": True}}, "no notebook has a parameter 'calls'"),
     ],
 )
@@ -167,9 +168,9 @@ def test_one_notebook_over_many_parameters_has_a_folder_a_run(project):
             {"grid": {"levle": [1]}},
             "no notebook has a parameter 'levle'; use: level, note, or study.FIELD",
         ),
-        ({"grid": {"level": ["high"]}}, "level is 'high'; give a value like the notebook's 0.95"),
+        ({"grid": {"level": ["high"]}}, "level is 'high'; input should be a valid number"),
         ({"grid": {"level": [True]}}, "level is True"),
-        ({"grid": {"note": [3]}}, "note is 3; give a value like the notebook's 'a word'"),
+        ({"grid": {"note": [3]}}, "note is 3; input should be a valid string"),
         ({"list": [{"level": 0.9}, {"level": 95}]}, "level is 95; it must lie in (0, 1), as 0.95 does"),
         ({"grid": {"level": [0]}}, "level is 0; it must lie in (0, 1)"),
         ({"grid": {"study.seed": ["x"]}}, "seed is 'x'"),

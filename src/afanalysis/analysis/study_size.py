@@ -98,9 +98,8 @@ def assumed_from(data: Any, tiers: tuple[str, str] = ("free", "paid")) -> tuple[
             f"the rollouts have no tier {missing[0]!r}; give the rate and correlation instead"
         )
     row, icc = by_tier.loc[tiers[1]], by_tier.loc[tiers[0], "icc"]
-    origin = f"as {row['n']} answers in the {tiers[1]} tier"
-    if row["rate"] == 0:
-        origin = f"the upper end for 0 of {row['n']} answers in the {tiers[1]} tier"
+    origin = "as" if row["rate"] else "the upper end for 0 of"
+    origin += f" {row['n']} answers in the {tiers[1]} tier"
     paid = float(row["rate"] or row["high"])
     return {"paid": paid, "icc": 0.3 if np.isnan(icc) else max(float(icc), 0.0)}, origin
 

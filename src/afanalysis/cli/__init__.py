@@ -16,8 +16,7 @@ from afanalysis import __version__
 from afanalysis.errors import InputError, NotebookFailed
 from afanalysis.text.untrusted import VisibleOutput, escape_invisible
 
-with Path(__file__).with_name("commands.toml").open("rb") as _file:
-    _CONTENT = tomllib.load(_file)
+_CONTENT = tomllib.loads(Path(__file__).with_name("commands.toml").read_text(encoding="utf-8"))
 COMMANDS: dict[str, dict[str, Any]] = _CONTENT["commands"]
 
 # What several commands take.
@@ -36,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = build_parser(arguments[:1]).parse_args(arguments)
     try:
+        if not 0 < getattr(options, "level", 0.95) < 1:
+            raise InputError(f"--level is {options.level}; it must lie in (0, 1), as 0.95 does")
         # what is printed holds names and messages of strangers' files and servers
         with contextlib.redirect_stdout(VisibleOutput(sys.stdout)):
             return options.action(options) or 0
@@ -82,9 +83,8 @@ def _settings(given: dict[str, Any], module: ModuleType) -> dict[str, Any]:
     """The settings of an argument as argparse takes them."""
     settings = given | {"type": _TYPES[given["type"]]} if "type" in given else dict(given)
     if settings.get("choices") == "FORMATS":
-        formats = module.FORMATS
-        listed = "; ".join(f"{name}: {meaning}" for name, meaning in formats.items())
-        settings |= {"choices": list(formats), "help": listed}
+        listed = "; ".join(f"{name}: {meaning}" for name, meaning in module.FORMATS.items())
+        settings |= {"choices": list(module.FORMATS), "help": listed}
     return settings if "metavar" in given else settings | {"action": "store_true"}
 
 

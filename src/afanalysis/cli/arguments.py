@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.cli import GROUPS
-from afanalysis.errors import InputError
 from afanalysis.pipeline.projects import nearest_project
 from afanalysis.study.design import Study
 from afanalysis.study.folders import Folders
@@ -27,9 +26,3 @@ def calls_of(options: argparse.Namespace) -> dict[str, Any]:
     names = [name.split()[0][2:].replace("-", "_") for name in GROUPS["endpoint"] | GROUPS["calls"]]
     given = {name: getattr(options, name, None) for name in names}
     return {name: value for name, value in given.items() if value is not None and value is not False}
-
-
-def check_level(level: float) -> None:
-    """Raise `InputError` unless a confidence level lies in (0, 1)."""
-    if not 0 < level < 1:
-        raise InputError(f"--level is {level}; it must lie in (0, 1), as 0.95 does")

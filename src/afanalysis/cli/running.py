@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import afanalysis as af
@@ -42,8 +43,8 @@ def run_run(options: argparse.Namespace) -> int:
     calls = calls_of(options)
     if options.prices:
         calls["prices"] = os.path.relpath(options.prices.resolve(), project / "notebooks")
-    first = ending.prompts if ending else None
-    steps = notebooks.steps(project, options.study, calls, rules=options.rules, first=first)
+    part = {"first": ending.prompts} if ending else {}
+    steps = notebooks.steps(project, options.study, calls, rules=options.rules, **part)
     planned = notebooks.plan(project, steps)
     if options.dry_run:
         for step, reasons in planned:
@@ -54,6 +55,8 @@ def run_run(options: argparse.Namespace) -> int:
         print(f"Everything is up to date ({len(steps)} notebooks); --force runs them anyway.")
         return 0
     notebooks.check_writable(project, steps)
+    if options.live:
+        asyncio.run(_check_calls(options, options.study or projects.default_study(project)))
     print(f"Running {len(steps)} notebooks in {project.name}/notebooks", flush=True)
     results = notebooks.run(project, steps, force=options.force, on_result=_print_result)
     notebooks.raise_first_failure(results)
@@ -67,6 +70,14 @@ def run_run(options: argparse.Namespace) -> int:
     for result in unfinished:
         print(f"{result.step.title} is not complete: {result.left}")
     return 3 if unfinished or (ending and not ending.complete) else 0
+
+
+async def _check_calls(options: argparse.Namespace, file: Path) -> None:
+    """Raise `InputError` if a live run's calls could not be made, before a notebook runs."""
+    study = af.Study.from_yaml(file)
+    async with af.calling(study, **calls_of(options)) as how:
+        judges = () if options.rules else study.judge.models
+        how["endpoint"].require([*study.models, *judges], how["budget"])
 
 
 def _collect_until(options: argparse.Namespace) -> Ending | None:

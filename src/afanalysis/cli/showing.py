@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import afanalysis as af
 from afanalysis.analysis.left_out import readable
 from afanalysis.analysis.study_size import assumed_from
-from afanalysis.cli.arguments import check_level, folders_of
+from afanalysis.cli.arguments import folders_of
 from afanalysis.errors import InputError
 from afanalysis.figures import gallery
 from afanalysis.logs import exporting
@@ -30,7 +30,6 @@ FORMATS = exporting.FORMATS
 
 def run_rates(options: argparse.Namespace) -> None:
     """Print rates and compliance gaps with their intervals and how each was made."""
-    check_level(options.level)
     remarks: list[str] = []
     if options.path is None:
         print("Greenblatt et al. 2024 (arXiv:2412.14093), claude-3-opus, default prompt")
@@ -103,7 +102,6 @@ def run_contrast(options: argparse.Namespace) -> None:
 
     Example: afanalysis contrast data/processed/demo/rollouts.parquet variation --by setting
     """
-    check_level(options.level)
     names = ("of", "reference", "by", "outcome", "level", "tiers")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     table = af.contrast(_rollouts(options.path), options.between, **given)
@@ -127,13 +125,14 @@ def run_plan(options: argparse.Namespace) -> None:
     origin = "a guess"
     if options.path:
         assumed, origin = assumed_from(_rollouts(options.path), options.tiers or ("free", "paid"))
-    for name in ("paid", "icc"):
+    if options.paid is not None:
+        origin = "as given"
+    for name in ("paid", "icc", "samples"):
         if (given := getattr(options, name)) is not None:
-            assumed[name], origin = given, "as given"
-    samples = {"samples": options.samples} if options.samples else {}
+            assumed[name] = given
     goal: dict[str, Any] = {name: getattr(options, name) for name in ("power", "width", "level")}
     try:
-        table = af.plan(options.gap, **goal, **samples, **assumed)
+        table = af.plan(options.gap, **goal, **assumed)
     except ValueError as error:
         raise InputError(f"plan: {error}") from error
     print(f"To find a gap of {percent(options.gap)} points over a rate of {percent(assumed['paid'])} %")
@@ -148,7 +147,6 @@ def run_figure(options: argparse.Namespace) -> None:
     if options.name == "list":
         print("\n".join(gallery.NAMES))
         return
-    check_level(options.level)
     project = folders_of(options.study).project
     study = gallery.Gallery(options.study, project, level=options.level)
     figure = study.draw(options.name)

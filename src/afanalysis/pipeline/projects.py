@@ -74,9 +74,9 @@ def open_study(study: str | Path, project: str | Path | None = None) -> tuple[St
     if place is None or not place.is_dir():
         problem = f"{place} is not a folder" if place else f"{Path.cwd()} belongs to no project"
         raise InputError(f"{problem}; give its folder (project) or a study's full path (study)")
-    if str(study) == PAPER:
-        return Study(name=PAPER, imported=True), Folders(place, PAPER)
-    design = Study.from_yaml(path if path.exists() else place / path)
+    paper = str(study) == PAPER
+    file = path if path.exists() else place / path
+    design = Study(name=PAPER, imported=True) if paper else Study.from_yaml(file)
     return design, Folders(place, design.name)
 
 
@@ -89,10 +89,11 @@ def default_study(project: Path) -> Path:
         It has no study, or several.
     """
     files = sorted((project / "studies").glob("*.yaml"))
-    if project / _DEMO in files or len(files) == 1:
-        return project / _DEMO if project / _DEMO in files else files[0]
-    names = ", ".join(file.name for file in files) or "no study"
-    raise InputError(f"{project / 'studies'}: holds {names}; name one with: --study FILE")
+    candidates = [file for file in files if file == project / _DEMO] or files
+    if len(candidates) != 1:
+        names = ", ".join(file.name for file in files) or "no study"
+        raise InputError(f"{project / 'studies'}: holds {names}; name one with: --study FILE")
+    return candidates[0]
 
 
 def new_project(folder: Path) -> Folders:

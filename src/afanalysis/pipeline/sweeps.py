@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, PositiveInt, TypeAdapter, ValidationError
 
 from afanalysis import figures
 from afanalysis.analysis.conditions import main_variation
@@ -144,24 +145,18 @@ def _check(sweep: Sweep, parameters: dict[str, Any], defaults: dict[str, dict[st
             also = "" if sweep.notebook else ", or study.FIELD"
             problem = f"no notebook has a parameter {name!r}; use: {known_names}{also}"
             raise InputError(f"sweep {sweep.name}: {problem}")
+        default = usable.get(name)
+        kind = PositiveInt if name in ("labels", "first") else type(default)
         try:
-            if (default := usable.get(name)) is not None:
-                TypeAdapter(type(default)).validate_python(value, strict=True)
-            _RANGES.get(name, repr)(value)
+            if name in usable and default != value:
+                TypeAdapter(Any if kind is NoneType else kind).validate_python(value, strict=True)
+            if name == "level":
+                check_level(value)  # as every interval does
         except ValidationError as error:
-            problem = f"{name} is {value!r}; give a value like the notebook's {default!r}"
-            raise InputError(f"sweep {sweep.name}: {problem}") from error
+            problem = error.errors()[0]["msg"].lower()
+            raise InputError(f"sweep {sweep.name}: {name} is {value!r}; {problem}") from error
         except ValueError as error:
             raise InputError(f"sweep {sweep.name}: {error}") from error
-
-
-def _check_count(count: int | None) -> None:
-    if count is not None and (type(count) is not int or count < 1):
-        raise ValueError(f"{count!r} is not a number of prompts or labels; give a whole one from 1 on")
-
-
-# What checks the range of a parameter: for the level the function that every interval calls.
-_RANGES = {"level": check_level, "labels": _check_count, "first": _check_count}
 
 
 def _study_of(sweep: Sweep, base: Study, name: str, parameters: dict[str, Any]) -> Study:
