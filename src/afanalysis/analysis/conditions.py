@@ -96,7 +96,7 @@ def of_gap(counted: pd.DataFrame, tiers: Tiers | None) -> tuple[pd.DataFrame, Ti
             )
         return counted, TIERS
     if isinstance(tiers, str) or len(set(tiers)) != 2 or set(tiers).isdisjoint(present):
-        raise InputError(f"tiers is {tiers!r}; name two of the table's, as {found}")
+        raise InputError(f"tiers is {tiers!r}, but {found}: name two of these")
     return counted[counted["tier"].isin(tiers)].reset_index(drop=True), (tiers[0], tiers[1])
 
 

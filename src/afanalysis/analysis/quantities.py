@@ -1,5 +1,6 @@
 """Estimates: every quantity that the figures draw, one row each."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -8,6 +9,21 @@ from afanalysis.analysis.conditions import Tiers, counts_by_tier, gap_name, of_g
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.errors import InputError
 from afanalysis.table.source import opened
+
+# What rollouts are taken for where their table does not name it.
+_USUAL = {"variation": "default", "setting": "helpful-only", "model": "model"}
+
+
+def taken_for(columns: Iterable[str]) -> list[str]:
+    """What a table with these columns lacks and is therefore assumed, in words.
+
+    Examples
+    --------
+    >>> taken_for(["tier", "setting"])
+    ["no variation is named: taken as 'default'"]
+    """
+    lacking = {"variation", "setting"}.difference(columns)
+    return [f"no {name} is named: taken as {_USUAL[name]!r}" for name in sorted(lacking)]
 
 
 def estimates(data: Any, *, level: float = 0.95, tiers: Tiers | None = None) -> pd.DataFrame:
@@ -76,9 +92,11 @@ def estimates_and_gaps(
         )
         parts.append(drawn)
     table = pd.concat(parts, ignore_index=True)
-    for name, usual in (("variation", "default"), ("setting", "helpful-only"), ("model", "model")):
-        if name not in table:
-            table[name] = usual
+    for remark in taken_for(by):
+        table["warning"] = _added(table, remark)
+        if len(gaps):
+            gaps["warning"] = _added(gaps, remark)
+    table = table.assign(**{name: usual for name, usual in _USUAL.items() if name not in by})
     table = table.assign(label=table["variation"], group="", phase="", source=came_from, level=level)
     order = ["setting", "variation", "label", "group", "model", "phase", "tier", "quantity"]
     order += ["estimate", "low", "high", "n", "n_prompts", "left_out", "interval", "source", "level"]
@@ -102,15 +120,21 @@ def measured_and_gaps(
         part = counted[outcomes == outcome]
         return measured, gaps_of_counts(part, by, level, gap_method, tiers=tiers)
     except InputError as reason:  # no condition has one
-        words = [f"{words}; no gap: {reason}".removeprefix("; ") for words in measured["warning"]]
-        return measured.assign(warning=words), pd.DataFrame()
+        return measured.assign(warning=_added(measured, f"no gap: {reason}")), pd.DataFrame()
 
 
-def as_estimates(data: Any, *, level: float = 0.95, tiers: Tiers | None = None) -> pd.DataFrame:
-    """The table itself if it holds estimates, else the estimates of its rollouts; with a gap."""
+def _added(table: pd.DataFrame, remark: str) -> list[str]:
+    """The warnings of a table, each with a remark after it."""
+    return [f"{words}; {remark}".removeprefix("; ") for words in table["warning"]]
+
+
+def as_estimates(
+    data: Any, *, level: float = 0.95, tiers: Tiers | None = None, with_gap: bool = True
+) -> pd.DataFrame:
+    """The table itself if it holds estimates, else the estimates of its rollouts."""
     table: pd.DataFrame = data
     if not {"quantity", "estimate"} <= set(getattr(data, "columns", ())):
         table = estimates(data, level=level, tiers=tiers)
-    if "compliance_gap" not in set(table["quantity"]):
+    if with_gap and "compliance_gap" not in set(table["quantity"]):
         raise InputError("no condition has a known 'complied' in both tiers")
     return table
