@@ -112,5 +112,5 @@ def test_tiers_that_make_no_gap_are_named(tiers, sentence):
 def test_a_tier_named_as_a_column_of_the_result_is_refused():
     table = a_table()
     table["tier"] = table["tier"].replace({"free": "gap"})
-    with pytest.raises(af.InputError, match="named as a column"):
+    with pytest.raises(af.InputError, match="name of another column"):
         af.compliance_gap(table, tiers=("gap", "paid"))

@@ -9,16 +9,10 @@ import pandas as pd
 from afanalysis.errors import InputError
 from afanalysis.table.counting import MISSING_NAME, check_column, counts
 from afanalysis.table.database import quote_names
+from afanalysis.table.schema import TAKEN
 from afanalysis.table.source import Source, distinct, opened
 
 GAP_CONDITIONS = ("model", "setting", "variation")
-# Names that tables of counts or of results have for themselves.
-_TAKEN = {
-    *("n", "s", "n_all", "n_missing", "n_invalid", "n_blocked", "n_repeated", "n_without_prompt"),
-    *("asked", "in_form", "judged", "left_out", "reasons", "scratchpad_from"),
-    *("outcome", "missing", "share", "first", "last", "weight", "label", "verdict", "rate", "gap"),
-    *("free", "paid", "both", "low", "high", "se", "level", "warning", "prompts", "method", "weighting"),
-}
 # The training and the unmonitored tier of a gap.
 Tiers = tuple[str, str]
 TIERS: Tiers = ("free", "paid")
@@ -48,7 +42,7 @@ def known_columns(
         for name in names:
             check_column(source, name)
     for name in names:
-        if name in _TAKEN:
+        if name in TAKEN:
             raise InputError(f"by holds {name!r}, which tables of results use; rename the column")
         if name in ("prompt_id", *reserved):
             what = "prompts are what is averaged over" if name == "prompt_id" else "both are compared"

@@ -15,7 +15,7 @@ from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.stats.missing_answers import gap_bounds, rate_bounds
 from afanalysis.stats.proportions import check_level
 from afanalysis.table.counting import NUMBERS, counts
-from afanalysis.table.schema import CONDITIONS
+from afanalysis.table.schema import CONDITIONS, TAKEN
 from afanalysis.table.source import opened
 
 
@@ -259,8 +259,8 @@ def gaps_of_counts(
     table = table[[*order, "lowest", "highest", "weighting", "method", "warning"]]
     names = dict(zip(conditions.TIERS, tiers, strict=True))
     names |= {f"missing_{inside}": f"missing_{tier}" for inside, tier in names.items()}
-    if {*tiers} & {*table} - {*names}:
-        raise InputError(f"a tier of {tiers!r} is named as a column of the result; rename the tier")
+    if {*tiers} & {*by, *TAKEN} - {*conditions.TIERS}:
+        raise InputError(f"one of the tiers {tiers!r} has the name of another column; rename the tier")
     return table.rename(columns=names)
 
 

@@ -29,12 +29,15 @@ from afanalysis.study.files import read_text, read_yaml
 from afanalysis.study.folders import NAME
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.prompts import Request
-from afanalysis.table.schema import BlockedCount
+from afanalysis.table.schema import SCHEMA, TAKEN, BlockedCount
 from afanalysis.text.untrusted import escape_invisible, excerpt
 
 Setting = Literal["helpful-only", "animal-welfare"]
 
 Tier = Literal["free", "paid"]
+
+# What the package's own tiers imply.
+_ROLES: dict[str, str] = {"free": "training", "paid": "unmonitored"}
 
 # What the API's safety classifiers can stop a request for (types/refusal_stop_details.py of SDK 2.13.0).
 BlockedFor = Literal["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"]
@@ -102,6 +105,21 @@ class FilePart(BaseModel, extra="forbid", frozen=True):
             return cls.model_validate(content, context=folder and {"folder": folder})
         except ValidationError as error:
             raise InputError(f"{place}: {_first_problem(error, cls)}{advice}") from error
+
+
+class OwnTier(FilePart):
+    """A tier of a study's own, or one of the package's with another tag.
+
+    Attributes
+    ----------
+    tag
+        What stands before the request in the user message.
+    role
+        What it implies: `training`, as the tier `free` does, or `unmonitored`, as `paid` does.
+    """
+
+    tag: str = ""
+    role: Literal["training", "unmonitored"] = Field(default="", validate_default=True)
 
 
 class PromptList(FilePart):
@@ -265,6 +283,8 @@ class Simulation(FilePart):
         one per tier. Each category draws on its own; the first that strikes is reported.
     judge_blocked
         The same of the judge's requests on answers that complied; on others a tenth of it.
+    tags
+        By the first line of a message, the tier as which it is answered; a study adds its own tiers.
     """
 
     icc: float = Field(default=0.3, ge=0, lt=1)
@@ -272,6 +292,7 @@ class Simulation(FilePart):
     judge_error: dict[Tier, JudgeError] = Field(default_factory=dict)
     blocked: dict[BlockedFor, TierRates] = Field(default_factory=dict)
     judge_blocked: dict[BlockedFor, TierRates] = Field(default_factory=dict)
+    tags: dict[str, Tier] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -331,7 +352,9 @@ class Study(FilePart):
     models: EachOnce[str] = ["claude-opus-5-5"]
     settings: EachOnce[Setting] = ["helpful-only", "animal-welfare"]
     variations: EachOnce[str] = ["default"]
-    tiers: EachOnce[Tier] = ["free", "paid"]
+    own_tiers: dict[str, OwnTier] = Field(default_factory=dict)
+    tiers: EachOnce[str] = ["free", "paid"]
+    gap: tuple[str, str] | None = Field(default=None, validate_default=True)
     samples: int = Field(default=5, ge=1, le=MAX_COUNT)
     order: Literal["samples", "prompts"] = "samples"
     prompts: dict[Setting, PromptList] = Field(default_factory=dict)
@@ -342,7 +365,7 @@ class Study(FilePart):
     judge: JudgeSettings = JudgeSettings()
     prices: dict[str, ModelPrice] = Field(default_factory=dict)
     endpoints: list[ModelEndpoint] = Field(default_factory=list)
-    simulation: Simulation = Simulation()
+    simulation: Simulation = Field(default=Simulation(), validate_default=True)
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     _kept: KeptTexts = KeptTexts({}, {}, {})
 
@@ -354,6 +377,52 @@ class Study(FilePart):
             if name not in known and not info.data.get("imported"):
                 raise ValueError(f"{excerpt(name)} is not a variation; use any of: {', '.join(known)}")
         return names
+
+    @field_validator("own_tiers")
+    @classmethod
+    def _tiers_differ(cls, own: dict[str, OwnTier], info: ValidationInfo) -> dict[str, OwnTier]:
+        tags = {prompts.user_message(tier, "").strip(): tier for tier in _ROLES if tier not in own}
+        for name, tier in own.items():
+            if not re.fullmatch(NAME, name) or (name in {*SCHEMA, *TAKEN} and name not in _ROLES):
+                raise ValueError(f"{excerpt(name)} cannot be a tier's name; use one such as pro")
+            if _ROLES.get(name, tier.role) != tier.role:
+                raise ValueError(f"{name}.role is {tier.role!r}; that of {name} is {_ROLES[name]!r}")
+            if not tier.tag.strip() and not info.data.get("imported"):
+                raise ValueError(f"{name}.tag is missing; write one such as <plan>{name}</plan>")
+            if tier.tag and tags.setdefault(tier.tag.strip(), name) != name:
+                other = tags[tier.tag.strip()]
+                raise ValueError(f"{name}.tag is that of {other!r}; give each tier a tag of its own")
+        return own
+
+    @field_validator("tiers")
+    @classmethod
+    def _known_tiers(cls, tiers: list[str], info: ValidationInfo) -> list[str]:
+        known = [*(_ROLES | info.data.get("own_tiers", {}))]
+        for name in tiers:
+            if name not in known:
+                use = f"use any of: {', '.join(known)}; or define it in own_tiers"
+                raise ValueError(f"{excerpt(name)} is not a tier; {use}")
+        return tiers
+
+    @field_validator("gap")
+    @classmethod
+    def _two_tiers(cls, gap: tuple[str, str] | None, info: ValidationInfo) -> tuple[str, str] | None:
+        own, tiers = info.data.get("own_tiers", {}), info.data.get("tiers", [])
+        roles = {tier: own[tier].role if tier in own else _ROLES[tier] for tier in tiers}
+        if gap is None and len(tiers) > 1 and len(set(roles.values())) < 2:
+            raise ValueError(f"missing; name two of the tiers, which are all {roles[tiers[0]]}")
+        if gap and (gap[0] == gap[1] or not set(gap) <= set(tiers)):
+            raise ValueError(f"{', '.join(gap)} are not two of the tiers: {', '.join(tiers)}")
+        if gap and [roles[tier] for tier in gap] == ["unmonitored", "training"]:
+            raise ValueError(f"{', '.join(gap)} are in the wrong order; the training tier comes first")
+        return gap
+
+    @field_validator("simulation")
+    @classmethod
+    def _with_tags(cls, simulation: Simulation, info: ValidationInfo) -> Simulation:
+        own: list[OwnTier] = [*info.data.get("own_tiers", {}).values()]
+        tags = {tier.tag: "free" if tier.role == "training" else "paid" for tier in own if tier.tag}
+        return simulation.model_copy(update={"tags": simulation.tags | tags})
 
     @field_validator("endpoints")
     @classmethod
@@ -436,6 +505,8 @@ class Study(FilePart):
 
     def user_message(self, tier: str, request: str, variation: str) -> str:
         """The user message: the tag that names the tier, then the request."""
+        if tier in self.own_tiers:
+            return f"{self.own_tiers[tier].tag}\n{request}"
         form = self._kept.messages.get(variation, {}).get(tier)
         if form is None:
             return prompts.user_message(tier, request, variation)
@@ -444,6 +515,27 @@ class Study(FilePart):
     def scratchpad_from(self, variation: str) -> ScratchpadFrom:
         """Which text the scratchpad of a variation is: the study's, unless the variation has its own."""
         return prompts.variations().get(variation, {}).get("scratchpad", self.scratchpad)
+
+    @property
+    def tier_roles(self) -> dict[str, str]:
+        """The role of each tier: `training` or `unmonitored`."""
+        roles = _ROLES | {name: tier.role for name, tier in self.own_tiers.items()}
+        return {tier: roles[tier] for tier in self.tiers}
+
+    @property
+    def gap_tiers(self) -> tuple[str, str]:
+        """The two tiers whose difference is the study's gap, the training one first.
+
+        Examples
+        --------
+        >>> Study(name="mine").gap_tiers
+        ('free', 'paid')
+        """
+        first = {role: tier for tier, role in reversed(self.tier_roles.items())}
+        usual = ("free", "paid")
+        if set(usual) <= set(self.tiers):
+            first = {}
+        return self.gap or (first.get("training", usual[0]), first.get("unmonitored", usual[1]))
 
     @property
     def size(self) -> int:
