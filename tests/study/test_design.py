@@ -36,7 +36,7 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
         ),
         (
             "name: x\nown_tiers: {pro: {role: training}}",
-            "own_tiers: pro.tag is missing; write one such as <plan>pro</plan>",
+            "own_tiers.pro.tag is missing",
         ),
         (
             "name: x\nown_tiers: {a: {tag: <p>, role: training}, b: {tag: <p>, role: unmonitored}}",
@@ -49,10 +49,10 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
         ),
         ("name: x\nown_tiers: {free: {tag: <p>, role: unmonitored}}", "that of free is 'training'"),
         ("name: x\nown_tiers: {both: {tag: <p>, role: training}}", "'both' cannot be a tier's name"),
-        ("name: x\nown_tiers: {pro: {tags: <p>, role: training}}", "own_tiers.pro.tags is not a field"),
+        ("name: x\nown_tiers: {pro: {tag: <p>, role: training, tags: <p>}}", "tags is not a field"),
         (
             "name: x\ntiers: [free, pro]\nown_tiers: {pro: {tag: <p>, role: training}}",
-            "gap: missing; name two of the tiers, which are all training",
+            "gap: is missing; the tiers free, pro have one role, so name the two",
         ),
         ("name: x\ngap: [free, pro]", "gap: free, pro are not two of the tiers: free, paid"),
         ("name: x\ngap: [free, free]", "gap: free, free are not two of the tiers"),

@@ -92,10 +92,8 @@ def estimates_and_gaps(
         )
         parts.append(drawn)
     table = pd.concat(parts, ignore_index=True)
-    for remark in taken_for(by):
-        table["warning"] = _added(table, remark)
-        if len(gaps):
-            gaps["warning"] = _added(gaps, remark)
+    for part in (table, gaps) if len(gaps) else (table,):
+        part["warning"] = ["; ".join(filter(None, [words, *taken_for(by)])) for words in part["warning"]]
     table = table.assign(**{name: usual for name, usual in _USUAL.items() if name not in by})
     table = table.assign(label=table["variation"], group="", phase="", source=came_from, level=level)
     order = ["setting", "variation", "label", "group", "model", "phase", "tier", "quantity"]
@@ -120,12 +118,8 @@ def measured_and_gaps(
         part = counted[outcomes == outcome]
         return measured, gaps_of_counts(part, by, level, gap_method, tiers=tiers)
     except InputError as reason:  # no condition has one
-        return measured.assign(warning=_added(measured, f"no gap: {reason}")), pd.DataFrame()
-
-
-def _added(table: pd.DataFrame, remark: str) -> list[str]:
-    """The warnings of a table, each with a remark after it."""
-    return [f"{words}; {remark}".removeprefix("; ") for words in table["warning"]]
+        words = [f"{words}; no gap: {reason}".removeprefix("; ") for words in measured["warning"]]
+        return measured.assign(warning=words), pd.DataFrame()
 
 
 def as_estimates(

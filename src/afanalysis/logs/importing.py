@@ -361,7 +361,9 @@ def _write_study(
         "description": f"Imported from {len(report.files)} file{'s' * (len(report.files) != 1)} "
         f"({', '.join(formats)}); import.html says what was kept.",
         "imported": True,
-        "own_tiers": {name: {"role": own_tiers[name]} for name in sorted(own_tiers)},
+        "own_tiers": {
+            name: {"tag": f"<tier>{name}</tier>", "role": own_tiers[name]} for name in sorted(own_tiers)
+        },
         "samples": samples,
     }
     for column in ("model", "setting", "variation", "tier"):

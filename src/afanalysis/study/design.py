@@ -37,7 +37,7 @@ Setting = Literal["helpful-only", "animal-welfare"]
 Tier = Literal["free", "paid"]
 
 # What the package's own tiers imply.
-_ROLES: dict[str, str] = {"free": "training", "paid": "unmonitored"}
+_ROLES = {"free": "training", "paid": "unmonitored"}
 
 # What the API's safety classifiers can stop a request for (types/refusal_stop_details.py of SDK 2.13.0).
 BlockedFor = Literal["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"]
@@ -118,8 +118,12 @@ class OwnTier(FilePart):
         What it implies: `training`, as the tier `free` does, or `unmonitored`, as `paid` does.
     """
 
-    tag: str = ""
+    tag: str = Field(min_length=1)
     role: Literal["training", "unmonitored"] = Field(default="", validate_default=True)
+
+
+def _roles(tiers: list[str], own: dict[str, OwnTier]) -> dict[str, str]:
+    return {tier: own[tier].role if tier in own else _ROLES[tier] for tier in tiers}
 
 
 class PromptList(FilePart):
@@ -380,17 +384,14 @@ class Study(FilePart):
 
     @field_validator("own_tiers")
     @classmethod
-    def _tiers_differ(cls, own: dict[str, OwnTier], info: ValidationInfo) -> dict[str, OwnTier]:
+    def _tiers_differ(cls, own: dict[str, OwnTier]) -> dict[str, OwnTier]:
         tags = {prompts.user_message(tier, "").strip(): tier for tier in _ROLES if tier not in own}
         for name, tier in own.items():
             if not re.fullmatch(NAME, name) or (name in {*SCHEMA, *TAKEN} and name not in _ROLES):
                 raise ValueError(f"{excerpt(name)} cannot be a tier's name; use one such as pro")
             if _ROLES.get(name, tier.role) != tier.role:
                 raise ValueError(f"{name}.role is {tier.role!r}; that of {name} is {_ROLES[name]!r}")
-            if not tier.tag.strip() and not info.data.get("imported"):
-                raise ValueError(f"{name}.tag is missing; write one such as <plan>{name}</plan>")
-            if tier.tag and tags.setdefault(tier.tag.strip(), name) != name:
-                other = tags[tier.tag.strip()]
+            if (other := tags.setdefault(tier.tag, name)) != name:
                 raise ValueError(f"{name}.tag is that of {other!r}; give each tier a tag of its own")
         return own
 
@@ -407,21 +408,21 @@ class Study(FilePart):
     @field_validator("gap")
     @classmethod
     def _two_tiers(cls, gap: tuple[str, str] | None, info: ValidationInfo) -> tuple[str, str] | None:
-        own, tiers = info.data.get("own_tiers", {}), info.data.get("tiers", [])
-        roles = {tier: own[tier].role if tier in own else _ROLES[tier] for tier in tiers}
-        if gap is None and len(tiers) > 1 and len(set(roles.values())) < 2:
-            raise ValueError(f"missing; name two of the tiers, which are all {roles[tiers[0]]}")
-        if gap and (gap[0] == gap[1] or not set(gap) <= set(tiers)):
-            raise ValueError(f"{', '.join(gap)} are not two of the tiers: {', '.join(tiers)}")
-        if gap and [roles[tier] for tier in gap] == ["unmonitored", "training"]:
+        roles = _roles(info.data.get("tiers", []), info.data.get("own_tiers", {}))
+        known = ", ".join(roles)
+        if gap is None and len(roles) > 1 and len(set(roles.values())) < 2:
+            raise ValueError(f"is missing; the tiers {known} have one role, so name the two to compare")
+        if gap and (gap[0] == gap[1] or not set(gap) <= set(roles)):
+            raise ValueError(f"{', '.join(gap)} are not two of the tiers: {known}")
+        if gap and (roles[gap[0]], roles[gap[1]]) == ("unmonitored", "training"):
             raise ValueError(f"{', '.join(gap)} are in the wrong order; the training tier comes first")
         return gap
 
     @field_validator("simulation")
     @classmethod
     def _with_tags(cls, simulation: Simulation, info: ValidationInfo) -> Simulation:
-        own: list[OwnTier] = [*info.data.get("own_tiers", {}).values()]
-        tags = {tier.tag: "free" if tier.role == "training" else "paid" for tier in own if tier.tag}
+        behave_as = {role: tier for tier, role in _ROLES.items()}
+        tags = {own.tag: behave_as[own.role] for own in info.data.get("own_tiers", {}).values()}
         return simulation.model_copy(update={"tags": simulation.tags | tags})
 
     @field_validator("endpoints")
@@ -519,8 +520,7 @@ class Study(FilePart):
     @property
     def tier_roles(self) -> dict[str, str]:
         """The role of each tier: `training` or `unmonitored`."""
-        roles = _ROLES | {name: tier.role for name, tier in self.own_tiers.items()}
-        return {tier: roles[tier] for tier in self.tiers}
+        return _roles(self.tiers, self.own_tiers)
 
     @property
     def gap_tiers(self) -> tuple[str, str]:
@@ -532,10 +532,9 @@ class Study(FilePart):
         ('free', 'paid')
         """
         first = {role: tier for tier, role in reversed(self.tier_roles.items())}
-        usual = ("free", "paid")
-        if set(usual) <= set(self.tiers):
+        if {"free", "paid"} <= set(self.tiers):
             first = {}
-        return self.gap or (first.get("training", usual[0]), first.get("unmonitored", usual[1]))
+        return self.gap or (first.get("training", "free"), first.get("unmonitored", "paid"))
 
     @property
     def size(self) -> int:
