@@ -28,6 +28,7 @@ def test_what_a_table_lacks_is_left_out(kept, outcome, between):
     assert len(rates) == 2 * groups
     assert list(rates)[: len(by) + 1] == [*by, "tier"]
     assert len(af.compliance_gap(table, outcome=outcome)) == groups
+    assert len(af.pooled_gap(table, outcome=outcome)) == (2 if "setting" in kept else 1)
     if between == "tier":
         assert len(af.contrast(table, between, outcome=outcome)) == groups
     elif between not in kept:

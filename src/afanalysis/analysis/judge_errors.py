@@ -95,14 +95,9 @@ def judge_error(
             }
         for measure in ("sensitivity", "specificity"):
             for name, error in errors.items():
-                row = {
-                    "tier": name,
-                    "measure": measure,
-                    **error[measure]._asdict(),
-                    "labels": labels[name],
-                }
                 names = dict(zip(by, condition, strict=True))
-                rows.append(names | row | {"warning": odd.get(str(names), "")})
+                row = names | {"tier": name, "measure": measure} | error[measure]._asdict()
+                rows.append(row | {"labels": labels[name], "warning": odd.get(str(names), "")})
     return pd.DataFrame(rows)
 
 
@@ -169,7 +164,7 @@ def corrected(
         within = [name for name in error_by if name in by]
         conditions, sharing = (_judged(source, outcome, keys, pair) for keys in (by, within))
         raw_rates = rates_of_counts(counted, [*by, "tier"], level)
-        gaps = gaps_of_counts(counted, by, level, tiers=tiers)
+        gaps = gaps_of_counts(counted, by, level, tiers)
     training, unmonitored = pair
     of_both = gap_name(pair)
     keys, numbers = raw_rates[[*by, "tier"]], raw_rates[["rate", "low", "high"]]

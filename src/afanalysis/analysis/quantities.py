@@ -116,7 +116,7 @@ def measured_and_gaps(
     outcome = "complied" if "complied" in set(outcomes) else outcomes.iloc[0]
     try:
         part = counted[outcomes == outcome]
-        return measured, gaps_of_counts(part, by, level, gap_method, tiers=tiers)
+        return measured, gaps_of_counts(part, by, level, tiers, method=gap_method)
     except InputError as reason:  # no condition has one
         words = [f"{words}; no gap: {reason}".removeprefix("; ") for words in measured["warning"]]
         return measured.assign(warning=words), pd.DataFrame()

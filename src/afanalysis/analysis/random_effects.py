@@ -80,6 +80,8 @@ def pooled_gap(
         by = known_columns(source, by, ("setting",), reserved=("tier",))
         every = list(dict.fromkeys([*by, *known_columns(source, None, GAP_CONDITIONS)]))
         counted = counts(source, outcome, [*every, "tier"])
+    if not every:
+        return _table([_SINGLE], by)
     counted, tiers = conditions.of_gap(counted, tiers)
     values = conditions.prompt_values(counted, every, tiers)
     if values.empty:

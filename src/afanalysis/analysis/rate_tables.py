@@ -166,7 +166,8 @@ def compliance_gap(
     [0.5]
     """
     by, counted, came_from = conditions.counts_by_tier(data, by, outcome)
-    gaps = gaps_of_counts(counted, by, level, method, weighting, seed, tiers)
+    options = {"method": method, "weighting": weighting, "seed": seed}
+    gaps = gaps_of_counts(counted, by, level, tiers, **options)
     return gaps.assign(source=came_from, level=level)
 
 
@@ -201,7 +202,7 @@ def gap_by_method(
     parts = []
     for method in gap_intervals.METHODS:
         try:
-            parts.append(gaps_of_counts(counted, by, level, method, tiers=tiers))
+            parts.append(gaps_of_counts(counted, by, level, tiers, method=method))
         except InputError:  # a bootstrap of one prompt; what no method can do is an error
             if not parts:
                 raise
@@ -209,15 +210,9 @@ def gap_by_method(
 
 
 def gaps_of_counts(
-    counted: pd.DataFrame,
-    by: list[str],
-    level: float,
-    method: str | None = None,
-    weighting: str = "prompts",
-    seed: int = 0,
-    tiers: Tiers | None = None,
+    counted: pd.DataFrame, by: list[str], level: float, tiers: Tiers | None = None, **options: Any
 ) -> pd.DataFrame:
-    """The gap of each condition; see `compliance_gap`."""
+    """The gap of each condition; see `compliance_gap`, also for the options."""
     check_level(level)
     rows, reasons = [], []
     counted, tiers = conditions.of_gap(counted, tiers)
@@ -231,18 +226,13 @@ def gaps_of_counts(
                 lacking = [t for t, n in zip(tiers, (n_free, n_paid), strict=True) if not n.sum()]
                 outcome = counted["outcome"].iloc[0]
                 raise ValueError(f"no known {outcome!r} in the {' and the '.join(lacking)} tier")
-            row |= gap_intervals.gap(
-                *(n_free, s_free, n_paid, s_paid),
-                level=level,
-                method=method,
-                weighting=weighting,
-                seed=seed,
-            )
+            row |= gap_intervals.gap(n_free, s_free, n_paid, s_paid, level=level, **options)
         except ValueError as error:
             reasons.append(f"{conditions.named(condition)}: {error}")
             row |= {"warning": str(error), "n_prompts": len(part), "n_paired": 0, "n_unpaired": 0}
         for tier, n, missing in (("free", n_free, missing_free), ("paid", n_paid, missing_paid)):
             row[f"missing_{tier}"] = missing.sum() / max((n + missing).sum(), 1)
+        weighting = options.get("weighting", "prompts")
         low, high = gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting)
         row |= {"lowest": float(low), "highest": float(high)}
         shares = [row["missing_free"], row["missing_paid"]]
