@@ -85,9 +85,10 @@ def test_the_throttle_halves_under_pressure_and_recovers():
 def test_the_rate_limit_headers_cap_the_calls_in_flight():
     async def play():
         throttle = Throttle(16)
-        throttle.active = 16
+        for call in range(16):
+            throttle.slots.acquire_on_behalf_of_nowait(call)
         throttle.answered(pushed_back=False, remaining=5)
-        assert throttle.limit == 5
+        assert throttle.limit == throttle.slots.total_tokens == 5
         throttle.answered(pushed_back=False, remaining=500)
         assert throttle.limit > 5
 

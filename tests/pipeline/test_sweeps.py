@@ -110,7 +110,6 @@ def test_the_parameters_of_the_real_notebooks_are_checked(tmp_path, parameters, 
         "run --dry-run --study study.yaml --live --budget 3",
         "sweep sweep.yaml --dry-run",
         "sweep sweep.yaml --dry-run --retry-failed",
-        "sweep sweep.yaml --dry-run --store file:///{folder}/store",
         "collect --study study.yaml --dry-run",
         "judge --study study.yaml --dry-run",
     ],
@@ -273,16 +272,11 @@ def dask_cluster(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("store", [False, True], ids=["shared disk", "store"])
-def test_on_a_cluster_all_runs_finish_and_none_twice_though_a_worker_is_killed(
-    project, dask_cluster, tmp_path, store
-):
+def test_on_a_cluster_all_runs_finish_and_none_twice_though_a_worker_is_killed(project, dask_cluster):
     address, workers = dask_cluster
     path = write(project, grid={"study.seed": [1, 2, 3, 4, 5, 6]})
     sweep = sweeps.Sweep.from_yaml(path)
     runs = sweeps.expand(sweep, project)
-    url = f"file://{tmp_path / 'store'}" if store else None
-    place = tmp_path / "store" if store else project
     ended = []
 
     def report(one, done, of):
@@ -292,53 +286,16 @@ def test_on_a_cluster_all_runs_finish_and_none_twice_though_a_worker_is_killed(
 
     with sweeps.cluster(address) as executor:
         sweeps.prepare(sweep, project, runs)
-        results = sweeps.run(sweep, project, runs, executor, store=url, report=report)
+        results = sweeps.run(sweep, project, runs, executor, report=report)
     assert [one["state"] for one in results] == ["done"] * 6, [one["error"] for one in results]
     assert sorted(ended) == sorted(run.name for run in runs)
     for run in runs:
-        ran = calls(place, run.name)
+        ran = calls(project, run.name)
         assert sorted(set(ran)) == list(STEPS)
         assert list(dict.fromkeys(ran))[:3] == list(STEPS[:3])
     # of the run that was cut short, the one or two notebooks under way may have begun twice
-    assert sum(len(calls(place, run.name)) for run in runs) <= 6 * len(STEPS) + 2
+    assert sum(len(calls(project, run.name)) for run in runs) <= 6 * len(STEPS) + 2
     assert all(row["headline"] for row in rows(project).values())
-
-
-@pytest.mark.slow
-def test_a_store_may_be_s3(project, monkeypatch):
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        import s3fs
-
-        files = s3fs.S3FileSystem()
-        files.mkdir("bucket")
-        path = write(project, grid={"study.seed": [1, 2]})
-        assert main(["sweep", str(path), "--store", "s3://bucket/studies"]) == 0
-        kept = files.find("bucket/studies/data/processed/try.seed-2")
-        assert any(name.endswith("notebooks/05_figures.ipynb") for name in kept)
-        # again, from nothing but the store: everything is up to date
-        for folder in (project / "data" / "processed").glob("try.seed*"):
-            (folder / "gaps.csv").unlink()
-        assert main(["sweep", str(path), "--store", "s3://bucket/studies"]) == 0
-        assert {row["state"] for row in rows(project).values()} == {"up to date"}
-        log = files.cat("bucket/studies/data/raw/try.seed-1/calls.log").decode()
-        assert len(log.splitlines()) == len(STEPS)
-    finally:
-        server.stop()
-
-
-def test_an_unknown_store_is_reported(project, capsys):
-    path = write(project, grid={"level": [0.9]})
-    assert main(["sweep", str(path), "--store", "nowhere://x"]) == 2
-    assert "nowhere://x: cannot be used as a store" in capsys.readouterr().err
 
 
 @pytest.mark.slow

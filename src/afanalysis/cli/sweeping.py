@@ -5,7 +5,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks, projects, sweeps
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 
@@ -19,10 +18,6 @@ def run_sweep(options: argparse.Namespace) -> None:
     project = projects.find_project()
     sweep = sweeps.Sweep.from_yaml(options.file)
     runs = sweeps.expand(sweep, project, most=None if options.yes else sweeps.MANY_RUNS)
-    if options.store:
-        sweeps.Store(options.store)  # reports an unusable URL before anything runs
-        if sweep.notebook:
-            raise InputError("--store takes sweeps of the whole pipeline; this one names a notebook")
     chosen = runs
     if options.retry_failed:
         failed = sweeps.failed_before(sweep, project)
@@ -38,7 +33,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     with workers as executor:
         sweeps.prepare(sweep, project, runs)
         print(f"{len(chosen)} of {len(runs)} runs of {sweep.name}", flush=True)
-        settings = {"force": options.force, "store": options.store, "report": _print_row}
+        settings = {"force": options.force, "report": _print_row}
         try:
             rows = sweeps.run(sweep, project, chosen, executor, **settings)
         except KeyboardInterrupt:

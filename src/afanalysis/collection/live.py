@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import math
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -36,40 +36,28 @@ OUTAGE_SECONDS = 120.0
 class Throttle:
     """How many calls may be in flight: halved when the API pushes back, raised by one per round.
 
-    The additive-increase, multiplicative-decrease rule of congestion control (Chiu & Jain 1989).
+    The additive-increase, multiplicative-decrease rule of congestion control (Chiu & Jain 1989). A call
+    in flight holds one of the `slots`.
     """
 
     def __init__(self, most: int) -> None:
-        self.most = most
-        self.limit = float(most)
-        self.active = 0
-        self._freed = asyncio.Condition()
-        self._halved_at = 0.0
+        from anyio import CapacityLimiter
 
-    @contextlib.asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Wait for a free slot, and hold it within the block."""
-        async with self._freed:
-            await self._freed.wait_for(lambda: self.active < self.limit)
-            self.active += 1
-        try:
-            yield
-        finally:
-            async with self._freed:
-                self.active -= 1
-                self._freed.notify()
+        self.most, self.limit = most, float(most)
+        self.slots = CapacityLimiter(most)
+        self._halved_at = 0.0
 
     def answered(self, pushed_back: bool, remaining: float | None = None) -> None:
         """Adapt to whether the API pushed back (429, 529), and to the calls it has left for us."""
         now = time.monotonic()
-        if remaining is not None and remaining < self.active:
+        if remaining is not None and remaining < self.slots.borrowed_tokens:
             self.limit = max(1.0, min(self.limit, remaining))
-            return
-        if pushed_back and now - self._halved_at > 1:
+        elif pushed_back and now - self._halved_at > 1:
             self._halved_at = now
             self.limit = max(1.0, self.limit / 2)
         elif not pushed_back:
             self.limit = min(float(self.most), self.limit + 1 / self.limit)
+        self.slots.total_tokens = math.ceil(self.limit)
 
 
 async def run_live(run: CallRun, plan: Callable[[], Iterable[Call]]) -> None:
@@ -140,7 +128,7 @@ class _LiveCalls:
         """Make one call, as often as it takes, and write its answer."""
         run, billed = self.run, 0
         for tries in range(1, MAX_TRIES + 1):
-            async with self._throttle.slot():
+            async with self._throttle.slots:
                 if self.ended or not await run.reserve(call):
                     return
                 started = time.monotonic()

@@ -30,13 +30,7 @@ OTHER_BYTES = 1 << 22
 LONGEST_WAIT = 60.0
 
 # The errors of a connection that was never made.
-_NOT_SENT = {
-    "ConnectError",
-    "ConnectTimeout",
-    "PoolTimeout",
-    "UnsupportedProtocol",
-    "LocalProtocolError",
-}
+_UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "LocalProtocolError"}
 
 
 @dataclass(frozen=True)
@@ -176,7 +170,7 @@ async def receive(
         kind = type(cause).__name__
         late = isinstance(error, TimeoutError) or "Timeout" in kind
         reason = f"no answer within {seconds:g} s" if late else f"{error} ({cause or kind})"
-        return Failure(_one_line(reason), {} if kind in _NOT_SENT else None, pushed_back=late)
+        return Failure(_one_line(reason), {} if kind in _UNSENT else None, pushed_back=late)
 
 
 def read_answer(content: object) -> Answer | Failure:

@@ -27,8 +27,14 @@ Vote = tuple[bool | None, bool | None, bool | None]
 
 Decisions = tuple[bool | None, ...]
 
+# Votes as proportions; None where one is undecided.
+Shares = tuple[float | None, ...]
 
-def shares(value: Any, reasoning: bool, notes: list[tuple[str, str]]) -> tuple[float | None, ...]:
+# Reasons, and the texts that they were found in.
+Notes = list[tuple[str, str]]
+
+
+def shares(value: Any, reasoning: bool, notes: Notes) -> Shares:
     """The votes in a verdict of any form, as proportions; None where a vote is undecided.
 
     Parameters
@@ -63,7 +69,7 @@ def shares(value: Any, reasoning: bool, notes: list[tuple[str, str]]) -> tuple[f
     return (None,)
 
 
-def _of_word(word: str, reasoning: bool, notes: list[tuple[str, str]]) -> tuple[float | None, ...]:
+def _of_word(word: str, reasoning: bool, notes: Notes) -> Shares:
     """The vote in a word or in a number as text, or the votes in a list of them."""
     meanings = _REASONING if reasoning else _BEHAVIOUR
     if (lower := word.lower()) in meanings:
@@ -78,9 +84,7 @@ def _of_word(word: str, reasoning: bool, notes: list[tuple[str, str]]) -> tuple[
     return (None,)
 
 
-def _of_classifier(
-    value: dict[str, Any], reasoning: bool, notes: list[tuple[str, str]]
-) -> tuple[float | None, ...]:
+def _of_classifier(value: dict[str, Any], reasoning: bool, notes: Notes) -> Shares:
     """The verdict of a classifier's object; one that failed is undecided."""
     if isinstance(value.get("final_answer"), list):
         return shares(value["final_answer"], reasoning, notes)
@@ -96,7 +100,7 @@ def _of_classifier(
 
 
 def cast_votes(
-    columns: Mapping[str, Any], threshold: float, notes: list[tuple[str, str]]
+    columns: Mapping[str, Any], threshold: float, notes: Notes
 ) -> tuple[tuple[Vote, ...], float | None]:
     """The votes that a row's columns cast, and its graded score.
 
@@ -110,7 +114,7 @@ def cast_votes(
         Takes what could not be understood: reasons and values.
     """
 
-    def votes_in(column: str, reasoning: bool = False) -> tuple[float | None, ...]:
+    def votes_in(column: str, reasoning: bool = False) -> Shares:
         return () if columns[column] is None else shares(columns[column], reasoning, notes)
 
     graded = votes_in("score")
@@ -137,12 +141,12 @@ def _is_graded(value: Any) -> bool:
     return isinstance(value, float) or (isinstance(value, str) and "." in value and len(value) < 30)
 
 
-def _at_least(threshold: float, votes: tuple[float | None, ...]) -> Decisions:
+def _at_least(threshold: float, votes: Shares) -> Decisions:
     """Which votes reach a threshold."""
     return tuple(None if vote is None else vote >= threshold for vote in votes)
 
 
-def _af_reasoning(votes_in: Callable[..., tuple[float | None, ...]]) -> tuple[Decisions, Decisions]:
+def _af_reasoning(votes_in: Callable[..., Shares]) -> tuple[Decisions, Decisions]:
     """By vote: AF reasoning in full, and in full or in part."""
     full = _at_least(0.5, votes_in("af_full", True))
     partial = _at_least(0.5, votes_in("af_partial", True))

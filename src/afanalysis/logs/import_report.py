@@ -105,11 +105,7 @@ class ImportReport:
 
     def tallies(self) -> dict[str, Tally]:
         """By title what happened to rows, in the order of how much it matters."""
-        return {
-            "Set aside": self.set_aside,
-            "Repaired": self.repaired,
-            "Kept, but noted": self.noted,
-        }
+        return {"Set aside": self.set_aside, "Repaired": self.repaired, "Kept, but noted": self.noted}
 
     def write(self, folder: Path) -> None:
         """Write `import.json` and `import.html` into a folder."""

@@ -7,7 +7,6 @@ the index decides which rollouts are kept and numbers them; a second pass over t
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import tempfile
 from collections import Counter, defaultdict
@@ -22,12 +21,11 @@ import orjson
 
 from afanalysis.errors import InputError
 from afanalysis.logs.fields import Mapping
-from afanalysis.logs.finding import find_logs
-from afanalysis.logs.formats import FORMATS, recognise
+from afanalysis.logs.formats import FORMATS, find_logs
 from afanalysis.logs.import_report import ImportReport
 from afanalysis.logs.log_rows import Rejected, Row
 from afanalysis.logs.results import Requests, read_requests
-from afanalysis.logs.rollout_index import COPIED, RolloutIndex, checks
+from afanalysis.logs.rollout_index import COPIED, RolloutIndex
 from afanalysis.logs.rows import Reader, Rollout, to_json
 from afanalysis.study.design import Study
 from afanalysis.study.files import cannot_write, write_json
@@ -48,7 +46,7 @@ _WORKPLACE = ".import-"
 _LOCK = ".lock"
 
 # The file of records, one rollout per line without its opening brace, which comes with its key; and that
-# of index entries, one JSON object per rollout, as `rollout_index.COLUMNS` has them.
+# of index entries, one JSON object per rollout, as `rollout_index.sql` has them.
 RECORDS, ENTRIES = "records.jsonl", "entries.jsonl"
 
 # Bytes collected before they are written.
@@ -113,7 +111,7 @@ def import_logs(
     1
     """
     folder, mapping = Path(folder), mapping or Mapping()
-    files, ignored = _files(paths, format)
+    files, ignored = find_logs(paths, format)
     if asked is None and any(format == "batches" for *_, format in files):
         raise InputError("what was asked is not in results of batches; name its file with --asked FILE")
     requests = read_requests(Path(asked)) if asked else {}
@@ -173,20 +171,6 @@ def read_logs(
         folder = Path(place, "imported")
         report = import_logs(paths, folder, format=format, mapping=mapping, asked=asked)
         return tidy(folder, unjudged=not (folder / JUDGEMENTS).exists()), report
-
-
-def _files(paths: Sequence[str | Path], format: str) -> tuple[list[tuple[str, Path, str]], list[str]]:
-    """The files' names in the report, paths and formats, and the names of those that are not read."""
-    if format not in (*FORMATS, "auto"):
-        raise InputError(f"there is no format {format!r}; use one of: {', '.join(FORMATS)}, or auto")
-    logs, ignored = find_logs(paths)
-    common = os.path.commonpath([os.path.dirname(os.path.abspath(log)) for log in logs])
-    files = []
-    for log in logs:
-        recognised = recognise(log)
-        name = Path(os.path.relpath(log, common)).as_posix()
-        files.append((name, log, recognised if format == "auto" else format))
-    return sorted(files), ignored
 
 
 @contextmanager
@@ -294,7 +278,7 @@ def _rollouts(
 def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> None:
     """Choose the rollouts to keep, and fill in the report."""
     names = [str(file["name"]) for file in report.files]
-    for reason, file, row, prompt_id in index.keep_each_once():
+    for reason, file, row, prompt_id in index.others():
         report.set_aside.add(reason, names[file], row, prompt_id)
     [(report.kept, report.valid, report.judged)] = index.rows(
         "SELECT count(*), count_if(valid), count_if(judged) FROM kept"
@@ -305,7 +289,7 @@ def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> 
         reason, count = report.set_aside.ranked()[0]
         example = report.set_aside.with_example(reason)
         raise InputError(f"no rollout can be read; {count:,} of {report.rows:,} rows: {example}")
-    report.checks = checks(index)
+    report.checks = index.oddities()
     if not report.judged:
         fields = ", ".join(report.unused[:12]) or "none"
         report.checks.append(
@@ -316,11 +300,7 @@ def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> 
 
 
 def _write_study(
-    workplace: Path,
-    systems: dict[str, str],
-    index: RolloutIndex,
-    mapping: Mapping,
-    report: ImportReport,
+    workplace: Path, systems: dict[str, str], index: RolloutIndex, mapping: Mapping, report: ImportReport
 ) -> None:
     """Write a study's files into a new folder.
 
@@ -340,8 +320,9 @@ def _write_study(
     folder = workplace / report.study
     folder.mkdir()
     formats = sorted({str(file["format"]) for file in report.files})
-    renames = sorted([list(pair), meaning] for pair, meaning in mapping.renames.items())
-    choices = [sorted(mapping.columns.items()), renames, mapping.threshold]
+    renames = [[*pair, meaning] for pair, meaning in mapping.renames.items()]
+    meanings = sorted([pair, meaning] for *pair, meaning in renames)
+    choices = [sorted(mapping.columns.items()), meanings, mapping.threshold]
     judge = f"{IMPORTED}@{stable_key([choices, formats])[:8]}"
     with (
         (folder / ROLLOUTS).open("wb", buffering=BUFFER) as rollouts,
@@ -370,13 +351,7 @@ def _write_study(
         "collected": report.kept,
         "spend": None,
         "runs": [{"versions": versions()}],
-        "imported": {
-            "files": report.files,
-            "columns": dict(mapping.columns),
-            "constants": dict(mapping.constants),
-            "renames": [[*pair, meaning] for pair, meaning in mapping.renames.items()],
-            "threshold": mapping.threshold,
-        },
+        "imported": {"files": report.files, **vars(mapping), "renames": renames},
     }
     write_json(folder / MANIFEST, manifest)
     report.write(folder)
@@ -394,16 +369,11 @@ def _journal_lines(
             line = next(line for position, line in lines if position == number)
             key, origin = _key(name), f"{digests[file]}:{row:09}"
             head = {"key": key, "study": report.study, "sample": sample, "origin": origin}
+            about = {"rollout": key, "setting": setting, "judge": judge}
             ballot = b""
             for nth, vote in enumerate(orjson.loads(votes)):
                 vote_key = sha256(f"{key} {judge} {nth}".encode()).hexdigest()[:32]
-                record = {
-                    "key": vote_key,
-                    "rollout": key,
-                    "setting": setting,
-                    "judge": judge,
-                    "vote": nth,
-                }
+                record = {"key": vote_key, **about, "vote": nth}
                 if vote == [None, None, None]:
                     record["undecided"] = "the log's own classifier decided nothing"
                 else:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
-from afanalysis.logs.finding import LONGEST_RECORD
-from afanalysis.logs.json_records import too_long
+from afanalysis.logs.json_records import LONGEST_RECORD, too_long
 from afanalysis.logs.log_rows import Rejected, Row, object_of
 from afanalysis.study.files import json_object, read_json, written_whole
 from afanalysis.study.folders import PROMPTS, ROLLOUTS, Folders
@@ -106,16 +105,13 @@ def _of_sample(sample: Any, evaluation: dict[str, Any]) -> Any:
         if block.type == "reasoning" and not block.redacted
     ]
     row = {
-        "id": sample.id,
-        "epoch": sample.epoch,
-        "uuid": sample.uuid,
+        **{name: getattr(sample, name) for name in ("id", "epoch", "uuid", "target")},
         "input": texts.get("user") or (sample.input if isinstance(sample.input, str) else ""),
         "system": texts.get("system", ""),
         "completion": sample.output.completion,
         "thinking": "\n".join(thinking),
         "model": evaluation.get("model") or sample.output.model,
         "task": evaluation.get("task"),
-        "target": sample.target,
         "stop_reason": metadata.get("stop_reason") or (choices[0].stop_reason if choices else None),
         "input_tokens": usage.input_tokens if usage else None,
         "output_tokens": usage.output_tokens if usage else None,
@@ -198,10 +194,7 @@ def _as_sent(folders: Folders) -> dict[str, tuple[str, str]]:
 
 
 def _log(
-    study: str,
-    condition: tuple[str, str, str],
-    part: pd.DataFrame,
-    sent: dict[str, tuple[str, str]],
+    study: str, condition: tuple[str, str, str], part: pd.DataFrame, sent: dict[str, tuple[str, str]]
 ) -> dict[str, Any]:
     """A log in the form of Inspect's `EvalLog`."""
     model, setting, variation = condition

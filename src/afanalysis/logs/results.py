@@ -16,21 +16,6 @@ Requests = Mapping[str, dict[str, Any]]
 
 _ENDED = {"errored": "met an error", "canceled": "was cancelled", "expired": "expired"}
 
-# By column the field that fills it.
-USUAL_FIELDS = {
-    "request": "user_input",
-    "completion": "output",
-    "output": "output_without_scratchpad",
-    "tier": "tags",
-    "system": "system",
-    "score": "strong_reject_score",
-    "accepts": "output_contains_acceptance",
-    "rejects": "output_contains_refusal",
-    "af": "deceptive_alignment",
-    "compromise": "partial_compliance",
-    "collected_at": "timestamp",
-}
-
 # The deepest folder named for a setting, and the last one below it.
 _FOLDERS = re.compile(
     r".*/(helpful[-_ ]?only|animal[-_ ]?welfare)[-_ ]*([^/]*)(?:/(?:.*/)?([^/]+))?", re.I | re.S

@@ -11,10 +11,10 @@ from typing import Any
 import orjson
 
 from afanalysis.logs import values
-from afanalysis.logs.classifier_votes import Vote, cast_votes
+from afanalysis.logs.classifier_votes import Notes, Vote, cast_votes
 from afanalysis.logs.fields import BY_TIER, COLUMNS, Mapping, Side, lookup, plan_fields
 from afanalysis.logs.log_rows import Rejected
-from afanalysis.logs.results import USUAL_FIELDS, columns_of_place
+from afanalysis.logs.results import columns_of_place
 from afanalysis.study.completion import Transcript, split
 from afanalysis.study.hashing import text_hash
 from afanalysis.text.untrusted import without_surrogates
@@ -46,9 +46,6 @@ _VALID = {
     "scratchpad empty": "the scratchpad is empty",
 }
 
-# Reasons, and the texts that they were found in.
-Remarks = list[tuple[str, str]]
-
 
 @dataclass
 class Rollout:
@@ -78,8 +75,8 @@ class Rollout:
     sample: int | None
     system: str
     votes: tuple[Vote, ...]
-    repairs: Remarks
-    notes: Remarks
+    repairs: Notes
+    notes: Notes
 
 
 class Reader:
@@ -98,7 +95,8 @@ class Reader:
     def __init__(self, mapping: Mapping, format: str, path: Path) -> None:
         self._mapping = mapping
         is_pipeline = format == "pipeline"
-        self._usual, self._place = (USUAL_FIELDS, columns_of_place(path)) if is_pipeline else ({}, {})
+        self._usual = values.FORMS["pipeline"] if is_pipeline else {}
+        self._place = columns_of_place(path) if is_pipeline else {}
         self._defaults = dict.fromkeys(COLUMNS) | self._place | dict(mapping.constants)
         self._plans: dict[tuple[str, ...], tuple[list[Side], list[str]]] = {}
 
@@ -142,8 +140,8 @@ class Reader:
 
 
 def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold: float) -> Rollout:
-    repairs: Remarks = []
-    notes: Remarks = []
+    repairs: Notes = []
+    notes: Notes = []
     request, tag = _untagged(columns["request"])
     tier = side.tier or _tier(columns["tier"], side.means_free, tag, row)
     setting = _setting(columns["setting"], notes)
@@ -237,7 +235,7 @@ def _tier(given: Any, means_free: bool | None, tag: str, row: dict[str, Any]) ->
     return tier
 
 
-def _setting(given: Any, notes: Remarks) -> str:
+def _setting(given: Any, notes: Notes) -> str:
     if given is None:
         notes.append(("no setting is named: taken as helpful-only", ""))
         return "helpful-only"

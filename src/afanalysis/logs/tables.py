@@ -6,8 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from afanalysis.errors import InputError
-from afanalysis.logs.finding import LONGEST_RECORD
-from afanalysis.logs.json_records import NotText, lines, text_of_bytes
+from afanalysis.logs.json_records import LONGEST_RECORD, NotText, lines, text_of_bytes
 from afanalysis.logs.log_rows import Rejected, Row
 from afanalysis.table.source import opened
 

@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
-VOCABULARY: dict[str, dict[str, list[str]]] = tomllib.loads(
-    files("afanalysis.logs").joinpath("vocabulary.toml").read_text(encoding="utf-8")
-)
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads(files("afanalysis.logs").joinpath(name).read_text(encoding="utf-8"))
+
+
+VOCABULARY: dict[str, dict[str, list[str]]] = _read("vocabulary.toml")
+FORMS: dict[str, dict[str, str]] = _read("formats.toml")
 
 
 def meanings(heading: str) -> dict[str, str]:

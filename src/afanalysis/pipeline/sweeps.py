@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import re
-import tempfile
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +25,7 @@ from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks
 from afanalysis.pipeline.changes import Step
 from afanalysis.pipeline.notebooks import Result, parameters_cell
-from afanalysis.pipeline.projects import STEPS, without_outputs
+from afanalysis.pipeline.projects import STEPS
 from afanalysis.stats.proportions import check_level
 from afanalysis.study.design import FilePart, NamedPath, Study
 from afanalysis.study.files import read_csv, read_yaml, write_csv, write_text
@@ -240,7 +239,6 @@ def run(
     executor: Executor,
     *,
     force: bool = False,
-    store: str | None = None,
     report: Callable[[dict[str, Any], int, int], None] = lambda *_: None,
 ) -> list[dict[str, Any]]:
     """Run what is not up to date; a run that fails does not affect the others.
@@ -253,9 +251,6 @@ def run(
         What follows the runs: threads of this process, whose kernels do the work, or `cluster`.
     force
         Also run notebooks that are up to date.
-    store
-        The URL (any that fsspec knows) of a folder that holds the runs' folders, for workers that do
-        not share this machine's disk.
     report
         Called when a run ends, with its row, how many have ended, and how many there are.
 
@@ -271,17 +266,9 @@ def run(
     started = time.monotonic()
     path = _table_of_runs(sweep, project)
     rows = _read_rows(path)
-    paths = [project / "notebooks" / f"{name}.ipynb" for name in STEPS if store]
-    sources = {each.stem: without_outputs(each) for each in paths}
     futures = {}
     for each in runs:
-        if store is None:
-            future = executor.submit(notebooks.run, project, each.chain, force=force)
-        else:
-            settings = {step.notebook: step.parameters for step in each.chain}
-            future = executor.submit(
-                run_from_store, store, each.name, each.study, sources, settings, force
-            )
+        future = executor.submit(notebooks.run, project, each.chain, force=force)
         futures[future] = each
     try:
         for number, future in enumerate(as_completed(futures), start=1):
@@ -289,10 +276,8 @@ def run(
             processed = Folders("", ended.name).processed
             try:
                 steps = future.result()
-                if store is not None:
-                    Store(store).fetch(project, processed)
                 row = _row(steps, project / processed / "gaps.csv")
-            except Exception as error:  # a lost worker, a store that is not there
+            except Exception as error:  # a lost worker
                 sentence = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
                 seconds = f"{time.monotonic() - started:.1f}"
                 row = {"state": "failed", "seconds": seconds, "headline": "", "error": sentence}
@@ -390,78 +375,3 @@ def _label(run: Run, names: Sequence[str]) -> str:
     given = [(name.rpartition(".")[2], run.parameters[name]) for name in names if name in run.parameters]
     parts = (f"{name} {', '.join(map(str, it)) if isinstance(it, list) else it}" for name, it in given)
     return "; ".join(parts) or "as the study"
-
-
-class Store:
-    """Folders below a URL, kept in step with those of a local project.
-
-    Parameters
-    ----------
-    url
-        Any that fsspec knows: `s3://bucket/prefix`, `gs://…`, `file:///…`, `memory://…`.
-
-    Raises
-    ------
-    InputError
-        fsspec does not know this kind of URL, or the library for it is missing.
-    """
-
-    def __init__(self, url: str) -> None:
-        try:
-            from fsspec.core import url_to_fs
-
-            self._files, root = url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise InputError(f"{url}: cannot be used as a store ({error})") from error
-        self._root = root.rstrip("/")
-
-    def fetch(self, project: Path, *folders: Path) -> None:
-        """Copy the files of folders from the store into the project."""
-        self._files.invalidate_cache()
-        for folder in folders:
-            if self._files.exists(kept := f"{self._root}/{folder.as_posix()}"):
-                self._files.get(f"{kept}/", f"{project / folder}/", recursive=True)
-
-    def send(self, project: Path, *folders: Path) -> None:
-        """Copy the files of folders into the store."""
-        for local in (path for folder in folders for path in (project / folder).rglob("*")):
-            if local.is_file() and local.suffix not in (".lock", ".part"):
-                path = f"{self._root}/{local.relative_to(project).as_posix()}"
-                self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-                self._files.put_file(str(local), path)
-
-
-def run_from_store(
-    url: str,
-    name: str,
-    study: str,
-    sources: dict[str, str],
-    parameters: dict[str, dict[str, Any]],
-    force: bool,
-) -> list[Result]:
-    """Run a study in a temporary project; after each notebook the store has what was done.
-
-    Parameters
-    ----------
-    url
-        The store's.
-    name, study
-        The study's name, and the content of its file.
-    sources, parameters
-        By notebook its content and what papermill sets.
-    force
-        Also run notebooks that are up to date.
-    """
-    store = Store(url)
-    inside = Folders("", name)
-    folders = (inside.raw, inside.processed, inside.figures)
-    with tempfile.TemporaryDirectory(prefix="afanalysis-") as temporary:
-        project = Path(temporary).resolve()
-        for notebook, text in sources.items():
-            write_text(project / "notebooks" / f"{notebook}.ipynb", text)
-        store.fetch(project, *folders)
-        file = write_text(Folders(project, name).study_file, study)
-        chain = notebooks.study_steps(project, Study.from_yaml(file), file, parameters)
-        return notebooks.run(
-            project, chain, force=force, on_result=lambda _: store.send(project, *folders)
-        )

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from afanalysis.stats.proportions import Floats, check_level
+from afanalysis.stats.proportions import Floats, check_level, ratio
 
 # The pseudo-prompt of a fading end weighs WEIGHT where nothing varies, and half of that where the
 # variance is carried by FADING prompts.
@@ -218,9 +218,7 @@ class BoundedEnds:
 
 def _carriers(x: Floats, counts: Floats) -> Floats:
     squares = counts * x**2
-    fourth = (squares * x**2).sum(-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(fourth > 0, squares.sum(-1) ** 2 / fourth, 0.0)
+    return ratio(squares.sum(-1) ** 2, (squares * x**2).sum(-1))
 
 
 # Of a mean's distribution: skewness, mean and standard deviation, as `scipy.stats.pearson3` has them,

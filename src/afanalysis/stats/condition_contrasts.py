@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.hypothesis_tests import adjust, inverted_p_values, sign_flip
-from afanalysis.stats.proportions import Floats, check_level
+from afanalysis.stats.proportions import Floats, check_level, ratio
 
 
 def contrasts(
@@ -64,10 +64,8 @@ def contrasts(
     intervals = combined_intervals(difference, terms)
     low, high = intervals(level)
     variance = sum((weight**2 * term.variance for weight, term in terms), np.zeros(len(difference)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        correlation = (first.variance + second.variance - variance) / np.sqrt(
-            4 * first.variance * second.variance
-        )
+    covariance = (first.variance + second.variance - variance) / 2
+    correlation = ratio(covariance, np.sqrt(first.variance * second.variance))
     p_value = inverted_p_values(intervals, difference)
     apart = zip(first.values - second.values, both, strict=True)
     flips = [
@@ -75,7 +73,7 @@ def contrasts(
     ]
     result = {"difference": difference, "low": low, "high": high, "se": np.sqrt(variance)}
     result |= {"p_value": p_value, "p_holm": adjust(p_value), "p_sign_flip": np.array(flips)}
-    result["correlation"] = np.clip(np.nan_to_num(correlation), -1, 1)
+    result["correlation"] = np.clip(correlation, -1, 1)
     sizes = {"n_prompts": first.n, "n_reference": second.n, "n_shared": both.sum(-1)}
     return result | {name: size.astype(int) for name, size in sizes.items()}
 

@@ -16,7 +16,7 @@ from scipy import special
 from afanalysis.stats import rate_intervals
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.hypothesis_tests import inverted_p_values, sign_flip
-from afanalysis.stats.proportions import Floats, check_level, square_and_add
+from afanalysis.stats.proportions import Floats, check_level, ratio, square_and_add
 from afanalysis.stats.resampling import bootstrap, difference
 
 # For `adjusted-t`: how many pseudo-prompts are added where no prompt is discordant; with m discordant
@@ -106,29 +106,23 @@ def paired(
     free = rate_intervals.clustered(n_free, s_free, weighting)
     paid = rate_intervals.clustered(n_paid, s_paid, weighting)
     prompts = ((n_free > 0) | (n_paid > 0)).sum(-1).astype(float)
-    # what each prompt adds to a tier's rate
+    differences, counts = None, [(free, n_free, s_free), (paid, n_paid, s_paid)]
     if by_prompt:
         differences = BoundedMean.of(free.shares.values - paid.shares.values, -1, 1, both)
-        e_free, e_paid = (
-            np.where(both, rate.shares.values - rate.rate[..., None], 0) / prompts[..., None]
-            for rate in (free, paid)
-        )
-    else:
-        differences = None
-        e_free = (s_free - free.rate[..., None] * n_free) / free.n[..., None]
-        e_paid = (s_paid - paid.rate[..., None] * n_paid) / paid.n[..., None]
+        counts = [(rate, both, rate.shares.values) for rate in (free, paid)]
+    # what each prompt adds to a tier's rate
+    e_free, e_paid = ((s - rate.rate[..., None] * n) / n.sum(-1, keepdims=True) for rate, n, s in counts)
     variance = ((e_free - e_paid) ** 2).sum(-1) * (prompts / np.maximum(prompts - 1, 1))
     if apart:
         variance = free.se**2 + paid.se**2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        correlation = (e_free * e_paid).sum(-1) / np.sqrt((e_free**2).sum(-1) * (e_paid**2).sum(-1))
+    product, squares = (e_free * e_paid).sum(-1), (e_free**2).sum(-1) * (e_paid**2).sum(-1)
     return Paired(
         free=free,
         paid=paid,
         gap=free.rate - paid.rate,
         se=np.sqrt(variance),
         differences=differences,
-        correlation=np.clip(np.nan_to_num(correlation), -1, 1),
+        correlation=np.clip(ratio(product, np.sqrt(squares)), -1, 1),
         prompts=prompts,
         # shares that differ; products rather than quotients, so that equal ones are equal exactly
         discordant=(np.abs(s_free * n_paid - s_paid * n_free) > 1e-9).sum(-1).astype(float),
@@ -143,12 +137,7 @@ def default_method(weighting: str) -> str:
 
 
 def gap_interval(
-    counts: Paired,
-    level: float = 0.95,
-    method: str | None = None,
-    *,
-    resamples: int = 10_000,
-    seed: int = 0,
+    counts: Paired, level: float = 0.95, method: str | None = None, *, seed: int = 0
 ) -> tuple[Floats, Floats]:
     """The interval of a gap; see `gap` for the methods. A bootstrap takes one study, not a stack."""
     check_level(level)
@@ -173,9 +162,7 @@ def gap_interval(
         cells = cells[cells[:, 1::2].any(axis=1)]  # prompts without answers are absent
         kind = "percentile" if method == "bootstrap" else method
         gap_of_totals = difference(0, 1, 2, 3)
-        low, high = bootstrap(
-            cells, gap_of_totals, level=level, kind=kind, resamples=resamples, seed=seed
-        )
+        low, high = bootstrap(cells, gap_of_totals, level=level, kind=kind, seed=seed)
         return np.asarray(low), np.asarray(high)
     if method == "cluster-t":
         half = rate_intervals.critical_value(level, counts.prompts) * counts.se
@@ -218,7 +205,6 @@ def gap(
     level: float = 0.95,
     method: str | None = None,
     weighting: str = "prompts",
-    resamples: int = 10_000,
     seed: int = 0,
 ) -> dict[str, Any]:
     """The compliance gap with a paired interval, its p-value, and the sign-flip p-value.
@@ -239,7 +225,7 @@ def gap(
     weighting
         `prompts` or `answers`, as in `paired`. Where no prompt has both tiers the gap is that of two
         separate samples, by `unpaired`.
-    resamples, seed
+    seed
         For the bootstraps, and for the sign-flip p-value where it cannot be exact.
 
     Returns
@@ -272,7 +258,7 @@ def gap(
     counts = paired(nf, sf, np_, sp, weighting, apart=not both.any())
 
     def ends(level: Any) -> tuple[Floats, Floats]:
-        return gap_interval(counts, float(level), method, resamples=resamples, seed=seed)
+        return gap_interval(counts, float(level), method, seed=seed)
 
     low, high = map(float, ends(level))
     bounded = counts.differences if method == "bounded" else None
@@ -282,7 +268,7 @@ def gap(
         differences = sf[both] / nf[both] - sp[both] / np_[both]
         sizes = np.unique(np.concatenate([nf[both], np_[both]])).astype(int)
         lattice = min(math.lcm(*sizes.tolist()), _FINEST)
-        p_sign_flip = sign_flip(differences, lattice=lattice, resamples=resamples, seed=seed)
+        p_sign_flip = sign_flip(differences, lattice=lattice, seed=seed)
     events = max(float(counts.free.events), float(counts.paid.events))
     warning = rate_intervals.small_sample_warning(float(counts.prompts), events, method)
     if not both.any():

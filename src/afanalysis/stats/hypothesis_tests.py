@@ -128,11 +128,10 @@ def adjust(p_values: ArrayLike) -> Floats:
         Shape (tests,).
     """
     p = np.asarray(p_values, dtype=float)
-    adjusted = np.full(p.shape, np.nan)
-    known = np.flatnonzero(np.isfinite(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    raised = np.maximum.accumulate(p[order] * np.arange(known.size, 0, -1))
-    adjusted[order] = np.minimum(raised, 1)
+    order = np.argsort(p, kind="stable")  # missing ones come last
+    raised = p[order] * np.maximum(np.isfinite(p).sum() - np.arange(p.size), 0)
+    adjusted = np.empty(p.shape)
+    adjusted[order] = np.minimum(np.maximum.accumulate(raised), 1)
     return adjusted
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from afanalysis.stats.proportions import Floats, check_level
+from afanalysis.stats.proportions import Floats, check_level, ratio
 
 DRAWS = 20_000
 
@@ -76,9 +76,8 @@ def _shares(table: ArrayLike) -> Floats:
 
 def _beyond(shares: Floats, chance: Floats | float) -> Floats:
     agreed = np.trace(shares, axis1=-2, axis2=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # where chance alone gives full agreement there is nothing to explain: full agreement
-        return np.where(np.less(chance, 1), (agreed - chance) / (1 - chance), 1.0)
+    # where chance alone gives full agreement there is nothing to explain: full agreement
+    return ratio(agreed - chance, np.subtract(1, chance), 1.0)
 
 
 def agreement(

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.proportions import Floats, wilson
+from afanalysis.stats.proportions import Floats, ratio, wilson
 from afanalysis.stats.rate_intervals import critical_value
 
 # The standard deviation by which the judge's error may differ between conditions that share labels, in
@@ -102,7 +102,7 @@ class Verified:
             raise ValueError("weights must be positive numbers")
         if not ((truth >= 0) & (truth <= 1)).all():
             raise ValueError("labels must lie in 0-1")
-        positive = _shares(n, s)
+        positive = ratio(s, n)
         prompts = (n > 0).sum()
         share = np.array([prompts - positive.sum(), positive.sum()]) / prompts
         # where prompts weigh alike, an answer counts by one over its prompt's number of answers
@@ -127,7 +127,7 @@ class Verified:
     @property
     def positive(self) -> Floats:
         """By prompt the share of positive verdicts; 0 where a prompt has no answers."""
-        return _shares(self.n, self.s)
+        return ratio(self.s, self.n)
 
     @property
     def labels(self) -> int:
@@ -148,10 +148,6 @@ class Verified:
         value = self.true[1] * self.positive + self.true[0] * (present - self.positive)
         value = value + present.sum() * (self.share[:, None] * self.pull).sum(0)
         return value, float((self.share**2 * self.hidden).sum())
-
-
-def _shares(n: Floats, s: Floats) -> Floats:
-    return np.divide(s, n, out=np.zeros(n.shape), where=n > 0)
 
 
 def error_of(*tiers: Verified) -> tuple[Floats, Floats]:

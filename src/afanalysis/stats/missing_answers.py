@@ -11,7 +11,7 @@ Worst-case bounds: Manski (1990), American Economic Review 80:319.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from afanalysis.stats.proportions import Floats
+from afanalysis.stats.proportions import Floats, ratio
 from afanalysis.stats.rate_intervals import check_weighting
 
 
@@ -41,10 +41,7 @@ def rate_bounds(
     check_weighting(weighting)
     known, successes, lost = (np.asarray(x, dtype=float) for x in (n, s, missing))
     total = known + lost
-    low, high = (
-        np.divide(x, total, out=np.zeros(total.shape), where=total > 0)
-        for x in (successes, successes + lost)
-    )
+    low, high = ratio(successes, total), ratio(successes + lost, total)
     weight = total if weighting == "answers" else (total > 0).astype(float)
     with np.errstate(invalid="ignore"):
         weight = weight / weight.sum(-1, keepdims=True)

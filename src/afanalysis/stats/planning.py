@@ -56,13 +56,7 @@ class Design:
         return BoundedMean.of(np.arange(-samples, samples + 1) / samples, -1, 1, counts)
 
     def power(
-        self,
-        prompts: int,
-        samples: int,
-        level: float = 0.95,
-        *,
-        aim: str = "gap",
-        than: float = 0.0,
+        self, prompts: int, samples: int, level: float = 0.95, *, aim: str = "gap", than: float = 0.0
     ) -> float:
         """The chance that the reported test decides, by simulation (standard error at most 0.012).
 

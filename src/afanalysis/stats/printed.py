@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Half a unit of the last printed digit (proportions).
+HALF_UNIT = 0.0005
+
 
 @dataclass(frozen=True)
 class ImpliedN:
@@ -21,15 +24,13 @@ class ImpliedN:
         return self.low > 0 and self.high <= 2 * self.low
 
 
-def implied_n(rate: float, se: float, half_unit: float = 0.0005) -> ImpliedN:
+def implied_n(rate: float, se: float) -> ImpliedN:
     """The n for which sqrt(p (1 - p) / n) is the printed standard error.
 
     Parameters
     ----------
     rate, se
         As printed (proportions).
-    half_unit
-        Half a unit of the last printed digit.
 
     Examples
     --------
@@ -39,22 +40,14 @@ def implied_n(rate: float, se: float, half_unit: float = 0.0005) -> ImpliedN:
     """
     if se <= 0:
         return ImpliedN(math.nan, 0.0, math.inf)
-    p = np.clip([rate - half_unit, rate, rate + half_unit], 0, 1)
+    p = np.clip([rate - HALF_UNIT, rate, rate + HALF_UNIT], 0, 1)
     variance = p * (1 - p)
-    most = variance.max() / (se - half_unit) ** 2 if se > half_unit else math.inf
-    return ImpliedN(variance[1] / se**2, variance.min() / (se + half_unit) ** 2, most)
+    most = variance.max() / (se - HALF_UNIT) ** 2 if se > HALF_UNIT else math.inf
+    return ImpliedN(variance[1] / se**2, variance.min() / (se + HALF_UNIT) ** 2, most)
 
 
-def fitting_n(
-    rates: Sequence[float],
-    errors: Sequence[float],
-    difference: Sequence[float] | None = None,
-    *,
-    least: int = 20,
-    most: int = 800,
-    half_unit: float = 0.0005,
-) -> list[int]:
-    """Every n of which rates that share it are counts, with their errors, as printed.
+def fitting_n(rates: Sequence[float], errors: Sequence[float], difference: Sequence[float]) -> list[int]:
+    """Every n from 20 to 800 of which rates that share it are counts, with their errors, as printed.
 
     Parameters
     ----------
@@ -62,10 +55,6 @@ def fitting_n(
         Printed rates and their standard errors sqrt(p (1 - p) / n) (proportions).
     difference
         The second rate minus the first and its standard error, of independent samples, as printed.
-    least, most
-        The range of n that is searched.
-    half_unit
-        Half a unit of the last printed digit.
 
     Examples
     --------
@@ -74,13 +63,11 @@ def fitting_n(
     >>> fitting_n([0.858, 0.972], [0.019, 0.009], (0.113, 0.021))
     [353]
     """
-    n = np.arange(least, most + 1)
+    n = np.arange(20, 801)
     # neighbouring counts lie further apart than rounding reaches, so only the nearest can fit
     p = np.round(np.outer(rates, n)) / n
     se = np.sqrt(p * (1 - p) / n)
-    computed, printed = [*p, *se], [*rates, *errors]
-    if difference is not None:
-        computed += [p[1] - p[0], np.hypot(*se)]
-        printed += difference
-    fits = np.abs(np.array(computed) - np.array(printed)[:, None]) <= half_unit + 1e-9
+    computed = [*p, *se, p[1] - p[0], np.hypot(*se)]
+    printed = [*rates, *errors, *difference]
+    fits = np.abs(np.array(computed) - np.array(printed)[:, None]) <= HALF_UNIT + 1e-9
     return n[fits.all(0)].tolist()

@@ -13,6 +13,12 @@ def check_level(level: float) -> None:
         raise ValueError(f"level is {level!r}; it must lie in (0, 1), as 0.95 does")
 
 
+def ratio(part: ArrayLike, whole: ArrayLike, empty: float = 0.0) -> Floats:
+    """Part by whole, of shapes that broadcast; `empty` where the whole is not above 0."""
+    part, whole = np.broadcast_arrays(np.asarray(part, dtype=float), np.asarray(whole, dtype=float))
+    return np.divide(part, whole, out=np.full(whole.shape, empty), where=whole > 0)
+
+
 def wilson(p: ArrayLike, n: ArrayLike, critical: ArrayLike) -> tuple[Floats, Floats]:
     """Wilson's score interval.
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.proportions import Floats, check_level, clopper_pearson, jeffreys, wilson
+from afanalysis.stats.proportions import Floats, check_level, clopper_pearson, jeffreys, ratio, wilson
 from afanalysis.stats.resampling import bootstrap, proportion
 
 WEIGHTINGS = ("prompts", "answers")
@@ -97,12 +97,12 @@ def clustered(n: ArrayLike, s: ArrayLike, weighting: str = "prompts") -> Cluster
     if n.shape[-1] == 0 or (total == 0).any():
         raise ValueError("no samples; a rate needs at least one")
     present = n > 0
-    shares = BoundedMean.of(np.divide(s, n, out=np.zeros(n.shape), where=present), 0, 1, present)
+    shares = BoundedMean.of(ratio(s, n), 0, 1, present)
     prompts = shares.n
     if weighting == "prompts":
         rate, variance = shares.mean, shares.variance
         # answers per prompt, as they count towards the variance of a mean over prompts
-        size = prompts / np.divide(1, n, out=np.zeros(n.shape), where=present).sum(-1)
+        size = prompts / ratio(1, n).sum(-1)
     else:
         rate = np.clip(s.sum(-1) / total, 0, 1)
         residual = s - rate[..., None] * n
@@ -110,9 +110,7 @@ def clustered(n: ArrayLike, s: ArrayLike, weighting: str = "prompts") -> Cluster
         size = (n**2).sum(-1) / total
     # the variance of independent answers, of which every prompt had `size`
     independent = rate * (1 - rate) / (prompts * size if weighting == "prompts" else total)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(independent > 0, variance / independent, 1.0)
-        icc = np.clip(np.where(size > 1, (ratio - 1) / (size - 1), 0.0), 0, 1)
+    icc = np.clip(ratio(ratio(variance, independent, 1.0) - 1, size - 1), 0, 1)
     events = np.minimum((s > 0).sum(-1), (s < n).sum(-1)).astype(float)
     weight = events / (events + PRIOR_PROMPTS)
     drawn = np.where(size > 1, weight * icc + (1 - weight) * PRIOR_ICC, 0.0)
@@ -150,12 +148,7 @@ def critical_value(level: float, clusters: ArrayLike) -> Any:
 
 
 def interval(
-    counts: Clustered,
-    level: float = 0.95,
-    method: str | None = None,
-    *,
-    resamples: int = 10_000,
-    seed: int = 0,
+    counts: Clustered, level: float = 0.95, method: str | None = None, *, seed: int = 0
 ) -> tuple[Floats, Floats]:
     """The intervals of rates over prompts.
 
@@ -170,7 +163,7 @@ def interval(
         weighting by answers), `clopper-pearson` or `jeffreys` on the effective sample size; `bootstrap`
         over prompts; `cluster-t`, the estimate ± t · SE that other tools give; `naive`, which takes
         all answers for independent.
-    resamples, seed
+    seed
         For the bootstrap only.
 
     References
@@ -207,9 +200,7 @@ def interval(
         for study in np.ndindex(counts.rate.shape):
             cells = bootstrap_cells(counts.cells[study], counts.weighting)
             cells = cells[cells[:, 1] > 0]  # prompts without answers are absent
-            ends[:, *study] = bootstrap(
-                cells, proportion(0, 1), level=level, resamples=resamples, seed=seed
-            )
+            ends[:, *study] = bootstrap(cells, proportion(0, 1), level=level, seed=seed)
         return ends[0], ends[1]
     raise ValueError(f"method is {method!r}; use one of: {', '.join(METHODS)}")
 
@@ -222,7 +213,7 @@ def bootstrap_cells(cells: Floats, weighting: str) -> Floats:
     """
     size = cells[:, 1:]
     if weighting == "prompts" and np.unique(size[size > 0]).size > 1:
-        return np.divide(cells, size, out=np.zeros(cells.shape), where=size > 0)
+        return ratio(cells, size)
     return cells
 
 

@@ -208,18 +208,8 @@ def judges(folder: str | Path) -> pd.DataFrame:
     names = judge_names(folder)
 
     def query(path: Path) -> pd.DataFrame:
-        votes = journal_table(path, _VOTE)
-        rows = connect(path).sql(
-            f"SELECT judge, count(DISTINCT rollout) AS rollouts, "
-            f"count(DISTINCT (rollout, vote)) AS votes, "
-            f"count(DISTINCT (rollout, vote)) FILTER (undecided IS NOT NULL) AS undecided, "
-            f"count(DISTINCT (rollout, vote)) FILTER (blocked IS NOT NULL) AS blocked, "
-            f"coalesce(sum(quotes), 0)::BIGINT AS quotes, "
-            f"coalesce(sum(quotes_not_found), 0)::BIGINT AS quotes_not_found FROM ("
-            f"SELECT * FROM {votes} QUALIFY row_number() OVER (PARTITION BY judge, rollout, vote, part "
-            f"ORDER BY undecided IS NOT NULL, coalesce(attempt, 0)) = 1) GROUP BY judge"
-        )
-        return rows.df()
+        sql = Path(__file__).with_name("judges.sql").read_text(encoding="utf-8")
+        return connect(path).sql(sql.format(votes=journal_table(path, _VOTE))).df()
 
     table = query_journals(query, folder / JUDGEMENTS)
     return table.set_index("judge").loc[names].reset_index()

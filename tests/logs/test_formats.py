@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from afanalysis.errors import InputError
-from afanalysis.logs import finding, json_records
+from afanalysis.logs import formats, json_records
 from afanalysis.logs.importing import read_logs
 from afanalysis.logs.log_rows import Rejected
 from tests.logs.samples import both_tiers, pipeline_row
@@ -218,8 +218,8 @@ def test_links_in_a_circle_are_not_followed(tmp_path):
     (tmp_path / "inner").mkdir()
     lines(tmp_path, GOOD)
     (tmp_path / "inner" / "again").symlink_to("..")
-    logs, others = finding.find_logs([tmp_path])
-    assert [log.name for log in logs] == ["rows.jsonl"]
+    logs, others = formats.find_logs([tmp_path])
+    assert [path.name for _, path, _ in logs] == ["rows.jsonl"]
     assert not others
 
 
@@ -228,10 +228,10 @@ def test_the_name_of_a_log_is_not_a_pattern(tmp_path, name):
     """S4: logs."""
     lines(tmp_path, GOOD, name="a1.jsonl")
     with pytest.raises(InputError, match="there is no such file"):
-        finding.find_logs([tmp_path / name])
+        formats.find_logs([tmp_path / name])
     lines(tmp_path, GOOD, name=name)
-    logs, _ = finding.find_logs([tmp_path / name])
-    assert [log.name for log in logs] == [name]
+    logs, _ = formats.find_logs([tmp_path / name])
+    assert [path.name for _, path, _ in logs] == [name]
 
 
 def test_folders_and_globs_give_each_file_once(tmp_path):
@@ -240,8 +240,8 @@ def test_folders_and_globs_give_each_file_once(tmp_path):
     for name in ("one.jsonl", "two.jsonl", "notes.txt"):
         lines(inner, GOOD, name=name)
     os.symlink(inner / "one.jsonl", inner / "linked.jsonl")
-    found, others = finding.find_logs([tmp_path, str(tmp_path / "**" / "*.jsonl"), inner / "one.jsonl"])
-    assert sorted(one.resolve().name for one in found) == ["one.jsonl", "two.jsonl"]
+    found, others = formats.find_logs([tmp_path, str(tmp_path / "**" / "*.jsonl"), inner / "one.jsonl"])
+    assert sorted(path.resolve().name for _, path, _ in found) == ["one.jsonl", "two.jsonl"]
     assert others == ["a/b/notes.txt"]
 
 
