@@ -1,3 +1,4 @@
+import ast
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import pytest
 import afanalysis as af
 from afanalysis.collection.endpoint import connect
 from afanalysis.errors import InputError, NotebookFailed
-from afanalysis.pipeline import notebooks, projects
+from afanalysis.pipeline import changes, notebooks, projects
 from tests.helpers import calls, notebook, tiny_project
 
 
@@ -38,6 +39,20 @@ def test_every_notebook_has_one_parameters_cell_and_defines_no_function(project)
         assert not any(
             output["output_type"] == "error" for cell in cells for output in cell.get("outputs", [])
         ), path.name
+
+
+def test_no_notebook_sets_a_parameter_again_after_its_parameters_cell(project):
+    """A cell that did would undo what papermill, or a reader, has set."""
+    for path in sorted((project / "notebooks").glob("*.ipynb")):
+        given, *rest = map(_bound, changes.code_cells(path))
+        assert {"study", "project"} <= given
+        assert not given & set().union(*rest), path.name
+
+
+def _bound(code):
+    """The names that some code binds."""
+    stored = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name))
+    return {node.id for node in stored if isinstance(node.ctx, ast.Store)}
 
 
 def test_outside_a_project_the_error_names_what_is_missing(tmp_path):
