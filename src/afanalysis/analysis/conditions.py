@@ -106,10 +106,7 @@ def gap_name(tiers: Tiers) -> str:
 
 
 def paired_counts(
-    counted: pd.DataFrame,
-    by: Sequence[str],
-    tiers: Tiers,
-    numbers: Sequence[str] = ("n", "s"),
+    counted: pd.DataFrame, by: Sequence[str], tiers: Tiers, numbers: Sequence[str] = ("n", "s")
 ) -> list[tuple[dict[str, Any], np.ndarray]]:
     """Per-prompt counts of both tiers for each condition, from `table.counting.counts` of one outcome.
 

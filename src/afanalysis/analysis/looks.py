@@ -82,9 +82,8 @@ def monitor(
     for condition, places in conditions.groups(table, by):
         part = table.iloc[places]
         try:
-            looks, words = (
-                _by_round(part, tiers, level, rounds) if rounds else _by_prompt(part, tiers, level)
-            )
+            known = part, tiers, level
+            looks, words = _by_round(*known, rounds) if rounds else _by_prompt(*known)
         except ValueError as error:
             lost.append(f"{conditions.named(condition)}: {error}")
             continue

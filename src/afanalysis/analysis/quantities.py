@@ -92,9 +92,11 @@ def estimates_and_gaps(
         )
         parts.append(drawn)
     table = pd.concat(parts, ignore_index=True)
-    for part in (table, gaps) if len(gaps) else (table,):
-        part["warning"] = ["; ".join(filter(None, [words, *taken_for(by)])) for words in part["warning"]]
-    table = table.assign(**{name: usual for name, usual in _USUAL.items() if name not in by})
+    usual = {name: value for name, value in _USUAL.items() if name not in by}
+    table, gaps = (part.assign(**usual) for part in (table, gaps))
+    for part in (table, gaps) if taken_for(by) else ():
+        words = part.get("warning", pd.Series(dtype=str))
+        part["warning"] = ["; ".join(filter(None, [word, *taken_for(by)])) for word in words]
     table = table.assign(label=table["variation"], group="", phase="", source=came_from, level=level)
     order = ["setting", "variation", "label", "group", "model", "phase", "tier", "quantity"]
     order += ["estimate", "low", "high", "n", "n_prompts", "left_out", "interval", "source", "level"]

@@ -61,9 +61,6 @@ def summary(
         others = sorted({*every["tier"]} - {*tiers, gap_name(tiers)}, key=str)
         corrections = _corrections(source, level, tiers)
     keys = ["model", "setting", "variation"]
-    for key in keys:
-        if key not in gaps:
-            gaps[key] = every[key].iloc[0]
     table = gaps[[*keys, "n_prompts", "n"]].copy()
     conditions = pd.MultiIndex.from_frame(table[keys])
     columns = [
