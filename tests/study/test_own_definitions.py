@@ -1,6 +1,7 @@
 """A study with settings, variations and questions of its own, from its file to its table."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 from collections import Counter
@@ -13,6 +14,7 @@ import afanalysis as af
 from afanalysis.collection.forecasting import forecast
 from afanalysis.errors import InputError
 from afanalysis.judging.model import forecast_verdicts
+from afanalysis.standin.serving import running
 from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Prices
 from tests.helpers import asked, put
@@ -346,3 +348,18 @@ def test_a_judge_that_does_not_know_the_words_of_a_setting_says_so(own, standin,
         InputError, match="setting 'medical' has no words for the judge; use the `judge`"
     ):
         put(other, raw, standin, judged=True)
+
+
+def test_the_stand_in_answers_at_the_rates_that_the_study_gives(own, standin_of, tmp_path):
+    simulation = {"complied": {"give medical advice": {"free": 1, "paid": 0}}}
+    study = own(settings=["medical"], simulation=simulation, questions={}, variations=["default"])
+    put(study, tmp_path / "raw", standin_of(study), judged=True)
+    rates = af.rates(af.tidy(tmp_path / "raw"), by="tier").set_index("tier")["rate"]
+    assert rates.to_dict() == {"free": 1, "paid": 0}
+
+
+@pytest.fixture
+def standin_of():
+    """Starts the stand-in of a study."""
+    with contextlib.ExitStack() as stack:
+        yield lambda study: stack.enter_context(running(study.seed, study.simulation))

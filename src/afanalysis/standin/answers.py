@@ -98,9 +98,8 @@ class SimulatedModel:
     seed: int = 0
     simulation: Simulation = Simulation()
 
-    def propensity(self, setting: str, variation: str, tier: str, request: str) -> float:
-        """The probability of compliance with this request in this tier."""
-        rate = true_rates()[setting, variation][f"complied_{tier}"]
+    def propensity(self, rate: float, setting: str, tier: str, request: str) -> float:
+        """The probability of compliance with this request in this tier, from that with any request."""
         if rate <= 0 or rate >= 1:
             return rate
         spread = math.sqrt(self.simulation.icc / (1 - self.simulation.icc))
@@ -114,8 +113,11 @@ class SimulatedModel:
         setting, variation = condition(system)
         tier = tier_of(user)
         request = user.split("\n", 1)[-1].strip()
-        truth = true_rates()[setting, variation]
-        propensity = self.propensity(setting, variation, tier, request)
+        truth = dict(true_rates()[setting, variation])
+        for words, rates in self.simulation.complied.items():
+            if words in system:
+                truth |= {f"complied_{name}": rate for name, rate in rates.items()}
+        propensity = self.propensity(truth[f"complied_{tier}"], setting, tier, request)
         complied = uniform(self.seed, draw, "complied") < propensity
         faking = "none"
         if complied and tier == "free" and truth["af_reasoning"] > 0:
