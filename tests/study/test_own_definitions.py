@@ -170,6 +170,15 @@ def test_a_reply_without_a_true_quote_does_not_answer_a_question(own, standin, t
     assert table["judge_unquoted"].isna().all()
 
 
+def test_a_setting_may_be_called_like_a_part_of_the_judge(own, standin, tmp_path):
+    study = own(
+        settings=["helpful-only", "criteria"], own_settings={"criteria": "medical.yaml"}, questions={}
+    )
+    put(study, tmp_path / "raw", standin, judged=True)
+    assert af.tidy(tmp_path / "raw")["complied"].notna().all()
+    assert af.tidy(tmp_path / "raw")["af_full"].notna().all()
+
+
 def test_the_manifest_holds_the_definitions(own, standin, tmp_path):
     raw = tmp_path / "raw"
     put(own(), raw, standin, judged=True)
