@@ -260,7 +260,7 @@ def without(field):
             {"own_settings": {"two words": MEDICAL}},
             "own_settings.two words is 'two words'; string should",
         ),
-        ({"settings": ["medicine"]}, "settings: 'medicine' is not a setting; use any of: helpful-only"),
+        ({"settings": ["medicine"]}, "settings: 'medicine' does not exist; use any of: helpful-only"),
         (
             {"own_variations": {"short": {"drop": ["exampels"]}}},
             "own_variations.short.drop: 'exampels' does not exist; use any of: setting, objective",

@@ -11,22 +11,14 @@ from typing import Any
 
 from afanalysis.study import prompts
 from afanalysis.study.design import KeptTexts, Study
-from afanalysis.study.files import as_written, read_json
+from afanalysis.study.files import as_written, read_json, read_yaml
 from afanalysis.study.folders import MANIFEST, PROMPTS, ROLLOUTS
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
 from afanalysis.study.prompts import Request
 
 # The defaults of the versions that did not record theirs.
-_FIRST_DEFAULTS: dict[str, Any] = {
-    "models": ["claude-opus-5-5"],
-    "settings": ["helpful-only", "animal-welfare"],
-    "variations": ["default"],
-    "tiers": ["free", "paid"],
-    "samples": 5,
-    "sampling": {"max_tokens": 4000},
-    "judge": {"model": "claude-sonnet-5-5", "votes": 1, "max_tokens": 2000},
-}
+_FIRST_DEFAULTS = read_yaml(Path(__file__).with_name("first_defaults.yaml"), "a study's defaults")
 
 
 def as_begun(study: Study, folder: Path) -> Study:

@@ -58,12 +58,6 @@ def _placed(path: Path, info: ValidationInfo) -> Path:
 NamedPath = Annotated[Path, AfterValidator(_placed)]
 
 
-def _package_names(info: ValidationInfo) -> Iterable[str]:
-    """The names that the package has for what a field names."""
-    names = {"settings": prompts.SETTINGS, "variations": prompts.variations()}
-    return names.get(str(info.field_name).removeprefix("own_"), (*SCHEMA, "behaviour", "criteria"))
-
-
 # What the package itself sends, which no passthrough may replace.
 _OWN_FIELDS = {"model", "messages", "system", "stream", "max_tokens", "temperature", "thinking"}
 
@@ -468,20 +462,12 @@ class Study(FilePart):
     @field_validator("own_settings", "own_variations", "questions")
     @classmethod
     def _new_names(cls, defined: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        package = {"own_settings": prompts.SETTINGS, "own_variations": prompts.variations()}
+        taken = package.get(str(info.field_name), (*SCHEMA, "behaviour", "criteria"))
         for name in defined:
-            if name in (*_package_names(info), *info.data.get("own_settings", ())):
+            if name in (*taken, *info.data.get("own_settings", ())):
                 raise ValueError(f"{excerpt(name)} is taken; choose another name")
         return defined
-
-    @field_validator("settings", "variations")
-    @classmethod
-    def _known_names(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        known = [*_package_names(info), *info.data.get(f"own_{info.field_name}", ())]
-        for name in names:
-            if name not in known and not info.data.get("imported"):
-                kind = str(info.field_name)[:-1]
-                raise ValueError(f"{excerpt(name)} is not a {kind}; use any of: {', '.join(known)}")
-        return names
 
     @field_validator("judge")
     @classmethod
@@ -495,6 +481,9 @@ class Study(FilePart):
         settings = [*prompts.SETTINGS, *self.own_settings]
         named: dict[str, tuple[Iterable[str], list[str]]]
         named = {"prompts": (self.prompts, settings), "system_prompts": (self.system_prompts, settings)}
+        if not self.imported:
+            variations = [*prompts.variations(), *self.own_variations]
+            named |= {"settings": (self.settings, settings), "variations": (self.variations, variations)}
         parts = [part for each in settings for part in self._parts(each).items()]
         names, texts = [*dict(parts)], [text for _, text in parts]
         for variation, own in self.own_variations.items():
