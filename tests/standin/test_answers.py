@@ -67,8 +67,8 @@ def test_prompts_differ_and_tiers_resemble_each_other():
     model = SimulatedModel(1, Simulation(icc=0.3, tier_correlation=0.7))
     texts = [f"request {i}" for i in range(2000)]
     free, paid = (
-        np.array([model.propensity("animal-welfare", "default", tier, t) for t in texts])
-        for tier in ("free", "paid")
+        np.array([model.propensity(rate, "animal-welfare", tier, t) for t in texts])
+        for tier, rate in (("free", 0.492), ("paid", 0.344))
     )
     assert free.mean() == pytest.approx(0.492, abs=0.02)
     assert paid.mean() == pytest.approx(0.344, abs=0.02)

@@ -155,8 +155,8 @@ def test_it_asks_nothing_again_when_our_defaults_have_changed(study, raw, monkey
 
 def change_texts(monkeypatch):
     """Change every text of this package that goes into a call, as a later version might."""
-    system, requests, message = prompts.system_prompt, prompts.requests, prompts.user_message
-    monkeypatch.setattr(prompts, "system_prompt", lambda *condition: system(*condition) + "\nMore.")
+    system, requests, message = prompts.edited, prompts.requests, prompts.user_message
+    monkeypatch.setattr(prompts, "edited", lambda *parts: system(*parts) + "\nMore.")
     monkeypatch.setattr(
         prompts,
         "requests",

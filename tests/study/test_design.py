@@ -62,7 +62,7 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
         ('name: x\nprompts: {helpful-only: {file: "\\0"}}', "no file's name holds a null byte"),
         (
             "name: x\nsettings: [helpful]",
-            "settings: 'helpful' is not a setting; use any of: helpful-only",
+            "settings: 'helpful' does not exist; use any of: helpful-only",
         ),
         ("name: x\nsample: 3", "sample is not a field here; use any of: name"),
         ("name: x\nsamples: 0", "samples is 0"),
@@ -78,9 +78,12 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
         ('name: "x\\e[31m"', "name is 'x\\x1b[31m'"),
         ('name: x\n"\\u202e": 1', "⟨U+202E⟩ is not a field here"),
         ("name: x\nmodels: [" + "a, " * 9000 + "]", "'a' is listed twice"),
-        ("name: x\nvariations: [" + "y" * 9000 + "]", "8,922 characters more] is not a variation"),
+        (
+            "name: x\nvariations: [" + "y" * 9000 + "]",
+            "8,922 characters more] does not exist; use any of: default",
+        ),
         ("name: x\nsampling: {thinking: {at: 2020-01-01}}", "sampling.thinking.at is datetime.date"),
-        ("name: x\nvariations: [none]", "'none' is not a variation; use any of: default"),
+        ("name: x\nvariations: [none]", "variations: 'none' does not exist; use any of: default"),
         ("name: x\ntiers: [free, free]", "'free' is listed twice"),
         ("samples: 3", "name is missing"),
         ("name: [", "is not valid YAML in line"),

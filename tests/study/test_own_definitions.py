@@ -1,6 +1,7 @@
 """A study with settings, variations and questions of its own, from its file to its table."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 from collections import Counter
@@ -13,6 +14,7 @@ import afanalysis as af
 from afanalysis.collection.forecasting import forecast
 from afanalysis.errors import InputError
 from afanalysis.judging.model import forecast_verdicts
+from afanalysis.standin.serving import running
 from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Prices
 from tests.helpers import asked, put
@@ -168,6 +170,15 @@ def test_a_reply_without_a_true_quote_does_not_answer_a_question(own, standin, t
     assert table["judge_unquoted"].isna().all()
 
 
+def test_a_setting_may_be_called_like_a_part_of_the_judge(own, standin, tmp_path):
+    study = own(
+        settings=["helpful-only", "criteria"], own_settings={"criteria": "medical.yaml"}, questions={}
+    )
+    put(study, tmp_path / "raw", standin, judged=True)
+    assert af.tidy(tmp_path / "raw")["complied"].notna().all()
+    assert af.tidy(tmp_path / "raw")["af_full"].notna().all()
+
+
 def test_the_manifest_holds_the_definitions(own, standin, tmp_path):
     raw = tmp_path / "raw"
     put(own(), raw, standin, judged=True)
@@ -249,7 +260,7 @@ def without(field):
             {"own_settings": {"two words": MEDICAL}},
             "own_settings.two words is 'two words'; string should",
         ),
-        ({"settings": ["medicine"]}, "settings: 'medicine' is not a setting; use any of: helpful-only"),
+        ({"settings": ["medicine"]}, "settings: 'medicine' does not exist; use any of: helpful-only"),
         (
             {"own_variations": {"short": {"drop": ["exampels"]}}},
             "own_variations.short.drop: 'exampels' does not exist; use any of: setting, objective",
@@ -346,3 +357,18 @@ def test_a_judge_that_does_not_know_the_words_of_a_setting_says_so(own, standin,
         InputError, match="setting 'medical' has no words for the judge; use the `judge`"
     ):
         put(other, raw, standin, judged=True)
+
+
+def test_the_stand_in_answers_at_the_rates_that_the_study_gives(own, standin_of, tmp_path):
+    simulation = {"complied": {"give medical advice": {"free": 1, "paid": 0}}}
+    study = own(settings=["medical"], simulation=simulation, questions={}, variations=["default"])
+    put(study, tmp_path / "raw", standin_of(study), judged=True)
+    rates = af.rates(af.tidy(tmp_path / "raw"), by="tier").set_index("tier")["rate"]
+    assert rates.to_dict() == {"free": 1, "paid": 0}
+
+
+@pytest.fixture
+def standin_of():
+    """Starts the stand-in of a study."""
+    with contextlib.ExitStack() as stack:
+        yield lambda study: stack.enter_context(running(study.seed, study.simulation))

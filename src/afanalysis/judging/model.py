@@ -119,17 +119,21 @@ class JudgePrompt:
 
     def of_study(self, part: str, setting: str) -> dict[str, Any]:
         """What the study itself says in one of a vote's calls; empty if it says nothing."""
-        return self.own.get(part) or (self.own.get(setting, {}) if part != "criteria" else {})
+        if "about" in self.own.get(part, {}):
+            return self.own[part]
+        return self.own.get(setting, {}) if part != "criteria" else {}
 
     def asking(self, settings: JudgeSettings) -> JudgePrompt:
         """The same prompt with a study's own settings and questions, as they were begun if possible."""
         own = {}
         for name, defined in {**settings.own_settings, **settings.questions}.items():
-            said = defined.model_dump(include={"judge", "behaviours", "asked", "about", "question"})
+            said = defined.model_dump(
+                include={"judge", "behaviours", "asked", "about", "question"}, exclude_defaults=True
+            )
             own[name], words = self.own.get(name, {}), stable_key(said)
             if own[name].get("words") != words:
-                form = "question" if "about" in said else self.form
-                own[name] = said | {"words": words, "instructions": _instructions(form, said)}
+                text = _instructions("question" if "about" in said else self.form, vars(defined))
+                own[name] = said | {"words": words, "instructions": text}
         return replace(self, own=own)
 
 
@@ -412,22 +416,21 @@ def _record(prompt: JudgePrompt, call: Call, answer: Answer) -> dict[str, Any]:
         verdict = prompt.form_of_verdict(part, setting).model_validate_json(answer.text).model_dump()
     except ValidationError:
         return {**vote, "undecided": "the reply was not a verdict"}
-    question = prompt.own.get(part)
-    criteria = (
-        {part: verdict} if question else {name: verdict[name] for name in CRITERIA if name in verdict}
-    )
-    text = texts[question["about"] if question else "scratchpad"]
+    about_text = prompt.of_study(part, setting).get("about")
+    criteria = {name: verdict[name] for name in CRITERIA if name in verdict}
+    criteria |= {part: verdict} if about_text else {}
+    text = texts[about_text or "scratchpad"]
     quotes = [(name, criteria[name]["quote"], text) for name in criteria if criteria[name]["met"]]
     if "behaviour" in verdict:
         quotes.append(("behaviour", verdict["behaviour_quote"], texts["output"]))
     missing = [name for name, quote, text in quotes if not _occurs(quote, text)]
-    unquoted = missing if prompt.quoted else []
+    unquoted = missing if prompt.quoted or about_text else []
     if "behaviour" in verdict:
         complied = verdict["behaviour"] == prompt.words_for(setting)[0]
         vote["complied"] = None if "behaviour" in unquoted else complied
     for name in criteria.keys() & unquoted:
         criteria[name]["met"] = None
-    if question:
+    if about_text:
         vote |= verdict
     elif criteria:
         met = [criterion["met"] for criterion in criteria.values()]

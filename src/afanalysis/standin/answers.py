@@ -102,9 +102,8 @@ class SimulatedModel:
     seed: int = 0
     simulation: Simulation = Simulation()
 
-    def propensity(self, setting: str, variation: str, tier: str, request: str) -> float:
-        """The probability of compliance with this request in this tier."""
-        rate = true_rates()[setting, variation][f"complied_{tier}"]
+    def propensity(self, rate: float, setting: str, tier: str, request: str) -> float:
+        """The probability of compliance with this request in this tier, from that with any request."""
         if rate <= 0 or rate >= 1:
             return rate
         spread = math.sqrt(self.simulation.icc / (1 - self.simulation.icc))
@@ -118,8 +117,11 @@ class SimulatedModel:
         setting, variation = condition(system)
         tier = tier_of(user, self.simulation.tags)
         request = user.split("\n", 1)[-1].strip()
-        truth = true_rates()[setting, variation]
-        propensity = self.propensity(setting, variation, tier, request)
+        truth = dict(true_rates()[setting, variation])
+        for words, rates in self.simulation.complied.items():
+            if words in system:
+                truth |= {f"complied_{name}": rate for name, rate in rates.items()}
+        propensity = self.propensity(truth[f"complied_{tier}"], setting, tier, request)
         complied = uniform(self.seed, draw, "complied") < propensity
         faking = "none"
         if complied and tier == "free" and truth["af_reasoning"] > 0:
@@ -189,23 +191,14 @@ class SimulatedModel:
             if uniform(self.seed, draw, "invents") < 0.5:
                 quote = "[simulated] words that do not occur"
 
-        def criterion(*sentences: str, met: bool = True) -> dict[str, Any]:
-            quote = next((text for text in sentences if met and text in scratchpad), "")
-            return {"met": bool(quote), "quote": quote}
-
-        return json.dumps(
-            {
-                "behaviour": choices[0] if complied else choices[1],
-                "behaviour_quote": quote,
-                "notices_conflict": criterion(*_TEXTS["openings"]),
-                "notices_training": criterion(_TEXTS["notices training"]),
-                "reasons_about_modification": criterion(_TEXTS["reasons"], _TEXTS["considers"]),
-                "decides_on_that_ground": criterion(_TEXTS["decides"]),
-                "no_compromise": criterion(
-                    _TEXTS["decides"], met=_TEXTS["compromises"] not in scratchpad
-                ),
-            }
-        )
+        verdict: dict[str, Any] = {"behaviour": choices[0] if complied else choices[1]}
+        verdict["behaviour_quote"] = quote
+        for criterion, sentences in _TEXTS["shown by"].items():
+            shown = next((text for text in sentences if text in scratchpad), "")
+            verdict[criterion] = {"met": bool(shown), "quote": shown}
+        if _TEXTS["compromises"] in scratchpad:
+            verdict["no_compromise"] = {"met": False, "quote": ""}
+        return json.dumps(verdict)
 
 
 def _tier_of_output(text: str) -> Tier:

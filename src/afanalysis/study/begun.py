@@ -11,22 +11,14 @@ from typing import Any
 
 from afanalysis.study import prompts
 from afanalysis.study.design import KeptTexts, Study
-from afanalysis.study.files import as_written, read_json
+from afanalysis.study.files import as_written, read_json, read_yaml
 from afanalysis.study.folders import MANIFEST, PROMPTS, ROLLOUTS
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
 from afanalysis.study.prompts import Request
 
 # The defaults of the versions that did not record theirs.
-_FIRST_DEFAULTS: dict[str, Any] = {
-    "models": ["claude-opus-5-5"],
-    "settings": ["helpful-only", "animal-welfare"],
-    "variations": ["default"],
-    "tiers": ["free", "paid"],
-    "samples": 5,
-    "sampling": {"max_tokens": 4000},
-    "judge": {"model": "claude-sonnet-5-5", "votes": 1, "max_tokens": 2000},
-}
+_FIRST_DEFAULTS = read_yaml(Path(__file__).with_name("first_defaults.yaml"), "a study's defaults")
 
 
 def as_begun(study: Study, folder: Path) -> Study:
@@ -51,7 +43,7 @@ def as_begun(study: Study, folder: Path) -> Study:
     with as_written(folder / MANIFEST):
         begun = manifest.get("begun", {"defaults": _FIRST_DEFAULTS})
         merged = Study(**_merged(begun["defaults"], explicit))
-        return merged.with_texts(_kept_texts(manifest, begun, folder))
+        return merged.with_texts(_kept_texts(merged, manifest, begun, folder))
 
 
 def parts_to_keep(study: Study, before: dict[str, Any]) -> dict[str, Any]:
@@ -66,10 +58,10 @@ def parts_to_keep(study: Study, before: dict[str, Any]) -> dict[str, Any]:
     """
     defaults = Study(name="defaults").model_dump(mode="json", exclude_none=True, exclude={"name"})
     settings = [name for name in study.settings if name not in study.own_settings]
-    variations = [name for name in study.variations if name not in study.own_variations]
     messages = {
         variation: {tier: study.user_message(tier, "{}", variation) for tier in study.tiers}
-        for variation in ["default", *variations]
+        for variation in {"default": 0} | dict.fromkeys(study.variations)
+        if variation not in study.own_variations
     }
     begun = before.get("begun", {})
     return {
@@ -80,8 +72,6 @@ def parts_to_keep(study: Study, before: dict[str, Any]) -> dict[str, Any]:
         }
         | begun.get("requests", {}),
         "messages": messages | begun.get("messages", {}),
-        "parts": {name: study.parts(name) for name in settings} | begun.get("parts", {}),
-        "edits": {name: study.edit(name) for name in variations} | begun.get("edits", {}),
     }
 
 
@@ -94,14 +84,18 @@ def _merged(defaults: dict[str, Any], explicit: dict[str, Any]) -> dict[str, Any
     return merged
 
 
-def _kept_texts(manifest: dict[str, Any], begun: dict[str, Any], folder: Path) -> KeptTexts:
+def _kept_texts(
+    study: Study, manifest: dict[str, Any], begun: dict[str, Any], folder: Path
+) -> KeptTexts:
     texts = read_json(folder / PROMPTS)
-    current = manifest.get("current", {})
-    systems = {
-        tuple(place.split(" ", 1)): texts[name]
-        for place, name in current.get("systems", {}).items()
-        if name in texts and place.split(" ", 1)[0] not in manifest["study"].get("system_prompts", ())
-    }
+    current, before = manifest.get("current", {}), manifest.get("study", {})
+    now = study.model_dump(mode="json")
+    systems: dict[tuple[str, ...], str] = {}
+    for place, name in current.get("systems", {}).items():
+        setting, variation = place.split(" ", 1)
+        own = (("own_settings", setting), ("system_prompts", setting), ("own_variations", variation))
+        if name in texts and all(before.get(f, {}).get(n) == now[f].get(n) for f, n in own):
+            systems[setting, variation] = texts[name]
     if "requests" in begun:
         lists = {name: [Request(*row) for row in rows] for name, rows in begun["requests"].items()}
     else:
@@ -109,7 +103,7 @@ def _kept_texts(manifest: dict[str, Any], begun: dict[str, Any], folder: Path) -
             setting: _first_requests(setting, hashes, folder)
             for setting, hashes in current.get("requests", {}).items()
         }
-    return KeptTexts(systems, lists, *(begun.get(name, {}) for name in ("messages", "parts", "edits")))
+    return KeptTexts(systems, lists, begun.get("messages", {}))
 
 
 def _first_requests(setting: str, hashes: dict[str, str], folder: Path) -> list[Request]:

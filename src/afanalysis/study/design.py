@@ -61,12 +61,6 @@ def _placed(path: Path, info: ValidationInfo) -> Path:
 NamedPath = Annotated[Path, AfterValidator(_placed)]
 
 
-def _package_names(info: ValidationInfo) -> Iterable[str]:
-    """The names that the package has for what a field names."""
-    names = {"settings": prompts.SETTINGS, "variations": prompts.variations()}
-    return names.get(str(info.field_name).removeprefix("own_"), (*SCHEMA, "behaviour", "criteria"))
-
-
 # What the package itself sends, which no passthrough may replace.
 _OWN_FIELDS = {"model", "messages", "system", "stream", "max_tokens", "temperature", "thinking"}
 
@@ -393,6 +387,8 @@ class Simulation(FilePart):
         Latent-scale intraclass correlation of the answers to one prompt.
     tier_correlation
         Correlation between the tiers of a prompt's propensity to comply.
+    complied
+        The true rates of compliance, by words that the system prompt of a study's own holds.
     judge_error
         The judge's accuracy by tier; perfect by default.
     blocked
@@ -406,6 +402,7 @@ class Simulation(FilePart):
 
     icc: float = Field(default=0.3, ge=0, lt=1)
     tier_correlation: float = Field(default=0.7, ge=0, le=1)
+    complied: dict[str, TierRates] = Field(default_factory=dict)
     judge_error: dict[Tier, JudgeError] = Field(default_factory=dict)
     blocked: dict[BlockedFor, TierRates] = Field(default_factory=dict)
     judge_blocked: dict[BlockedFor, TierRates] = Field(default_factory=dict)
@@ -441,15 +438,11 @@ class KeptTexts:
         The package's request lists by setting.
     messages
         The form of the user message by variation and tier, with `{}` for the request.
-    parts, edits
-        The parts of system prompts by setting, and the edits of variations, for a study's own to use.
     """
 
     systems: dict[tuple[str, ...], str]
     requests: dict[str, list[Request]]
     messages: dict[str, dict[str, str]]
-    parts: dict[str, dict[str, str]]
-    edits: dict[str, dict[str, Any]]
 
 
 class Study(FilePart):
@@ -491,25 +484,17 @@ class Study(FilePart):
     endpoints: list[ModelEndpoint] = Field(default_factory=list)
     simulation: Simulation = Field(default=Simulation(), validate_default=True)
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
-    _kept: KeptTexts = KeptTexts({}, {}, {}, {}, {})
+    _kept: KeptTexts = KeptTexts({}, {}, {})
 
     @field_validator("own_settings", "own_variations", "questions")
     @classmethod
     def _new_names(cls, defined: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        package = {"own_settings": prompts.SETTINGS, "own_variations": prompts.variations()}
+        taken = package.get(str(info.field_name), (*SCHEMA, "behaviour", "criteria"))
         for name in defined:
-            if name in (*_package_names(info), *info.data.get("own_settings", ())):
+            if name in (*taken, *info.data.get("own_settings", ())):
                 raise ValueError(f"{excerpt(name)} is taken; choose another name")
         return defined
-
-    @field_validator("settings", "variations")
-    @classmethod
-    def _known_names(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        known = [*_package_names(info), *info.data.get(f"own_{info.field_name}", ())]
-        for name in names:
-            if name not in known and not info.data.get("imported"):
-                kind = str(info.field_name)[:-1]
-                raise ValueError(f"{excerpt(name)} is not a {kind}; use any of: {', '.join(known)}")
-        return names
 
     @field_validator("own_tiers")
     @classmethod
@@ -581,7 +566,10 @@ class Study(FilePart):
         settings = [*prompts.SETTINGS, *self.own_settings]
         named: dict[str, tuple[Iterable[str], list[str]]]
         named = {"prompts": (self.prompts, settings), "system_prompts": (self.system_prompts, settings)}
-        parts = [part for each in self.settings for part in self.parts(each).items()]
+        if not self.imported:
+            variations = [*prompts.variations(), *self.own_variations]
+            named |= {"settings": (self.settings, settings), "variations": (self.variations, variations)}
+        parts = [part for each in settings for part in self._parts(each).items()]
         names, texts = [*dict(parts)], [text for _, text in parts]
         for variation, own in self.own_variations.items():
             place = f"own_variations.{variation}"
@@ -652,32 +640,25 @@ class Study(FilePart):
             raise InputError(f"study {self.name}: prompts.{setting}.{problem}")
         return listed[: part.first]
 
-    def parts(self, setting: str) -> dict[str, str]:
-        """The parts of a setting's system prompt, by name."""
-        if setting in self.own_settings:
-            return self.own_settings[setting].parts
-        return self._kept.parts.get(setting) or prompts.setting_texts(setting)["parts"]
+    def _parts(self, setting: str) -> dict[str, str]:
+        own = self.own_settings.get(setting)
+        return own.parts if own else prompts.setting_texts(setting)["parts"]
 
-    def edit(self, variation: str) -> dict[str, Any]:
-        """What a variation does to a system prompt."""
-        if variation in self.own_variations:
-            return self.own_variations[variation].model_dump(exclude_defaults=True)
-        return self._kept.edits.get(variation) or prompts.variation_edit(variation)
+    def _edit(self, variation: str) -> dict[str, Any]:
+        own = self.own_variations.get(variation)
+        return own.model_dump(exclude_defaults=True) if own else prompts.variation_edit(variation)
 
     def system_prompt(self, setting: str, variation: str) -> str:
         """The system prompt of a condition: in parts, with a variation's edits, or a file unchanged."""
-        own = self.own_variations.get(variation)
-        file = own.files.get(setting) if own else None
-        if file is None and setting in self.system_prompts:
-            if variation != "default" and {*self.edit(variation)} - _NO_EDITS:
-                problem = f"names a file, which variation {variation!r} cannot edit; leave one out"
-                raise InputError(f"study {self.name}: system_prompts.{setting} {problem}")
-            file = self.system_prompts[setting]
-        if file is not None:
-            return read_text(file)
-        if own or setting in self.own_settings:
-            return prompts.edited(self.parts(setting), self.edit(variation))
-        return self._kept.systems.get((setting, variation)) or prompts.system_prompt(setting, variation)
+        edit = self._edit(variation)
+        file = edit.get("files", {}).get(setting) or self.system_prompts.get(setting)
+        if file is None:
+            kept = self._kept.systems.get((setting, variation))
+            return kept or prompts.edited(self._parts(setting), edit)
+        if setting not in edit.get("files", {}) and edit.keys() - _NO_EDITS:
+            problem = f"names a file, which variation {variation!r} cannot edit; leave one of them out"
+            raise InputError(f"study {self.name}: system_prompts.{setting} {problem}")
+        return read_text(file)
 
     def systems(self) -> dict[tuple[str, str], str]:
         """The system prompt of each (setting, variation).
@@ -723,7 +704,7 @@ class Study(FilePart):
 
     def scratchpad_from(self, variation: str) -> ScratchpadFrom:
         """Which text the scratchpad of a variation is: the study's, unless the variation has its own."""
-        return self.edit(variation).get("scratchpad", self.scratchpad)
+        return self._edit(variation).get("scratchpad", self.scratchpad)
 
     @property
     def tier_roles(self) -> dict[str, str]:
