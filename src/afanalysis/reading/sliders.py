@@ -1,18 +1,15 @@
 """Sliders under the headline figure, which is redrawn from counts at once."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import ipywidgets
+import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation, sources
 from afanalysis.analysis.quantities import measured_and_gaps
 from afanalysis.figures import compliance_by_tier
 from afanalysis.table.counting import NUMBERS, counts
 from afanalysis.table.source import distinct, opened
-
-if TYPE_CHECKING:
-    import ipywidgets
-    import pandas as pd
 
 _RATE_METHODS = ("bounded", "wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive")
 
@@ -39,8 +36,6 @@ class Counts:
 
         Settings with fewer than `min_prompts` prompts, or with one tier only, are left out.
         """
-        import pandas as pd
-
         condition = ["setting", "model"]
         kept = self.table[self.table["judge_confidence"] >= confidence]
         cells = kept.groupby(["outcome", *condition, "prompt_id", "tier"], as_index=False)
@@ -77,8 +72,6 @@ def play(data: Any, *, variation: str | None = None) -> ipywidgets.Widget:
     >>> import afanalysis as af
     >>> af.play(af.example_rollouts())  # doctest: +SKIP
     """
-    import ipywidgets
-
     counted = Counts(data, variation)
     style = {"description_width": "8rem"}
     slider = {"style": style, "continuous_update": False}

@@ -1,18 +1,15 @@
 """The votes of a study's judges, and the verdicts that they add up to."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.errors import InputError
 from afanalysis.study.files import as_written, read_json
 from afanalysis.study.folders import JUDGEMENTS, JUDGES
 from afanalysis.study.journal_sql import journal_table, query_journals, required_field
 from afanalysis.table.database import connect, quote_names, quote_text
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 OUTCOMES = ("complied", "af_full", "af_partial")
 
