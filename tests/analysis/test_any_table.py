@@ -1,5 +1,7 @@
 """Any table with prompts, tiers and one outcome is enough; what else it holds is its own affair."""
 
+from functools import cache
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,14 +13,16 @@ OPTIONAL = ("setting", "variation", "model", "source", "sample", "valid", "judge
 OPTIONAL += ("request", "scratchpad", "output", "category", "scratchpad_from", "blocked")
 CONDITIONS = ("setting", "variation", "model")
 
-ROLLOUTS = af.example_rollouts()
-
-
 TABLES = {
     "kept": st.sets(st.sampled_from([*OPTIONAL, *OUTCOMES])),
     "outcome": st.sampled_from(OUTCOMES),
     "between": st.sampled_from([*CONDITIONS, "judge", "category", "tier"]),
 }
+
+
+@cache
+def rollouts():
+    return af.example_rollouts()
 
 
 @pytest.mark.parametrize("examples", [4, pytest.param(60, marks=pytest.mark.slow)])
@@ -28,9 +32,9 @@ def test_what_a_table_lacks_is_left_out(examples):
 
 def is_left_out(kept, outcome, between):
     """Each function has a row per condition that the table names, or says which column it needs."""
-    table = ROLLOUTS[["prompt_id", "tier", *sorted(kept | {outcome})]]
+    table = rollouts()[["prompt_id", "tier", *sorted(kept | {outcome})]]
     by = [name for name in ("model", "setting", "variation") if name in kept]
-    groups = ROLLOUTS[by].drop_duplicates().shape[0] if by else 1
+    groups = rollouts()[by].drop_duplicates().shape[0] if by else 1
     rates = af.rates(table, outcome)
     assert len(rates) == 2 * groups
     assert list(rates)[: len(by) + 1] == [*by, "tier"]
@@ -41,7 +45,7 @@ def is_left_out(kept, outcome, between):
     elif between not in kept:
         with pytest.raises(af.InputError, match=f"no column '{between}'"):
             af.contrast(table, between, outcome=outcome)
-    elif ROLLOUTS[between].nunique() < 2:
+    elif rollouts()[between].nunique() < 2:
         with pytest.raises(af.InputError, match="nothing to compare"):
             af.contrast(table, between, outcome=outcome)
     else:
