@@ -74,8 +74,7 @@ def tidy(
     with tempfile.TemporaryDirectory() as place:
         path = write_tidy(folder, Path(place, TABLE), judge, unjudged=unjudged, blocked=blocked)
         table = pd.read_parquet(path)
-    questions = dict.fromkeys(table.columns.difference(SCHEMA), "boolean")
-    table = table.astype(SCHEMA | questions)
+    table = table.astype(SCHEMA | dict.fromkeys(table.columns.difference(SCHEMA), "boolean"))
     return table.sort_values([*ROW_ORDER, "rollout"], ignore_index=True)
 
 
@@ -129,11 +128,7 @@ def write_tidy(
         connection = connect(rollouts, *judgements, temporary)
         connection.register("labels", labels)
         # without a judge no line is a vote, and none is read
-        votes = (
-            verdicts_sql(judgements[0], folder, name)
-            if judgements
-            else verdicts_sql(rollouts, folder, None)
-        )
+        votes = verdicts_sql([rollouts, *judgements][-1], folder, name or None)
         questions = questions_of(folder, name)
         texts = {
             "columns": quote_names(*SCHEMA, *questions),

@@ -72,7 +72,7 @@ def verdicts_sql(path: Path, folder: Path, judge: str | None) -> str:
     """
     where = whose = "false" if judge is None else f"judge = {quote_text(judge)}"
     kept = _kept(folder, judge) if judge else {}
-    fallback, own = kept.get("fallback"), kept.get("own", {})
+    fallback, own, questions = kept.get("fallback"), kept.get("own", {}), _questions(kept)
     if fallback is not None:
         where = (
             f"({whose} OR judge = {quote_text(fallback)}) QUALIFY {whose} OR bool_or({whose} "
@@ -85,7 +85,6 @@ def verdicts_sql(path: Path, folder: Path, judge: str | None) -> str:
     sql = Path(__file__).with_name("verdicts.sql").read_text(encoding="utf-8")
     of_package = f"coalesce(part, 'criteria') IN ('behaviour', 'criteria') AND {where}"
     sql = sql.format(votes=votes, rollout=rollout, where=of_package, whose=whose)
-    questions = [name for name in own if "about" in own[name]]
     if not questions:
         return sql
     majorities = ", ".join(
@@ -148,8 +147,11 @@ def judge_names(folder: Path) -> list[str]:
 
 def questions_of(folder: Path, judge: str) -> list[str]:
     """The study's own questions that a judge was asked last."""
-    own = _kept(folder, judge).get("own", {})
-    return [name for name in own if "about" in own[name]]
+    return _questions(_kept(folder, judge))
+
+
+def _questions(kept: dict[str, Any]) -> list[str]:
+    return [name for name, own in kept.get("own", {}).items() if "about" in own]
 
 
 def _kept(folder: Path, judge: str) -> dict[str, Any]:
