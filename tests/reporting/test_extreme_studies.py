@@ -14,7 +14,7 @@ from tests.figures.test_gallery import PAPER_ONLY
 LABELS = ("label_complied", "label_af_reasoning", "label_weight")
 # What the example study never has.
 # of the example, in which nothing is graded and no answer is missing
-ALWAYS_LACKING = {*PAPER_ONLY, "score_threshold", "gap_bounds", "chain_of_thought"}
+ALWAYS_LACKING = {*PAPER_ONLY, "score_threshold", "gap_bounds", "chain_of_thought", "questions"}
 
 
 def judged(table, complied, rows=slice(None)):
@@ -31,6 +31,11 @@ def judged(table, complied, rows=slice(None)):
 
 def without_labels(table):
     return table.assign(**dict.fromkeys(LABELS))
+
+
+def two_prompts(table):
+    """One of each setting."""
+    return table.groupby("setting")["prompt_id"].first()
 
 
 def two_models(table):
@@ -51,9 +56,10 @@ STUDIES = {
         lambda table: table[table["prompt_id"] == table["prompt_id"].iloc[0]],
         {"variations_helpful-only"},
     ),
+    "two prompts": (lambda table: table[table["prompt_id"].isin(two_prompts(table))], set()),
     "no prompt in both tiers": (
         lambda table: table.assign(prompt_id=table["prompt_id"] + table["tier"]),
-        {"paired_prompts", "gap_forest", "interval_methods"},
+        {"paired_prompts", "gap_forest", "contrasts", "interval_methods"},
     ),
     "the free tier alone": (lambda table: table[table["tier"] == "free"], GAPS),
     "the paid tier alone": (lambda table: table[table["tier"] == "paid"], GAPS),
