@@ -2,14 +2,19 @@
 
 import itertools
 import re
+import tempfile
 from html import unescape
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from matplotlib.text import Text
 
 import afanalysis as af
+from afanalysis import figures
 from afanalysis.figures import style
 from afanalysis.table.schema import SCHEMA
 from tests.figures.test_gallery import PAPER_ONLY
@@ -48,13 +53,12 @@ def cover_of_pairs(factors):
 COVER = cover_of_pairs(FACTORS)
 
 
-def tidy_table(
-    models, settings, variations, tiers, reasoning, labels, votes, texts, own, prompts=5, samples=2
-):
+def tidy_table(*, models, variations, tiers, prompts=5, samples=2, **has):
     """A tidy table of these sizes; answers are drawn at random."""
+    own = has["own"]
     names = {
         "model": [f"model-{letter}" for letter in "abcde"[:models]],
-        "setting": ["medical" if own else "helpful-only", "animal-welfare"][:settings],
+        "setting": ["medical" if own else "helpful-only", "animal-welfare"][: has["settings"]],
         "variation": ["default", "no-scratchpad", "no-objective"][:variations],
         "tier": ["free", "paid", "pro"][:tiers],
         "prompt_id": [f"p{number}" for number in range(prompts)],
@@ -70,19 +74,19 @@ def tidy_table(
     table["valid"] = np.arange(len(table)) % 11 > 0
     table["source"] = "imported"
     table["rollout"] = [f"{number:032x}" for number in range(len(table))]
-    if reasoning:
+    if has["reasoning"]:
         rank = random.integers(-1, 4, len(table))
         table["af_stage"] = np.array(["conflict", "considers", "partial", "full", "none"])[rank]
         table["af_full"], table["af_partial"] = rank == 3, rank >= 2
         mean = (table["af_full"] * 1 + table["af_partial"] * 1) / 2
         table["af_reasoning"] = mean.where(table["complied"], 0.0)
-    if labels:
+    if has["labels"]:
         wrong = random.random(len(table)) < 0.1
         table["label_complied"] = table["complied"] ^ wrong
         table["label_weight"] = 1.0
-    if votes:
+    if has["votes"]:
         table["judge"], table["judge_agreeing"], table["judge_confidence"] = "judge", 0.8, 0.7
-    if texts:
+    if has["texts"]:
         for name in ("request", "scratchpad", "output"):
             table[name] = name
     if own:
@@ -148,14 +152,14 @@ def check(sizes, folder):
     if not sizes["reasoning"]:
         lacking |= {"scratchpad_stages", "reasoning_against_gap"}
         lacking |= {"given_af_reasoning", "reasoning_by_tier"}
-    settings = set(table["setting"])
+    asked = set(table["setting"])
     lacking |= {f"variations_{name}" for name in ("helpful-only", "animal-welfare")} - {
-        f"variations_{name}" for name in settings
+        f"variations_{name}" for name in asked
     }
-    lacking |= {"beside_paper"} if settings == {"medical"} else set()
+    lacking |= {"beside_paper"} if asked == {"medical"} else set()
     assert set(reasons) == lacking
     assert not any("nan" in reason.split() for reason in reasons.values())
-    assert ("variations_medical" in shown) == ("medical" in settings)
+    assert ("variations_medical" in shown) == ("medical" in asked)
     macros = (folders.latex / "macros.tex").read_text()
     names = re.findall(r"newcommand{\\(\w+)}", macros)
     assert len(names) == len(set(names)) > 0
@@ -183,3 +187,52 @@ def test_studies_of_every_size_are_drawn_with_all_their_models_or_say_why_not(si
 
 def test_the_cover_is_small():
     assert 6 <= len(COVER) <= 20
+
+
+# What a table may lack; `prompt_id`, `tier` and an outcome it has.
+OPTIONAL = (
+    *("model", "setting", "variation", "sample", "valid", "source", "rollout", "judge"),
+    *("judge_agreeing", "judge_confidence", "af_full", "af_partial", "af_stage", "af_reasoning"),
+    *("label_complied", "label_weight", "request", "scratchpad", "output", "refused"),
+)
+WHOLE = tidy_table(
+    **{name: values[-1] for name, values in FACTORS.items()} | {"own": False, "models": 1}
+)
+SUBSETS = st.tuples(st.sampled_from(["complied", "refused"]), st.sets(st.sampled_from(OPTIONAL)))
+
+
+def as_given(outcome, lacking):
+    """The table without some columns, and with one outcome at least."""
+    return WHOLE.drop(columns=({*lacking} | {"complied", "refused"}) - {outcome})
+
+
+def usual(table):
+    return [name for name in ("model", "setting", "variation") if name not in table]
+
+
+@settings(max_examples=6)
+@given(SUBSETS)
+def test_figures_by_hand_take_any_table_with_prompts_tiers_and_an_outcome(subset):
+    table = as_given(*subset)
+    figure = figures.compliance_by_tier(table)
+    assert "free tier" in figure.alt
+    assert figures.models(table).rows["quantity"].isin(["compliance_gap", "af_reasoning"]).all()
+    setting = "helpful-only" if "setting" in usual(table) else "animal-welfare"
+    assert set(figures.variations(table, setting).rows["setting"]) == {setting}
+    if {"af_reasoning", "complied"} <= {*table}:
+        assert len(figures.reasoning_against_gap(table).rows)
+    assert len(figures.gap_bounds(af.compliance_gap(table)).rows)
+    assert figures.contrasts(af.contrast(table, "tier")).alt.startswith("In ")
+    assert figures.questions(af.rates(table, subset[0])).alt
+
+
+@pytest.mark.slow
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(subset=SUBSETS)
+def test_the_gallery_takes_any_table_and_names_what_it_lacks(subset, tmp_path, quick):
+    table = as_given(*subset)
+    shown, reasons, page, _ = drawn(table, Path(tempfile.mkdtemp(dir=tmp_path)))
+    assert set(shown) >= {"behaviour_by_tier", "paired_prompts", "models", "interval_methods"}
+    for name in usual(table):
+        assert re.search(rf"lacks these columns; each is taken for the usual: .*\b{name} \(", page)
+    assert all(reason and "nan" not in reason.split() for reason in reasons.values())

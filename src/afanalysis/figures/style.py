@@ -227,8 +227,7 @@ def setting_panels(
     figure, panels
         The panels that have rows.
     """
-    if "setting" not in rows:
-        rows = rows.assign(setting="")
+    rows = rows.assign(setting=rows.get("setting", ""))
     settings = in_order(rows["setting"])
     models = sorted(rows["model"].unique(), key=str) if "model" in rows else [""]
     height += (height - 0.8) * each * (len(models) - 1)
@@ -346,7 +345,7 @@ def gap_rows(
     figure, panels
         As `setting_panels` gives them, with the column `place`.
     """
-    placed, labels = place_rows(gaps.assign(color=colors))
+    placed, labels = place_rows(gaps.assign(color=colors, setting=gaps.get("setting", "")))
     placed["place"] += spread(placed, "setting", "place")
     placed = placed.drop(columns="model", errors="ignore")  # rows name the models
     figure, panels = setting_panels(placed, height + line * len(labels))
