@@ -177,11 +177,6 @@ class Gallery:
         """The estimates of every model's main variation; of the paper, of claude-3-opus."""
         return style.main_rows(self.estimates)
 
-    @property
-    def main(self) -> dict[str, str]:
-        """The main variation of each model."""
-        return self.default.groupby("model")["variation"].first().to_dict()
-
     def of_each_model(self, make: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
         """The tables that are made of each model, with its name; a remark names who has none, and why.
 
@@ -190,19 +185,9 @@ class Gallery:
         InputError
             No model has one.
         """
-        parts, reasons = [], {}
-        for model in self.main:
-            try:
-                part = make(model).assign(model=model)
-                parts.append(part if "variation" in part else part.assign(variation=self.main[model]))
-            except InputError as reason:
-                reasons[model] = reason
-        if not parts:
-            raise next(iter(reasons.values()))
-        table = pd.concat(parts, ignore_index=True)
-        lacking = (f"{model} is not shown: {reason}." for model, reason in reasons.items())
-        table.attrs["remark"] = " ".join(lacking)
-        return table
+        table = _together(sorted(self.default["model"].unique(), key=str), make, "model")
+        variations = self.default.groupby("model")["variation"].first()
+        return table if "variation" in table else table.assign(variation=table["model"].map(variations))
 
     @cached_property
     def corrected(self) -> pd.DataFrame:
@@ -246,6 +231,21 @@ class Gallery:
         return rows.merge(self.default[["setting", "variation", "model"]].drop_duplicates())
 
 
+def _together(names: Iterable[str], make: Callable[[str], pd.DataFrame], column: str) -> pd.DataFrame:
+    """The tables made of some names, which a column holds; a remark names who has none, and why."""
+    parts, reasons = [], {}
+    for name in names:
+        try:
+            parts.append(make(name).assign(**{column: name}))
+        except InputError as reason:
+            reasons[name] = reason
+    if not parts:
+        raise next(iter(reasons.values()))
+    table = pd.concat(parts, ignore_index=True)
+    table.attrs["remark"] = " ".join(f"Not shown: {name} ({reasons[name]})." for name in reasons)
+    return table
+
+
 def _require_rows(table: pd.DataFrame, problem: str) -> None:
     if table.empty:
         raise InputError(problem)
@@ -264,7 +264,8 @@ def _against_gap(gallery: Gallery) -> figures.TracedFigure:
 
 
 def _stages(gallery: Gallery) -> figures.TracedFigure:
-    table = stages(gallery.rollouts, level=gallery.level)
+    training = {"tier": gallery.tiers[0]} if gallery.gap else {}
+    table = stages(gallery.rollouts, level=gallery.level, **training)
     _require_rows(table, "no judge has said by criteria what the scratchpads hold")
     return figures.scratchpad_stages(table)
 
@@ -282,13 +283,11 @@ def _pairs(gallery: Gallery) -> figures.TracedFigure:
 
 def _forest(gallery: Gallery) -> figures.TracedFigure:
     """Of several models the default prompt, of one model all its variations."""
-    estimates, data = gallery.estimates, gallery.rollouts if not gallery.paper else None
-    if estimates["model"].nunique() > 1:
-        main = estimates["variation"] == main_variation(estimates["variation"])
-        estimates, data = (
-            (estimates[main], None) if gallery.paper else (gallery.default, gallery.default_rollouts)
-        )
-    gaps = estimates[estimates["quantity"] == "compliance_gap"]
+    rows, data = gallery.estimates, None if gallery.paper else gallery.rollouts
+    if rows["model"].nunique() > 1:
+        rows = rows[rows["variation"] == main_variation(rows["variation"])]
+        data = None if gallery.paper else gallery.default_rollouts
+    gaps = rows[rows["quantity"] == "compliance_gap"]
     data = gaps if data is None else data
     summary = pooled_gap(data, level=gallery.level, **gallery.gap).query("conditions > 1")
     _require_rows(summary, "the study has one model and one variation only")
@@ -346,18 +345,8 @@ def _contrasts(gallery: Gallery) -> figures.TracedFigure:
     several = [name for name in least if len(distinct(gallery.rollouts, name)) >= least[name]]
     if not several:
         raise InputError("the study has one model and one variation only")
-    parts, reasons = [], []
-    for name in several:
-        try:
-            part = contrast(gallery.rollouts, name, level=gallery.level, **gallery.gap)
-            parts.append(part.assign(between=name))
-        except InputError as reason:
-            reasons.append(f"By {name}: not shown; {reason}.")
-    if not parts:
-        raise InputError(reasons[0])
-    table = pd.concat(parts, ignore_index=True)
-    table.attrs["remark"] = " ".join(reasons)
-    return figures.contrasts(table)
+    differences = partial(contrast, gallery.rollouts, level=gallery.level, **gallery.gap)
+    return figures.contrasts(_together(several, differences, "between"))
 
 
 def _questions(gallery: Gallery) -> figures.TracedFigure:
@@ -406,11 +395,12 @@ def _declared(gallery: Gallery, name: str) -> figures.TracedFigure:
         rows["name"] = [names.get(f"{r['table']} {r['row']}", r.get("variation")) for r in every]
         note = f"{about.get('paper_note', '')} {note}".strip()
     elif name in _BY_REASONING:
-        rollouts = gallery.default_rollouts
-        if name == "given_af_reasoning":
+        make, rollouts = _BY_REASONING[name], gallery.default_rollouts
+        if make is noncompliance_by_reasoning:
             rollouts = rollouts[rollouts["tier"].isin(gallery.tiers)]
+            make = partial(make, **gallery.gap)
         rows = gallery.of_each_model(
-            lambda model: _BY_REASONING[name](rollouts[rollouts["model"] == model], level=gallery.level)
+            lambda model: make(rollouts[rollouts["model"] == model], level=gallery.level)
         )
         rows["training"] = rows["model"]
     elif name == "chain_of_thought":
@@ -466,7 +456,9 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
     "beside_paper": lambda gallery: figures.beside_paper(gallery.beside),
     "raw_and_corrected": lambda gallery: figures.raw_and_corrected(gallery.corrected),
     "judge_sensitivity": lambda gallery: figures.judge_sensitivity(
-        gallery.of_each_model(lambda model: assumed_judge_error(gallery.default, model=model))
+        gallery.of_each_model(
+            lambda model: assumed_judge_error(gallery.default, model=model, **gallery.gap)
+        )
     ),
     "score_threshold": _thresholds,
     "agreement": _agreement,

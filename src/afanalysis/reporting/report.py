@@ -81,7 +81,7 @@ def write_report(gallery: Gallery) -> Path:
         tables |= _tables_of_the_paper(gallery.level)
     else:
         sources = distinct(gallery.rollouts, "source")
-        results = _or_reason(lambda: summary(gallery.rollouts, level=gallery.level))
+        results = _or_reason(lambda: summary(gallery.rollouts, level=gallery.level, **gallery.gap))
         beside = ["model", "setting", "quantity", "tier"]
         tables = {
             "Results by condition": results if isinstance(results, str) else readable(results),
