@@ -345,7 +345,11 @@ def _contrasts(gallery: Gallery) -> figures.TracedFigure:
     several = [name for name in least if len(distinct(gallery.rollouts, name)) >= least[name]]
     if not several:
         raise InputError("the study has one model and one variation only")
-    differences = partial(contrast, gallery.rollouts, level=gallery.level, **gallery.gap)
+
+    def differences(name: str) -> pd.DataFrame:
+        given = {"reference": gallery.tiers[1]} if name == "tier" else gallery.gap
+        return contrast(gallery.rollouts, name, level=gallery.level, **given)
+
     return figures.contrasts(_together(several, differences, "between"))
 
 
