@@ -461,7 +461,9 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
     "raw_and_corrected": lambda gallery: figures.raw_and_corrected(gallery.corrected),
     "judge_sensitivity": lambda gallery: figures.judge_sensitivity(
         gallery.of_each_model(
-            lambda model: assumed_judge_error(gallery.default, model=model, **gallery.gap)
+            lambda model: assumed_judge_error(
+                gallery.default[gallery.default["model"] == model], **gallery.gap
+            )
         )
     ),
     "score_threshold": _thresholds,
