@@ -686,8 +686,8 @@ class Study(FilePart):
         return systems
 
     def like_paper(self, setting: str, variation: str) -> bool:
-        """Whether a condition's prompt is the package's, so that the paper's numbers stand beside it."""
-        own = {*self.own_settings, *self.system_prompts}
+        """Whether a condition's prompt and tiers are the package's, as those that stand beside the paper."""
+        own = {*self.own_settings, *self.system_prompts, *(self.settings if self.own_tiers else ())}
         return setting not in own and variation not in {*self.own_variations, prompts.OWN_PROMPT}
 
     def user_message(self, tier: str, request: str, variation: str) -> str:
