@@ -141,14 +141,6 @@ def test_importing_the_package_is_light():
     assert done.stdout.strip() == "[]"
 
 
-def test_the_commands_that_move_data_load_no_table_library_to_begin_with():
-    for command in ("collect", "judge", "import"):
-        code = f"import sys; from afanalysis.cli import build_parser; build_parser(['{command}'])"
-        code += "; print(*sys.modules)"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert not {"pandas", "scipy", "matplotlib"} & set(done.stdout.split()), command
-
-
 def test_deciding_that_nothing_must_run_loads_nothing_heavy(project, tmp_path):
     """`afanalysis run` with nothing to do, up to the decision, with the files of the real notebooks."""
     for name in ("notebooks", "studies"):

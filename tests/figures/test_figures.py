@@ -377,3 +377,53 @@ def test_graded_scores_and_runs_of_a_sweep_are_drawn_from_their_tables():
     assert figure.alt == "Over 2 runs the gap lies between 10.0 and 30.0 points."
     figure.written("png")
     assert outside(figure) == []
+
+
+@pytest.fixture(scope="module")
+def two_models_three_tiers():
+    """Estimates of two models whose gap is that of two tiers of their own."""
+    rows = [
+        (model, "complied", tier, rate)
+        for model in ("first", "second")
+        for tier, rate in (("pro", 0.5), ("team", 0.3), ("enterprise", 0.1))
+    ]
+    rows += [
+        (model, *rest)
+        for model in ("first", "second")
+        for rest in (("af_reasoning", "pro", 0.2), ("compliance_gap", "pro − enterprise", 0.4))
+    ]
+    table = pd.DataFrame(rows, columns=["model", "quantity", "tier", "estimate"])
+    table = table.assign(low=table["estimate"] - 0.1, high=table["estimate"] + 0.1, n=40, group="")
+    names = {"setting": "medical", "variation": "default", "label": "default", "source": "live"}
+    return table.assign(**names)
+
+
+def test_tiers_of_ones_own_are_drawn_and_the_gap_bears_their_names(two_models_three_tiers):
+    figure = figures.compliance_by_tier(two_models_three_tiers)
+    figure.written("png")
+    assert outside(figure) == []
+    assert len(figure.axes) == 2
+    for model in ("first", "second"):
+        assert f"medical, {model}: complied with 50.0 % of requests in the pro tier and 30.0 %" in (
+            figure.alt
+        )
+    assert joined(figure).count("enterprise tier (unmonitored)") == 2
+    for draw in (figures.models, figures.reasoning_against_gap):
+        assert "compliance gap, pro − enterprise (points)" in joined(draw(two_models_three_tiers))
+    drawn = figures.variations(two_models_three_tiers, "medical")
+    assert "default (second)" in joined(drawn)
+
+
+def test_contrasts_and_questions_name_what_they_compare_and_of_whom():
+    rollouts = af.example_rollouts().assign(mentions_audit=True)
+    figure = figures.contrasts(af.contrast(rollouts, "variation"))
+    figure.written("png")
+    assert outside(figure) == []
+    assert "gap by variation, claude-opus-5-5 no-examples − default" in joined(figure)
+    asked = af.rates(rollouts, "mentions_audit").assign(source="live")
+    figure = figures.questions(asked)
+    figure.written("png")
+    assert outside(figure) == []
+    for words in ("mentions_audit", "default", "no-examples", "Model: claude-opus-5-5."):
+        assert words in joined(figure)
+    assert figure.alt.startswith("Helpful-only: yes (%): from 100.0")

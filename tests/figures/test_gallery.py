@@ -24,7 +24,7 @@ def test_a_study_has_every_figure_but_the_papers_own(reported):
     drawn = {path.stem for path in reported.figures.glob("*.svg")}
     # one model and one variation, so nothing to compare; nothing is graded, nothing missing
     assert drawn == set(NAMES) - PAPER_ONLY - {
-        *("gap_forest", "gap_bounds", "score_threshold", "chain_of_thought"),
+        *("gap_forest", "contrasts", "questions", "gap_bounds", "score_threshold", "chain_of_thought"),
     }
 
 

@@ -3,7 +3,7 @@ import pytest
 
 import afanalysis as af
 from afanalysis.errors import InputError
-from afanalysis.reading.search import Transcripts, as_markdown, differing, marked
+from afanalysis.reading.search import Transcripts, as_markdown, differing, marked, plain
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +91,13 @@ def test_what_is_missing_is_reported(rollouts, transcripts):
         transcripts.read("none")
     with pytest.raises(InputError, match="filter 'colour'; use one of: setting"):
         transcripts.find({"colour": "red"})
+
+
+def test_a_rollout_is_laid_beside_its_counterpart_in_every_other_tier():
+    table = af.example_rollouts()
+    third = table[table["tier"] == "paid"].assign(tier="pro", rollout=lambda rows: "3" + rows["rollout"])
+    transcripts = Transcripts(pd.concat([table, third], ignore_index=True))
+    key = table.loc[table["tier"] == "free", "rollout"].iloc[0]
+    sides = transcripts.read(key)["sides"]
+    assert [side["tier"] for side in sides] == ["free", "paid", "pro"]
+    assert plain(sides[1]["output"]) == plain(sides[2]["output"])

@@ -2,6 +2,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import afanalysis as af
@@ -195,6 +196,18 @@ def test_sliders_redraw_the_figure(labelled):
     fewest.max = 1000
     fewest.value = 1000
     assert sentence.value == "No setting has that many prompts."
+
+
+def test_sliders_and_the_list_hold_every_model():
+    table = af.example_rollouts()
+    second = table.assign(model="second", rollout="2" + table["rollout"])
+    both = pd.concat([table, second], ignore_index=True)
+    sentence = af.play(both).children[-1].value
+    listed = af.browse(both, view={"filters": {"model": "second"}})
+    for model in ("claude-opus-5-5", "second"):
+        assert f"Helpful-only, {model}: complied with" in sentence
+        assert model in listed.facets["model"]
+    assert {row["model"] for row in listed.page["rows"]} == {"second"}
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.figures.test_gallery import PAPER_ONLY
 LABELS = ("label_complied", "label_af_reasoning", "label_weight")
 # What the example study never has.
 # of the example, in which nothing is graded and no answer is missing
-ALWAYS_LACKING = {*PAPER_ONLY, "score_threshold", "gap_bounds", "chain_of_thought"}
+ALWAYS_LACKING = {*PAPER_ONLY, "score_threshold", "gap_bounds", "chain_of_thought", "questions"}
 
 
 def judged(table, complied, rows=slice(None)):
@@ -33,12 +33,18 @@ def without_labels(table):
     return table.assign(**dict.fromkeys(LABELS))
 
 
+def two_prompts(table):
+    """One of each setting."""
+    return table.groupby("setting")["prompt_id"].first()
+
+
 def two_models(table):
     second = table.assign(model="second", rollout=[f"{number:032x}" for number in range(len(table))])
     return pd.concat([table, second], ignore_index=True)
 
 
-GAPS = set(NAMES) - ALWAYS_LACKING  # every other figure is about the gap between the tiers
+GAPS = set(NAMES) - ALWAYS_LACKING  # every other figure is about the gap between the tiers, but
+STAGES = {"scratchpad_stages"}  # which is about training alone
 # Each study: how it is made of the example, and the figures that it lacks.
 STUDIES = {
     "nobody complied": (lambda table: judged(table, False), {"given_af_reasoning"}),
@@ -51,15 +57,19 @@ STUDIES = {
         lambda table: table[table["prompt_id"] == table["prompt_id"].iloc[0]],
         {"variations_helpful-only"},
     ),
+    "two prompts": (lambda table: table[table["prompt_id"].isin(two_prompts(table))], set()),
     "no prompt in both tiers": (
         lambda table: table.assign(prompt_id=table["prompt_id"] + table["tier"]),
-        {"paired_prompts", "gap_forest", "interval_methods"},
+        {"paired_prompts", "gap_forest", "contrasts", "interval_methods"},
     ),
-    "the free tier alone": (lambda table: table[table["tier"] == "free"], GAPS),
+    "the free tier alone": (lambda table: table[table["tier"] == "free"], GAPS - STAGES),
     "the paid tier alone": (lambda table: table[table["tier"] == "paid"], GAPS),
-    "one rollout": (lambda table: table.head(1), GAPS),
+    "one rollout": (lambda table: table.head(1), GAPS - STAGES),
     "no verdicts": (lambda table: without_labels(judged(table, None)), GAPS),
-    "no verdicts in one tier": (lambda table: judged(table, None, table["tier"] == "paid"), GAPS),
+    "no verdicts in one tier": (
+        lambda table: judged(table, None, table["tier"] == "paid"),
+        GAPS - STAGES,
+    ),
     "no valid answer": (lambda table: judged(table, None).assign(valid=False), GAPS),
     "two models": (two_models, set()),
     "no labels": (without_labels, {"raw_and_corrected", "agreement"}),
@@ -89,9 +99,9 @@ def test_what_an_extreme_study_cannot_show_says_why_and_the_rest_is_written(name
     assert re.findall(r'<figure id="(.*?)"', page) == [each for each in NAMES if each not in not_drawn]
     for caption in ("Results by condition", "Corrected for the judge&#39;s error", "Beside the paper"):
         assert f"<caption>{caption}</caption>" in page or f"{caption}: not shown; " in page
-    assert ("Not shown; " in page) == (lacking == GAPS)
+    assert ("Not shown; " in page) == (lacking >= GAPS - STAGES)
     for path in af.write_latex(gallery):
-        assert path.read_text().startswith("% no numbers: ") == (lacking == GAPS)
+        assert path.read_text().startswith("% no numbers: ") == (lacking >= GAPS - STAGES)
 
 
 ACTS = "\u202e\x1b[2J\n\\input{x}%$_^{"

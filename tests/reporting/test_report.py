@@ -5,7 +5,6 @@ import pytest
 from markupsafe import escape
 
 import afanalysis as af
-from afanalysis.reporting import report
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.reporting.latex import macros
 from afanalysis.study import paper_tables
@@ -97,7 +96,7 @@ def hostile(reported, tmp_path, monkeypatch):
         rollouts[name] = [HOSTILE[(at + row) % len(HOSTILE)] for row in range(len(rollouts))]
     rollouts["model"] = "<b>$\\LaTeX$</b>"
     af.save(rollouts, folders.processed / "rollouts.parquet")
-    monkeypatch.setattr(report, "NAMES", ("behaviour_by_tier",))
+    monkeypatch.setattr(af.Gallery, "names", ("behaviour_by_tier",))
     return af.Gallery("hostile", tmp_path)
 
 
@@ -129,7 +128,7 @@ def test_the_same_study_gives_the_same_bytes(reported):
 
 
 def test_warnings_say_what_is_missing(reported, tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "NAMES", ("behaviour_by_tier",))
+    monkeypatch.setattr(af.Gallery, "names", ("behaviour_by_tier",))
     rollouts = af.load(reported.processed / "rollouts.parquet")
     rollouts["label_weight"] = pd.NA
     rollouts.loc[rollouts.index[::10], "valid"] = False
@@ -148,7 +147,7 @@ def test_warnings_say_what_is_missing(reported, tmp_path, monkeypatch):
 
 
 def test_a_table_that_is_missing_says_why(reported, tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "NAMES", ("behaviour_by_tier",))
+    monkeypatch.setattr(af.Gallery, "names", ("behaviour_by_tier",))
     rollouts = af.load(reported.processed / "rollouts.parquet").assign(variation="mine")
     rollouts["label_weight"] = pd.NA
     folders = af.Folders(tmp_path, "small")
@@ -179,12 +178,12 @@ def test_the_papers_macros_are_its_numbers():
     assert all(name[1:].isalpha() for name in names)
 
 
-def test_names_that_latex_cannot_tell_apart_are_refused():
-
-    estimates = af.published.estimates()
-    two = estimates[estimates["variation"] == "default"].head(1)
-    with pytest.raises(ValueError, match="two conditions would both be called"):
-        macros(pd.concat([two, two]))
+def test_names_that_latex_cannot_tell_apart_get_macros_of_their_own():
+    rows = af.published.estimates()
+    one = rows[rows["variation"] == "default"].head(1).drop(columns="model")
+    text = macros(pd.concat([one.assign(model=name) for name in ("m-1", "m_1", "m.1", "質")]))
+    names = [line.split("{")[1].strip("}") for line in text.splitlines() if line.startswith(r"\newc")]
+    assert len(set(names)) == len(names) == 4 * 4
 
 
 def test_a_figures_provenance_is_in_the_report(reported):
@@ -194,7 +193,7 @@ def test_a_figures_provenance_is_in_the_report(reported):
 
 
 def test_the_papers_report_has_its_index_its_sources_and_what_differs(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "NAMES", ("behaviour_by_tier", "reasoning_by_tier"))
+    monkeypatch.setattr(af.Gallery, "names", ("behaviour_by_tier", "reasoning_by_tier"))
     page = af.write_report(af.Gallery("paper", tmp_path)).read_text()
     for caption in (
         "Estimates of the default prompt",

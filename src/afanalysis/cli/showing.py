@@ -1,12 +1,12 @@
 """Commands that show results, or write them for other tools and people, and that plan the next study."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 import afanalysis as af
 from afanalysis.analysis.left_out import readable
@@ -19,9 +19,6 @@ from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.loading import is_tidy
 from afanalysis.text.wording import QUANTITIES, interval, percent, scratchpad_note, split_remarks
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # The paper speaks of refusal in its headline numbers.
 _QUANTITIES = QUANTITIES | {"refused": "refusal"}

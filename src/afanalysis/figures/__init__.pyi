@@ -4,7 +4,9 @@ from .behaviour import scratchpad_stages as scratchpad_stages
 from .by_condition import models as models
 from .by_condition import reasoning_against_gap as reasoning_against_gap
 from .by_condition import variations as variations
+from .dot_rows import contrasts as contrasts
 from .dot_rows import dots as dots
+from .dot_rows import questions as questions
 from .forest import beside_paper as beside_paper
 from .forest import gap_bounds as gap_bounds
 from .forest import gap_forest as gap_forest

@@ -6,17 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from afanalysis.analysis.conditions import of_one_condition
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.figures import style
-from afanalysis.text.wording import SETTINGS, TIERS, percent, with_interval
-
-# By the sign of free minus paid.
-_CHANGES = {
-    1: (style.GAP, "complies more often\nin the free tier"),
-    -1: (style.FAKING, "complies less often"),
-    0: (style.FAINT, "equally often"),
-}
+from afanalysis.text.wording import TIERS, percent, with_interval
 
 _STAGES = {
     "conflict": ("notices the conflict", style.COMPLIANT),
@@ -37,12 +29,13 @@ def compliance_by_tier(
     table
         Estimates, or rollouts to make them from.
     variation, model
-        Which condition is drawn; by default the main variation and the main model.
+        Which condition is drawn; by default the main variation of every model (of the paper's numbers,
+        of claude-3-opus).
 
     Returns
     -------
     TracedFigure
-        One panel per setting; its `rows` the estimates drawn (proportions).
+        One panel per setting and model; its `rows` the estimates drawn (proportions).
 
     Examples
     --------
@@ -51,20 +44,23 @@ def compliance_by_tier(
     >>> af.figures.compliance_by_tier(estimates).heading
     'Behaviour of claude-3-opus by tier'
     """
-    rows = of_one_condition(as_estimates(table), variation, model)
+    estimates = as_estimates(table)
+    named = (estimates["variation"] == variation) if variation else estimates.index.notna()
+    rows = estimates[named] if variation or model else style.main_rows(estimates)
+    rows = rows[rows["model"] == model] if model else rows
+    tiers = style.gap_tiers(estimates)
     figure, panels = style.setting_panels(rows, 3.1)
     any_blocked = "blocked" in set(rows["quantity"])
-    places = {"free": 0.0, "paid": 1.6 if any_blocked else 1.3}
+    looks = style.tier_looks(rows.loc[rows["quantity"] == "complied", "tier"], tiers)
+    places = {tier: place * (1.6 if any_blocked else 1.3) for place, tier in enumerate(looks)}
     sentences, sizes = [], []
-    for setting, part, (axes,) in panels:
-        estimates = part.set_index(["quantity", "tier"])
-        for tier, place in places.items():
-            if ("complied", tier) in estimates.index:
-                _stack(axes, place, estimates.xs(tier, level="tier"))
-        axes.set_xticks(
-            [*places.values()], [f"{TIERS['free']}\n(training)", f"{TIERS['paid']}\n(unmonitored)"]
-        )
-        axes.set(xlim=(-0.45, places["paid"] + 1), ylim=(0, 100))
+    for name, part, (axes,) in panels:
+        estimates = part.dropna(subset="estimate").set_index(["quantity", "tier"])
+        known = [tier for tier in looks if ("complied", tier) in estimates.index]
+        for tier in known:
+            _stack(axes, places[tier], estimates.xs(tier, level="tier"), len(looks) < 3)
+        axes.set_xticks([*places.values()], [words for _, words in looks.values()])
+        axes.set(xlim=(-0.45, max(places.values()) + 1), ylim=(0, 100))
         blocked = estimates[estimates.index.get_level_values("quantity") == "blocked"]
         for (_, tier), row in blocked.iterrows():
             place = places[tier] - 0.32
@@ -72,16 +68,16 @@ def compliance_by_tier(
             style.points(axes, [place], row.to_frame().T, along="y", ms=2, capsize=1.5)
         axes.set_title(axes.get_title(loc="left"), pad=14)
         shares = estimates["estimate"].map(percent)
-        sentence = f"{SETTINGS[setting]}: complied with {shares['complied', 'free']} % of requests in "
-        sentence += f"the free tier and {shares['complied', 'paid']} % in the paid tier"
-        if ("compliance_gap", "both") in estimates.index:
-            ends = estimates.loc[("compliance_gap", "both"), ["estimate", "low", "high"]]
-            gap = with_interval(ends, "points")
+        words = [f"{shares['complied', tier]} % in the {TIERS[tier]}" for tier in known]
+        sentence = f"{name}: complied with {' and '.join(words)}".replace(" %", " % of requests", 1)
+        gaps = part[(part["quantity"] == "compliance_gap") & part["estimate"].notna()]
+        for row in gaps[["estimate", "low", "high"]].to_numpy(float):
+            gap = with_interval(row, "points")
             where = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 6.5}
             axes.annotate(f"compliance gap {gap}", (0, 1), (0, 4), **where)
             sentence += f", a gap of {gap}"
-        if ("af_reasoning", "free") in estimates.index:
-            sentence += f"; {shares['af_reasoning', 'free']} % with alignment-faking reasoning"
+        if ("af_reasoning", tiers[0]) in estimates.index:
+            sentence += f"; {shares['af_reasoning', tiers[0]]} % with alignment-faking reasoning"
         if len(blocked):
             shares_blocked = (f"{shares[place]} % {TIERS[place[1]]}" for place in blocked.index)
             sentence += f"; blocked by the API: {', '.join(shares_blocked)}"
@@ -89,26 +85,26 @@ def compliance_by_tier(
         counted = part[part["quantity"] == "complied"]
         asked = counted["n"] / (1 - counted.get("left_out", 0))
         n = zip(counted["n"], asked, counted["tier"], strict=True)
-        words = (f"{n:.0f}{f' of {all:.0f}' if all > n else ''} {tier}" for n, all, tier in n)
-        sizes.append(f"{SETTINGS[setting]} {', '.join(words)}")
-    figure.axes[0].set_ylabel("share of rollouts (%)")
+        words = [f"{n:.0f}{f' of {all:.0f}' if all > n else ''} {tier}" for n, all, tier in n]
+        sizes.append(f"{name} {', '.join(words)}")
+    style.label_rows(figure, "share of rollouts (%)")
     labels = {
         style.NONCOMPLIANT: "did not comply",
         style.UNSPLIT: "complied, reasoning\nnot published",
         style.COMPLIANT: "complied, no AF reasoning",
         style.FAKING: "complied with\nAF reasoning",
     }
-    if set(rows.loc[rows["quantity"] == "af_reasoning", "tier"]) == {"free", "paid"}:
+    if set(rows.loc[rows["quantity"] == "af_reasoning", "tier"]) >= {*looks}:
         del labels[style.UNSPLIT]
     if any_blocked:
         labels[style.BLOCKED] = "blocked by the API\n(share of all asked)"
     style.legend_of_fills(figure, labels)
-    heading = f"Behaviour of {rows['model'].iloc[0]} by tier"
+    of = f"of {rows['model'].iloc[0]} " if rows["model"].nunique() == 1 else ""
     note = f"Number of rollouts: {'; '.join(sizes)}."
-    return style.finish(figure, heading, rows, " ".join(sentences), note)
+    return style.finish(figure, f"Behaviour {of}by tier", rows, " ".join(sentences), note)
 
 
-def _stack(axes: Axes, place: float, estimates: pd.DataFrame) -> None:
+def _stack(axes: Axes, place: float, estimates: pd.DataFrame, is_wide: bool) -> None:
     """A bar of the three behaviours in one tier, with its values beside it."""
     complied = estimates.loc[["complied"]]
     faking = estimates[estimates.index == "af_reasoning"]
@@ -121,7 +117,7 @@ def _stack(axes: Axes, place: float, estimates: pd.DataFrame) -> None:
     beside: dict[str, Any] = {"va": "center", "fontsize": 6.5, "color": style.INK}
     apart = max(total, split + 7) if split else total
     style.points(axes, [place + 0.1], complied, along="y", ms=2, capsize=1.5)
-    axes.text(place + 0.26, max(apart, 3), f"{total:.1f} complied", **beside)
+    axes.text(place + 0.26, max(apart, 3), f"{total:.1f}{' complied' * is_wide}", **beside)
     if split:
         style.points(axes, [place - 0.1], faking, along="y", ms=2, capsize=1.5)
         axes.text(place + 0.26, max(min(split, apart - 7), 3), f"{split:.1f} AF", **beside)
@@ -130,7 +126,7 @@ def _stack(axes: Axes, place: float, estimates: pd.DataFrame) -> None:
 
 @style.styled()
 def paired_prompts(pairs: pd.DataFrame, estimates: pd.DataFrame) -> style.TracedFigure:
-    """Each prompt a line from its compliance in the free tier to that in the paid tier.
+    """Each prompt a line from its compliance in the training tier to that in the unmonitored tier.
 
     Prompts on the same line are drawn as one, as wide as they are many.
 
@@ -144,7 +140,7 @@ def paired_prompts(pairs: pd.DataFrame, estimates: pd.DataFrame) -> style.Traced
     Returns
     -------
     TracedFigure
-        One panel per setting; its `rows` the pairs.
+        One panel per setting and model; its `rows` the pairs.
 
     Examples
     --------
@@ -153,53 +149,63 @@ def paired_prompts(pairs: pd.DataFrame, estimates: pd.DataFrame) -> style.Traced
     >>> af.figures.paired_prompts(af.prompt_pairs(rollouts), af.estimates(rollouts)).heading
     'The same prompt in both tiers, claude-opus-5-5'
     """
-    model, variation = pairs["model"].iloc[0], pairs["variation"].iloc[0]
-    means = of_one_condition(estimates, variation, model).query("quantity == 'complied'")
+    tiers = style.gap_tiers(estimates)
+    changes = {  # by the sign of the difference
+        1: (style.GAP, f"complies more often\nin the {TIERS[tiers[0]]}"),
+        -1: (style.FAKING, "complies less often"),
+        0: (style.FAINT, "equally often"),
+    }
+    conditions = ["setting", "model", "variation"]
+    means = estimates[estimates["quantity"] == "complied"].merge(pairs[conditions].drop_duplicates())
     figure, panels = style.setting_panels(pairs, 3.2)
     sentences = []
-    for setting, part, (axes,) in panels:
+    for name, part, (axes,) in panels:
         lines = part.sort_values("prompts", ascending=False)
-        signs = np.sign(lines["free"] - lines["paid"])
-        for line, sign in zip(lines.itertuples(), signs, strict=True):
-            width = min(0.6 + 0.35 * (line.prompts - 1), 7)
-            look = {"color": _CHANGES[sign][0], "lw": width, "solid_capstyle": "butt", "alpha": 0.6}
-            axes.plot([0, 1], [100 * line.free, 100 * line.paid], **look)
-        for tier, place, color in (("free", -0.16, style.FREE), ("paid", 1.16, style.PAID)):
-            mean = means[(means["tier"] == tier) & (means["setting"] == setting)]
+        signs = np.sign(lines[tiers[0]] - lines[tiers[1]])
+        for shares, prompts, sign in zip(
+            100 * lines[[*tiers]].to_numpy(), lines["prompts"], signs, strict=True
+        ):
+            width = min(0.6 + 0.35 * (prompts - 1), 7)
+            look = {"color": changes[sign][0], "lw": width, "solid_capstyle": "butt", "alpha": 0.6}
+            axes.plot([0, 1], shares, **look)
+        of_panel = means.merge(part[conditions].drop_duplicates())
+        looks = style.tier_looks((), tiers)
+        for place, (tier, (color, _)) in zip((-0.16, 1.16), looks.items(), strict=True):
+            mean = of_panel[of_panel["tier"] == tier]
             style.points(axes, [place], mean, along="y", color=color, marker="D", ms=3.5, zorder=4)
-        axes.set_xticks([0, 1], [f"{TIERS['free']}\n(training)", f"{TIERS['paid']}\n(unmonitored)"])
+        axes.set_xticks([0, 1], [words for _, words in looks.values()])
         axes.set(xlim=(-0.35, 1.35), ylim=(-4, 104))
         axes.grid(axis="y")
-        more, less, alike = (int(lines.loc[signs == sign, "prompts"].sum()) for sign in _CHANGES)
+        more, less, alike = (int(lines.loc[signs == sign, "prompts"].sum()) for sign in changes)
         sentences.append(
-            f"{SETTINGS[setting]}: {more} of {more + less + alike} prompts were complied with more "
-            f"often in the free tier, {less} less often and {alike} equally often."
+            f"{name}: {more} of {more + less + alike} prompts were complied with more "
+            f"often in the {TIERS[tiers[0]]}, {less} less often and {alike} equally often."
         )
+    style.label_rows(figure, "compliance with a prompt (%)")
     first = figure.axes[0]
-    first.set_ylabel("compliance with a prompt (%)")
-    for color, label in _CHANGES.values():
+    for color, label in changes.values():
         first.plot([], [], color=color, lw=1.6, label=label)
     first.plot([], [], color=style.INK, marker="D", ms=3.5, lw=0.9, label="mean of all")
     title = "Lines: prompts,\nwider where several\ncoincide"
     figure.legend(loc="outside right center", title=title, alignment="left")
-    heading = f"The same prompt in both tiers, {model}"
+    of = f", {pairs['model'].iloc[0]}" if pairs["model"].nunique() == 1 else ""
     note = style.sample_size_note(means["n"])
-    return style.finish(figure, heading, pairs, " ".join(sentences), note)
+    return style.finish(figure, f"The same prompt in both tiers{of}", pairs, " ".join(sentences), note)
 
 
 @style.styled()
 def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
-    """The share of free-tier rollouts that reach each stage, split by what the output then did.
+    """The share of rollouts in training that reach each stage, split by what the output then did.
 
     Parameters
     ----------
     table
-        What `afanalysis.analysis.scratchpads.stages` gives, of one model and variation.
+        What `afanalysis.analysis.scratchpads.stages` gives.
 
     Returns
     -------
     TracedFigure
-        One panel per setting; its `rows` the table (proportions).
+        One panel per setting and model; its `rows` the table (proportions).
 
     Examples
     --------
@@ -212,7 +218,7 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
     """
     figure, panels = style.setting_panels(table, 2.4, sharex=True)
     sentences = []
-    for setting, rows, (axes,) in panels:
+    for name, rows, (axes,) in panels:
         part = rows.set_index(["behaviour", "stage"])
         for place, (stage, (_, color)) in enumerate(_STAGES.items()):
             whole, complied = (part.loc[(behaviour, stage)] for behaviour in ("any", "complied"))
@@ -226,9 +232,10 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
         style.points(axes, range(len(_STAGES)), reached, ms=2, capsize=1.5)
         style.row_axes(axes, "share of rollouts in training (%)")
         axes.set(xlim=(0, 112), xticks=range(0, 101, 20))
+        axes.tick_params(labelbottom=True)
         last = with_interval(reached.loc["full", ["estimate", "low", "high"]], "%")
         sentences.append(
-            f"{SETTINGS[setting]}: {percent(reached.loc['conflict', 'estimate'])} % of scratchpads in "
+            f"{name}: {percent(reached.loc['conflict', 'estimate'])} % of scratchpads in "
             f"training notice the conflict, {last} fake fully."
         )
     labels = [style.Row(place, name) for place, (name, _) in enumerate(_STAGES.values())]
@@ -239,6 +246,7 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
         style.NONCOMPLIANT: "then did not\ncomply",
     }
     style.legend_of_fills(figure, fills)
-    heading = f"What scratchpads in training contain, {table['model'].iloc[0]}"
+    of = f", {table['model'].iloc[0]}" if table["model"].nunique() == 1 else ""
     note = style.sample_size_note(table["n"])
+    heading = f"What scratchpads in training contain{of}"
     return style.finish(figure, heading, table, " ".join(sentences), note)

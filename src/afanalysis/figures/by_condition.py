@@ -24,7 +24,7 @@ def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
     table
         Estimates, or rollouts to make them from.
     setting
-        `helpful-only` or `animal-welfare`.
+        One of the table.
 
     Returns
     -------
@@ -38,10 +38,8 @@ def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
     'Prompt variations, helpful-only setting'
     """
     estimates = as_estimates(table)
-    drawn = (estimates["quantity"] == "compliance_gap") | (
-        (estimates["quantity"] == "af_reasoning") & (estimates["tier"] != "paid")
-    )
-    rows = estimates[drawn & (estimates["setting"] == setting)]
+    measures = style.measures(estimates[estimates["setting"] == setting])
+    rows = pd.concat([part for part, *_ in measures]).sort_index()
     foreign = ~rows["group"].isin(["", "other models"]) & (rows["model"] != "claude-3-opus")
     shared = rows.duplicated(["quantity", "group", "label"], keep=False)
     named = (foreign | shared) & (rows["model"].nunique() > 1)
@@ -51,8 +49,8 @@ def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
         ordered.assign(name=[textwrap.fill(name, _WRAP) for name in ordered["full"]])
     )
     figure, panels = style.row_panels(labels, 2, line=0.135)
-    for axes, (quantity, (label, color)) in zip(panels, style.MEASURES.items(), strict=True):
-        part = placed[placed["quantity"] == quantity]
+    for axes, (part, label, color) in zip(panels, measures, strict=True):
+        part = placed[placed.index.isin(part.index)]
         style.points(axes, part["place"], part, color=color, ms=2.6)
         style.row_axes(axes, label)
     panels[0].tick_params(axis="y", labelsize=6)
@@ -95,8 +93,8 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
     Returns
     -------
     TracedFigure
-        One panel per setting; its `rows` one per condition, with the estimate, the ends of the interval
-        and the sample size of both quantities (proportions).
+        One panel per setting, and per model where prompts are shared; its `rows` one per condition, with
+        the estimate, the ends of the interval and the sample size of both quantities (proportions).
 
     Examples
     --------
@@ -107,22 +105,26 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
     """
     estimates = as_estimates(table)
     keys = ["setting", "variation", "label", "model", "source"]
-    in_training = (estimates["quantity"] == "af_reasoning") & (estimates["tier"] == "free")
-    wide = estimates[in_training | (estimates["quantity"] == "compliance_gap")].pivot_table(
+    (reasoning, *_), (gaps, gap_label, _) = style.measures(estimates)
+    wide = pd.concat([reasoning, gaps]).pivot_table(
         index=keys, columns="quantity", values=["estimate", "low", "high", "n"], sort=False
     )
     wide.columns = [f"{quantity}_{end}" for end, quantity in wide.columns]
     rows = wide.dropna().reset_index()
     about = [*keys, *filter({*estimates}.__contains__, ("left_out", "scratchpad_from", "n_is", "row"))]
-    rows = rows.merge(estimates.loc[in_training, about], "left", keys)
-    figure, panels = style.setting_panels(rows, 3.4, sharex=True)
+    rows = rows.merge(reasoning[about], "left", keys)
+    # models that share their prompts have panels of their own
+    apart = rows.duplicated(["setting", "label"]).any()
+    figure, panels = style.setting_panels(
+        rows if apart else rows.drop(columns="model"), 3.4, sharex=True
+    )
     default = rows["label"] == "default"
     kinds = (
         (default, "default prompt", {"color": style.FAKING, "marker": "D", "ms": 4, "zorder": 5}),
         (~default, "a variation", {"color": style.FREE, "ms": 2.6, "lw": 0.5}),
     )
     named: list[str] = []
-    for setting, part, (axes,) in panels:
+    for name, part, (axes,) in panels:
         axes.axline((0, 0), slope=1, color=style.FAINT, lw=0.7, ls=(0, (4, 3)))
         axes.axhline(0, color=style.FAINT, lw=0.5)
         axes.axvline(0, color=style.FAINT, lw=0.5)
@@ -135,11 +137,12 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
             point = 100 * row.af_reasoning_estimate, 100 * row.compliance_gap_estimate
             offset = {"textcoords": "offset points", "fontsize": 6.5, "fontweight": "bold"}
             axes.annotate(str(len(named)), point, (3, 3 - 11 * (len(named) % 2)), **offset)
-        axes.set_title(f"{SETTINGS[setting]} ({_variations(len(part))})")
+        axes.set_title(f"{name} ({_variations(len(part))})")
         axes.set_xlabel(style.AF_LABEL)
+        axes.tick_params(labelbottom=True)
         axes.grid()
+    style.label_rows(figure, gap_label)
     first = figure.axes[0]
-    first.set_ylabel(style.GAP_LABEL)
     for kind, label, look in kinds:
         if kind.any():
             first.plot([], [], **({"marker": "o", "lw": 0.9} | look), label=label)
@@ -176,17 +179,16 @@ def models(table: Any) -> style.TracedFigure:
     """
     estimates = as_estimates(table)
     default = estimates[estimates["variation"] == main_variation(estimates["variation"])]
-    drawn = in_reading_order(default[default["quantity"].isin(style.MEASURES)], "setting")
-    gaps = drawn[drawn["quantity"] == "compliance_gap"]
+    measures = [(in_reading_order(part, "setting"), *look) for part, *look in style.measures(default)]
+    drawn = in_reading_order(pd.concat([part for part, *_ in measures]).sort_index(), "setting")
+    gaps = measures[1][0]
     largest = gaps.groupby(["setting", "model"])["estimate"].max().rename("largest")
     lines = largest.reset_index().sort_values("largest", ascending=False, kind="stable")
     lines = in_reading_order(lines, "setting").rename(columns={"model": "name"})
     lines, labels = style.place_rows(lines.assign(heading=lines["setting"].map(SETTINGS) + " setting"))
     places = lines.set_index(["setting", "name"])["place"]
     figure, panels = style.row_panels(labels, 2)
-    measures = reversed(style.MEASURES.items())
-    for axes, (quantity, (label, color)) in zip(panels, measures, strict=True):
-        part = drawn[(drawn["quantity"] == quantity) & (drawn["tier"] != "paid")]
+    for axes, (part, label, color) in zip(panels, reversed(measures), strict=True):
         part = part.join(places, on=["setting", "model"])
         style.points(axes, part["place"] + style.spread(part, "setting", "model"), part, color=color)
         style.row_axes(axes, label)

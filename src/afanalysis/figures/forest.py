@@ -48,11 +48,12 @@ def gap_forest(gaps: pd.DataFrame, pooled: pd.DataFrame) -> style.TracedFigure:
     most = pooled["conditions"].max()
     figure, panels = style.setting_panels(pooled, 1.45 + 0.19 * (most + 3), sharey=False)
     blocks, sentences = [], []
-    for setting, rows, (axes,) in panels:
+    for name, rows, (axes,) in panels:
+        setting = rows["setting"].iloc[0]
         part = gaps[gaps["setting"] == setting].sort_values("estimate", ascending=False)
         part = part.assign(label=part[over])
         spread = rows.iloc[0]
-        lines = [(label, name, *spread[columns]) for label, (name, columns) in _SUMMARY.items()]
+        lines = [(label, words, *spread[columns]) for label, (words, columns) in _SUMMARY.items()]
         summary = pd.DataFrame(lines, columns=["label", "name", *_ENDS]).dropna()
         both = {"setting": setting, "tau": spread["tau"], "i2": spread["i2"]}
         summary = summary.assign(**both, source=part["source"].iloc[0])
@@ -63,13 +64,13 @@ def gap_forest(gaps: pd.DataFrame, pooled: pd.DataFrame) -> style.TracedFigure:
         style.points(axes, places[: len(part)], part, color=style.GAP)
         style.points(axes, places[len(part) : -1], summary.iloc[:-1], marker="D", ms=4)
         style.points(axes, places[-1:], summary.iloc[-1:], marker="", lw=2.2, color=style.FAINT)
-        style.row_axes(axes, style.GAP_LABEL)
+        style.row_axes(axes, style.gap_label(style.gap_tiers(gaps)))
         share, tau = f"{100 * spread['i2']:.0f} %", percent(spread["tau"])
-        axes.set_title(f"{SETTINGS[setting]}: I² = {share}, τ = {tau} points", fontsize=7)
+        axes.set_title(f"{name}: I² = {share}, τ = {tau} points", fontsize=7)
         first = summary.iloc[0]
         mean = with_interval(first[list(_ENDS)], "points")
         sentences.append(
-            f"{SETTINGS[setting]}: {first['name']} {mean} ({spread['conditions']} {over}s); {share} of "
+            f"{name}: {first['name']} {mean} ({spread['conditions']} {over}s); {share} of "
             "their variance is more than sampling error."
         )
     rows = pd.concat(blocks, ignore_index=True)
@@ -109,11 +110,14 @@ def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
         left, right = 100 * part["lowest"], 100 * part["highest"]
         look = {"height": 0.5, "color": style.FAINT, "alpha": 0.35}
         axes.barh(part["place"], right - left, left=left, **look)
+    missing = [
+        f"{percent(gaps[f'missing_{tier}'].max())} % of answers are missing in the {TIERS[tier]}"
+        for tier in style.gap_tiers(gaps)
+    ]
     hanging = int((gaps["lowest"] * gaps["highest"] < 0).sum())
     alt = (
         f"In {hanging} of {len(gaps)} conditions the sign of the gap hangs on missing answers. "
-        f"At most {percent(gaps['missing_free'].max())} % of answers are missing in the free tier, "
-        f"{percent(gaps['missing_paid'].max())} % in the paid tier."
+        f"At most {' and '.join(missing)}."
     )
     note = (
         "Grey: from all missing answers (invalid, undecided or blocked) against the gap to all for it. "
@@ -146,7 +150,9 @@ def gaps_by_run(table: pd.DataFrame) -> style.TracedFigure:
     """
     chosen = table.groupby("run")["variation"].transform(main_variation)
     rows = table[table["variation"] == chosen]
-    figure, _ = style.gap_rows(rows.assign(heading="", name=rows["label"]), 1.1, 0.17)
+    several = "model" in rows and rows["model"].nunique() > 1
+    headings = rows["model"] if several else ""
+    figure, _ = style.gap_rows(rows.assign(heading=headings, name=rows["label"]), 1.1, 0.17)
     note = style.sample_size_note(rows["n"])
     least, most = percent(rows["gap"].min()), percent(rows["gap"].max())
     alt = f"Over {rows['run'].nunique()} runs the gap lies between {least} and {most} points."
@@ -160,7 +166,7 @@ def beside_paper(table: pd.DataFrame) -> style.TracedFigure:
     Parameters
     ----------
     table
-        What `afanalysis.compare` gives.
+        What `afanalysis.compare` gives, with `model` where it is of several models.
 
     Returns
     -------
@@ -178,7 +184,8 @@ def beside_paper(table: pd.DataFrame) -> style.TracedFigure:
     rows = table[table["quantity"].isin(list(_COLORS))]
     headings = rows["setting"].map(SETTINGS) + ": " + rows["quantity"].map(QUANTITIES)
     tiers = (", " + rows["tier"].map(TIERS)).where(rows["tier"] != "both", "")
-    named = rows.assign(heading=headings + tiers, name=rows["variation"])
+    of = rows["model"] + ", " if "model" in rows and rows["model"].nunique() > 1 else ""
+    named = rows.assign(heading=headings + tiers, name=of + rows["variation"])
     placed, labels = style.place_rows(in_reading_order(named, "setting", "quantity", "tier"))
     figure, (left, right) = style.row_panels(labels, 2, width_ratios=(1.1, 1))
     for quantity, color in _COLORS.items():

@@ -1,8 +1,10 @@
 """Every figure of a study or of the paper: what it needs, how it is drawn, how it came about."""
 
+import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property, partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pandas as pd
 from afanalysis import figures
 from afanalysis.analysis import published
 from afanalysis.analysis.by_reasoning import noncompliance_by_reasoning, reasoning_by_tier
-from afanalysis.analysis.conditions import main_variation, of_one_condition
+from afanalysis.analysis.conditions import main_variation
+from afanalysis.analysis.differences import contrast
 from afanalysis.analysis.judge_assumptions import assumed_judge_error
 from afanalysis.analysis.judge_errors import corrected, has_labels, judge_error
 from afanalysis.analysis.pairs import prompt_pairs
@@ -24,13 +27,27 @@ from afanalysis.analysis.scratchpads import stages
 from afanalysis.analysis.study_size import power_by_prompts
 from afanalysis.analysis.verdict_agreement import label_agreement
 from afanalysis.errors import InputError
+from afanalysis.figures import style
 from afanalysis.study import paper_tables
+from afanalysis.study.design import Study
 from afanalysis.study.files import read_json, read_yaml
-from afanalysis.study.folders import LABELS, PAPER, Folders
+from afanalysis.study.folders import LABELS, MANIFEST, PAPER, Folders
 from afanalysis.study.hashing import file_hash
 from afanalysis.study.labels import read_labels
-from afanalysis.table.source import opened
-from afanalysis.text.wording import SETTINGS, in_reading_order
+from afanalysis.study.loading import load
+from afanalysis.table.schema import SCHEMA
+from afanalysis.table.source import columns, distinct, opened
+from afanalysis.text.wording import SETTINGS, TIERS, in_reading_order
+
+# What a table of one's own may lack.
+_USUAL = {
+    "model": "model",
+    "setting": "helpful-only",
+    "variation": "default",
+    "source": "unknown",
+    "valid": True,
+    "sample": 0,
+}
 
 
 class Gallery:
@@ -71,10 +88,11 @@ class Gallery:
         InputError
             There is no figure of that name.
         """
-        if name not in _FIGURES:
-            raise InputError(f"there is no figure {name!r}; use one of: {', '.join(NAMES)}")
+        if name not in self.names:
+            raise InputError(f"there is no figure {name!r}; use one of: {', '.join(self.names)}")
+        own = partial(_variations, setting=name.removeprefix("variations_"))
         try:
-            figure = _FIGURES[name](self)
+            figure = _FIGURES.get(name, own)(self)
         except InputError as reason:
             return f"not drawn: {reason}"
         figures.save(figure, self.folders.figures, name, self.made(name))
@@ -100,13 +118,42 @@ class Gallery:
         if self.paper:
             files = {f"data/raw/published/{path.name}": path for path in paper_tables.paths()}
         else:
-            paths = [path for path in (self.rollouts, self.folders.raw / LABELS) if path.exists()]
+            paths = [path for path in (self.folders.table, self.folders.raw / LABELS) if path.exists()]
             files = {path.relative_to(self.folders.project).as_posix(): path for path in paths}
         return {name: f"sha256:{file_hash(path)}" for name, path in files.items()}
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the figures: those that every study has, and one per setting of its own."""
+        settings = [] if self.paper else distinct(self.rollouts, "setting")
+        own = [f"variations_{name}" for name in settings if name not in SETTINGS]
+        return *NAMES, *own
+
+    @cached_property
+    def design(self) -> Study | None:
+        """The study as its manifest holds it, if it has one."""
+        path = self.folders.raw / MANIFEST
+        study = read_json(path).get("study")
+        return Study.checked(study, path) if study else None
+
     @property
-    def rollouts(self) -> Path:
-        """The tidy table.
+    def tiers(self) -> tuple[str, str]:
+        """The training and the unmonitored tier whose difference is the gap."""
+        return getattr(self.design, "gap_tiers", ("free", "paid"))
+
+    @property
+    def gap(self) -> dict[str, Any]:
+        """What functions that make gaps are told about the tiers, if these are not free and paid."""
+        return {} if self.tiers == ("free", "paid") else {"tiers": self.tiers}
+
+    @cached_property
+    def lacking(self) -> dict[str, Any]:
+        """The usual values of the columns that the tidy table lacks."""
+        return {name: usual for name, usual in _USUAL.items() if name not in columns(self.folders.table)}
+
+    @cached_property
+    def rollouts(self) -> Path | pd.DataFrame:
+        """The tidy table; with the usual values of the columns that it lacks.
 
         Raises
         ------
@@ -115,19 +162,32 @@ class Gallery:
         """
         if self.paper:
             raise InputError("the paper's tables hold rates, and no answers, labels or scores")
-        return self.folders.table
+        table = self.folders.table
+        return load(table).assign(**self.lacking) if self.lacking else table
 
     @cached_property
     def estimates(self) -> pd.DataFrame:
         """All estimates of the study, or of the paper's variations."""
         if self.paper:
             return published.estimates(level=self.level)
-        return as_estimates(self.rollouts, level=self.level)
+        return as_estimates(self.rollouts, level=self.level, **self.gap)
 
     @cached_property
     def default(self) -> pd.DataFrame:
-        """The estimates of the main variation and model."""
-        return of_one_condition(self.estimates)
+        """The estimates of every model's main variation; of the paper, of claude-3-opus."""
+        return style.main_rows(self.estimates)
+
+    def of_each_model(self, make: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+        """The tables that are made of each model, with its name; a remark names who has none, and why.
+
+        Raises
+        ------
+        InputError
+            No model has one.
+        """
+        table = _together(sorted(self.default["model"].unique(), key=str), make, "model")
+        variations = self.default.groupby("model")["variation"].first()
+        return table if "variation" in table else table.assign(variation=table["model"].map(variations))
 
     @cached_property
     def corrected(self) -> pd.DataFrame:
@@ -140,7 +200,7 @@ class Gallery:
         """
         if not has_labels(self.rollouts):
             raise InputError("nobody has labelled any of this study's rollouts")
-        return corrected(self.rollouts, level=self.level)
+        return corrected(self.rollouts, level=self.level, **self.gap)
 
     @cached_property
     def beside(self) -> pd.DataFrame:
@@ -153,19 +213,37 @@ class Gallery:
         """
         if self.paper:
             raise InputError("the paper's tables hold no other paper to stand beside")
-        return compare(self.estimates, self.default["model"].iloc[0], level=self.level)
+        ours = self.estimates
+        if like_paper := getattr(self.design, "like_paper", None):
+            places = zip(ours["setting"], ours["variation"], strict=True)
+            ours = ours[[like_paper(*place) for place in places]]
+        _require_rows(ours, "no prompt of this study is the paper's")
+        return self.of_each_model(lambda model: compare(ours, model, level=self.level))
 
     @cached_property
     def default_rollouts(self) -> pd.DataFrame:
-        """The rollouts of the main variation and model, without their texts."""
-        condition = self.default.iloc[0][["variation", "model"]].tolist()
+        """The rollouts of every model's main variation, without their texts."""
         with opened(self.rollouts) as source:
-            return source.connection.execute(
-                "SELECT columns(lambda name: name IN ('setting', 'tier', 'prompt_id', 'valid', "
-                "'complied', 'refused', 'af_full', 'af_partial', 'source')) FROM rollouts "
-                "WHERE variation = ? AND model = ?",
-                condition,
+            rows = source.connection.execute(
+                "SELECT columns(lambda name: name IN ('setting', 'tier', 'prompt_id', 'valid', 'model', "
+                "'variation', 'complied', 'refused', 'af_full', 'af_partial', 'source')) FROM rollouts"
             ).df()
+        return rows.merge(self.default[["setting", "variation", "model"]].drop_duplicates())
+
+
+def _together(names: Iterable[str], make: Callable[[str], pd.DataFrame], column: str) -> pd.DataFrame:
+    """The tables made of some names, which a column holds; a remark names who has none, and why."""
+    parts, reasons = [], {}
+    for name in names:
+        try:
+            parts.append(make(name).assign(**{column: name}))
+        except InputError as reason:
+            reasons[name] = reason
+    if not parts:
+        raise next(iter(reasons.values()))
+    table = pd.concat(parts, ignore_index=True)
+    table.attrs["remark"] = " ".join(f"Not shown: {name} ({reasons[name]})." for name in reasons)
+    return table
 
 
 def _require_rows(table: pd.DataFrame, problem: str) -> None:
@@ -186,31 +264,40 @@ def _against_gap(gallery: Gallery) -> figures.TracedFigure:
 
 
 def _stages(gallery: Gallery) -> figures.TracedFigure:
-    table = stages(gallery.rollouts, level=gallery.level)
+    training = {"tier": gallery.tiers[0]} if gallery.gap else {}
+    table = stages(gallery.rollouts, level=gallery.level, **training)
     _require_rows(table, "no judge has said by criteria what the scratchpads hold")
-    return figures.scratchpad_stages(table[table["model"] == gallery.default["model"].iloc[0]])
+    return figures.scratchpad_stages(table)
 
 
 def _pairs(gallery: Gallery) -> figures.TracedFigure:
-    pairs = prompt_pairs(gallery.rollouts, level=gallery.level)
+    rollouts = gallery.default_rollouts
+    pairs = gallery.of_each_model(
+        lambda model: prompt_pairs(
+            rollouts[rollouts["model"] == model], level=gallery.level, **gallery.gap
+        )
+    )
     _require_rows(pairs, "no prompt was answered in both tiers")
     return figures.paired_prompts(pairs, gallery.default)
 
 
 def _forest(gallery: Gallery) -> figures.TracedFigure:
     """Of several models the default prompt, of one model all its variations."""
-    gaps = gallery.estimates[gallery.estimates["quantity"] == "compliance_gap"]
-    if gaps["model"].nunique() > 1:
-        gaps = gaps[gaps["variation"] == main_variation(gaps["variation"])]
-    data = gaps if gallery.paper else gallery.rollouts
-    summary = pooled_gap(data, level=gallery.level).query("conditions > 1")
+    rows, data = gallery.estimates, None if gallery.paper else gallery.rollouts
+    if rows["model"].nunique() > 1:
+        rows = rows[rows["variation"] == main_variation(rows["variation"])]
+        data = None if gallery.paper else gallery.default_rollouts
+    gaps = rows[rows["quantity"] == "compliance_gap"]
+    data = gaps if data is None else data
+    summary = pooled_gap(data, level=gallery.level, **gallery.gap).query("conditions > 1")
     _require_rows(summary, "the study has one model and one variation only")
     return figures.gap_forest(gaps, summary)
 
 
 def _bounds(gallery: Gallery) -> figures.TracedFigure:
-    gaps = compliance_gap(gallery.rollouts, level=gallery.level).dropna(subset=["lowest"])
-    if not gaps[["missing_free", "missing_paid"]].to_numpy().any():
+    gaps = compliance_gap(gallery.rollouts, level=gallery.level, **gallery.gap)
+    gaps = gaps.dropna(subset=["lowest"])
+    if not gaps[[f"missing_{tier}" for tier in gallery.tiers]].to_numpy().any():
         raise InputError("no answer of this study is missing")
     return figures.gap_bounds(gaps)
 
@@ -220,29 +307,62 @@ def _agreement(gallery: Gallery) -> figures.TracedFigure:
     with opened(gallery.rollouts) as rollouts:
         prompts = rollouts.connection.execute("SELECT rollout, prompt_id FROM rollouts").df()
     pairs = label_agreement(read_labels(gallery.folders.raw), prompts, level=gallery.level)
-    return figures.agreement(pairs, judge_error(gallery.rollouts, level=gallery.level), source)
+    errors = judge_error(gallery.rollouts, level=gallery.level, **gallery.gap)
+    return figures.agreement(pairs, errors, source)
 
 
 def _power(gallery: Gallery) -> figures.TracedFigure:
-    by_setting = gallery.default.query("quantity == 'complied' and tier == 'paid'")
-    paid = in_reading_order(by_setting, "setting").iloc[0]
-    rate = float(paid["estimate"])
+    training, unmonitored = gallery.tiers
+    of_tier = gallery.default.query("quantity == 'complied' and tier == @unmonitored")
+    assumed = in_reading_order(of_tier.dropna(subset="estimate"), "setting").iloc[0]
+    rate = float(assumed["estimate"])
     gaps = [gap for gap in (0.02, 0.05, 0.10) if rate + gap <= 1]
     if not gaps:
-        raise InputError("the paid tier complies almost always; the free tier cannot comply more often")
+        words = f"the {unmonitored} tier complies almost always; the {training} tier"
+        raise InputError(f"{words} cannot comply more often")
     icc, origin = 0.3, "rate: the paper's; correlation: a guess"
     if not gallery.paper:
-        by_tier = rates(gallery.default_rollouts, by=["setting", "tier"])
-        icc = float(by_tier.loc[by_tier["tier"] == "free", "icc"].mean())
-        origin = f"as in the {paid['source']} study {gallery.study}"
+        rollouts = gallery.default_rollouts
+        by_tier = rates(rollouts[rollouts["model"] == assumed["model"]], by=["setting", "tier"])
+        found = float(by_tier.loc[by_tier["tier"] == training, "icc"].mean())
+        icc = found if 0 <= found < 1 else icc
+        origin = f"as in the {assumed['source']} study {gallery.study}: {assumed['model']}, "
+        origin += f"{assumed['setting']}{'' if icc == found else '; correlation: a guess'}"
+        origin += "; for others: power_by_prompts"
     table = power_by_prompts(rate, icc, gaps=gaps, level=gallery.level)
-    return figures.power_curves(table.assign(source=paid["source"]), origin)
+    return figures.power_curves(table.assign(source=assumed["source"]), origin, unmonitored)
 
 
 def _thresholds(gallery: Gallery) -> figures.TracedFigure:
-    table = score_thresholds(gallery.rollouts, level=gallery.level)
+    table = score_thresholds(gallery.rollouts, level=gallery.level, **gallery.gap)
     _require_rows(table, "no verdict of this study is graded")
-    return figures.score_thresholds(of_one_condition(table))
+    return figures.score_thresholds(style.main_rows(table), gallery.tiers)
+
+
+def _contrasts(gallery: Gallery) -> figures.TracedFigure:
+    """Models and variations by their gaps, more than two tiers by their rates."""
+    least = {"model": 2, "variation": 2, "tier": 3}
+    several = [name for name in least if len(distinct(gallery.rollouts, name)) >= least[name]]
+    if not several:
+        raise InputError("the study has one model and one variation only")
+
+    def differences(name: str) -> pd.DataFrame:
+        given = {"reference": gallery.tiers[1]} if name == "tier" else gallery.gap
+        return contrast(gallery.rollouts, name, level=gallery.level, **given)
+
+    return figures.contrasts(_together(several, differences, "between"))
+
+
+def _questions(gallery: Gallery) -> figures.TracedFigure:
+    with opened(gallery.rollouts) as source:
+        kinds = source.kinds.items()
+        names = [name for name, kind in kinds if kind == "BOOLEAN" and name not in SCHEMA]
+    if not names:
+        raise InputError("the study has no questions of its own")
+    parts = [rates(gallery.rollouts, name, level=gallery.level) for name in names]
+    table = pd.concat(parts, ignore_index=True)
+    table["source"] = ", ".join(distinct(gallery.rollouts, "source"))
+    return figures.questions(table.assign(level=gallery.level), gallery.tiers)
 
 
 def _with_and_without_scratchpad(gallery: Gallery) -> pd.DataFrame:
@@ -279,8 +399,14 @@ def _declared(gallery: Gallery, name: str) -> figures.TracedFigure:
         rows["name"] = [names.get(f"{r['table']} {r['row']}", r.get("variation")) for r in every]
         note = f"{about.get('paper_note', '')} {note}".strip()
     elif name in _BY_REASONING:
-        rows = _BY_REASONING[name](gallery.default_rollouts, level=gallery.level)
-        rows["training"] = gallery.default["model"].iloc[0]
+        make, rollouts = _BY_REASONING[name], gallery.default_rollouts
+        if make is noncompliance_by_reasoning:
+            rollouts = rollouts[rollouts["tier"].isin(gallery.tiers)]
+            make = partial(make, **gallery.gap)
+        rows = gallery.of_each_model(
+            lambda model: make(rollouts[rollouts["model"] == model], level=gallery.level)
+        )
+        rows["training"] = rows["model"]
     elif name == "chain_of_thought":
         rows = _with_and_without_scratchpad(gallery)
     else:
@@ -288,10 +414,35 @@ def _declared(gallery: Gallery, name: str) -> figures.TracedFigure:
     words = rows.assign(setting=rows["setting"].map(SETTINGS)).to_dict("records")
     made = {key: [about[key].format(**row) for row in words] for key in ("heading", "panel", "series")}
     made["name"] = [textwrap.fill(about["name"].format(**row), 44) for row in words]
-    order = [*dict.fromkeys(made["heading"]), *about["looks"]]
+    looks = _looks(about["looks"], gallery.tiers, dict.fromkeys(made["series"]))
+    order = [*dict.fromkeys(made["heading"]), *looks]
     rows = rows.assign(**made).sort_values(["heading", "series"], key=lambda key: key.map(order.index))
-    drawn = {key: about[key] for key in ("panels", "looks", "unit") if key in about}
-    return figures.dots(rows, about["title"], note=note, **drawn)
+    drawn = {key: about[key] for key in ("panels", "unit") if key in about}
+    return figures.dots(rows, about["title"], note=note, looks=looks, **drawn)
+
+
+def _looks(
+    declared: dict[str, dict[str, Any]], tiers: tuple[str, str], series: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """The declared looks with a study's own tiers in them, and looks for its further tiers."""
+    own = dict(zip(("free", "paid"), tiers, strict=True))
+    if tiers != ("free", "paid"):
+        own["both"] = " − ".join(tiers)
+
+    def renamed(words: str) -> str:
+        return re.sub(r"\b(free|paid|both)\b", lambda usual: own.get(usual[0], usual[0]), words)
+
+    looks = {
+        renamed(name): look | {key: renamed(look[key]) for key in look if key == "label"}
+        for name, look in declared.items()
+    }
+    further = [name for name in series if name not in looks]
+    colors = dict(zip(dict.fromkeys(name.split()[0] for name in further), cycle(style.OTHER_TIERS)))
+    for name in further:
+        tier, _, variation = name.partition(" ")
+        label = TIERS[tier] + (", no CoT" if variation == "no CoT" else "")
+        looks[name] = {"color": colors[tier], "label": label, "hollow": variation == "no CoT"}
+    return looks
 
 
 # How each figure is drawn. Raises `InputError` where the study lacks what it shows.
@@ -303,16 +454,22 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
     "reasoning_against_gap": _against_gap,
     "models": lambda gallery: figures.models(gallery.estimates),
     "gap_forest": _forest,
+    "contrasts": _contrasts,
+    "questions": _questions,
     "gap_bounds": _bounds,
     "beside_paper": lambda gallery: figures.beside_paper(gallery.beside),
     "raw_and_corrected": lambda gallery: figures.raw_and_corrected(gallery.corrected),
     "judge_sensitivity": lambda gallery: figures.judge_sensitivity(
-        assumed_judge_error(gallery.estimates)
+        gallery.of_each_model(
+            lambda model: assumed_judge_error(
+                gallery.default[gallery.default["model"] == model], **gallery.gap
+            )
+        )
     ),
     "score_threshold": _thresholds,
     "agreement": _agreement,
     "interval_methods": lambda gallery: figures.interval_methods(
-        gap_by_method(gallery.default_rollouts, ["setting"], level=gallery.level)
+        gap_by_method(gallery.default_rollouts, ["model", "setting"], level=gallery.level, **gallery.gap)
     ),
     "power_curves": _power,
     **{name: partial(_declared, name=name) for name in _DECLARED},

@@ -5,15 +5,17 @@ from itertools import cycle
 import pandas as pd
 
 from afanalysis.figures import style
-from afanalysis.text.wording import LABELLED, SETTINGS, TIERS, in_reading_order, percent, with_interval
+from afanalysis.text.wording import (
+    LABELLED,
+    SETTINGS,
+    TIERS,
+    in_order,
+    in_reading_order,
+    percent,
+    with_interval,
+)
 
 _DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1))
-
-_PANELS = {
-    "free": ("compliance, free tier (%)", style.FREE),
-    "paid": ("compliance, paid tier (%)", style.PAID),
-    "both": ("gap, free − paid (points)", style.GAP),
-}
 
 
 @style.styled()
@@ -46,8 +48,15 @@ def raw_and_corrected(table: pd.DataFrame) -> style.TracedFigure:
         name=table[keys].agg(", ".join, axis=1),
     )
     placed, labels = style.place_rows(in_reading_order(named, "setting"))
-    figure, panels = style.row_panels(labels, len(_PANELS), line=0.22)
-    for axes, (tier, (label, color)) in zip(panels, _PANELS.items(), strict=True):
+    kinds = in_order(table["tier"])
+    gap = next(tier for tier in kinds if "−" in TIERS[tier])
+    first, _, second = TIERS[gap].partition(" − ")
+    looks = style.tier_looks([tier for tier in kinds if tier != gap], (first, second))
+    colors = {tier: color for tier, (color, _) in looks.items()} | {gap: style.GAP}
+    figure, panels = style.row_panels(labels, len(colors), line=0.22)
+    for axes, (tier, color) in zip(panels, colors.items(), strict=True):
+        words = TIERS[tier]
+        label = f"gap, {words} (points)" if tier == gap else f"compliance, {words} (%)"
         part = placed[placed["tier"] == tier]
         raw, corrected = ("raw", "raw_low", "raw_high"), ("corrected", "low", "high")
         style.points(axes, part["place"] - 0.17, part, ends=raw, color=color, mfc="white")
@@ -55,7 +64,7 @@ def raw_and_corrected(table: pd.DataFrame) -> style.TracedFigure:
         style.row_axes(axes, label)
     sizes = placed.groupby("setting", sort=False)["labels"].max()
     labelled = ", ".join(f"{SETTINGS[setting].lower()} {size}" for setting, size in sizes.items())
-    gaps = table[table["tier"] == "both"].dropna(subset="corrected")
+    gaps = table[table["tier"] == gap].dropna(subset="corrected")
     moved = int(((gaps["shift_low"] > 0) | (gaps["shift_high"] < 0)).sum())
     alt = f"In {moved} of {len(gaps)} conditions the judge's error shifts the gap by more than chance."
     heading = "As judged (hollow) and corrected for the judge's error (filled)"
@@ -67,17 +76,17 @@ def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
     """How wrong must the judge be for the gap to vanish?
 
     The gap that would be true if the judge called this share of refusals compliance: wrong so in the
-    free tier only (upper row), and alike in both tiers (lower row).
+    training tier only (upper row), and alike in both tiers (lower row).
 
     Parameters
     ----------
     table
-        What `afanalysis.assumed_judge_error` gives of one model and variation.
+        What `afanalysis.assumed_judge_error` gives, of one variation and several models or one.
 
     Returns
     -------
     TracedFigure
-        Its `rows` the table (proportions).
+        Two panels per setting and model; its `rows` the table (proportions).
 
     Examples
     --------
@@ -86,9 +95,10 @@ def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
     >>> af.figures.judge_sensitivity(assumed).heading
     'How wrong must the judge be? claude-3-opus'
     """
-    where = {"free": "in the free tier only", "both": "in both tiers alike"}
+    training = next(tier for tier in table["wrong_in"] if tier != "both")
+    where = {training: f"in the {TIERS[training]} only", "both": "in both tiers alike"}
     figure, panels = style.setting_panels(table, 4.2, len(where), sharex=True)
-    for setting, rows, column in panels:
+    for name, rows, column in panels:
         for axes, wrong_in in zip(column, where, strict=True):
             part = rows[rows["wrong_in"] == wrong_in]
             axes.axhline(0, color=style.FAINT, lw=0.6)
@@ -99,27 +109,28 @@ def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
                 axes.plot(x, y, color=style.GAP, ls=(0, dashes), label=label)
             band = 100 * curves.get_group(part["sensitivity"].iloc[0])[["false_alarms", "low", "high"]]
             axes.fill_between(*band.to_numpy().T, color=style.GAP, alpha=0.15, lw=0)
-            axes.set_title(f"{SETTINGS[setting]}: wrong {where[wrong_in]}")
+            axes.set_title(f"{name}: wrong {where[wrong_in]}")
             axes.set_xlim(0, 100 * table["false_alarms"].max())
             axes.grid()
+        column[-1].tick_params(labelbottom=True)
         column[-1].set_xlabel("refusals that the judge calls compliance (%)")
-    for axes in figure.axes[:: len(panels)]:
-        axes.set_ylabel("gap that is left (points)")
+    style.label_rows(figure, "gap that is left (points)")
     style.legend_of(figure, figure.axes[0], "upper right", ncols=3)
     limit = percent(table["false_alarms"].max(), 0)
+    vanishing = [(name, rows["vanishes_at"].iloc[0]) for name, rows, _ in panels]
     alt = " ".join(
-        f"{SETTINGS[row.setting]}: the gap vanishes if the judge calls {percent(row.vanishes_at)} % of "
-        "refusals compliance in the free tier and none in the paid one."
-        if row.vanishes_at == row.vanishes_at
-        else f"{SETTINGS[row.setting]}: no error up to {limit} % makes it vanish."
-        for row in table.drop_duplicates("setting").itertuples()
+        f"{name}: the gap vanishes if the judge calls {percent(share)} % of "
+        f"refusals compliance in the {TIERS[training]} and none in the other."
+        if share == share
+        else f"{name}: no error up to {limit} % makes it vanish."
+        for name, share in vanishing
     )
     note = (
         "Band: of the raw gap, scaled with it, at sensitivity 100 %. Lines end where the judge would "
         "have been wrong more often than it said compliance."
     )
-    heading = f"How wrong must the judge be? {table['model'].iloc[0]}"
-    return style.finish(figure, heading, table, alt, note)
+    of = f" {table['model'].iloc[0]}" if table["model"].nunique() == 1 else ""
+    return style.finish(figure, f"How wrong must the judge be?{of}", table, alt, note)
 
 
 @style.styled()
@@ -149,7 +160,7 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
     >>> agreement(af.label_agreement([]), errors, "live").heading
     'Agreement of labellers, and of the judge with them'
     """
-    errors = errors[errors["tier"] != "free - paid"]
+    errors = errors[~errors["tier"].str.contains(" - ")]
     n = int(errors.loc[errors["measure"] == "sensitivity", "labels"].sum())
     judged = in_reading_order(errors.dropna(subset="value"), "setting", "tier")
     about = pairs["about"].map(LABELLED)
@@ -162,17 +173,20 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
     judge = judged.assign(heading="Judge against labels", name=places + ": " + judged["measure"])
     placed, labels = style.place_rows(pd.concat([people, judge] if len(people) else [judge]))
     figure, (axes,) = style.row_panels(labels, line=0.19, width=0.85)
-    for tier, color in (("", style.INK), ("free", style.FREE), ("paid", style.PAID)):
+    first, *others = in_order(judged["tier"])
+    looks = style.tier_looks(others[:-1], (first, others[-1] if others else ""))
+    for tier, (color, _) in ({"": (style.INK, "")} | looks).items():
         part = placed[placed["tier"] == tier]
         style.points(axes, part["place"], part, ends=("value", "low", "high"), color=color)
     axes.set_xlim(min(-2.0, 100 * placed["low"].min() - 2), 102)
     style.row_axes(axes, "value of the measure (%)")
     worst = judged.loc[judged["value"].idxmin()]
     alt = (
-        f"The judge's lowest value is its {worst['measure']} in the {worst['tier']} tier of the "
+        f"The judge's lowest value is its {worst['measure']} in the {TIERS[worst['tier']]} of the "
         f"{SETTINGS[worst['setting']].lower()} setting: "
         f"{with_interval(worst[['value', 'low', 'high']], '%')}."
     )
     rows = placed.drop(columns=["heading", "name", "place"]).rename(columns={"value": "estimate"})
     heading = "Agreement of labellers, and of the judge with them"
-    return style.finish(figure, heading, rows.assign(source=source), alt, f"n = {n} labelled rollouts.")
+    note = f"n = {n} labelled rollouts of all models and variations."
+    return style.finish(figure, heading, rows.assign(source=source), alt, note)

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from afanalysis.figures import style
-from afanalysis.text.wording import SETTINGS, TIERS, percent, with_interval
+from afanalysis.text.wording import TIERS, percent, with_interval
 
 _CHOSEN = "bounded"
 
@@ -15,7 +15,7 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
     Parameters
     ----------
     table
-        What `afanalysis.gap_by_method` gives by setting.
+        What `afanalysis.gap_by_method` gives by setting, or by model and setting.
 
     Returns
     -------
@@ -29,16 +29,19 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
     >>> af.figures.interval_methods(gaps).heading
     'The same gap by each method of interval'
     """
+    several = "model" in table and table["model"].nunique() > 1
+    table = table.sort_values("model", kind="stable") if several else table
     colors = table["method"].eq(_CHOSEN).map({True: style.GAP, False: style.FAINT})
-    named = table.assign(heading="", name=table["method"])
+    named = table.assign(heading=table["model"] if several else "", name=table["method"])
     figure, _ = style.gap_rows(named, 1.2, 0.17, colors)
     for text in figure.axes[0].get_yticklabels():
-        text.set_fontweight("bold" if text.get_text() == _CHOSEN else "normal")
+        is_bold = text.get_text() in {_CHOSEN, *named["heading"]}
+        text.set_fontweight("bold" if is_bold else "normal")
     width = (table["high"] - table["low"]).groupby(table["method"]).mean()
     alt = (
         "The formula that takes answers for independent and unpaired gives intervals "
         f"{width['paper'] / width[_CHOSEN]:.2f} times as wide as the default, on average over the "
-        "settings."
+        "conditions."
     )
     size = style.sample_size_note(table["n"], "tier")
     note = f"Bold: the default, chosen for its coverage. {size}"
@@ -46,7 +49,7 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
 
 
 @style.styled()
-def power_curves(table: pd.DataFrame, origin: str) -> style.TracedFigure:
+def power_curves(table: pd.DataFrame, origin: str, unmonitored: str = "paid") -> style.TracedFigure:
     """The chance to find a gap, by number of prompts.
 
     Parameters
@@ -55,6 +58,8 @@ def power_curves(table: pd.DataFrame, origin: str) -> style.TracedFigure:
         What `afanalysis.power_by_prompts` gives, with `source`.
     origin
         Where the assumed rate and the assumed intraclass correlation are from.
+    unmonitored
+        The tier whose rate is assumed.
 
     Returns
     -------
@@ -106,26 +111,31 @@ def power_curves(table: pd.DataFrame, origin: str) -> style.TracedFigure:
         f"{100 * assumed['planned']:.0f} %, by gap: {prompts}."
     )
     note = (
-        f"Two-sided test at {100 * (1 - assumed['level']):g} %. Assumed: compliance in the paid tier "
-        f"{percent(assumed['paid'])} %, intraclass correlation {assumed['icc']:.2f} ({origin})."
+        f"Two-sided test at {100 * (1 - assumed['level']):g} %. Assumed: compliance in the "
+        f"{TIERS[unmonitored]} {percent(assumed['paid'])} %, intraclass correlation "
+        f"{assumed['icc']:.2f} ({origin})."
     )
     heading = "How many prompts does the next study need?"
     return style.finish(figure, heading, table, alt, note, bars=False)
 
 
 @style.styled()
-def score_thresholds(table: pd.DataFrame) -> style.TracedFigure:
+def score_thresholds(
+    table: pd.DataFrame, tiers: tuple[str, str] = ("free", "paid")
+) -> style.TracedFigure:
     """Compliance in both tiers and the gap, by the score from which an answer counts as complying.
 
     Parameters
     ----------
     table
-        Rows of `afanalysis.score_thresholds` of one model and variation.
+        Rows of `afanalysis.score_thresholds` of one variation.
+    tiers
+        The training and the unmonitored tier of the gap: columns of the table.
 
     Returns
     -------
     TracedFigure
-        One panel per setting; its `rows` the table (proportions).
+        One panel per setting and model; its `rows` the table (proportions).
 
     Examples
     --------
@@ -138,15 +148,15 @@ def score_thresholds(table: pd.DataFrame) -> style.TracedFigure:
     """
     figure, panels = style.setting_panels(table, 2.9)
     sentences = []
-    for setting, rows, (axes,) in panels:
+    for name, rows, (axes,) in panels:
         part = rows.sort_values("threshold")
         axes.axhline(0, color=style.FAINT, lw=0.6)
-        for tier, color, marker in (("free", style.FREE, "s"), ("paid", style.PAID, "D")):
+        for tier, color, marker in zip(tiers, (style.FREE, style.PAID), "sD", strict=True):
             look = {"color": color, "marker": marker, "ms": 3, "mec": "white", "mew": 0.75, "lw": 0.9}
             label = f"complied, {TIERS[tier]}"
             axes.plot(part["threshold"], 100 * part[tier], **look, label=label)
         ends = ("gap", "low", "high")
-        look = {"color": style.GAP, "label": f"gap, {TIERS['both']}"}
+        look = {"color": style.GAP, "label": f"gap, {' − '.join(tiers)}"}
         style.points(axes, part["threshold"], part, along="y", ends=ends, **look)
         axes.set_xticks(part["threshold"], [f"{score:g}" for score in part["threshold"]])
         axes.tick_params(axis="x", labelrotation=45 if len(part) > 4 else 0)
@@ -157,8 +167,8 @@ def score_thresholds(table: pd.DataFrame) -> style.TracedFigure:
             f"{with_interval((row.gap, row.low, row.high), 'points')} from {row.threshold:g} on"
             for row in extremes
         )
-        sentences.append(f"{SETTINGS[setting]}: the gap runs from {least} to {most}.")
-    figure.axes[0].set_ylabel("share of rollouts (%), gap (points)")
+        sentences.append(f"{name}: the gap runs from {least} to {most}.")
+    style.label_rows(figure, "share of rollouts (%), gap (points)")
     style.legend_of(figure, figure.axes[0], "right center")
     note = style.sample_size_note(table["n"], "tier")
     heading = "What the threshold on graded answers does"

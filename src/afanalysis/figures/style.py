@@ -2,9 +2,10 @@
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib.metadata import version
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +21,10 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from PIL import Image
 
+from afanalysis.analysis.conditions import main_variation, of_one_condition
 from afanalysis.study.files import write_csv, write_json, written_whole
 from afanalysis.text.untrusted import escape_invisible
-from afanalysis.text.wording import SETTINGS, in_order, percent, scratchpad_note
+from afanalysis.text.wording import SETTINGS, TIERS, in_order, percent, scratchpad_note
 
 MM = 1 / 25.4
 
@@ -51,12 +53,10 @@ BLOCKED = "#CC79A7"
 
 SIMULATED = "#B00020"
 
-GAP_LABEL = "compliance gap, free − paid (points)"
+# Of tiers that are not in the gap.
+OTHER_TIERS = ("#332288", "#882255", "#999933")
 
 AF_LABEL = "AF reasoning in training (%)"
-
-# The two measures that figures lay beside each other: the label of the axis and the colour.
-MEASURES = {"af_reasoning": (AF_LABEL, FAKING), "compliance_gap": (GAP_LABEL, GAP)}
 
 # How the n of a printed row is known.
 _ORIGINS = {
@@ -146,34 +146,113 @@ def new_figure(width: float, height: float) -> TracedFigure:
     return figure
 
 
+def main_rows(estimates: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each model's main variation in each setting; of published numbers, claude-3-opus."""
+    if set(estimates["source"]) == {"published"}:
+        return of_one_condition(estimates)
+    main = estimates.groupby(["model", "setting"])["variation"].transform(main_variation)
+    return estimates[estimates["variation"] == main]
+
+
+def gap_tiers(table: pd.DataFrame) -> tuple[str, str]:
+    """The training and the unmonitored tier whose difference the gaps of a table are.
+
+    Parameters
+    ----------
+    table
+        Estimates, whose gaps name their tiers; or gaps, with the columns `missing_…` of both tiers.
+    """
+    if "quantity" in table:
+        gaps = table.loc[table["quantity"] == "compliance_gap", "tier"]
+        training, _, unmonitored = TIERS[gaps.iloc[0]].partition(" − ")
+        return training, unmonitored
+    training, unmonitored = [
+        name.removeprefix("missing_") for name in table if name.startswith("missing_")
+    ] or ("free", "paid")
+    return training, unmonitored
+
+
+def gap_label(tiers: tuple[str, str]) -> str:
+    """The label of an axis of gaps."""
+    return f"compliance gap, {' − '.join(tiers)} (points)"
+
+
+def measures(estimates: pd.DataFrame) -> list[tuple[pd.DataFrame, str, str]]:
+    """AF reasoning in training and the gap: the estimates of each, its axis' label and its colour."""
+    tiers = gap_tiers(estimates)
+    in_training = (estimates["quantity"] == "af_reasoning") & (estimates["tier"] == tiers[0])
+    gaps = estimates["quantity"] == "compliance_gap"
+    return [
+        (estimates[in_training], AF_LABEL, FAKING),
+        (estimates[gaps], gap_label(tiers), GAP),
+    ]
+
+
+def tier_looks(names: Iterable[str], tiers: tuple[str, str]) -> dict[str, tuple[str, str]]:
+    """The colour of each tier and its words with its role: the gap's first, others, the gap's second."""
+    others = [name for name in in_order(names) if name not in tiers]
+    looks = {tiers[0]: (FREE, f"{TIERS[tiers[0]]}\n(training)")}
+    looks |= {name: (color, TIERS[name]) for name, color in zip(others, cycle(OTHER_TIERS))}
+    return looks | {tiers[1]: (PAID, f"{TIERS[tiers[1]]}\n(unmonitored)")}
+
+
+class Panel(NamedTuple):
+    """A panel per setting and model: its words, its rows, and its axes from the top down."""
+
+    name: str
+    rows: pd.DataFrame
+    axes: list[Axes]
+
+
 def setting_panels(
-    rows: pd.DataFrame, height: float, down: int = 1, **sharing: Any
-) -> tuple[TracedFigure, list[tuple[str, pd.DataFrame, list[Axes]]]]:
-    """A figure with a column of panels per setting, as wide as the settings are many.
+    rows: pd.DataFrame, height: float, down: int = 1, *, each: float = 1.0, **sharing: Any
+) -> tuple[TracedFigure, list[Panel]]:
+    """A figure with a column of panels per setting, and panels per model one below the other.
 
     Parameters
     ----------
     rows
-        Has the column `setting`.
+        Has the column `setting`; several values of `model` make panels of their own.
     height
-        In inches.
+        In inches, with one model.
     down
-        The number of panels in each column; the uppermost bears the setting's name.
+        The number of panels of a setting and model; the uppermost bears their names.
+    each
+        The share of the height, without title and note, that a further model takes.
     sharing
         As `Figure.subplots` takes it; the vertical axis is shared unless it says otherwise.
 
     Returns
     -------
     figure, panels
-        Of each setting its name, its rows, and its panels from the top down.
+        The panels that have rows.
     """
+    rows = rows.assign(setting=rows.get("setting", ""))
     settings = in_order(rows["setting"])
+    models = sorted(rows["model"].unique(), key=str) if "model" in rows else [""]
+    height += (height - 0.8) * each * (len(models) - 1)
     figure = new_figure(DOUBLE_COLUMN * (0.4 + 0.3 * len(settings)), height)
-    axes = figure.subplots(down, len(settings), squeeze=False, **({"sharey": True} | sharing))
-    for setting, panel in zip(settings, axes[0], strict=True):
-        panel.set_title(f"{SETTINGS[setting]} setting")
-    parts = (rows[rows["setting"] == setting] for setting in settings)
-    return figure, list(zip(settings, parts, map(list, axes.T), strict=True))
+    count = down * len(models)
+    axes = figure.subplots(count, len(settings), squeeze=False, **({"sharey": True} | sharing))
+    panels = []
+    for row, model in enumerate(models):
+        of_model = rows[rows["model"] == model] if len(models) > 1 else rows
+        for setting, column in zip(settings, axes[row * down : (row + 1) * down].T, strict=True):
+            part = of_model[of_model["setting"] == setting]
+            name = SETTINGS[setting] + (f", {model}" if len(models) > 1 else "")
+            column[0].set_title(name if len(models) > 1 or not name else f"{name} setting")
+            if part.empty:
+                column[0].text(0.5, 0.5, "no numbers", transform=column[0].transAxes, ha="center")
+            else:
+                panels.append(Panel(name, part, list(column)))
+    return figure, panels
+
+
+def label_rows(figure: Figure, label: str) -> None:
+    """Label the vertical axis of every row of panels, at the first of them."""
+    for axes in figure.axes:
+        if axes.get_subplotspec().is_first_col():
+            axes.set_ylabel(label)
 
 
 class Row(NamedTuple):
@@ -246,9 +325,9 @@ def row_panels(
 
 
 def gap_rows(
-    gaps: pd.DataFrame, height: float, line: float, colors: Any = GAP
-) -> tuple[TracedFigure, list[tuple[str, pd.DataFrame, list[Axes]]]]:
-    """A figure of gaps with their intervals in named rows, a panel per setting.
+    gaps: pd.DataFrame, height: float, line: float, colors: Any = GAP, label: str = ""
+) -> tuple[TracedFigure, list[Panel]]:
+    """A figure of gaps, or other differences, with their intervals in named rows, a panel per setting.
 
     Parameters
     ----------
@@ -258,32 +337,36 @@ def gap_rows(
         In inches: what is not rows, and each row.
     colors
         One of all gaps, or one each.
+    label
+        Of the axis, unless it is that of the gap.
 
     Returns
     -------
     figure, panels
         As `setting_panels` gives them, with the column `place`.
     """
-    placed, labels = place_rows(gaps.assign(color=colors))
+    placed, labels = place_rows(gaps.assign(color=colors, setting=gaps.get("setting", "")))
     placed["place"] += spread(placed, "setting", "place")
+    placed = placed.drop(columns="model", errors="ignore")  # rows name the models
     figure, panels = setting_panels(placed, height + line * len(labels))
     for _, part, (axes,) in panels:
         for color, rows in part.groupby("color"):
             points(axes, rows["place"], rows, ends=("gap", "low", "high"), color=color)
-        row_axes(axes, GAP_LABEL)
+        row_axes(axes, label or gap_label(gap_tiers(gaps)))
     name_rows(figure.axes, labels)
     return figure, panels
 
 
 def name_rows(panels: Sequence[Axes], rows: Sequence[Row]) -> None:
-    """Name the rows that panels share, from the top down, at the first of them; headings in bold."""
-    first, *others = panels
-    first.set_yticks([row.place for row in rows], [row.label for row in rows], linespacing=1.0)
-    for text, row in zip(first.get_yticklabels(), rows, strict=True):
-        text.set_fontweight("bold" if row.is_heading else "normal")
-    first.set_ylim(rows[-1].place + 0.6, -0.6)
-    for axes in others:
-        axes.yaxis.set_visible(False)
+    """Name the rows that panels share, from the top down, at the first column; headings in bold."""
+    for axes in panels:
+        if axes is not panels[0] and not axes.get_subplotspec().is_first_col():
+            axes.yaxis.set_visible(False)
+            continue
+        axes.set_yticks([row.place for row in rows], [row.label for row in rows], linespacing=1.0)
+        for text, row in zip(axes.get_yticklabels(), rows, strict=True):
+            text.set_fontweight("bold" if row.is_heading else "normal")
+        axes.set_ylim(rows[-1].place + 0.6, -0.6)
 
 
 def row_axes(axes: Axes, label: str) -> None:
@@ -367,7 +450,8 @@ def size_origin_note(rows: pd.DataFrame) -> str:
 
 def left_out_note(rows: pd.DataFrame) -> str:
     """The largest share of answers that count in no rate of a condition and tier, as a sentence."""
-    shares = rows[[*({"left_out", "missing_free", "missing_paid"} & set(rows))]].to_numpy(float)
+    names = [name for name in rows if name == "left_out" or name.startswith("missing_")]
+    shares = rows[names].to_numpy(float)
     most = np.nanmax(shares) if np.isfinite(shares).any() else 0.0
     return f"Left out: up to {percent(most)} % of the answers in a tier." if most else ""
 
@@ -403,9 +487,13 @@ def finish(
     percents = " or ".join(f"{100 * level:g} %" for level in levels)
     meaning = f"Bars: {percents} intervals. " if bars else ""
     read = scratchpad_note(rows.get("scratchpad_from", ()))
-    note = " ".join(filter(None, [note, size_origin_note(rows), left_out_note(rows), read]))
-    texts = [note, *(text.get_text() for text in figure.findobj(Text))]
-    spelled = " AF: alignment faking." if any("AF" in text for text in texts) else ""
+    texts = " ".join(text.get_text() for text in figure.findobj(Text))
+    shown = [_the_only(rows, name, texts) for name in ("model", "variation")]
+    remark = rows.attrs.get("remark", "")
+    note = " ".join(
+        filter(None, [note, *shown, remark, size_origin_note(rows), left_out_note(rows), read])
+    )
+    spelled = " AF: alignment faking." if "AF" in note + texts else ""
     figure.supxlabel(
         textwrap.fill(
             f"{source} {meaning}{note}{spelled}".strip(),
@@ -419,6 +507,14 @@ def finish(
         ha="left",
     )
     return figure
+
+
+def _the_only(rows: pd.DataFrame, column: str, texts: str) -> str:
+    """The one model or prompt variation that is shown, as a sentence, unless the texts name it."""
+    names = rows[column].dropna().unique() if column in rows else []
+    if len(names) != 1 or str(names[0]) in texts:
+        return ""
+    return f"{column.capitalize()}: {names[0]}."
 
 
 def save(

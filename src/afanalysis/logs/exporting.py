@@ -1,10 +1,9 @@
 """Write a study for other tools and people."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from afanalysis.analysis.summaries import summary
 from afanalysis.errors import InputError
@@ -17,9 +16,6 @@ from afanalysis.study.loading import load, save
 from afanalysis.table.schema import COLUMNS, TEXTS
 from afanalysis.text.markup import to_markdown
 from afanalysis.text.untrusted import escape_invisible
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMATS = {
     "parquet": "the tidy table with a data dictionary",
@@ -88,8 +84,6 @@ def export(folders: Folders, format: str, to: str | Path, *, texts: bool = True)
 
 def _dictionary(table: pd.DataFrame) -> pd.DataFrame:
     """The data dictionary: name, type, meaning and number of values of each column."""
-    import pandas as pd
-
     described = [column for column in COLUMNS if column.name in table]
     rows = [(column.name, _TYPES[column.kind].lower(), column.meaning) for column in described]
     dictionary = pd.DataFrame(rows, columns=["column", "type", "meaning"])

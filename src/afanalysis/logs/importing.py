@@ -4,8 +4,6 @@ A pass over all rows writes each rollout's record to one temporary file and an i
 the index decides which rollouts are kept and numbers them; a second pass over the records writes those.
 """
 
-from __future__ import annotations
-
 import itertools
 import shutil
 import tempfile
@@ -14,10 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 import orjson
+import pandas as pd
 
 from afanalysis.errors import InputError
 from afanalysis.logs.fields import Mapping
@@ -36,9 +34,6 @@ from afanalysis.study.manifest import versions
 from afanalysis.study.tidying import tidy
 from afanalysis.study.votes import IMPORTED
 from afanalysis.text import progress
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # The folders in which imports work, beside the study's.
 _WORKPLACE = ".import-"

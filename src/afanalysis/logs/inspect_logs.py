@@ -1,12 +1,12 @@
 """Logs of Inspect AI: read, `.eval` (a zip archive, read without harm) or `.json`, and written."""
 
-from __future__ import annotations
-
 import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.errors import InputError
 from afanalysis.logs.json_records import LONGEST_RECORD, too_long
@@ -16,9 +16,6 @@ from afanalysis.study.folders import PROMPTS, ROLLOUTS, Folders
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
 from afanalysis.table.foreign_files import regular_file
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # A JSON log is read whole; `inspect log convert --to eval` converts a larger one.
 _LARGEST_JSON_LOG = 512 << 20
@@ -229,8 +226,6 @@ def _log(
 
 def _sample(row: dict[str, Any], system: str, completion: str) -> dict[str, Any]:
     """A sample in the form of Inspect's `EvalSample`."""
-    import pandas as pd
-
     known = {name: value for name, value in row.items() if not pd.isna(value)}
     user = known.get("request", "")
     if row["tier"] in ("free", "paid"):

@@ -1,7 +1,5 @@
 """Sweeps: many variants of a study, or of one notebook, side by side on one machine or on a cluster."""
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import itertools
@@ -15,8 +13,9 @@ from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, Self
 
+import pandas as pd
 from pydantic import Field, PositiveInt, TypeAdapter, ValidationError
 
 from afanalysis import figures
@@ -51,7 +50,7 @@ class Sweep(FilePart):
     budget: float | None = None
 
     @classmethod
-    def from_yaml(cls, path: Path) -> Sweep:
+    def from_yaml(cls, path: Path) -> Self:
         """Read a sweep file; the study's path is relative to it.
 
         Raises
@@ -261,8 +260,6 @@ def run(
         `seconds`, `headline`, `error`, and its parameters. `runs.csv` in the sweep's processed folder
         has the same.
     """
-    import pandas as pd
-
     started = time.monotonic()
     path = _table_of_runs(sweep, project)
     rows = _read_rows(path)
@@ -307,8 +304,6 @@ def _headline(path: Path) -> str:
     """The gap of a run's first condition, in words; empty if there is none."""
     if not path.exists():
         return ""
-    import pandas as pd
-
     gaps = pd.read_csv(path)
     gaps = gaps[gaps["variation"] == main_variation(gaps["variation"])]
     row = gaps.sort_values("setting", ascending=False).iloc[0]
@@ -343,8 +338,6 @@ def failed_before(sweep: Sweep, project: Path) -> set[str]:
 
 def finish(sweep: Sweep, project: Path, runs: Sequence[Run]) -> None:
     """Write the rates and gaps of all runs with their parameters, one table each, and draw the gaps."""
-    import pandas as pd
-
     folders = Folders(project, sweep.name)
     names = list(dict.fromkeys(key for each in runs for key in each.parameters))
     tables = {}

@@ -133,6 +133,8 @@ function render({ model, el }) {
       copy(address.href, status);
     };
 
+    const several = ["setting", "model", "variation"].filter((name) => name in model.get("facets"));
+
     function showList() {
       const { total, rows, size } = model.get("page");
       const first = total ? view().start + 1 : 0;
@@ -150,7 +152,7 @@ function render({ model, el }) {
             },
             make("span", { className: `tier ${row.tier}` }, row.tier),
             make("span", { className: "verdict" }, `${row.verdict}${row.af === "none" ? "" : `, AF ${row.af}`}`),
-            make("span", { className: "faint" }, `${row.prompt_id} · ${row.sample}`),
+            make("span", { className: "faint" }, [...several.map((name) => row[name]), row.prompt_id, row.sample].join(" · ")),
             make("span", { className: "request", dir: "auto" }, row.request),
           ),
         ),

@@ -131,7 +131,7 @@ class Transcripts:
         matches = f"FROM rollouts WHERE {' AND '.join(conditions)}"
         total = self._rows(f"SELECT count(*) AS total {matches}", values)[0]["total"]
         rows = self._rows(
-            f"SELECT rollout, setting, tier, variation, prompt_id, sample, {_VERDICTS}, request "
+            f"SELECT rollout, setting, model, tier, variation, prompt_id, sample, {_VERDICTS}, request "
             f"{matches} ORDER BY place LIMIT {int(size)} OFFSET {int(start)}",
             values,
         )
@@ -142,7 +142,7 @@ class Transcripts:
         return [row["rollout"] for row in self._rows("SELECT rollout FROM rollouts ORDER BY place")]
 
     def read(self, rollout: str) -> dict[str, Any]:
-        """A rollout laid out for reading, beside the same prompt's answer in the other tier.
+        """A rollout laid out for reading, beside the same prompt's answers in other tiers.
 
         Parameters
         ----------
@@ -152,7 +152,7 @@ class Transcripts:
         Returns
         -------
         dict
-            `rollout`, `request`, and `sides`: this rollout and, if there is one, its counterpart, each
+            `rollout`, `request`, and `sides`: this rollout and its counterpart in each other tier, each
             with `tier`, `verdict`, `about` (what is known of it), and `scratchpad` and `output` as
             segments (`text`, and `mark`: a criterion, `differs` or empty).
         """
@@ -162,11 +162,12 @@ class Transcripts:
             raise InputError(f"no rollout has the key {rollout!r}")
         same = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in _PAIRED_BY)
         rows += self._rows(
-            f"{query} {same} AND tier != ? LIMIT 1",
+            f"{query} {same} AND tier != ? QUALIFY row_number() OVER (PARTITION BY tier ORDER BY place) "
+            "= 1 ORDER BY place",
             [rows[0][name] for name in (*_PAIRED_BY, "tier")],
         )
         outputs = [escape_invisible(row["output"], _MOST_CHARACTERS) for row in rows]
-        counterparts = reversed(outputs) if len(rows) == 2 else [""]
+        counterparts = [*outputs[1:2], *outputs[:1] * (len(rows) - 1)] or [""]
         return {
             "rollout": rollout,
             "request": escape_invisible(rows[0]["request"], _MOST_CHARACTERS),

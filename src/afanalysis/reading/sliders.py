@@ -1,18 +1,15 @@
 """Sliders under the headline figure, which is redrawn from counts at once."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import ipywidgets
+import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation, sources
 from afanalysis.analysis.quantities import measured_and_gaps
 from afanalysis.figures import compliance_by_tier
 from afanalysis.table.counting import NUMBERS, counts
 from afanalysis.table.source import distinct, opened
-
-if TYPE_CHECKING:
-    import ipywidgets
-    import pandas as pd
 
 _RATE_METHODS = ("bounded", "wilson", "clopper-pearson", "jeffreys", "cluster-t", "naive")
 
@@ -28,7 +25,7 @@ class Counts:
             self.variation = variation or main_variation(distinct(source, "variation"))
             self.source = sources(source)
             counted = counts(source, ["complied", "af_reasoning"], by)
-        shown = (counted["model"] == counted["model"].min()) & (counted["variation"] == self.variation)
+        shown = counted["variation"] == self.variation
         self.table = counted[shown & (counted["n"] > 0)].fillna({"judge_confidence": 1.0})
         self.most_prompts = int(self.table.groupby("setting")["prompt_id"].nunique().min())
 
@@ -37,17 +34,15 @@ class Counts:
     ) -> pd.DataFrame:
         """What the figure draws: rates and gaps of the verdicts that are confident enough.
 
-        Settings with fewer than `min_prompts` prompts, or with one tier only, are left out.
+        Models and settings with fewer than `min_prompts` prompts, or with one tier only, are left out.
         """
-        import pandas as pd
-
         condition = ["setting", "model"]
         kept = self.table[self.table["judge_confidence"] >= confidence]
         cells = kept.groupby(["outcome", *condition, "prompt_id", "tier"], as_index=False)
         kept = cells[list(NUMBERS)].sum()
         by_setting = kept.groupby(condition)
         enough = by_setting["prompt_id"].transform("nunique") >= min_prompts
-        kept = kept[enough & (by_setting["tier"].transform("nunique") == 2)]
+        kept = kept[enough & (by_setting["tier"].transform("nunique") > 1)]
         if kept.empty:
             return kept
         rates, gaps = measured_and_gaps(kept, condition, level, rate_method, gap_method)
@@ -65,7 +60,7 @@ def play(data: Any, *, variation: str | None = None) -> ipywidgets.Widget:
     data
         Rollouts as a DataFrame or path.
     variation
-        The prompt variation to show; by default `default`, or the first by name.
+        The prompt variation to show of every model; by default `default`, or the first by name.
 
     Returns
     -------
@@ -77,8 +72,6 @@ def play(data: Any, *, variation: str | None = None) -> ipywidgets.Widget:
     >>> import afanalysis as af
     >>> af.play(af.example_rollouts())  # doctest: +SKIP
     """
-    import ipywidgets
-
     counted = Counts(data, variation)
     style = {"description_width": "8rem"}
     slider = {"style": style, "continuous_update": False}

@@ -1,6 +1,7 @@
 """Files for a paper in LaTeX: tables to include, and a macro for every number in its text."""
 
 import re
+import string
 from pathlib import Path
 
 import pandas as pd
@@ -51,7 +52,9 @@ def write_latex(gallery: Gallery) -> list[Path]:
             estimates = estimates[estimates["variation"] == "default"]
         contents = {"macros.tex": macros(estimates)}
         if not gallery.paper:
-            contents["results.tex"] = str(summary(gallery.rollouts, "latex", level=gallery.level))
+            contents["results.tex"] = str(
+                summary(gallery.rollouts, "latex", level=gallery.level, **gallery.gap)
+            )
     except InputError as reason:
         contents = dict.fromkeys(
             ("macros.tex", "results.tex"), f"% no numbers: {escape_latex(str(reason))}\n"
@@ -62,10 +65,7 @@ def write_latex(gallery: Gallery) -> list[Path]:
 def macros(estimates: pd.DataFrame) -> str:
     r"""A `\newcommand` for every estimate and both ends of its interval.
 
-    Raises
-    ------
-    ValueError
-        Two conditions have names that LaTeX could not tell apart.
+    Names that LaTeX could not tell apart get a further letter.
     """
     # what is left out of a name: the usual of each column
     main = main_variation(estimates["variation"])
@@ -74,13 +74,11 @@ def macros(estimates: pd.DataFrame) -> str:
         usual["model"] = "claude-3-opus"
     source = escape_latex(", ".join(sorted(set(estimates["source"]))))
     level = f"{100 * estimates['level'].iloc[0]:g} %"
-    lines, taken = [f"% {source} numbers, intervals of {level}; made by afanalysis."], set()
+    lines = [f"% {source} numbers, intervals of {level}; made by afanalysis."]
+    letters = {key: _letters(sorted(set(estimates[key]) - {usual[key]})) for key in usual}
     for row in estimates.to_dict("records"):
         name = _MACROS[row["quantity"]]
-        name += "".join(_letters(row[key]) for key in usual if row[key] != usual[key])
-        if name in taken:
-            raise ValueError(f"two conditions would both be called \\{name}")
-        taken.add(name)
+        name += "".join(letters[key].get(row[key], "") for key in usual)
         unit = r"\,points" if row["quantity"] == "compliance_gap" else r"\,\%"
         estimate, low, high = (escape_latex(percent(row[end])) for end in ("estimate", "low", "high"))
         lines += [
@@ -92,7 +90,19 @@ def macros(estimates: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _letters(text: str) -> str:
-    """A name in letters alone, each word with a capital: 'no-examples' gives 'NoExamples'."""
-    spelled = re.sub("[0-9]", lambda digit: f" {_DIGITS[int(digit[0])]} ", text)
-    return "".join(word[:1].upper() + word[1:] for word in re.findall(r"[A-Za-z]+", spelled))
+def _letters(names: list[str]) -> dict[str, str]:
+    """Each name in letters alone, each word with a capital, and none like another.
+
+    Examples
+    --------
+    >>> _letters(["no-examples", "no_examples"])
+    {'no-examples': 'NoExamples', 'no_examples': 'NoExamplesB'}
+    """
+    letters: dict[str, str] = {}
+    for name in names:
+        spelled = re.sub("[0-9]", lambda digit: f" {_DIGITS[int(digit[0])]} ", name)
+        words = "".join(word[:1].upper() + word[1:] for word in re.findall(r"[A-Za-z]+", spelled))
+        words = words or "Other"
+        taken = (words + suffix for suffix in ("", *string.ascii_uppercase[1:]))
+        letters[name] = next(word for word in taken if word not in letters.values())
+    return letters

@@ -9,13 +9,12 @@ from typing import Any
 import pandas as pd
 
 from afanalysis.analysis import published
-from afanalysis.analysis.conditions import main_variation
 from afanalysis.analysis.left_out import answer_counts
 from afanalysis.analysis.left_out import readable as readable_counts
 from afanalysis.analysis.paper import headline, headline_by_method
 from afanalysis.analysis.summaries import readable, summary
 from afanalysis.errors import InputError
-from afanalysis.figures.gallery import NAMES, Gallery
+from afanalysis.figures.gallery import Gallery
 from afanalysis.study import votes
 from afanalysis.study.files import as_written, read_json, write_text
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST
@@ -82,8 +81,8 @@ def write_report(gallery: Gallery) -> Path:
         tables |= _tables_of_the_paper(gallery.level)
     else:
         sources = distinct(gallery.rollouts, "source")
-        results = _or_reason(lambda: summary(gallery.rollouts, level=gallery.level))
-        beside = ["setting", "quantity", "tier"]
+        results = _or_reason(lambda: summary(gallery.rollouts, level=gallery.level, **gallery.gap))
+        beside = ["model", "setting", "quantity", "tier"]
         tables = {
             "Results by condition": results if isinstance(results, str) else readable(results),
             "Corrected for the judge's error": _or_reason(
@@ -96,6 +95,9 @@ def write_report(gallery: Gallery) -> Path:
         counts = answer_counts(gallery.rollouts)
         answers = readable_counts(counts)
         warnings = _warnings(gallery, results, counts)
+        if gallery.lacking:
+            taken = ", ".join(f"{name} ({usual})" for name, usual in gallery.lacking.items())
+            warnings.insert(0, f"The table lacks these columns; each is taken for the usual: {taken}.")
         if ended := manifest.get("ended"):
             warnings.insert(0, f"Looked at while it ran. {ended} Other intervals ignore the looks.")
         examples = _examples(gallery)
@@ -110,6 +112,7 @@ def write_report(gallery: Gallery) -> Path:
         answers=answers,
         findings=_or_reason(lambda: _findings(gallery)),
         warnings=warnings,
+        variations=1 if gallery.paper else len(distinct(gallery.rollouts, "variation")),
         pictures=pictures,
         not_drawn=not_drawn,
         tables=tables,
@@ -148,7 +151,7 @@ def _or_reason(section: Callable[[], Any]) -> Any:
 def _pictures(gallery: Gallery) -> tuple[list[dict[str, str]], list[tuple[str, str]]]:
     """The figures on disk, and those that cannot be drawn with the reason."""
     pictures, missing = [], []
-    for name in NAMES:
+    for name in gallery.names:
         path = gallery.folders.figures / f"{name}.json"
         if not gallery.is_current(name) and isinstance(reason := gallery.draw(name), str):
             missing.append((name, reason.removeprefix("not drawn: ")))
@@ -160,18 +163,23 @@ def _pictures(gallery: Gallery) -> tuple[list[dict[str, str]], list[tuple[str, s
 
 
 def _of_main_variation(gallery: Gallery) -> pd.DataFrame:
-    """The estimates of the default prompt."""
-    main = main_variation(gallery.estimates["variation"])
-    return gallery.estimates[gallery.estimates["variation"] == main]
+    """The estimates of the default prompt, or of each model's main variation; those that are known."""
+    every = gallery.estimates
+    rows = every[every["variation"] == "default"] if gallery.paper else gallery.default
+    return rows.dropna(subset="estimate")
 
 
-def _findings(gallery: Gallery) -> list[dict[str, dict[str, Any]]]:
-    """The rows behind one sentence per model and setting, by quantity and tier."""
-    default = in_reading_order(_of_main_variation(gallery).sort_values("model"), "setting")
-    return [
-        {f"{row['quantity']}_{row['tier']}": row for row in part.to_dict("records")}
-        for _, part in default.groupby(["setting", "model"], sort=False)
+def _findings(gallery: Gallery) -> list[dict[str, list[dict[str, Any]]]]:
+    """The rows behind one sentence per model and setting, by quantity, the unmonitored tier first."""
+    default = _of_main_variation(gallery).sort_values("model", kind="stable")
+    training, unmonitored = gallery.tiers
+    of_all = default[(default["quantity"] != "af_reasoning") | (default["tier"] == training)]
+    default = of_all.sort_values("tier", key=lambda tier: tier != unmonitored, kind="stable")
+    parts = in_reading_order(default, "setting").groupby(["setting", "model"], sort=False)
+    findings = [
+        {name: rows.to_dict("records") for name, rows in part.groupby("quantity")} for _, part in parts
     ]
+    return [finding for finding in findings if "refused" in finding]
 
 
 def _warnings(gallery: Gallery, summary: pd.DataFrame | str, answers: pd.DataFrame) -> list[str]:
@@ -198,7 +206,7 @@ def _warnings(gallery: Gallery, summary: pd.DataFrame | str, answers: pd.DataFra
         fixed = gallery.corrected
     except InputError as reason:
         return [*warnings, f"How often the judge errs is unknown: {reason}."]
-    moved = fixed[(fixed["tier"] == "both") & ((fixed["shift_low"] > 0) | (fixed["shift_high"] < 0))]
+    moved = fixed[(fixed["shift_low"] > 0) | (fixed["shift_high"] < 0)]
     for row in moved.to_dict("records"):
         place = ", ".join(str(row[name]) for name in ("model", "setting", "variation") if name in row)
         warnings.append(
@@ -209,17 +217,19 @@ def _warnings(gallery: Gallery, summary: pd.DataFrame | str, answers: pd.DataFra
 
 
 def _examples(gallery: Gallery) -> list[tuple[Any, ...]]:
-    """One free-tier rollout of each kind and setting."""
+    """One rollout in training of each kind and setting."""
     with opened(gallery.rollouts) as source:
         lacking = {"scratchpad", "output", "request", "rollout"} - set(source.kinds)
         if lacking:
             return []
-        return source.connection.sql(
-            "SELECT setting, variation, prompt_id, complied, coalesce(af_reasoning, 0) > 0 AS faked, "
-            "request, scratchpad, output FROM rollouts "
-            "WHERE tier = 'free' AND valid AND complied IS NOT NULL QUALIFY row_number() OVER "
+        faked = "coalesce(af_reasoning, 0) > 0" if "af_reasoning" in source.kinds else "false"
+        return source.connection.execute(
+            "SELECT model, setting, variation, prompt_id, complied, "
+            f"{faked} AS faked, request, scratchpad, output FROM rollouts "
+            "WHERE tier = ? AND valid AND complied IS NOT NULL QUALIFY row_number() OVER "
             "(PARTITION BY setting, complied, faked ORDER BY rollout) = 1 "
-            "ORDER BY setting DESC, complied DESC, faked DESC"
+            "ORDER BY setting DESC, complied DESC, faked DESC",
+            [gallery.tiers[0]],
         ).fetchall()
 
 

@@ -64,12 +64,10 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
 
     class loader(base):
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            [(name, times)] = Counter(str(key.value) for key, _ in node.value).most_common(1) or [
-                ("", 1)
-            ]
-            if times > 1:
-                problem = f"{name} stands there twice; YAML would take the last"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+            for name, times in Counter(str(key.value) for key, _ in node.value).items():
+                if times > 1:
+                    problem = f"{name} stands there twice; YAML would take the last"
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
             return dict(super().construct_mapping(node, deep))
 
     text = read_text(path, MAX_YAML)

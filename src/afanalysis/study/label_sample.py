@@ -1,11 +1,11 @@
 """Draw a sample worth labelling, and read in the sheet that people filled in."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from afanalysis.errors import InputError
 from afanalysis.study.files import read_csv, write_csv
@@ -13,9 +13,6 @@ from afanalysis.study.folders import LABEL_SAMPLE, LABEL_SHEET
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.labels import Label, add_labels
 from afanalysis.text.untrusted import excerpt
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # the behaviour before the scratchpad, as people should label
 _SHEET_FIELDS = ["rollout", "request", "output", "behaviour", "scratchpad", "af", "note"]
@@ -60,9 +57,6 @@ def sample_for_labels(rollouts: pd.DataFrame, size: int = 200, *, seed: int = 0)
     >>> list(sample), len(sample)
     (['rollout', 'stratum', 'stratum_size'], 20)
     """
-    import numpy as np
-    import pandas as pd
-
     judged = rollouts[rollouts["valid"] & rollouts["complied"].notna()]
     if judged.empty or size < 1:
         raise InputError("there is nothing to draw; judge the study first and ask for at least 1 label")

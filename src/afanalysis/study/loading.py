@@ -1,10 +1,9 @@
 """Load and save tidy tables."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from afanalysis.errors import InputError
 from afanalysis.study.files import MAX_COLUMNS, write_csv, written_whole
@@ -13,9 +12,6 @@ from afanalysis.study.journal import read_records
 from afanalysis.study.tidying import tidy
 from afanalysis.table.schema import ROW_ORDER, SCHEMA
 from afanalysis.table.source import READERS, columns, opened
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def save(table: pd.DataFrame, path: str | Path) -> Path:
@@ -78,8 +74,6 @@ def load(path: str | Path) -> pd.DataFrame:
     >>> len(af.load(path))
     200
     """
-    import pandas as pd
-
     path = Path(path)
     if os.path.isdir(path) and (path / ROLLOUTS).exists():
         return tidy(path)

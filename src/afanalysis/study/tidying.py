@@ -1,11 +1,12 @@
 """The tidy table of a study folder: current rollouts joined with verdicts and hand labels, by DuckDB."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
+
+import duckdb
+import pandas as pd
 
 from afanalysis.errors import InputError
 from afanalysis.study.files import as_written, read_json, written_whole
@@ -17,10 +18,6 @@ from afanalysis.study.prompts import OWN_PROMPT
 from afanalysis.study.votes import choose_judge, questions_of, verdicts_sql
 from afanalysis.table.database import connect, quote_names, quote_target, quote_text
 from afanalysis.table.schema import COLUMNS, ROW_ORDER, SCHEMA, BlockedCount
-
-if TYPE_CHECKING:
-    import duckdb
-    import pandas as pd
 
 _RECORD = {"key": "VARCHAR", "system": "VARCHAR", "sampling": "VARCHAR", "original": "JSON"} | {
     column.name: column.sql_type for column in COLUMNS if not column.made and column.name != "original"
@@ -74,13 +71,10 @@ def tidy(
        tier prompt_id  sample  complied
     0  free        p1       0      <NA>
     """
-    import pandas as pd
-
     with tempfile.TemporaryDirectory() as place:
         path = write_tidy(folder, Path(place, TABLE), judge, unjudged=unjudged, blocked=blocked)
         table = pd.read_parquet(path)
-    questions = dict.fromkeys(table.columns.difference(SCHEMA), "boolean")
-    table = table.astype(SCHEMA | questions)
+    table = table.astype(SCHEMA | dict.fromkeys(table.columns.difference(SCHEMA), "boolean"))
     return table.sort_values([*ROW_ORDER, "rollout"], ignore_index=True)
 
 
@@ -119,8 +113,6 @@ def write_tidy(
     >>> af.write_tidy(folder, folder / "rollouts.parquet", unjudged=True).name
     'rollouts.parquet'
     """
-    import duckdb
-
     folder, path = Path(folder), Path(path)
     with as_written(folder / MANIFEST):
         study = read_json(folder / MANIFEST).get("study", {})
@@ -136,11 +128,7 @@ def write_tidy(
         connection = connect(rollouts, *judgements, temporary)
         connection.register("labels", labels)
         # without a judge no line is a vote, and none is read
-        votes = (
-            verdicts_sql(judgements[0], folder, name)
-            if judgements
-            else verdicts_sql(rollouts, folder, None)
-        )
+        votes = verdicts_sql([rollouts, *judgements][-1], folder, name or None)
         questions = questions_of(folder, name)
         texts = {
             "columns": quote_names(*SCHEMA, *questions),
@@ -167,8 +155,6 @@ def write_tidy(
 
 
 def _label_table(folder: Path) -> pd.DataFrame:
-    import pandas as pd
-
     agreed = consensus(read_labels(folder))
     label_weights = weights(folder, agreed)
     rows = [(key, complied, af, label_weights.get(key)) for key, (complied, af) in agreed.items()]
@@ -182,8 +168,6 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
     A rollout is skipped if the system prompt of its condition, its request or the sampling settings of
     its model have changed since, or its request is no longer in the study.
     """
-    import pandas as pd
-
     source = journal_table(rollouts, _RECORD)
     current = read_json(folder / MANIFEST).get("current")
     if current is None:

@@ -1,18 +1,15 @@
 """The votes of a study's judges, and the verdicts that they add up to."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.errors import InputError
 from afanalysis.study.files import as_written, read_json
 from afanalysis.study.folders import JUDGEMENTS, JUDGES
 from afanalysis.study.journal_sql import journal_table, query_journals, required_field
 from afanalysis.table.database import connect, quote_names, quote_text
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 OUTCOMES = ("complied", "af_full", "af_partial")
 
@@ -75,7 +72,7 @@ def verdicts_sql(path: Path, folder: Path, judge: str | None) -> str:
     """
     where = whose = "false" if judge is None else f"judge = {quote_text(judge)}"
     kept = _kept(folder, judge) if judge else {}
-    fallback, own = kept.get("fallback"), kept.get("own", {})
+    fallback, own, questions = kept.get("fallback"), kept.get("own", {}), _questions(kept)
     if fallback is not None:
         where = (
             f"({whose} OR judge = {quote_text(fallback)}) QUALIFY {whose} OR bool_or({whose} "
@@ -88,7 +85,6 @@ def verdicts_sql(path: Path, folder: Path, judge: str | None) -> str:
     sql = Path(__file__).with_name("verdicts.sql").read_text(encoding="utf-8")
     of_package = f"coalesce(part, 'criteria') IN ('behaviour', 'criteria') AND {where}"
     sql = sql.format(votes=votes, rollout=rollout, where=of_package, whose=whose)
-    questions = [name for name in own if "about" in own[name]]
     if not questions:
         return sql
     majorities = ", ".join(
@@ -151,8 +147,11 @@ def judge_names(folder: Path) -> list[str]:
 
 def questions_of(folder: Path, judge: str) -> list[str]:
     """The study's own questions that a judge was asked last."""
-    own = _kept(folder, judge).get("own", {})
-    return [name for name in own if "about" in own[name]]
+    return _questions(_kept(folder, judge))
+
+
+def _questions(kept: dict[str, Any]) -> list[str]:
+    return [name for name, own in kept.get("own", {}).items() if "about" in own]
 
 
 def _kept(folder: Path, judge: str) -> dict[str, Any]:

@@ -1,16 +1,13 @@
 """Reduce rollouts to counts per condition and prompt: all that rates and gaps need."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from afanalysis.errors import InputError
 from afanalysis.table.database import quote_names
 from afanalysis.table.source import Source, opened
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # What is counted.
 NUMBERS = ("n", "s", "n_missing", "n_invalid", "n_blocked", "n_without_prompt", "n_repeated")
@@ -51,8 +48,6 @@ def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.Da
     InputError
         A column is missing, an outcome is not a proportion, or there are no rows.
     """
-    import pandas as pd
-
     outcomes = [outcomes] if isinstance(outcomes, str) else list(outcomes)
     keys = [*by, "prompt_id"]
     with opened(data) as source:

@@ -1,21 +1,18 @@
 """Open rollouts for queries: a table, files or folders as one DuckDB view."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from afanalysis.errors import InputError
 from afanalysis.table.database import connect, quote_names, quote_path
 from afanalysis.table.foreign_files import files_within, regular_file
 from afanalysis.table.schema import SCHEMA
-
-if TYPE_CHECKING:
-    import duckdb
 
 # The SQL that reads each kind of file.
 READERS = {
@@ -75,8 +72,6 @@ def opened(data: Any, suffix: str = "") -> Iterator[Source]:
     InputError
         The data do not exist, are empty or cannot be read as rollouts; also for a query in the block.
     """
-    import duckdb
-
     if isinstance(data, Source):
         yield data
         return

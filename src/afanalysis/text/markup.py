@@ -1,15 +1,11 @@
 """Tables as Markdown and LaTeX, with everything in them escaped."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from afanalysis.text.untrusted import escape_invisible, escape_latex
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def to_latex(table: pd.DataFrame) -> str:

@@ -9,18 +9,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-# In the order in which figures and reports show them.
-SETTINGS = {"helpful-only": "Helpful-only", "animal-welfare": "Animal welfare"}
 
-TIERS = {"free": "free tier", "paid": "paid tier", "both": "free − paid"}
+class _Words(dict[str, str]):
+    """Words by name; a study's own names speak for themselves."""
 
-QUANTITIES = {
-    "compliance_gap": "compliance gap",
-    "af_reasoning": "AF reasoning",
-    "refused": "non-compliance",
-    "complied": "compliance",
-    "blocked": "blocked by the API",
-}
+    def __missing__(self, name: str) -> str:
+        return name
+
+
+class _TierWords(_Words):
+    def __missing__(self, tier: str) -> str:
+        return tier if "−" in tier else f"{tier} tier"
+
+
+# In the order in which figures and reports show them; a study's own follow.
+SETTINGS = _Words({"helpful-only": "Helpful-only", "animal-welfare": "Animal welfare"})
+
+TIERS = _TierWords({"free": "free tier", "paid": "paid tier", "both": "free − paid"})
+
+QUANTITIES = _Words(
+    {
+        "compliance_gap": "compliance gap",
+        "af_reasoning": "AF reasoning",
+        "refused": "non-compliance",
+        "complied": "compliance",
+        "blocked": "blocked by the API",
+    }
+)
 
 # Which text the scratchpad is.
 SCRATCHPADS = {
@@ -33,26 +48,36 @@ SCRATCHPADS = {
 # What labels are about.
 LABELLED = {"behaviour": "behaviour", "af": "AF reasoning"}
 
-# What a model did to requests with which it did not comply.
-NONCOMPLIANCE = {"helpful-only": "refused", "animal-welfare": "did not comply with"}
 
-
-def in_order(settings: Iterable[str]) -> list[str]:
-    """The settings among some names, in the order in which figures and reports show them.
+def tier_words(tier: str) -> str:
+    """A tier in words, or the two of a gap.
 
     Examples
     --------
-    >>> in_order(["animal-welfare", "helpful-only", "helpful-only"])
-    ['helpful-only', 'animal-welfare']
+    >>> tier_words("pro"), tier_words("both"), tier_words("pro − enterprise")
+    ('pro tier', 'free − paid', 'pro − enterprise')
     """
-    known = set(settings)
-    return [name for name in SETTINGS if name in known]
+    return TIERS[tier]
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Settings, quantities or tiers, each once, in the order in which figures and reports show them.
+
+    Examples
+    --------
+    >>> in_order(["medical", "animal-welfare", "helpful-only", "helpful-only"])
+    ['helpful-only', 'animal-welfare', 'medical']
+    """
+    given = dict.fromkeys(names)
+    known = [name for name in (*SETTINGS, *QUANTITIES, *TIERS) if name in given]
+    return [*dict.fromkeys([*known, *given])]
 
 
 def in_reading_order(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """The rows of a table by setting, quantity or tier, in the order in which all tables show them."""
-    ranks = {name: rank for rank, name in enumerate([*SETTINGS, *QUANTITIES, *TIERS])}
-    return table.sort_values(list(columns), key=lambda names: names.map(ranks), kind="stable")
+    return table.sort_values(
+        list(columns), key=lambda names: names.map(in_order(names).index), kind="stable"
+    )
 
 
 def in_words(
@@ -78,8 +103,8 @@ def in_words(
         if len(names) == 3:
             shown[title] = list(map(with_interval, rows[list(names)].to_numpy(float)))
         else:
-            words = {"quantity": QUANTITIES, "tier": TIERS}.get(title, {})
-            shown[title] = [words.get(value, str(value)) for value in rows[names[0]]]
+            words = {"quantity": QUANTITIES, "tier": TIERS}.get(title, _Words())
+            shown[title] = [words[str(value)] for value in rows[names[0]]]
     return shown
 
 
