@@ -60,7 +60,7 @@ def parts_to_keep(study: Study, before: dict[str, Any]) -> dict[str, Any]:
     settings = [name for name in study.settings if name not in study.own_settings]
     messages = {
         variation: {tier: study.user_message(tier, "{}", variation) for tier in study.tiers}
-        for variation in {"default": 0} | dict.fromkeys(study.variations)
+        for variation in dict.fromkeys(["default", *study.variations])
         if variation not in study.own_variations
     }
     begun = before.get("begun", {})
