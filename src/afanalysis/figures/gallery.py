@@ -46,7 +46,6 @@ _USUAL = {
     "variation": "default",
     "source": "unknown",
     "valid": True,
-    "sample": 0,
 }
 
 
@@ -265,8 +264,12 @@ def _against_gap(gallery: Gallery) -> figures.TracedFigure:
 
 def _stages(gallery: Gallery) -> figures.TracedFigure:
     training = {"tier": gallery.tiers[0]} if gallery.gap else {}
-    table = stages(gallery.rollouts, level=gallery.level, **training)
+    variation = main_variation(distinct(gallery.rollouts, "variation"))
+    table = stages(gallery.rollouts, variation, level=gallery.level, **training)
     _require_rows(table, "no judge has said by criteria what the scratchpads hold")
+    table = table.assign(variation=variation)
+    lacking = sorted({*distinct(gallery.rollouts, "model")} - {*table["model"]})
+    table.attrs["remark"] = f"Without it: {', '.join(lacking)}." if lacking else ""
     return figures.scratchpad_stages(table)
 
 
@@ -469,7 +472,7 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
     "score_threshold": _thresholds,
     "agreement": _agreement,
     "interval_methods": lambda gallery: figures.interval_methods(
-        gap_by_method(gallery.default_rollouts, ["model", "setting"], level=gallery.level, **gallery.gap)
+        gap_by_method(gallery.default_rollouts, level=gallery.level, **gallery.gap)
     ),
     "power_curves": _power,
     **{name: partial(_declared, name=name) for name in _DECLARED},
