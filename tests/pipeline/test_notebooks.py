@@ -88,7 +88,7 @@ def test_an_answer_without_a_verdict_does_not_stop_the_examples_of_verdicts(proj
     rollouts, verdicts = af.example_rollouts(), ["complied", "af_full", "af_partial"]
     free = rollouts["tier"] == "free"
     rollouts.loc[rollouts.index[free][:3], verdicts] = None
-    exec(source, {"rollouts": rollouts, "verdicts": verdicts})
+    exec(source, {"rollouts": rollouts, "verdicts": verdicts, "design": af.Study(name="any")})
     kinds = rollouts.loc[free, verdicts].dropna().drop_duplicates()
     assert capsys.readouterr().out.count("  output:") == len(kinds) > 1
 

@@ -36,8 +36,7 @@ def run_rates(options: argparse.Namespace) -> None:
         answers = af.answer_counts(rollouts)
         print(f"{options.path}, what was asked and what counts:")
         print(f"{readable(answers).to_string(index=False)}\n", flush=True)
-        tiers = {"tiers": options.tiers} if options.tiers else {}
-        table = af.estimates(rollouts, level=options.level, **tiers)
+        table = af.estimates(rollouts, level=options.level, tiers=options.tiers)
         print(f"Rates of {', '.join(sorted(table['source'].unique()))} rollouts:")
         remarks = [*answers["warning"], *table["warning"]]
         print(scratchpad_note(table.get("scratchpad_from", ())))
