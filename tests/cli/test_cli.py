@@ -333,6 +333,8 @@ def test_contrast_prints_what_the_function_gives(table, capsys):
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
     rows = [row for row in rows if row[3:5] == ["default", "no-examples"]]
     assert [row[2] for row in rows] == ["free", "paid"] * 2
+    assert main(["contrast", str(table), "tier"]) == 0
+    assert "Differences of the rate in complied" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

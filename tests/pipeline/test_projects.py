@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import anthropic
+import pandas as pd
 import pytest
 
 import afanalysis as af
@@ -251,6 +252,25 @@ def test_a_live_study_with_nothing_left_to_ask_is_analysed_without_key_price_or_
     assert "Everything is up to date" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_two_models_and_tiers_of_ones_own_go_through_every_notebook(elsewhere, monkeypatch, capsys):
+    folders = projects.new_project(elsewhere / "mine")
+    (folders.project / "studies" / "mine.yaml").write_text(
+        "name: mine\nmodels: [claude-opus-5-5, claude-sonnet-5-5]\nsamples: 1\n"
+        "tiers: [free, pro, enterprise]\ngap: [pro, enterprise]\n"
+        "own_tiers:\n  pro: {tag: <plan>pro</plan>, role: training}\n"
+        "  enterprise: {tag: <plan>enterprise</plan>, role: unmonitored}\n"
+        "prompts: {helpful-only: {first: 8}, animal-welfare: {first: 8}}\n"
+    )
+    monkeypatch.chdir(folders.project)
+    assert main(["run", "--study", "studies/mine.yaml"]) == 0, capsys.readouterr().err
+    gaps = pd.read_csv(folders.processed / "gaps.csv")
+    assert {"pro", "enterprise"} <= set(gaps)
+    assert gaps["model"].nunique() == 2
+    rates = pd.read_csv(folders.processed / "rates.csv")
+    assert set(rates["tier"]) == {"free", "pro", "enterprise"}
+
+
 @pytest.fixture(scope="module")
 def judged_project(tmp_path_factory):
     """A project whose study was collected and judged."""
@@ -335,6 +355,9 @@ def test_an_installed_wheel_does_everything_in_an_empty_folder(tmp_path):
         "add-labels data/raw/tiny/label_sheet.csv --study tiny.yaml --labeller me",
         "rates",
         "rates data/raw/tiny",
+        "contrast data/raw/tiny tier",
+        "plan --gap 0.1 --samples 1",
+        "plan data/raw/tiny --gap 0.1 --samples 1",
         "figure list",
         "figure behaviour_by_tier",
         "import auto data/raw/tiny/rollouts.jsonl --study again",

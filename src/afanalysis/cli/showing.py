@@ -106,7 +106,8 @@ def run_contrast(options: argparse.Namespace) -> None:
         interval=[interval(*ends) for ends in zip(table["low"], table["high"], strict=True)],
     )
     shown = shown.join(table[["p_value", "p_holm", "n_shared"]].round(4))
-    print(f"Differences of the {options.of} in {options.outcome}, paired by prompt:")
+    of = "rate" if options.between == "tier" else options.of
+    print(f"Differences of the {of} in {options.outcome}, paired by prompt:")
     print(shown.to_string(index=False))
     _print_notes(table["warning"])
 
