@@ -3,7 +3,7 @@ import pytest
 
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.hypothesis_tests import fewest_prompts
-from afanalysis.stats.planning import Design
+from afanalysis.stats.planning import Design, _chances
 
 
 def test_without_clustering_the_spread_is_the_textbook_formula():
@@ -86,3 +86,8 @@ def test_a_gap_above_a_threshold_needs_more_prompts_than_any_gap():
 def test_bad_input_is_refused_in_words(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_prompts_that_are_hardly_ever_or_hardly_not_complied_with_can_be_planned_for():
+    chances = _chances(Design(paid=0.1, gap=0.05, icc=0.95), 2)
+    assert chances.sum() == pytest.approx(1)

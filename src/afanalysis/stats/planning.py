@@ -161,7 +161,7 @@ def _beta_quantiles(mean: float, icc: float, u: Floats) -> Floats:
     grid = np.linspace(0, 1, 4001)
     strength = (1 - icc) / icc
     quantiles = special.betaincinv(mean * strength, (1 - mean) * strength, grid)
-    return np.interp(u, grid, quantiles)
+    return np.maximum(np.interp(u, grid, quantiles), 1e-300)  # below that SciPy's binomial overflows
 
 
 def _fewest(enough: Callable[[int], bool], least: int) -> int:
