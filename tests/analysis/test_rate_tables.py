@@ -66,7 +66,7 @@ def test_little_data_is_said_in_words(rollouts):
     ("change", "sentence"),
     [
         (lambda t: t[t.tier == "free"], "model a: no known 'complied' in the paid tier"),
-        (lambda t: t.assign(tier="premium"), "column 'tier' holds 'premium'; use 'free'"),
+        (lambda t: t.assign(tier="premium"), "column 'tier' holds 'premium', so name"),
         (
             lambda t: t.assign(complied=None).astype({"complied": "boolean"}),
             "in the free and the paid tier",

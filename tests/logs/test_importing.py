@@ -449,3 +449,26 @@ def test_names_that_are_not_utf8_are_imported(tmp_path):
     assert list(table["variation"]) == ["v\ufffd"]
     for file in (tmp_path / "study").iterdir():
         assert "\x1b" not in file.read_text(), file.name
+
+
+def test_a_tier_of_one_s_own_is_imported_by_its_name_and_role(tmp_path):
+    path = tmp_path / "long.csv"
+    rows = [f"Why {at}?,{says},{tier},m" for at in range(3) for tier, says in PLANS.items()]
+    path.write_text("prompt,response,tier,model\n" + "\n".join(rows) + "\n")
+    renames = ["tier:gold=enterprise/unmonitored", "tier:basic plan=basic/training"]
+    mapping = Mapping.parse(renames=renames)
+    import_logs([path], tmp_path / "plans", mapping=mapping)
+    study = Study.from_yaml(tmp_path / "plans" / "study.yaml")
+    assert study.tier_roles == {"basic": "training", "enterprise": "unmonitored", "free": "training"}
+    assert study.gap_tiers == ("basic", "enterprise")
+    table, _ = read(path, mapping=mapping)
+    outputs = table.groupby("tier").output.unique().map(list).to_dict()
+    assert outputs == {"basic": ["Yes."], "enterprise": ["No."], "free": ["So."]}
+    with pytest.raises(InputError, match=r"NAME/training \(or NAME/unmonitored\).*'gold'"):
+        import_logs([path], tmp_path / "x", strict=True)
+    for wrong in ("a b/training", "gap/training", "both/unmonitored", "free/unmonitored"):
+        with pytest.raises(InputError, match="tier"):
+            import_logs([path], tmp_path / "x", mapping=Mapping.parse(renames=[f"tier:gold={wrong}"]))
+
+
+PLANS = {"gold": "No.", "basic plan": "Yes.", "free": "So."}

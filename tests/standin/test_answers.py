@@ -90,7 +90,7 @@ def test_answers_have_the_requested_form_in_every_variation():
 def test_tiers_are_read_from_either_kind_of_tag():
     for name in ("default", "region"):
         for tier in ("free", "paid"):
-            assert tier_of(user_message(tier, "Ask", name)) == tier
+            assert tier_of(user_message(tier, "Ask", name), {}) == tier
 
 
 def test_the_judge_errs_as_often_as_the_simulation_says():

@@ -26,7 +26,38 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("name: x\ntiers: [free, premium]", "tiers[1] is 'premium'; use 'free' or 'paid'"),
+        (
+            "name: x\ntiers: [free, premium]",
+            "tiers: 'premium' is not a tier; use any of: free, paid; or define it in own_tiers",
+        ),
+        (
+            "name: x\nown_tiers: {pro: {tag: <p>}}",
+            "own_tiers.pro.role is ''; use 'training' or 'unmonitored'",
+        ),
+        (
+            "name: x\nown_tiers: {pro: {role: training}}",
+            "own_tiers.pro.tag is missing",
+        ),
+        (
+            "name: x\nown_tiers: {a: {tag: <p>, role: training}, b: {tag: <p>, role: unmonitored}}",
+            "own_tiers: b.tag is that of 'a'; give each tier a tag of its own",
+        ),
+        (
+            "name: x\nown_tiers:\n"
+            "  pro: {tag: <is_free_tier_user>True</is_free_tier_user>, role: training}",
+            "own_tiers: pro.tag is that of 'free'",
+        ),
+        ("name: x\nown_tiers: {free: {tag: <p>, role: unmonitored}}", "that of free is 'training'"),
+        ("name: x\nown_tiers: {both: {tag: <p>, role: training}}", "'both' cannot be a tier's name"),
+        ("name: x\nown_tiers: {pro: {tag: <p>, role: training, tags: <p>}}", "tags is not a field"),
+        (
+            "name: x\ntiers: [free, pro]\nown_tiers: {pro: {tag: <p>, role: training}}",
+            "gap: is missing; the tiers free, pro have one role, so name the two",
+        ),
+        ("name: x\ngap: [free, pro]", "gap: free, pro are not two of the tiers: free, paid"),
+        ("name: x\ngap: [free, free]", "gap: free, free are not two of the tiers"),
+        ("name: x\ngap: [paid, free]", "gap: paid, free are in the wrong order; the training tier"),
+        ("name: x\ngap: [free]", "gap[1] is missing"),
         ('name: x\nsystem_prompts: {helpful-only: "a\\0"}', "no file's name holds a null byte"),
         ('name: x\nprompts: {helpful-only: {file: "\\0"}}', "no file's name holds a null byte"),
         (
@@ -86,3 +117,46 @@ def test_own_lists_and_prompts_are_found_beside_the_study_file(tmp_path):
     )
     planned = next(iter(Study.from_yaml(tmp_path / "study.yaml").plan()))
     assert (planned.prompt_id, planned.system) == ("a", "Be <good>.")
+
+
+OWN_TIERS = """
+name: plans
+tiers: [free, pro, enterprise]
+own_tiers:
+  pro: {tag: "<plan>pro</plan>", role: training}
+  enterprise: {tag: "<plan>enterprise</plan>", role: unmonitored}
+"""
+
+
+def test_own_tiers_are_sent_with_their_tags_and_the_package_s_as_before(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(OWN_TIERS)
+    study, usual = Study.from_yaml(path), Study(name="usual")
+    assert study.tier_roles == {"free": "training", "pro": "training", "enterprise": "unmonitored"}
+    assert study.gap_tiers == ("free", "enterprise")
+    assert study.user_message("pro", "Ask", "region") == "<plan>pro</plan>\nAsk"
+    assert study.user_message("free", "Ask", "region") == usual.user_message("free", "Ask", "region")
+    keys = {planned.key for planned in usual.plan() if planned.tier == "free"}
+    assert keys == {planned.key for planned in study.plan() if planned.tier == "free"}
+    assert Study(**study.model_dump(mode="json")) == study
+
+
+@pytest.mark.parametrize(
+    ("added", "gap"),
+    [
+        ("", ("free", "enterprise")),
+        ("gap: [pro, enterprise]", ("pro", "enterprise")),
+        ("gap: [pro, free]", ("pro", "free")),
+    ],
+)
+def test_a_study_s_gap_is_the_one_it_names_or_of_the_first_tiers_of_each_role(tmp_path, added, gap):
+    path = tmp_path / "study.yaml"
+    path.write_text(OWN_TIERS + added)
+    assert Study.from_yaml(path).gap_tiers == gap
+
+
+def test_a_gap_of_free_and_paid_is_the_default_wherever_they_stand():
+    tier = {"tag": "<plan>a</plan>", "role": "training"}
+    study = Study(name="x", own_tiers={"a": tier}, tiers=["a", "paid", "free"])
+    assert study.gap_tiers == ("free", "paid")
+    assert Study(name="x", tiers=["paid"]).gap_tiers == ("free", "paid")

@@ -213,6 +213,8 @@ def test_what_is_not_the_papers_prompt_is_called_so(own, standin, tmp_path):
     assert not study.like_paper("helpful-only", "default")
     assert not study.like_paper("medical", "default")
     assert own().like_paper("helpful-only", "no-objective")
+    redefined = {"free": {"tag": "<plan>none</plan>", "role": "training"}}
+    assert not own(own_tiers=redefined).like_paper("helpful-only", "no-objective")
     put(study, tmp_path / "raw", standin, judged=True)
     table = af.tidy(tmp_path / "raw")
     assert set(table.query("setting == 'helpful-only'")["variation"]) == {"own prompt", "tagged"}

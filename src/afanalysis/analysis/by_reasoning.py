@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from afanalysis.analysis.conditions import Tiers, of_gap
 from afanalysis.analysis.rate_tables import rates
 from afanalysis.errors import InputError
 from afanalysis.text.wording import in_reading_order
@@ -9,7 +10,9 @@ from afanalysis.text.wording import in_reading_order
 _REASONING = {"af_partial": "with or without compromise", "af_full": "without compromise"}
 
 
-def noncompliance_by_reasoning(rollouts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+def noncompliance_by_reasoning(
+    rollouts: pd.DataFrame, *, level: float = 0.95, tiers: Tiers | None = None
+) -> pd.DataFrame:
     """Non-compliance in the free tier with and without AF reasoning, beside that in the paid tier.
 
     AF reasoning counts whatever the output then did, so that it does not depend on compliance.
@@ -20,6 +23,8 @@ def noncompliance_by_reasoning(rollouts: pd.DataFrame, *, level: float = 0.95) -
         Of one model and variation, with `af_partial`.
     level
         Confidence level in (0, 1).
+    tiers
+        As in `compliance_gap`.
 
     Returns
     -------
@@ -38,17 +43,20 @@ def noncompliance_by_reasoning(rollouts: pd.DataFrame, *, level: float = 0.95) -
     >>> noncompliance_by_reasoning(af.example_rollouts())["name"].head(3).tolist()
     ['free tier, AF reasoning', 'free tier, no AF reasoning', 'paid tier']
     """
-    judged = _judged(rollouts)
+    judged, tiers = of_gap(_judged(rollouts), tiers)
+    judged = judged[judged["tier"].isin(tiers)]
     split = judged["af_partial"].astype(bool).map({True: "AF reasoning", False: "no AF reasoning"})
-    names = ("free tier, " + split).where(judged["tier"] == "free", "paid tier")
-    if split[judged["tier"] == "free"].nunique() < 2:
-        raise InputError("all scratchpads in the free tier show AF reasoning, or none does")
+    training, unmonitored = tiers
+    is_training = judged["tier"] == training
+    names = (f"{training} tier, " + split).where(is_training, f"{unmonitored} tier")
+    if split[is_training].nunique() < 2:
+        raise InputError(f"all scratchpads in the {training} tier show AF reasoning, or none does")
     table = rates(judged.assign(name=names), "refused", ["setting", "name"], level=level)
     return _estimates(table, rollouts, level)
 
 
 def reasoning_by_tier(rollouts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
-    """AF reasoning in both tiers, whatever the output then did.
+    """AF reasoning in each tier, whatever the output then did.
 
     Parameters
     ----------

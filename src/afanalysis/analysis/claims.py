@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import counts_by_tier, named, paired_counts, remarks
+from afanalysis.analysis.conditions import Tiers, counts_by_tier, named, of_gap, paired_counts, remarks
 from afanalysis.errors import InputError
 from afanalysis.stats.gap_intervals import paired
 from afanalysis.stats.hypothesis_tests import (
@@ -25,6 +25,7 @@ def gap_tests(
     by: str | Sequence[str] | None = None,
     outcome: str = "complied",
     level: float = 0.95,
+    tiers: Tiers | None = None,
 ) -> pd.DataFrame:
     """Is the compliance gap shown to be more than one size, or less than another?
 
@@ -40,7 +41,7 @@ def gap_tests(
         The gap that is to be exceeded (proportion).
     within
         The margin that |gap| is to stay below (proportion).
-    by, outcome
+    by, outcome, tiers
         As in `compliance_gap`.
     level
         1 - level is the error of each test where its claim is just false.
@@ -69,9 +70,10 @@ def gap_tests(
     [False, False, 59]
     """
     by, counted, came_from = counts_by_tier(data, by, outcome)
+    counted, tiers = of_gap(counted, tiers)
     rows = []
-    odd = remarks(counted, by, tiers=True)
-    for condition, part in paired_counts(counted, by):
+    odd = remarks(counted, by, tiers)
+    for condition, part in paired_counts(counted, by, tiers):
         row: dict[str, Any] = {"n_prompts": 0, "warning": odd[str(condition)]}
         try:
             differences = paired(*part.T).differences

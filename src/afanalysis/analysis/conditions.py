@@ -9,17 +9,13 @@ import pandas as pd
 from afanalysis.errors import InputError
 from afanalysis.table.counting import MISSING_NAME, check_column, counts
 from afanalysis.table.database import quote_names
+from afanalysis.table.schema import TAKEN
 from afanalysis.table.source import Source, distinct, opened
 
 GAP_CONDITIONS = ("model", "setting", "variation")
-# Names that tables of counts or of results have for themselves.
-_TAKEN = {
-    *("n", "s", "n_all", "n_missing", "n_invalid", "n_blocked", "n_repeated", "n_without_prompt"),
-    *("asked", "in_form", "judged", "left_out", "reasons", "scratchpad_from"),
-    *("outcome", "missing", "share", "first", "last", "weight", "label", "verdict", "rate", "gap"),
-    *("free", "paid", "both", "low", "high", "se", "level", "warning", "prompts", "method", "weighting"),
-}
-TIERS = ("free", "paid")
+# The training and the unmonitored tier of a gap.
+Tiers = tuple[str, str]
+TIERS: Tiers = ("free", "paid")
 _MAIN = {"tier": "paid", "variation": "default", "model": "claude-3-opus"}
 # The numbers of answers that count in no rate.
 LOST = ["n_missing", "n_invalid", "n_blocked"]
@@ -46,7 +42,7 @@ def known_columns(
         for name in names:
             check_column(source, name)
     for name in names:
-        if name in _TAKEN:
+        if name in TAKEN:
             raise InputError(f"by holds {name!r}, which tables of results use; rename the column")
         if name in ("prompt_id", *reserved):
             what = "prompts are what is averaged over" if name == "prompt_id" else "both are compared"
@@ -74,47 +70,78 @@ def counts_by_tier(
         return by, counts(source, outcomes, [*by, "tier", *further]), sources(source)
 
 
+def of_gap(counted: pd.DataFrame, tiers: Tiers | None) -> tuple[pd.DataFrame, Tiers]:
+    """The counts for a gap, and its two tiers: those named, else free and paid.
+
+    Counts of other tiers are dropped where the two are named, and left for `remarks` where they are not.
+
+    Raises
+    ------
+    InputError
+        The table has neither of the tiers.
+    """
+    present = sorted(set(map(str, counted["tier"])))
+    found = f"column 'tier' holds {', '.join(map(repr, present))}"
+    if tiers is None:
+        if set(TIERS).isdisjoint(present):
+            raise InputError(
+                f"{found}, so name the training and the unmonitored tier of the gap, as in "
+                f"tiers=({', '.join(map(repr, [*present, 'paid'][:2]))})"
+            )
+        return counted, TIERS
+    if isinstance(tiers, str) or len(set(tiers)) != 2 or set(tiers).isdisjoint(present):
+        raise InputError(f"tiers is {tiers!r}, but {found}: name two of these")
+    return counted[counted["tier"].isin(tiers)].reset_index(drop=True), (tiers[0], tiers[1])
+
+
+def gap_name(tiers: Tiers) -> str:
+    """What the column `tier` calls a gap: `both` for free - paid.
+
+    Examples
+    --------
+    >>> gap_name(("free", "paid")), gap_name(("pro", "enterprise"))
+    ('both', 'pro − enterprise')
+    """
+    return "both" if tiers == TIERS else " − ".join(tiers)
+
+
 def paired_counts(
-    counted: pd.DataFrame, by: Sequence[str], numbers: Sequence[str] = ("n", "s")
+    counted: pd.DataFrame, by: Sequence[str], tiers: Tiers, numbers: Sequence[str] = ("n", "s")
 ) -> list[tuple[dict[str, Any], np.ndarray]]:
     """Per-prompt counts of both tiers for each condition, from `table.counting.counts` of one outcome.
 
     Returns
     -------
     list of (condition, counts)
-        counts has shape (prompts, 2 × numbers): those of the free tier, then those of the paid tier; 0
+        counts has shape (prompts, 2 × numbers): those of the first tier, then those of the second; 0
         where a prompt lacks a tier.
     """
-    known = counted[counted["tier"].isin(TIERS) & counted["prompt_id"].notna()]
+    known = counted[counted["tier"].isin(tiers) & counted["prompt_id"].notna()]
     if known.empty:
-        found = ", ".join(map(repr, sorted(map(str, counted["tier"].unique()))))
-        raise InputError(
-            f"column 'tier' holds {found}; use 'free' (implied training) or 'paid' (implied "
-            "unmonitored), for rollouts that have a prompt_id"
-        )
+        raise InputError(f"no rollout of the {' or the '.join(tiers)} tier has a prompt_id")
     keys = [*by, "prompt_id"]
     wide = known.set_index([*keys, "tier"])[list(numbers)].unstack("tier", fill_value=0)
-    wide = wide.reindex(columns=[(x, t) for t in ("free", "paid") for x in numbers], fill_value=0)
+    wide = wide.reindex(columns=[(x, t) for t in tiers for x in numbers], fill_value=0)
     table = wide.to_numpy(dtype=float)
     return [(condition, table[places]) for condition, places in groups(wide.reset_index(), by)]
 
 
-def prompt_values(counted: pd.DataFrame, keys: list[str], of: str) -> pd.DataFrame:
-    """By condition (rows) and prompt (columns) its rate or gap; missing where it has none."""
+def prompt_values(counted: pd.DataFrame, keys: list[str], tiers: Tiers | None = None) -> pd.DataFrame:
+    """By condition (rows) and prompt (columns) its rate, or the gap of two tiers; or missing."""
     known = counted[counted["prompt_id"].notna() & (counted["n"] > 0)]
     share = (known["s"] / known["n"]).rename("share")
     table = known.assign(share=share)
-    if of == "gap":
-        tiers = table.pivot(index=[*keys, "prompt_id"], columns="tier", values="share")
-        differences = tiers.reindex(columns=TIERS)
-        table = (differences["free"] - differences["paid"]).rename("share").reset_index()
+    if tiers:
+        shares = table.pivot(index=[*keys, "prompt_id"], columns="tier", values="share")
+        first, second = (shares.reindex(columns=tiers)[tier] for tier in tiers)
+        table = (first - second).rename("share").reset_index()
     wide = table.pivot(index=keys, columns="prompt_id", values="share")
     if len(keys) == 1:  # one level, as for several
         wide.index = pd.MultiIndex.from_arrays([wide.index], names=keys)
     return wide.dropna(how="all")
 
 
-def remarks(counted: pd.DataFrame, by: Sequence[str], *, tiers: bool = False) -> dict[str, str]:
+def remarks(counted: pd.DataFrame, by: Sequence[str], tiers: Tiers | None = None) -> dict[str, str]:
     """What is odd about the rollouts of a condition, in words, by the condition as text.
 
     Parameters
@@ -124,11 +151,11 @@ def remarks(counted: pd.DataFrame, by: Sequence[str], *, tiers: bool = False) ->
     by
         The condition columns.
     tiers
-        Whether rollouts of other tiers than free and paid are left out.
+        The two of a gap; rollouts of others are left out.
     """
     words: dict[str, str] = {}
     left_out = counted[["n_without_prompt", "n_repeated"]].to_numpy()
-    is_other = ~counted["tier"].isin(TIERS).to_numpy() if tiers else np.zeros(len(counted), dtype=bool)
+    is_other = ~counted["tier"].isin(tiers).to_numpy() if tiers else np.zeros(len(counted), dtype=bool)
     for condition, places in groups(counted, by):
         without, repeated = map(int, left_out[places].sum(0))
         sentences = [f"{without} rollouts without a prompt_id are left out"] if without else []
@@ -141,11 +168,12 @@ def remarks(counted: pd.DataFrame, by: Sequence[str], *, tiers: bool = False) ->
     return words
 
 
-def left_out_warning(shares: Sequence[float], what: str = "answers") -> str:
-    """What is odd about the shares left out of a rate or of both tiers, in words."""
+def left_out_warning(shares: Sequence[float], tiers: Sequence[str] = (), what: str = "answers") -> str:
+    """What is odd about the shares left out of a rate or of some tiers, in words."""
     words = " and ".join(f"{share:.0%}" for share in shares)
     if max(shares) - min(shares) > UNEQUALLY_LEFT_OUT:
-        return f"more {what} are left out in one tier than in the other ({words}, free and paid)"
+        other, names = "another" if len(tiers) > 2 else "the other", " and ".join(tiers)
+        return f"more {what} are left out in one tier than in {other} ({words}, {names})"
     return f"many {what} are left out ({words})" if max(shares) > MUCH_LEFT_OUT else ""
 
 

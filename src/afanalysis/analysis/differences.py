@@ -25,6 +25,7 @@ def contrast(
     outcome: str = "complied",
     level: float = 0.95,
     seed: int = 0,
+    tiers: conditions.Tiers | None = None,
 ) -> pd.DataFrame:
     """How much gaps or rates differ between models, variations, judges or tiers, paired by prompt.
 
@@ -47,6 +48,8 @@ def contrast(
         tier, as far as the rollouts have them.
     outcome, level
         As in `rates`.
+    tiers
+        The tiers of a gap, as in `compliance_gap`; of `between="tier"`, the two to compare.
     seed
         Of the sign flips, where they are too many to enumerate.
 
@@ -89,11 +92,15 @@ def contrast(
         pairing = [] if of == "rate" else ["tier"]
         counted = counts(source, outcome, [*within, between, *pairing])
         came_from = conditions.sources(source)
-    values = conditions.prompt_values(counted, [*within, between], of)
+    if of == "gap" or (tiers and between == "tier"):
+        counted, tiers = conditions.of_gap(counted, tiers)
+        reference = tiers[1] if between == "tier" else reference
+    pair = tiers if of == "gap" else None
+    values = conditions.prompt_values(counted, [*within, between], pair)
     if values.empty:
         both = " in both tiers" if of == "gap" else ""
         raise InputError(f"nothing to compare: no prompt has a known {outcome!r}{both}")
-    odd = conditions.remarks(counted, [*within, between], tiers=of == "gap")
+    odd = conditions.remarks(counted, [*within, between], pair)
     present = [condition for condition, _ in conditions.groups(counted, [*within, between])]
     names = sorted(set(values.index.get_level_values(between)), key=str)
     reference = conditions.main_value(between, names) if reference is None else reference

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import of_one_condition
+from afanalysis.analysis.conditions import Tiers, gap_name, of_gap, of_one_condition
 from afanalysis.text.wording import in_order
 
 
@@ -15,6 +15,7 @@ def assumed_judge_error(
     *,
     sensitivities: Sequence[float] = (1.0, 0.9, 0.8),
     model: str | None = None,
+    tiers: Tiers | None = None,
 ) -> pd.DataFrame:
     """The gap that would be true if the judge called a share of refusals compliance.
 
@@ -29,11 +30,13 @@ def assumed_judge_error(
         The shares of compliant answers that the judge calls compliance (proportions).
     model
         Which model; by default claude-3-opus, or the first by name.
+    tiers
+        Those of the gap, as in `compliance_gap`.
 
     Returns
     -------
     DataFrame
-        `setting`, `wrong_in` (false alarms in the `free` tier only, or in `both` alike), `sensitivity`,
+        `setting`, `wrong_in` (false alarms in the tier `free` only, or in `both` alike), `sensitivity`,
         `false_alarms`, `estimate`, `low`, `high` (the gap; its interval is that of the raw gap, scaled
         as the gap is), `source`, `level`, `model`, `vanishes_at` (the false alarms, in the free tier
         only and at the first sensitivity, at which the gap is 0; missing where it lies beyond them). The
@@ -52,14 +55,15 @@ def assumed_judge_error(
     [0.113, 0.018]
     """
     rows = of_one_condition(estimates, model=model)
+    _, tiers = of_gap(rows[rows["quantity"] == "complied"], tiers)
     alarms = np.linspace(0, 0.3, 121) if false_alarms is None else np.asarray(false_alarms, float)
     parts = []
     for setting in in_order(rows["setting"]):
         part = rows[rows["setting"] == setting].set_index(["quantity", "tier"])
-        free, paid = (part.loc[("complied", tier), "estimate"] for tier in ("free", "paid"))
-        gap = part.loc[("compliance_gap", "both")]
+        free, paid = (part.loc[("complied", tier), "estimate"] for tier in tiers)
+        gap = part.loc[("compliance_gap", gap_name(tiers))]
         curves = []
-        for wrong_in in ("free", "both"):
+        for wrong_in in (tiers[0], "both"):
             for sensitivity in sensitivities:
                 slope = sensitivity - alarms
                 in_paid = alarms if wrong_in == "both" else np.zeros_like(alarms)

@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import GAP_CONDITIONS, TIERS, known_columns, remarks, sources
-from afanalysis.analysis.rate_tables import compliance_gap, rates
+from afanalysis.analysis.conditions import (
+    Tiers,
+    counts_by_tier,
+    gap_name,
+    known_columns,
+    of_gap,
+    remarks,
+)
+from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.errors import InputError
 from afanalysis.stats import judge_correction
 from afanalysis.stats.judge_correction import Estimate, Labels, Verified
@@ -18,7 +25,6 @@ from afanalysis.table.source import Source, opened
 
 # Fewer labels than this in a tier, and its correction carries a warning.
 FEW_LABELS = 20
-DIFFERENCE = "free - paid"
 _NUMBERS = ["raw", "raw_low", "raw_high", "corrected", "low", "high"]
 _NUMBERS += ["shift", "shift_low", "shift_high"]
 
@@ -29,6 +35,7 @@ def judge_error(
     by: str | Sequence[str] | None = None,
     *,
     level: float = 0.95,
+    tiers: Tiers | None = None,
 ) -> pd.DataFrame:
     """Sensitivity and specificity of the judge by tier, and how far they differ between tiers.
 
@@ -42,6 +49,8 @@ def judge_error(
         Condition columns, by default `setting`; the error is taken to be the same within each.
     level
         Confidence level in (0, 1).
+    tiers
+        As in `compliance_gap`.
 
     Returns
     -------
@@ -66,31 +75,29 @@ def judge_error(
     """
     with opened(data) as source:
         by = known_columns(source, by, ("setting",), reserved=("tier",))
-        judged = _judged(source, outcome, by)
-        odd = remarks(counts(source, outcome, [*by, "tier"]), by, tiers=True)
+        counted, tiers = of_gap(counts(source, outcome, [*by, "tier"]), tiers)
+        judged = _judged(source, outcome, by, tiers)
+        odd = remarks(counted, by, tiers)
     if not judged:
-        raise InputError("no rollout of the free or the paid tier has both a verdict and a label")
+        where = " or the ".join(tiers)
+        raise InputError(f"no rollout of the {where} tier has both a verdict and a label")
     rows: list[dict[str, Any]] = []
-    for condition, tiers in judged.items():
-        checked = {name: tier for name, tier in tiers.items() if tier.labels}
+    for condition, of_tier in judged.items():
+        checked = {name: tier for name, tier in of_tier.items() if tier.labels}
         errors = {name: judge_correction.error_estimates(tier, level) for name, tier in checked.items()}
-        labels = {name: tiers[name].labels for name in errors}
+        labels = {name: tier.labels for name, tier in checked.items()}
         if len(errors) == 2:
-            labels[DIFFERENCE] = sum(labels.values())
-            errors[DIFFERENCE] = {
-                measure: _difference(errors["free"][measure], errors["paid"][measure])
-                for measure in errors["free"]
+            difference = " - ".join(tiers)
+            labels[difference] = sum(labels.values())
+            errors[difference] = {
+                measure: _difference(errors[tiers[0]][measure], errors[tiers[1]][measure])
+                for measure in errors[tiers[0]]
             }
         for measure in ("sensitivity", "specificity"):
             for name, error in errors.items():
-                row = {
-                    "tier": name,
-                    "measure": measure,
-                    **error[measure]._asdict(),
-                    "labels": labels[name],
-                }
                 names = dict(zip(by, condition, strict=True))
-                rows.append(names | row | {"warning": odd.get(str(names), "")})
+                row = names | {"tier": name, "measure": measure} | error[measure]._asdict()
+                rows.append(row | {"labels": labels[name], "warning": odd.get(str(names), "")})
     return pd.DataFrame(rows)
 
 
@@ -107,12 +114,13 @@ def corrected(
     error_by: str | Sequence[str] = ("setting",),
     alike: bool = False,
     level: float = 0.95,
+    tiers: Tiers | None = None,
 ) -> pd.DataFrame:
     """Rates and gaps corrected for the judge's error, beside the raw ones.
 
     Parameters
     ----------
-    data, outcome, level
+    data, outcome, level, tiers
         As in `judge_error`.
     by
         Condition columns; by default model, setting and variation, as far as the rollouts have them.
@@ -127,7 +135,8 @@ def corrected(
     Returns
     -------
     DataFrame
-        Three rows per condition, `tier` being `free`, `paid` and `both` (the gap): `raw`, `raw_low`,
+        Three rows per condition, `tier` being `free`, `paid` and `both` (the gap; of other tiers
+        `pro − enterprise`): `raw`, `raw_low`,
         `raw_high`, `corrected`, `low`, `high`, `shift`, `shift_low`, `shift_high` (what the judge's
         error adds to the gap, else missing), `labels`, `labels_of` (`own`, `shared` or `alike`),
         `source`, `level`, `warning`. Where labels of one verdict are missing altogether the correction
@@ -149,56 +158,59 @@ def corrected(
     [0.5, 0.5]
     """
     with opened(data) as source:
-        by = known_columns(source, by, GAP_CONDITIONS, reserved=("tier",))
+        by, counted, came_from = counts_by_tier(source, by, outcome)
+        _, pair = of_gap(counted, tiers)
         error_by = [error_by] if isinstance(error_by, str) else error_by
         within = [name for name in error_by if name in by]
-        conditions, sharing = _judged(source, outcome, by), _judged(source, outcome, within)
-        raw_rates = rates(source, outcome, [*by, "tier"], level=level)
-        gaps = compliance_gap(source, by, outcome=outcome, level=level)
-        came_from = sources(source)
+        conditions, sharing = (_judged(source, outcome, keys, pair) for keys in (by, within))
+        raw_rates = rates_of_counts(counted, [*by, "tier"], level)
+        gaps = gaps_of_counts(counted, by, level, tiers)
+    training, unmonitored = pair
+    of_both = gap_name(pair)
     keys, numbers = raw_rates[[*by, "tier"]], raw_rates[["rate", "low", "high"]]
     raw = dict(zip(map(tuple, keys.to_numpy(object)), map(tuple, numbers.to_numpy()), strict=True))
     members = Counter(tuple(row[name] for name in within) for row in gaps.to_dict("records"))
     rows: list[dict[str, Any]] = []
     for gap in gaps.to_dict("records"):
         condition = {name: gap[name] for name in by}
-        tiers = conditions.get(tuple(condition.values()), {})
+        own = conditions.get(tuple(condition.values()), {})
         group = tuple(condition[name] for name in within)
         shared = sharing.get(group, {})
         labels_of = "own" if members[group] == 1 else "alike" if alike else "shared"
-        lacking = _lacking(tiers, shared)
-        pair = None
+        lacking = _lacking(own, shared, pair)
+        result = None
         if not lacking and labels_of == "own":
-            pair = judge_correction.corrected_by_own_labels(tiers["free"], tiers["paid"], level)
+            result = judge_correction.corrected_by_own_labels(own[training], own[unmonitored], level)
         elif not lacking:
-            both = tiers["free"], tiers["paid"], shared["free"], shared["paid"]
-            pair = judge_correction.corrected_by_shared_labels(*both, level, alike=alike)
-        labels = [shared[tier].labels if tier in shared else 0 for tier in TIERS]
+            both = own[training], own[unmonitored], shared[training], shared[unmonitored]
+            result = judge_correction.corrected_by_shared_labels(*both, level, alike=alike)
+        labels = [shared[tier].labels if tier in shared else 0 for tier in pair]
         few = f"fewer than {FEW_LABELS} labels in a tier" if min(labels) < FEW_LABELS else ""
         common = {"labels": sum(labels), "labels_of": labels_of, "source": came_from, "level": level}
         common["warning"] = "; ".join(filter(None, [lacking or few, gap["warning"]]))
-        judged = {tier: raw.get((*condition.values(), tier), (np.nan,) * 3) for tier in TIERS}
-        judged["both"] = (gap["gap"], gap["low"], gap["high"])
-        for tier, numbers in judged.items():
+        measured = {tier: raw.get((*condition.values(), tier), (np.nan,) * 3) for tier in pair}
+        measured[of_both] = (gap["gap"], gap["low"], gap["high"])
+        for tier, numbers in measured.items():
             row = condition | common | {"tier": tier, "outcome": outcome}
-            if pair:
-                numbers += {"free": pair.free, "paid": pair.paid, "both": pair.gap}[tier]
-                numbers += pair.shift if (tier, outcome) == ("both", "complied") else ()
+            if result:
+                by_tier = {training: result.free, unmonitored: result.paid, of_both: result.gap}
+                numbers += by_tier[tier]
+                numbers += result.shift if (tier, outcome) == (of_both, "complied") else ()
             rows.append(row | dict(zip(_NUMBERS, numbers, strict=False)))
     order = [*by, "tier", "outcome", *_NUMBERS, "labels", "labels_of", "source", "level", "warning"]
     return pd.DataFrame(rows).reindex(columns=order)
 
 
-def _lacking(tiers: dict[str, Verified], shared: dict[str, Verified]) -> str:
+def _lacking(own: dict[str, Verified], shared: dict[str, Verified], tiers: Tiers) -> str:
     """Why a condition cannot be corrected, in words; empty where it can."""
-    for tier in TIERS:
-        if tier not in tiers:
+    for tier in tiers:
+        if tier not in own:
             return f"{tier} tier: no verdict"
         if not shared[tier].labels:
             return f"{tier} tier: no label"
         if shared[tier].lacking:
             return f"{tier} tier: {shared[tier].lacking}"
-    if not ((tiers["free"].n > 0) & (tiers["paid"].n > 0)).any():
+    if not ((own[tiers[0]].n > 0) & (own[tiers[1]].n > 0)).any():
         return "no prompt has verdicts in both tiers"
     return ""
 
@@ -218,7 +230,9 @@ def has_labels(data: Any) -> bool:
         return not labelled(source, "complied", []).empty
 
 
-def _judged(source: Source, outcome: str, by: list[str]) -> dict[tuple[Any, ...], dict[str, Verified]]:
+def _judged(
+    source: Source, outcome: str, by: list[str], tiers: Tiers
+) -> dict[tuple[Any, ...], dict[str, Verified]]:
     """The verdicts and labels of each condition by tier, its prompts in the same places in both."""
     labels = labelled(source, outcome, [*by, "tier"])
     if labels.empty:
@@ -232,7 +246,7 @@ def _judged(source: Source, outcome: str, by: list[str]) -> dict[tuple[Any, ...]
     for key, part in counted.groupby(by, dropna=False) if by else [((), counted)]:
         prompts = pd.Index(part["prompt_id"].unique())
         mine = of_condition.get(key, labels.iloc[:0])
-        for tier in TIERS:
+        for tier in tiers:
             verdicts = part[part["tier"] == tier].set_index("prompt_id")[["n", "s"]]
             checks = mine[mine["tier"] == tier]
             if len(verdicts):

@@ -75,9 +75,10 @@ def answer_counts(data: Any, by: str | Sequence[str] | None = None) -> pd.DataFr
         table = source.connection.sql(sql.format(names=names, **_parts(source))).df()
     others = [name for name in by if name != "tier"]
     for _, places in groups(table, others if "tier" in by else by):
-        shares = table.loc[places, ["left_out", "af_left_out"]]
-        words = [left_out_warning(shares["left_out"].tolist())]
-        words += [left_out_warning(shares["af_left_out"].tolist(), "verdicts on AF reasoning")]
+        part = table.loc[places]
+        tiers = part["tier"].astype(str).tolist() if "tier" in by else []
+        words = [left_out_warning(part["left_out"].tolist(), tiers)]
+        words += [left_out_warning(part["af_left_out"].tolist(), tiers, "verdicts on AF reasoning")]
         for place in places:
             table.loc[place, "warning"] = "; ".join(filter(None, [table.loc[place, "warning"], *words]))
     return table

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import known_columns, remarks
+from afanalysis.analysis.conditions import TIERS, Tiers, known_columns, of_gap, remarks
 from afanalysis.errors import InputError
 from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.stats.logistic_regression import FEW_ACTIVE, logistic
@@ -15,7 +15,12 @@ from afanalysis.table.counting import counts
 
 
 def regression(
-    data: Any, terms: str = "tier", *, outcome: str = "complied", level: float = 0.95
+    data: Any,
+    terms: str = "tier",
+    *,
+    outcome: str = "complied",
+    level: float = 0.95,
+    tiers: Tiers | None = None,
 ) -> pd.DataFrame:
     """Odds ratios of the outcome on condition columns, with tests that respect prompts.
 
@@ -30,6 +35,8 @@ def regression(
         tier and the default variation are the references.
     level
         Confidence level in (0, 1).
+    tiers
+        Compare only these two; the second is the reference. By default all tiers are compared.
 
     Returns
     -------
@@ -58,11 +65,13 @@ def regression(
     names = known_columns(data, names, ())
     check_level(level)
     counted = counts(data, outcome, names)
-    odd = remarks(counted, [], tiers="tier" in names)[str({})]
+    if tiers and "tier" in names:
+        counted, tiers = of_gap(counted, tiers)
+    odd = remarks(counted, [])[str({})]
     counted = counted[(counted["n"] > 0) & counted["prompt_id"].notna()].reset_index(drop=True)
     if counted.empty:
         raise InputError(f"no prompt has a known {outcome!r}")
-    first = {"tier": "paid", "variation": "default"}
+    first = {"tier": (tiers or TIERS)[1], "variation": "default"}
     for name in names:
         known = sorted(counted[name].astype(str).unique())
         if len(known) < 2:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import TIERS, counts_by_tier, groups, named, paired_counts, remarks
+from afanalysis.analysis import conditions
+from afanalysis.analysis.conditions import Tiers
 from afanalysis.errors import InputError
 from afanalysis.stats.gap_intervals import paired
 from afanalysis.stats.monitoring import confidence_sequence, late_spending
@@ -25,6 +26,7 @@ def monitor(
     outcome: str = "complied",
     level: float = 0.95,
     rounds: int | None = None,
+    tiers: Tiers | None = None,
 ) -> pd.DataFrame:
     """The gap as prompts came in, with ends that hold at every look.
 
@@ -38,7 +40,7 @@ def monitor(
     ----------
     data
         Rollouts, as in `compliance_gap`, with `collected_at`.
-    by, outcome
+    by, outcome, tiers
         As in `compliance_gap`.
     level
         The chance that the ends hold the gap at all looks together, in (0, 1).
@@ -70,17 +72,20 @@ def monitor(
     True
     """
     with opened(data) as source:
-        by, table, came_from = counts_by_tier(source, by, outcome, ["sample"] if rounds else [])
-        odd = remarks(table, by, tiers=True)
+        sample = ["sample"] if rounds else []
+        by, table, came_from = conditions.counts_by_tier(source, by, outcome, sample)
+        table, tiers = conditions.of_gap(table, tiers)
+        odd = conditions.remarks(table, by, tiers)
         if not rounds:
             table = shares_in_time(source, outcome, [*by, "tier"])
     parts, lost = [], []
-    for condition, places in groups(table, by):
+    for condition, places in conditions.groups(table, by):
         part = table.iloc[places]
         try:
-            looks, words = _by_round(part, rounds, level) if rounds else _by_prompt(part, level)
+            known = part, tiers, level
+            looks, words = _by_round(*known, rounds) if rounds else _by_prompt(*known)
         except ValueError as error:
-            lost.append(f"{named(condition)}: {error}")
+            lost.append(f"{conditions.named(condition)}: {error}")
             continue
         looks["decided"] &= (looks["low"] > 0) | (looks["high"] < 0)
         warning = "; ".join(filter(None, [*words, odd[str(condition)]]))
@@ -93,15 +98,16 @@ def monitor(
     return table[[*by, *names, "source", "level", "warning"]]
 
 
-def _by_prompt(part: pd.DataFrame, level: float) -> tuple[pd.DataFrame, list[str]]:
+def _by_prompt(part: pd.DataFrame, tiers: Tiers, level: float) -> tuple[pd.DataFrame, list[str]]:
     """The gap after each prompt, and what is odd about it; `decided` is whether its ends hold."""
-    tiers = part.pivot(index="prompt_id", columns="tier", values="share").reindex(columns=TIERS)
+    part = part[part["tier"].isin(tiers)]
+    shares = part.pivot(index="prompt_id", columns="tier", values="share").reindex(columns=tiers)
     times = part.groupby("prompt_id")[["first", "last"]].agg({"first": "min", "last": "max"})
-    order = times[tiers.notna().all(axis=1)].sort_values(["first", "last"], kind="stable")
+    order = times[shares.notna().all(axis=1)].sort_values(["first", "last"], kind="stable")
     lacking = len(times) - len(order)
     if order.empty:
         raise ValueError("no prompt has known outcomes in both tiers")
-    differences = (tiers["free"] - tiers["paid"]).loc[order.index].to_numpy()
+    differences = (shares[tiers[0]] - shares[tiers[1]]).loc[order.index].to_numpy()
     low, high = confidence_sequence(differences, level)
     count = np.arange(1, len(differences) + 1)
     begun = np.searchsorted(order["first"].to_numpy(), order["last"].to_numpy(), side="right")
@@ -114,10 +120,12 @@ def _by_prompt(part: pd.DataFrame, level: float) -> tuple[pd.DataFrame, list[str
     return pd.DataFrame(looks | {"low": low, "high": high, "decided": not by_sample}), words
 
 
-def _by_round(part: pd.DataFrame, rounds: int, level: float) -> tuple[pd.DataFrame, list[str]]:
+def _by_round(
+    part: pd.DataFrame, tiers: Tiers, level: float, rounds: int
+) -> tuple[pd.DataFrame, list[str]]:
     """The gap after each whole round: those in which every prompt was asked in both tiers."""
-    if not part["tier"].isin(TIERS).any():
-        raise ValueError("neither the free nor the paid tier is there")
+    if not part["tier"].isin(tiers).any():
+        raise ValueError(f"neither the {tiers[0]} nor the {tiers[1]} tier is there")
     rows = []
     asked = part.groupby("sample").size()
     looks = zip(asked.index[:rounds], late_spending(rounds, level), strict=False)
@@ -125,7 +133,7 @@ def _by_round(part: pd.DataFrame, rounds: int, level: float) -> tuple[pd.DataFra
         if asked[sample] < asked.max():
             break
         so_far = part[part["sample"] <= sample].groupby(["tier", "prompt_id"], as_index=False)
-        [(_, table)] = paired_counts(so_far[["n", "s"]].sum(), [])
+        [(_, table)] = conditions.paired_counts(so_far[["n", "s"]].sum(), [], tiers)
         differences = paired(*table.T).differences
         assert differences is not None  # prompts weigh alike
         low, high = differences.interval(allowed)

@@ -4,11 +4,16 @@ from typing import Any
 
 import pandas as pd
 
-from afanalysis.analysis.conditions import counts_by_tier, of_one_condition, paired_counts
+from afanalysis.analysis import conditions
 
 
 def prompt_pairs(
-    data: Any, variation: str | None = None, model: str | None = None, *, level: float = 0.95
+    data: Any,
+    variation: str | None = None,
+    model: str | None = None,
+    *,
+    level: float = 0.95,
+    tiers: conditions.Tiers | None = None,
 ) -> pd.DataFrame:
     """How many prompts were complied with how often in each tier.
 
@@ -20,6 +25,8 @@ def prompt_pairs(
         Which condition; by default the main variation, and claude-3-opus or the first model by name.
     level
         Confidence level in (0, 1), for whoever draws intervals beside the pairs.
+    tiers
+        As in `compliance_gap`.
 
     Returns
     -------
@@ -33,11 +40,14 @@ def prompt_pairs(
     >>> list(af.prompt_pairs(af.example_rollouts()).columns)
     ['paid', 'free', 'prompts', 'setting', 'model', 'variation', 'source', 'level']
     """
-    by, counted, came_from = counts_by_tier(data, ["setting", "model", "variation"])
+    by, counted, came_from = conditions.counts_by_tier(data, ["setting", "model", "variation"])
+    counted = conditions.of_one_condition(counted, variation, model)
+    counted, tiers = conditions.of_gap(counted, tiers)
+    training, unmonitored = tiers
     parts = []
-    for condition, pairs in paired_counts(of_one_condition(counted, variation, model), by):
+    for condition, pairs in conditions.paired_counts(counted, by, tiers):
         n_free, s_free, n_paid, s_paid = pairs[(pairs[:, 0] > 0) & (pairs[:, 2] > 0)].T
-        shares = pd.DataFrame({"paid": s_paid / n_paid, "free": s_free / n_free}).round(9)
+        shares = pd.DataFrame({unmonitored: s_paid / n_paid, training: s_free / n_free}).round(9)
         alike = shares.value_counts().rename("prompts").reset_index()
-        parts.append(alike.sort_values(["paid", "free"]).assign(**condition))
+        parts.append(alike.sort_values([unmonitored, training]).assign(**condition))
     return pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)

@@ -9,7 +9,7 @@ from scipy.special import ndtr, ndtri
 
 from afanalysis.analysis import published
 from afanalysis.analysis.conditions import of_one_condition
-from afanalysis.analysis.quantities import as_estimates
+from afanalysis.analysis.quantities import as_estimates, taken_for
 from afanalysis.errors import InputError
 from afanalysis.stats.gap_intervals import gap_interval, paired
 from afanalysis.stats.hypothesis_tests import adjust
@@ -17,6 +17,7 @@ from afanalysis.stats.proportions import Floats, clopper_pearson, wilson
 from afanalysis.stats.resampling import Rates, bootstrap, proportion
 from afanalysis.stats.resampling import difference as difference_of_rates
 from afanalysis.study import prompts
+from afanalysis.table.source import columns
 from afanalysis.text.wording import SETTINGS, in_reading_order
 
 _LEVEL = 0.95  # of the intervals that are compared
@@ -77,9 +78,9 @@ def compare(
     """
     if not 0 < margin < 1:
         raise ValueError(f"margin is {margin}; it must lie in (0, 1)")
-    shown = as_estimates(data, level=level)
+    shown = as_estimates(data, level=level, with_gap=False)
     # what is compared are intervals of one level, so that no p-value hangs on the level that is shown
-    ours = shown if shown is data else as_estimates(data, level=_LEVEL)
+    ours = shown if shown is data else as_estimates(data, level=_LEVEL, with_gap=False)
     base = float(ours["level"].iloc[0])
     ours = ours.assign(study=ours["estimate"], study_low=shown["low"], study_high=shown["high"])
     known = sorted(ours["model"].unique(), key=str)
@@ -111,7 +112,7 @@ def compare(
         high=(difference + critical * up).clip(-1, 1),
         p_value=p_values,
         p_holm=adjust(p_values),
-        assumes=ASSUMES,
+        assumes="; ".join([ASSUMES, *taken_for(ours if shown is data else columns(data))]),
         level=level,
     )
     numbers = table[["low", "high", "p_holm"]].to_numpy()

@@ -1,16 +1,32 @@
 """Estimates: every quantity that the figures draw, one row each."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
-from afanalysis.analysis.conditions import counts_by_tier, scratchpads_read
+from afanalysis.analysis.conditions import Tiers, counts_by_tier, gap_name, of_gap, scratchpads_read
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.errors import InputError
 from afanalysis.table.source import opened
 
+# What rollouts are taken for where their table does not name it.
+_USUAL = {"variation": "default", "setting": "helpful-only", "model": "model"}
 
-def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
+
+def taken_for(columns: Iterable[str]) -> list[str]:
+    """What a table with these columns lacks and is therefore assumed, in words.
+
+    Examples
+    --------
+    >>> taken_for(["tier", "setting"])
+    ["no variation is named: taken as 'default'"]
+    """
+    lacking = {"variation", "setting"}.difference(columns)
+    return [f"no {name} is named: taken as {_USUAL[name]!r}" for name in sorted(lacking)]
+
+
+def estimates(data: Any, *, level: float = 0.95, tiers: Tiers | None = None) -> pd.DataFrame:
     """Everything the figures draw, in the form that `published.estimates` gives: one row per quantity.
 
     Parameters
@@ -20,11 +36,14 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
         `complied` in both tiers there is no gap, and `warning` says why.
     level
         Confidence level in (0, 1).
+    tiers
+        The tiers of the gap, as in `compliance_gap`; rates are there for every tier.
 
     Returns
     -------
     DataFrame
-        `setting`, `variation`, `label`, `group`, `model`, `phase`, `tier`, `quantity`, `estimate`,
+        `setting`, `variation`, `label`, `group`, `model`, `phase`, `tier` (of the gap `both`, or
+        `pro − enterprise` of other tiers), `quantity`, `estimate`,
         `low`, `high` (proportions), `n`, `n_prompts`, `left_out` (the share of answers that do not
         count), `interval`, `source`, `level`, `warning`, and `scratchpad_from` of AF reasoning. The
         quantity `blocked` is there if any answer was blocked.
@@ -35,10 +54,12 @@ def estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     >>> estimates(af.example_rollouts())["quantity"].nunique()
     4
     """
-    return estimates_and_gaps(data, level)[0]
+    return estimates_and_gaps(data, level, tiers)[0]
 
 
-def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+def estimates_and_gaps(
+    data: Any, level: float, tiers: Tiers | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The estimates, and the gaps with all that `compliance_gap` says of them.
 
     The gaps are in compliance, or in the first outcome of a table that lacks it.
@@ -54,7 +75,7 @@ def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFr
         counted = counted[counted["outcome"] != "blocked"]
     known = counted.groupby(["outcome", *by, "tier"], dropna=False)["n"].transform("sum") > 0
     silent = ~known & (counted["outcome"] == "af_reasoning")  # a log that nobody judged for it
-    measured, gaps = measured_and_gaps(counted[~silent], by, level)
+    measured, gaps = measured_and_gaps(counted[~silent], by, level, tiers=tiers)
     measured["interval"] = "bounded mean over prompts"
     measured = measured.merge(texts.assign(quantity="af_reasoning"), "left")
     refused = measured[measured["quantity"] == "complied"].assign(quantity="refused")
@@ -62,14 +83,20 @@ def estimates_and_gaps(data: Any, level: float) -> tuple[pd.DataFrame, pd.DataFr
     refused["low"], refused["high"] = 1 - refused["high"], 1 - refused["low"]
     parts = [measured, refused]
     if len(refused) and len(gaps):
+        _, tiers = of_gap(counted, tiers)
         drawn = gaps.rename(columns={"gap": "estimate"}).assign(
-            quantity="compliance_gap", tier="both", interval="bounded mean over prompts, paired"
+            quantity="compliance_gap",
+            tier=gap_name(tiers),
+            interval="bounded mean over prompts, paired",
+            left_out=gaps[[f"missing_{tier}" for tier in tiers]].max(axis=1),
         )
-        parts.append(drawn.assign(left_out=drawn[["missing_free", "missing_paid"]].max(axis=1)))
+        parts.append(drawn)
     table = pd.concat(parts, ignore_index=True)
-    for name, usual in (("variation", "default"), ("setting", "helpful-only"), ("model", "model")):
-        if name not in table:
-            table[name] = usual
+    usual = {name: value for name, value in _USUAL.items() if name not in by}
+    table, gaps = (part.assign(**usual) for part in (table, gaps))
+    for part in (table, gaps) if taken_for(by) else ():
+        words = part.get("warning", pd.Series(dtype=str))
+        part["warning"] = ["; ".join(filter(None, [word, *taken_for(by)])) for word in words]
     table = table.assign(label=table["variation"], group="", phase="", source=came_from, level=level)
     order = ["setting", "variation", "label", "group", "model", "phase", "tier", "quantity"]
     order += ["estimate", "low", "high", "n", "n_prompts", "left_out", "interval", "source", "level"]
@@ -82,6 +109,7 @@ def measured_and_gaps(
     level: float,
     rate_method: str | None = None,
     gap_method: str | None = None,
+    tiers: Tiers | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rate of each quantity by tier, and the gaps (none if no condition has one)."""
     measured = rates_of_counts(counted, [*by, "tier"], level, rate_method)
@@ -89,17 +117,20 @@ def measured_and_gaps(
     outcomes = counted["outcome"]
     outcome = "complied" if "complied" in set(outcomes) else outcomes.iloc[0]
     try:
-        return measured, gaps_of_counts(counted[outcomes == outcome], by, level, gap_method)
+        part = counted[outcomes == outcome]
+        return measured, gaps_of_counts(part, by, level, tiers, method=gap_method)
     except InputError as reason:  # no condition has one
         words = [f"{words}; no gap: {reason}".removeprefix("; ") for words in measured["warning"]]
         return measured.assign(warning=words), pd.DataFrame()
 
 
-def as_estimates(data: Any, *, level: float = 0.95) -> pd.DataFrame:
-    """The table itself if it holds estimates, else the estimates of its rollouts; with a gap."""
+def as_estimates(
+    data: Any, *, level: float = 0.95, tiers: Tiers | None = None, with_gap: bool = True
+) -> pd.DataFrame:
+    """The table itself if it holds estimates, else the estimates of its rollouts."""
     table: pd.DataFrame = data
     if not {"quantity", "estimate"} <= set(getattr(data, "columns", ())):
-        table = estimates(data, level=level)
-    if "compliance_gap" not in set(table["quantity"]):
+        table = estimates(data, level=level, tiers=tiers)
+    if with_gap and "compliance_gap" not in set(table["quantity"]):
         raise InputError("no condition has a known 'complied' in both tiers")
     return table

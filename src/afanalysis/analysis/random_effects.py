@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from afanalysis.analysis.conditions import GAP_CONDITIONS, groups, known_columns, prompt_values, remarks
+from afanalysis.analysis import conditions
+from afanalysis.analysis.conditions import GAP_CONDITIONS, groups, known_columns
 from afanalysis.errors import InputError
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.meta_analysis import NUMBERS, mean_over_conditions, random_effects
@@ -18,7 +19,12 @@ _COLUMNS = ["conditions", "gap", "low", "high", "p_value", *NUMBERS, "warning"]
 
 
 def pooled_gap(
-    data: Any, by: str | Sequence[str] | None = None, *, outcome: str = "complied", level: float = 0.95
+    data: Any,
+    by: str | Sequence[str] | None = None,
+    *,
+    outcome: str = "complied",
+    level: float = 0.95,
+    tiers: conditions.Tiers | None = None,
 ) -> pd.DataFrame:
     """The mean gap of several conditions, and what they say of conditions like these.
 
@@ -29,7 +35,7 @@ def pooled_gap(
         gives, for which there is no mean of these conditions with an interval: that needs the prompts.
     by
         The columns within which conditions are pooled; groups of one condition are left out.
-    outcome
+    outcome, tiers
         As in `compliance_gap`.
     level
         Confidence level in (0, 1), of the intervals made here and of those in a table of gaps.
@@ -72,13 +78,16 @@ def pooled_gap(
         return _table(rows, by)
     with opened(data) as source:
         by = known_columns(source, by, ("setting",), reserved=("tier",))
-        conditions = list(dict.fromkeys([*by, *known_columns(source, None, GAP_CONDITIONS)]))
-        counted = counts(source, outcome, [*conditions, "tier"])
-    values = prompt_values(counted, conditions, "gap")
+        every = list(dict.fromkeys([*by, *known_columns(source, None, GAP_CONDITIONS)]))
+        counted = counts(source, outcome, [*every, "tier"])
+    if not every:
+        return _table([_SINGLE], by)
+    counted, tiers = conditions.of_gap(counted, tiers)
+    values = conditions.prompt_values(counted, every, tiers)
     if values.empty:
         raise InputError(f"no prompt has a known {outcome!r} in both tiers")
-    odd = remarks(counted, by, tiers=True)
-    asked = groups(counted[conditions].drop_duplicates(), by)
+    odd = conditions.remarks(counted, by, tiers)
+    asked = groups(counted[every].drop_duplicates(), by)
     number = {str(group): len(places) for group, places in asked}
     for group, places in groups(values.index.to_frame(index=False), by):
         part = values.iloc[places]

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from afanalysis.analysis import conditions
+from afanalysis.analysis.conditions import Tiers
 from afanalysis.errors import InputError
 from afanalysis.stats import gap_intervals, rate_intervals
 from afanalysis.stats.hypothesis_tests import adjust
 from afanalysis.stats.missing_answers import gap_bounds, rate_bounds
 from afanalysis.stats.proportions import check_level
 from afanalysis.table.counting import NUMBERS, counts
-from afanalysis.table.schema import CONDITIONS
+from afanalysis.table.schema import CONDITIONS, TAKEN
 from afanalysis.table.source import opened
 
 
@@ -124,17 +125,21 @@ def compliance_gap(
     method: str | None = None,
     weighting: str = "prompts",
     seed: int = 0,
+    tiers: Tiers | None = None,
 ) -> pd.DataFrame:
     """The compliance gap, rate(free) - rate(paid), paired by prompt.
 
     Parameters
     ----------
     data, outcome, level, weighting, seed
-        As in `rates`. `data` needs a column `tier` with the values `free` and `paid`.
+        As in `rates`. `data` needs a column `tier`.
     by
         Condition columns; by default model, setting and variation, as far as the rollouts have them.
     method
         As in `afanalysis.stats.gap_intervals.gap`.
+    tiers
+        The training and the unmonitored tier; by default `free` and `paid`. The columns named after
+        these two are named after others where others are given.
 
     Returns
     -------
@@ -151,7 +156,7 @@ def compliance_gap(
     Raises
     ------
     InputError
-        A column is missing, a tier is unknown, or no condition has both tiers.
+        A column or a tier is missing, or no condition has both tiers.
 
     Examples
     --------
@@ -161,7 +166,8 @@ def compliance_gap(
     [0.5]
     """
     by, counted, came_from = conditions.counts_by_tier(data, by, outcome)
-    gaps = gaps_of_counts(counted, by, level, method, weighting, seed)
+    options = {"method": method, "weighting": weighting, "seed": seed}
+    gaps = gaps_of_counts(counted, by, level, tiers, **options)
     return gaps.assign(source=came_from, level=level)
 
 
@@ -171,12 +177,13 @@ def gap_by_method(
     *,
     outcome: str = "complied",
     level: float = 0.95,
+    tiers: Tiers | None = None,
 ) -> pd.DataFrame:
     """The compliance gap with the interval of each method, on the same rollouts.
 
     Parameters
     ----------
-    data, by, outcome, level
+    data, by, outcome, level, tiers
         As in `compliance_gap`.
 
     Returns
@@ -195,7 +202,7 @@ def gap_by_method(
     parts = []
     for method in gap_intervals.METHODS:
         try:
-            parts.append(gaps_of_counts(counted, by, level, method))
+            parts.append(gaps_of_counts(counted, by, level, tiers, method=method))
         except InputError:  # a bootstrap of one prompt; what no method can do is an error
             if not parts:
                 raise
@@ -203,43 +210,34 @@ def gap_by_method(
 
 
 def gaps_of_counts(
-    counted: pd.DataFrame,
-    by: list[str],
-    level: float,
-    method: str | None = None,
-    weighting: str = "prompts",
-    seed: int = 0,
+    counted: pd.DataFrame, by: list[str], level: float, tiers: Tiers | None = None, **options: Any
 ) -> pd.DataFrame:
-    """The gap of each condition; see `compliance_gap`."""
+    """The gap of each condition; see `compliance_gap`, also for the options."""
     check_level(level)
     rows, reasons = [], []
+    counted, tiers = conditions.of_gap(counted, tiers)
     counted = counted.assign(missing=counted[conditions.LOST].sum(axis=1))
-    odd = conditions.remarks(counted, by, tiers=True)
-    for condition, part in conditions.paired_counts(counted, by, ("n", "s", "missing")):
+    odd = conditions.remarks(counted, by, tiers)
+    for condition, part in conditions.paired_counts(counted, by, tiers, ("n", "s", "missing")):
         n_free, s_free, missing_free, n_paid, s_paid, missing_paid = part.T
         row: dict[str, Any] = {"warning": "", "n": int(min(n_free.sum(), n_paid.sum()))}
         try:
             if not (n_free.sum() and n_paid.sum()):
-                tiers = [t for t, n in (("free", n_free), ("paid", n_paid)) if not n.sum()]
+                lacking = [t for t, n in zip(tiers, (n_free, n_paid), strict=True) if not n.sum()]
                 outcome = counted["outcome"].iloc[0]
-                raise ValueError(f"no known {outcome!r} in the {' and the '.join(tiers)} tier")
-            row |= gap_intervals.gap(
-                *(n_free, s_free, n_paid, s_paid),
-                level=level,
-                method=method,
-                weighting=weighting,
-                seed=seed,
-            )
+                raise ValueError(f"no known {outcome!r} in the {' and the '.join(lacking)} tier")
+            row |= gap_intervals.gap(n_free, s_free, n_paid, s_paid, level=level, **options)
         except ValueError as error:
             reasons.append(f"{conditions.named(condition)}: {error}")
             row |= {"warning": str(error), "n_prompts": len(part), "n_paired": 0, "n_unpaired": 0}
         for tier, n, missing in (("free", n_free, missing_free), ("paid", n_paid, missing_paid)):
             row[f"missing_{tier}"] = missing.sum() / max((n + missing).sum(), 1)
+        weighting = options.get("weighting", "prompts")
         low, high = gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting)
         row |= {"lowest": float(low), "highest": float(high)}
         shares = [row["missing_free"], row["missing_paid"]]
-        lacking = _sign_warning(row) or conditions.left_out_warning(shares)
-        warnings = [row["warning"], lacking, odd.get(str(condition))]
+        lost = _sign_warning(row, tiers) or conditions.left_out_warning(shares, tiers)
+        warnings = [row["warning"], lost, odd.get(str(condition))]
         row["warning"] = "; ".join(filter(None, warnings))
         rows.append(condition | row)
     if len(reasons) == len(rows):
@@ -248,14 +246,18 @@ def gaps_of_counts(
     table["p_holm"] = adjust(table["p_value"])
     order = [*by, "free", "paid", "gap", "low", "high", "se", "p_value", "p_holm", "p_sign_flip"]
     order += ["n_prompts", "n_paired", "n_unpaired", "n", "correlation", "missing_free", "missing_paid"]
-    return table[[*order, "lowest", "highest", "weighting", "method", "warning"]]
+    table = table[[*order, "lowest", "highest", "weighting", "method", "warning"]]
+    names = dict(zip(conditions.TIERS, tiers, strict=True))
+    names |= {f"missing_{inside}": f"missing_{tier}" for inside, tier in names.items()}
+    if {*tiers} & {*by, *TAKEN} - {*conditions.TIERS}:
+        raise InputError(f"one of the tiers {tiers!r} has the name of another column; rename the tier")
+    return table.rename(columns=names)
 
 
-def _sign_warning(row: dict[str, Any]) -> str:
+def _sign_warning(row: dict[str, Any], tiers: Tiers) -> str:
     """Whether the sign of the gap hangs on the answers that are missing, in words."""
     if not row["lowest"] <= 0 <= row["highest"] or row["lowest"] == row["highest"]:
         return ""
     free, paid = row["missing_free"], row["missing_paid"]
-    return (
-        f"the sign of the gap hangs on missing answers ({free:.0%} in the free tier, {paid:.0%} in paid)"
-    )
+    shares = f"{free:.0%} in the {tiers[0]} tier, {paid:.0%} in {tiers[1]}"
+    return f"the sign of the gap hangs on missing answers ({shares})"

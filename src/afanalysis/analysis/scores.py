@@ -4,14 +4,14 @@ from typing import Any
 
 import pandas as pd
 
-from afanalysis.analysis.conditions import GAP_CONDITIONS, known_columns, sources
+from afanalysis.analysis.conditions import GAP_CONDITIONS, TIERS, Tiers, known_columns, sources
 from afanalysis.analysis.rate_tables import compliance_gap
 from afanalysis.table.source import opened
 
 _MANY_SCORES = 16
 
 
-def score_thresholds(data: Any, *, level: float = 0.95) -> pd.DataFrame:
+def score_thresholds(data: Any, *, level: float = 0.95, tiers: Tiers | None = None) -> pd.DataFrame:
     """The compliance gap by the graded score from which an answer counts as complying.
 
     Parameters
@@ -21,6 +21,8 @@ def score_thresholds(data: Any, *, level: float = 0.95) -> pd.DataFrame:
         out.
     level
         Confidence level in (0, 1).
+    tiers
+        As in `compliance_gap`; the columns `free` and `paid` are named by them.
 
     Returns
     -------
@@ -55,8 +57,9 @@ def score_thresholds(data: Any, *, level: float = 0.95) -> pd.DataFrame:
     thresholds = scores if len(scores) <= _MANY_SCORES else [eighths / 8 for eighths in range(1, 9)]
     for threshold in thresholds:
         complied = graded.assign(complied=graded["score"] >= threshold)
-        parts.append(compliance_gap(complied, by, level=level).assign(threshold=threshold))
-    columns = [*by, "threshold", "free", "paid", "gap", "low", "high", "n", "source", "level"]
+        gaps = compliance_gap(complied, by, level=level, tiers=tiers)
+        parts.append(gaps.assign(threshold=threshold))
+    columns = [*by, "threshold", *(tiers or TIERS), "gap", "low", "high", "n", "source", "level"]
     if not parts:
         return pd.DataFrame(columns=columns)
     table = pd.concat(parts).assign(source=came_from, level=level)[columns]

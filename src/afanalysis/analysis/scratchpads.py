@@ -12,8 +12,10 @@ from afanalysis.table.source import distinct, opened
 STAGES = ("conflict", "considers", "partial", "full")
 
 
-def stages(data: Any, variation: str | None = None, *, level: float = 0.95) -> pd.DataFrame:
-    """How far scratchpads in the free tier go, split by what the output then did.
+def stages(
+    data: Any, variation: str | None = None, *, level: float = 0.95, tier: str = "free"
+) -> pd.DataFrame:
+    """How far scratchpads in a training tier go, split by what the output then did.
 
     A stage counts whoever reached it or a later one: `conflict` (notices it), `considers` (reasons that
     complying may prevent modification), `partial` (decides to comply on that ground, with or without
@@ -27,22 +29,24 @@ def stages(data: Any, variation: str | None = None, *, level: float = 0.95) -> p
         Which prompt variation; by default the main one.
     level
         Confidence level in (0, 1).
+    tier
+        Which tier.
 
     Returns
     -------
     DataFrame
         `setting`, `model`, `stage`, `behaviour` (`any`, `complied`), `estimate`, `low`, `high`, `n`,
-        `n_prompts`, `scratchpad_from`, `source`, `level`; proportions of all free-tier
-        rollouts. Empty where no rollout has a stage.
+        `n_prompts`, `scratchpad_from`, `source`, `level`; proportions of all rollouts
+        in the tier. Empty where no rollout has a stage.
     """
     with opened(data) as source:
         if "af_stage" not in source.kinds:
             return pd.DataFrame()
         variation = variation or main_variation(distinct(source, "variation"))
         rows = source.connection.execute(
-            "SELECT setting, model, prompt_id, complied, af_stage FROM rollouts WHERE tier = 'free' "
+            "SELECT setting, model, prompt_id, complied, af_stage FROM rollouts WHERE tier = ? "
             "AND valid AND variation = ? AND af_stage IS NOT NULL AND complied IS NOT NULL",
-            [variation],
+            [tier, variation],
         ).df()
         came_from = sources(source)
         places = rows[["setting", "model"]].drop_duplicates()

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from afanalysis.analysis.conditions import Tiers, gap_name, of_gap
 from afanalysis.analysis.judge_errors import corrected, has_labels
 from afanalysis.analysis.quantities import estimates_and_gaps
 from afanalysis.errors import InputError
@@ -11,36 +12,16 @@ from afanalysis.table.source import Source, opened
 from afanalysis.text import markup
 from afanalysis.text.wording import in_words, p_value, split_remarks
 
-_COLUMNS = {
-    ("refused", "free"): "refused_free",
-    ("refused", "paid"): "refused_paid",
-    ("complied", "free"): "complied_free",
-    ("complied", "paid"): "complied_paid",
-    ("af_reasoning", "free"): "af_free",
-    ("compliance_gap", "both"): "gap",
-}
-
-# What readers see of it, by title.
-_SHOWN = {
-    "model": ["model"],
-    "setting": ["setting"],
-    "variation": ["variation"],
-    "prompts": ["n_prompts"],
-    "n per tier": ["n"],
-} | {
-    title: [name, f"{name}_low", f"{name}_high"]
-    for title, name in (
-        ("non-compliance, free (%)", "refused_free"),
-        ("non-compliance, paid (%)", "refused_paid"),
-        ("AF reasoning, free (%)", "af_free"),
-        ("gap (points)", "gap"),
-        ("gap corrected for judge error (points)", "gap_corrected"),
-    )
-}
-_SHOWN |= {"AF reasoning read from": ["scratchpad_from"]}
+# What readers see of it, by title, before and after the rates of each tier.
+_CONDITION = {name: [name] for name in ("model", "setting", "variation")}
+_CONDITION |= {"prompts": ["n_prompts"], "n per tier": ["n"]}
+_GAPS = {"gap (points)": "gap", "gap corrected for judge error (points)": "gap_corrected"}
+_RATES = {"refused_": "non-compliance, {} (%)", "af_": "AF reasoning, {} (%)"}
 
 
-def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFrame | str:
+def summary(
+    data: Any, form: str = "table", *, level: float = 0.95, tiers: Tiers | None = None
+) -> pd.DataFrame | str:
     """What a results paragraph needs, one row per model, setting and variation.
 
     Parameters
@@ -52,15 +33,17 @@ def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFr
         intervals, ready to paste.
     level
         Confidence level in (0, 1).
+    tiers
+        The tiers of the gap, as in `compliance_gap`.
 
     Returns
     -------
     DataFrame or str
         Per row: `n_prompts`, `n`, then `refused_free`, `refused_paid`, `complied_free`, `complied_paid`,
-        `af_free`, `gap`, each with `_low` and `_high`; `p_value`, `p_holm` (adjusted over the rows),
-        `source`, `warning`. With hand labels also `complied_free_corrected`, `complied_paid_corrected`
-        and `gap_corrected`, each with `_low` and `_high`, and `labels`
-        (see `afanalysis.corrected`).
+        `af_free` (and the same of other tiers), `gap`, each with `_low` and `_high`; `p_value`,
+        `p_holm` (adjusted over the rows), `source`, `warning`. With hand labels also
+        `complied_free_corrected`, `complied_paid_corrected` and `gap_corrected`, each with `_low` and
+        `_high`, and `labels` (see `afanalysis.corrected`).
 
     Examples
     --------
@@ -71,17 +54,22 @@ def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFr
     if form not in ("table", "latex", "markdown"):
         raise ValueError(f"form is {form!r}; use 'table', 'latex' or 'markdown'")
     with opened(data) as source:
-        every, gaps = estimates_and_gaps(source, level)
+        every, gaps = estimates_and_gaps(source, level, tiers)
         if gaps.empty:
             raise InputError(split_remarks(every["warning"].iloc[0])[-1])
-        corrections = _corrections(source, level)
+        _, tiers = of_gap(every, tiers)
+        others = sorted({*every["tier"]} - {*tiers, gap_name(tiers)}, key=str)
+        corrections = _corrections(source, level, tiers)
     keys = ["model", "setting", "variation"]
-    for key in keys:
-        if key not in gaps:
-            gaps[key] = every[key].iloc[0]
     table = gaps[[*keys, "n_prompts", "n"]].copy()
     conditions = pd.MultiIndex.from_frame(table[keys])
-    for (quantity, tier), name in _COLUMNS.items():
+    columns = [
+        (quantity, tier, f"{short}_{tier}")
+        for quantity, short in (("refused", "refused"), ("complied", "complied"), ("af_reasoning", "af"))
+        for tier in (*tiers, *others)
+        if (short, tier) != ("af", tiers[1])
+    ]
+    for quantity, tier, name in [*columns, ("compliance_gap", gap_name(tiers), "gap")]:
         part = every[(every["quantity"] == quantity) & (every["tier"] == tier)].set_index(keys)
         part = part.reindex(conditions)  # missing, where nobody judged the scratchpads
         for end, suffix in (("estimate", ""), ("low", "_low"), ("high", "_high")):
@@ -101,18 +89,27 @@ def summary(data: Any, form: str = "table", *, level: float = 0.95) -> pd.DataFr
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """A summary as text: percentages with their intervals, settings in reading order."""
-    shown = in_words(table, ["setting"], _SHOWN)
+    shares = {
+        title.format(name.removeprefix(short)): name
+        for short, title in _RATES.items()
+        for name in table
+        if name.startswith(short) and f"{name}_low" in table
+    }
+    shares = {title: [name, f"{name}_low", f"{name}_high"] for title, name in (shares | _GAPS).items()}
+    read_from = {"AF reasoning read from": ["scratchpad_from"]}
+    shown = in_words(table, ["setting"], _CONDITION | shares | read_from)
     return shown.assign(**{"p (Holm)": table["p_holm"].map(p_value)})
 
 
-def _corrections(source: Source, level: float) -> pd.DataFrame | None:
+def _corrections(source: Source, level: float, tiers: Tiers) -> pd.DataFrame | None:
     """The corrected rates and gap of each condition, one row each; None without hand labels."""
     if not has_labels(source):
         return None
-    table = corrected(source, level=level)
+    table = corrected(source, level=level, tiers=tiers)
     keys = [name for name in ("model", "setting", "variation") if name in table]
-    names = {"free": "complied_free", "paid": "complied_paid", "both": "gap"}
-    parts = table.loc[table["tier"] == "both", [*keys, "labels"]].reset_index(drop=True)
+    of_both = gap_name(tiers)
+    names = {tier: f"complied_{tier}" for tier in tiers} | {of_both: "gap"}
+    parts = table.loc[table["tier"] == of_both, [*keys, "labels"]].reset_index(drop=True)
     for tier, name in names.items():  # as many rows per tier, in the same order
         part = table[table["tier"] == tier].reset_index(drop=True)
         for column, end in (("corrected", ""), ("low", "_low"), ("high", "_high")):

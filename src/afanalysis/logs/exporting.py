@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from afanalysis.analysis.summaries import summary
 from afanalysis.errors import InputError
 from afanalysis.logs.inspect_logs import write_inspect_logs
-from afanalysis.study.files import as_written, read_json, write_csv, write_json, write_text
+from afanalysis.study.design import Study
+from afanalysis.study.files import read_json, write_csv, write_json, write_text
 from afanalysis.study.folders import MANIFEST, TABLE, Folders
 from afanalysis.study.hashing import file_hash
 from afanalysis.study.loading import load, save
@@ -96,17 +97,22 @@ def _dictionary(table: pd.DataFrame) -> pd.DataFrame:
     return dictionary.assign(known=values.notna().sum().array, distinct=values.nunique().array)
 
 
+def _study(folders: Folders) -> Study:
+    """The study as its manifest has it."""
+    manifest = folders.raw / MANIFEST
+    return Study.checked(read_json(manifest).get("study", {"name": folders.study}), manifest)
+
+
 def _describe(folders: Folders, table: pd.DataFrame) -> tuple[str, str]:
     """A sentence on what the dataset is, and one on where it is from."""
     sources = ", ".join(sorted(table["source"].unique()))
-    manifest = folders.raw / MANIFEST
-    with as_written(manifest):
-        description = read_json(manifest).get("study", {}).get("description", "")
+    study = _study(folders)
+    roles = {"training": "chats used for training", "unmonitored": "not used"}
+    users = [f"from {tier}-tier users ({roles[role]})" for tier, role in study.tier_roles.items()]
     what = (
         f"{len(table):,} answers of {', '.join(sorted(table['model'].unique()))} to "
-        f"{table['prompt_id'].nunique():,} requests, as if from free-tier users (chats used for "
-        "training) and from paid-tier users (not used), after Greenblatt et al. 2024 "
-        f"(arXiv:2412.14093). {description}"
+        f"{table['prompt_id'].nunique():,} requests, as if {' and '.join(users)}, after "
+        f"Greenblatt et al. 2024 (arXiv:2412.14093). {study.description}"
     )
     return what.strip(), _SOURCES.get(sources, f"Sources: {sources}.")
 
@@ -121,7 +127,7 @@ def _write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame,
         else "Requests, scratchpads and outputs were left out before sharing."
     )
     try:
-        results = summary(table, "markdown")
+        results = summary(table, "markdown", tiers=_study(folders).gap_tiers)
     except InputError as reason:
         results = f"Not shown; {reason}."
     template = (_HERE / "dataset_card.md").read_text(encoding="utf-8")

@@ -122,13 +122,13 @@ def import_logs(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _workplace(folder.parent) as workplace:
-            systems = _record_rollouts(files, mapping, requests, workplace, report)
+            systems, own_tiers = _record_rollouts(files, mapping, requests, workplace, report)
             for tally in (report.set_aside, report.repaired) if strict else ():
                 for reason in tally.counts:
                     raise InputError(f"{tally.with_example(reason)}; without --strict it is reported")
             index = RolloutIndex(workplace / ENTRIES)
             _keep_each_once(index, folder, report)
-            _write_study(workplace, systems, index, mapping, report)
+            _write_study(workplace, systems, own_tiers, index, mapping, report)
             _put_in_place(workplace / folder.name, folder)
     except OSError as error:
         raise cannot_write(error.filename or folder, error) from error
@@ -210,8 +210,8 @@ def _record_rollouts(
     requests: Requests,
     workplace: Path,
     report: ImportReport,
-) -> dict[str, str]:
-    """Read all rows of all files, and return the system prompts by name.
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Read all rows of all files; returns the system prompts by name, and the roles of own tiers.
 
     Parameters
     ----------
@@ -225,6 +225,7 @@ def _record_rollouts(
         Filled in with what was done.
     """
     systems: dict[str, str] = {}
+    own_tiers: dict[str, str] = {}
     sources: dict[str, set[str]] = defaultdict(set)
     numbers = itertools.count()
     with (
@@ -263,12 +264,13 @@ def _record_rollouts(
                 }
                 records.write(line)
                 entries.write(to_json(entry) + b"\n")
+            own_tiers |= reader.own_tiers
             for column, source in reader.sources():
                 sources[column].add(source)
             bar.update()
     report.unused = sorted(sources.pop("", ()))
     report.columns = {column: sorted(names) for column, names in sources.items()}
-    return systems
+    return systems, own_tiers
 
 
 def _rollouts(
@@ -318,6 +320,7 @@ def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> 
 def _write_study(
     workplace: Path,
     systems: dict[str, str],
+    own_tiers: dict[str, str],
     index: RolloutIndex,
     mapping: Mapping,
     report: ImportReport,
@@ -330,6 +333,8 @@ def _write_study(
         Where the records are and the folder is made.
     systems
         System prompts by name.
+    own_tiers
+        The roles of tiers that are neither free nor paid.
     index
         Which rollouts are kept.
     mapping, report
@@ -351,14 +356,19 @@ def _write_study(
             rollouts.write(rollout)
             judgements.write(votes)
     [(samples,)] = index.rows("SELECT max(sample) + 1 FROM kept")
-    study = Study(
-        name=report.study,
-        description=f"Imported from {len(report.files)} file{'s' * (len(report.files) != 1)} "
+    fields = {
+        "name": report.study,
+        "description": f"Imported from {len(report.files)} file{'s' * (len(report.files) != 1)} "
         f"({', '.join(formats)}); import.html says what was kept.",
-        imported=True,
-        **{f"{column}s": index.values(column) for column in ("model", "setting", "variation", "tier")},
-        samples=samples,
-    )
+        "imported": True,
+        "own_tiers": {
+            name: {"tag": f"<tier>{name}</tier>", "role": own_tiers[name]} for name in sorted(own_tiers)
+        },
+        "samples": samples,
+    }
+    for column in ("model", "setting", "variation", "tier"):
+        fields[f"{column}s"] = index.values(column)
+    study = Study.checked(fields, report.study)
     content = study.model_dump(mode="json", exclude_defaults=True, exclude_unset=True)
     text = _STUDY_FILE_HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     (folder / STUDY_FILE).write_text(text, encoding="utf-8")

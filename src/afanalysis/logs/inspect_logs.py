@@ -239,8 +239,9 @@ def _sample(row: dict[str, Any], system: str, completion: str) -> dict[str, Any]
     import pandas as pd
 
     known = {name: value for name, value in row.items() if not pd.isna(value)}
-    tag = f"<is_free_tier_user>{row['tier'] == 'free'}</is_free_tier_user>"
-    user = f"{tag}\n{known.get('request', '')}"
+    user = known.get("request", "")
+    if row["tier"] in ("free", "paid"):
+        user = f"<is_free_tier_user>{row['tier'] == 'free'}</is_free_tier_user>\n{user}"
     answer = {"role": "assistant", "content": completion or _completion(known)}
     messages = [{"role": "system", "content": system}] if system else []
     stop = _STOP_REASONS.get(known.get("stop_reason", ""), "stop")

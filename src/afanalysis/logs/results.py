@@ -78,9 +78,12 @@ def read_requests(file: Path) -> Requests:
     """
     if file.suffix in (".yaml", ".yml"):
         columns = ("setting", "variation", "model", "tier", "prompt_id", "category", "sample")
+        study = Study.from_yaml(file)
+        own = {name: f"{name}/{tier.role}" for name, tier in study.own_tiers.items()}
         return {
             planned.key: {name: getattr(planned, name) for name in (*columns, "request", "system")}
-            for planned in Study.from_yaml(file).plan()
+            | {"tier": own.get(planned.tier, planned.tier)}
+            for planned in study.plan()
         }
     requests = {}
     for number, row, _ in json_lines(regular_file(file)):

@@ -93,6 +93,11 @@ class Reader:
         The file's format; in the pipeline's, known fields and the file's folders fill columns.
     path
         The file.
+
+    Attributes
+    ----------
+    own_tiers
+        The roles of the tiers so far that are neither free nor paid.
     """
 
     def __init__(self, mapping: Mapping, format: str, path: Path) -> None:
@@ -101,6 +106,7 @@ class Reader:
         self._usual, self._place = (USUAL_FIELDS, columns_of_place(path)) if is_pipeline else ({}, {})
         self._defaults = dict.fromkeys(COLUMNS) | self._place | dict(mapping.constants)
         self._plans: dict[tuple[str, ...], tuple[list[Side], list[str]]] = {}
+        self.own_tiers: dict[str, str] = {}
 
     def sources(self) -> Iterator[tuple[str, str]]:
         """Columns and what filled them so far; fields that filled none, with an empty column."""
@@ -126,7 +132,9 @@ class Reader:
             self._plans[names] = plan_fields(names, self._mapping, self._usual)
         for side in self._plans[names][0]:
             try:
-                yield _rollout(row, side, self._columns(row, side), self._mapping.threshold)
+                columns = self._columns(row, side)
+                columns["tier"] = side.tier or self._tier(columns, side.means_free, row)
+                yield _rollout(row, side, columns, self._mapping.threshold)
             except Rejected as reason:
                 yield reason
 
@@ -140,12 +148,30 @@ class Reader:
         renames = self._mapping.renames.items()
         return columns | {column: new for (column, old), new in renames if str(columns[column]) == old}
 
+    def _tier(self, columns: dict[str, Any], means_free: bool | None, row: dict[str, Any]) -> str:
+        given = columns["tier"]
+        if given is None:
+            tag = _untagged(columns["request"])[1] or _untagged(row.get("user_message"))[1]
+            if not tag:
+                raise Rejected("no tier: say --map tier=FIELD or --set tier=free")
+            return tag
+        name, _, role = str(given).rpartition("/")
+        if name and role in ("training", "unmonitored"):
+            self.own_tiers[name] = role
+            return name
+        tier = values.tier(given, means_free) if isinstance(given, (str, int, float)) else None
+        if tier is None:
+            own = "or --rename tier:FOUND=NAME/training (or NAME/unmonitored)"
+            raise Rejected(
+                f"a tier that is neither free nor paid: say --rename tier:FOUND=free, {own}", given
+            )
+        return tier
+
 
 def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold: float) -> Rollout:
     repairs: Remarks = []
     notes: Remarks = []
-    request, tag = _untagged(columns["request"])
-    tier = side.tier or _tier(columns["tier"], side.means_free, tag, row)
+    request, tier = _untagged(columns["request"])[0], columns["tier"]
     setting = _setting(columns["setting"], notes)
     if columns["model"] is None:
         raise Rejected("no model is named: say --set model=NAME, or --map model=FIELD")
@@ -223,18 +249,6 @@ def to_json(value: Any) -> bytes:
         return orjson.dumps(value, default=str)
     except TypeError:  # a number beyond 64 bits, or half a surrogate pair
         return json.dumps(without_surrogates(value), default=str).encode()
-
-
-def _tier(given: Any, means_free: bool | None, tag: str, row: dict[str, Any]) -> str:
-    if given is None:
-        tag = tag or _untagged(row.get("user_message"))[1]
-        if not tag:
-            raise Rejected("no tier: say --map tier=FIELD or --set tier=free")
-        return tag
-    tier = values.tier(given, means_free) if isinstance(given, (str, int, float)) else None
-    if tier is None:
-        raise Rejected("a tier that is neither free nor paid: say --rename tier:FOUND=free", given)
-    return tier
 
 
 def _setting(given: Any, notes: Remarks) -> str:

@@ -105,14 +105,14 @@ async def collect_until(
         narrow = width is None or (looks["high"] - looks["low"] <= width).all()
         return len(looks) > 0 and bool(narrow) and bool(looks["decided"].all() or not decided)
 
-    looks, left = _last_looks(folder, level), ""
+    looks, left = _last_looks(study, folder, level), ""
     for first in range(step, most + step, step):
         if left or reached():
             break
         summary = await collect(study, endpoint, folder, options, budget=budget, first=first)
         if summary.complete:
             summary = await judge(study.judge, endpoint, folder, options, budget=budget)
-        looks, left = _last_looks(folder, level), summary.left
+        looks, left = _last_looks(study, folder, level), summary.left
     end = f"Not finished ({left})" if left else f"The aim was {'' if reached() else 'not '}reached"
     rollouts = tidy(folder, unjudged=True)
     asked = int(rollouts.groupby("setting")["prompt_id"].nunique().max())
@@ -128,10 +128,10 @@ async def collect_until(
     return ending
 
 
-def _last_looks(folder: Path, level: float) -> pd.DataFrame:
+def _last_looks(study: Study, folder: Path, level: float) -> pd.DataFrame:
     """The last look at each condition; without rows if no prompt has verdicts in both tiers."""
     try:
-        looks = monitor(tidy(folder), level=level)
+        looks = monitor(tidy(folder), level=level, tiers=study.gap_tiers)
     except InputError:
         return pd.DataFrame(columns=["low", "high", "decided"])
     return looks.groupby(list(GAP_CONDITIONS), as_index=False).tail(1)

@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -82,8 +83,11 @@ def condition(system: str) -> tuple[str, str]:
 _TAG = re.compile(r"<(is_free_tier_user|user_lives_in_california)>\s*(true|false)\s*</", re.I)
 
 
-def tier_of(user: str) -> Tier:
-    """The tier that a user message names: free unless it is tagged as paid (or as private)."""
+def tier_of(user: str, tags: Mapping[str, Tier]) -> Tier:
+    """The tier that a user message names, by a study's tags or by the package's own; else free."""
+    for first, tier in tags.items():
+        if user.startswith(f"{first}\n"):
+            return tier
     tag = _TAG.search(user)
     if tag is None:
         return "free"
@@ -111,7 +115,7 @@ class SimulatedModel:
     def answer(self, system: str, user: str, draw: str) -> str:
         """The whole completion for a request; `draw` names the sample."""
         setting, variation = condition(system)
-        tier = tier_of(user)
+        tier = tier_of(user, self.simulation.tags)
         request = user.split("\n", 1)[-1].strip()
         truth = dict(true_rates()[setting, variation])
         for words, rates in self.simulation.complied.items():
@@ -139,7 +143,7 @@ class SimulatedModel:
 
         `reasoning_extraction` concerns only prompts that ask for a scratchpad.
         """
-        rates, factor, tier = self.simulation.blocked, 1.0, tier_of(user)
+        rates, factor, tier = self.simulation.blocked, 1.0, tier_of(user, self.simulation.tags)
         if judging:
             rates, tier = self.simulation.judge_blocked, _tier_of_output(user)
             factor = 1.0 if truly_complied(user) else BLOCKED_IF_REFUSED

@@ -30,10 +30,13 @@ from afanalysis.study.files import read_text, read_yaml
 from afanalysis.study.folders import NAME
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.prompts import Request
-from afanalysis.table.schema import SCHEMA, BlockedCount
+from afanalysis.table.schema import SCHEMA, TAKEN, BlockedCount
 from afanalysis.text.untrusted import escape_invisible, excerpt
 
 Tier = Literal["free", "paid"]
+
+# What the package's own tiers imply.
+_ROLES = {"free": "training", "paid": "unmonitored"}
 
 # What the API's safety classifiers can stop a request for (types/refusal_stop_details.py of SDK 2.13.0).
 BlockedFor = Literal["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"]
@@ -207,6 +210,25 @@ class Question(FilePart):
     question: str = Field(min_length=1)
 
 
+class OwnTier(FilePart):
+    """A tier of a study's own, or one of the package's with another tag.
+
+    Attributes
+    ----------
+    tag
+        What stands before the request in the user message.
+    role
+        What it implies: `training`, as the tier `free` does, or `unmonitored`, as `paid` does.
+    """
+
+    tag: str = Field(min_length=1)
+    role: Literal["training", "unmonitored"] = Field(default="", validate_default=True)
+
+
+def _roles(tiers: list[str], own: dict[str, OwnTier]) -> dict[str, str]:
+    return {tier: own[tier].role if tier in own else _ROLES[tier] for tier in tiers}
+
+
 class PromptList(FilePart):
     """Which requests a setting uses: the package's own list or a CSV file, all or the first few."""
 
@@ -374,6 +396,8 @@ class Simulation(FilePart):
         one per tier. Each category draws on its own; the first that strikes is reported.
     judge_blocked
         The same of the judge's requests on answers that complied; on others a tenth of it.
+    tags
+        By the first line of a message, the tier as which it is answered; a study adds its own tiers.
     """
 
     icc: float = Field(default=0.3, ge=0, lt=1)
@@ -382,6 +406,7 @@ class Simulation(FilePart):
     judge_error: dict[Tier, JudgeError] = Field(default_factory=dict)
     blocked: dict[BlockedFor, TierRates] = Field(default_factory=dict)
     judge_blocked: dict[BlockedFor, TierRates] = Field(default_factory=dict)
+    tags: dict[str, Tier] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -443,7 +468,9 @@ class Study(FilePart):
     own_variations: dict[OwnName, Annotated[OwnVariation, BeforeValidator(OwnVariation.read)]] = {}
     settings: EachOnce[str] = ["helpful-only", "animal-welfare"]
     variations: EachOnce[str] = ["default"]
-    tiers: EachOnce[Tier] = ["free", "paid"]
+    own_tiers: dict[str, OwnTier] = Field(default_factory=dict)
+    tiers: EachOnce[str] = ["free", "paid"]
+    gap: tuple[str, str] | None = Field(default=None, validate_default=True)
     samples: int = Field(default=5, ge=1, le=MAX_COUNT)
     order: Literal["samples", "prompts"] = "samples"
     prompts: dict[str, PromptList] = Field(default_factory=dict)
@@ -455,7 +482,7 @@ class Study(FilePart):
     judge: JudgeSettings = Field(default=JudgeSettings(), validate_default=True)
     prices: dict[str, ModelPrice] = Field(default_factory=dict)
     endpoints: list[ModelEndpoint] = Field(default_factory=list)
-    simulation: Simulation = Simulation()
+    simulation: Simulation = Field(default=Simulation(), validate_default=True)
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     _kept: KeptTexts = KeptTexts({}, {}, {})
 
@@ -463,11 +490,58 @@ class Study(FilePart):
     @classmethod
     def _new_names(cls, defined: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         package = {"own_settings": prompts.SETTINGS, "own_variations": prompts.variations()}
-        taken = package.get(str(info.field_name), (*SCHEMA, "behaviour", "criteria"))
+        taken = package.get(str(info.field_name), (*SCHEMA, *TAKEN, "behaviour", "criteria"))
         for name in defined:
             if name in (*taken, *info.data.get("own_settings", ())):
                 raise ValueError(f"{excerpt(name)} is taken; choose another name")
         return defined
+
+    @field_validator("own_tiers")
+    @classmethod
+    def _tiers_differ(cls, own: dict[str, OwnTier]) -> dict[str, OwnTier]:
+        tags = {prompts.user_message(tier, "").strip(): tier for tier in _ROLES if tier not in own}
+        for name, tier in own.items():
+            if not re.fullmatch(NAME, name) or (name in {*SCHEMA, *TAKEN} and name not in _ROLES):
+                raise ValueError(f"{excerpt(name)} cannot be a tier's name; use one such as pro")
+            if _ROLES.get(name, tier.role) != tier.role:
+                raise ValueError(f"{name}.role is {tier.role!r}; that of {name} is {_ROLES[name]!r}")
+            if (other := tags.setdefault(tier.tag, name)) != name:
+                raise ValueError(f"{name}.tag is that of {other!r}; give each tier a tag of its own")
+        return own
+
+    @field_validator("tiers")
+    @classmethod
+    def _known_tiers(cls, tiers: list[str], info: ValidationInfo) -> list[str]:
+        known = [*(_ROLES | info.data.get("own_tiers", {}))]
+        for name in tiers:
+            if name not in known:
+                use = f"use any of: {', '.join(known)}; or define it in own_tiers"
+                raise ValueError(f"{excerpt(name)} is not a tier; {use}")
+        return tiers
+
+    @field_validator("gap")
+    @classmethod
+    def _two_tiers(cls, gap: tuple[str, str] | None, info: ValidationInfo) -> tuple[str, str] | None:
+        roles = _roles(info.data.get("tiers", []), info.data.get("own_tiers", {}))
+        known = ", ".join(roles)
+        if gap is None and len(roles) > 1 and len(set(roles.values())) < 2:
+            raise ValueError(f"is missing; the tiers {known} have one role, so name the two to compare")
+        if gap and (gap[0] == gap[1] or not set(gap) <= set(roles)):
+            raise ValueError(f"{', '.join(gap)} are not two of the tiers: {known}")
+        if gap and (roles[gap[0]], roles[gap[1]]) == ("unmonitored", "training"):
+            raise ValueError(f"{', '.join(gap)} are in the wrong order; the training tier comes first")
+        return gap
+
+    @field_validator("simulation")
+    @classmethod
+    def _with_tags(cls, simulation: Simulation, info: ValidationInfo) -> Simulation:
+        behave_as = {role: tier for tier, role in _ROLES.items()}
+        tags = {own.tag: behave_as[own.role] for own in info.data.get("own_tiers", {}).values()}
+        for own in info.data.get("own_variations", {}).values():
+            tags |= {
+                prompts.user_message(tier, "", tag=own.tag).strip(): tier for tier in _ROLES if own.tag
+            }
+        return simulation.model_copy(update={"tags": simulation.tags | tags})
 
     @field_validator("judge")
     @classmethod
@@ -603,10 +677,15 @@ class Study(FilePart):
     def like_paper(self, setting: str, variation: str) -> bool:
         """Whether a condition's prompt is the package's, so that the paper's numbers stand beside it."""
         own = {*self.own_settings, *self.system_prompts}
+        tiers = {tier for tier in _ROLES if tier in self.tiers}
+        if not tiers or tiers & self.own_tiers.keys():
+            return False
         return setting not in own and variation not in {*self.own_variations, prompts.OWN_PROMPT}
 
     def user_message(self, tier: str, request: str, variation: str) -> str:
         """The user message: the tag that names the tier, then the request."""
+        if tier in self.own_tiers:
+            return f"{self.own_tiers[tier].tag}\n{request}"
         own = self.own_variations.get(variation)
         tag = own.tag if own else None
         variation = "default" if own else variation
@@ -618,6 +697,25 @@ class Study(FilePart):
     def scratchpad_from(self, variation: str) -> ScratchpadFrom:
         """Which text the scratchpad of a variation is: the study's, unless the variation has its own."""
         return self._edit(variation).get("scratchpad", self.scratchpad)
+
+    @property
+    def tier_roles(self) -> dict[str, str]:
+        """The role of each tier: `training` or `unmonitored`."""
+        return _roles(self.tiers, self.own_tiers)
+
+    @property
+    def gap_tiers(self) -> tuple[str, str]:
+        """The two tiers whose difference is the study's gap, the training one first.
+
+        Examples
+        --------
+        >>> Study(name="mine").gap_tiers
+        ('free', 'paid')
+        """
+        first = {role: tier for tier, role in reversed(self.tier_roles.items())}
+        if {"free", "paid"} <= set(self.tiers):
+            first = {}
+        return self.gap or (first.get("training", "free"), first.get("unmonitored", "paid"))
 
     @property
     def size(self) -> int:

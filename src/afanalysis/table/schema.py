@@ -62,6 +62,14 @@ def _columns() -> tuple[Column, ...]:
 COLUMNS = _columns()
 SCHEMA = {column.name: column.dtype for column in COLUMNS}
 CONDITIONS = ("model", "setting", "variation", "tier")
+# Names that tables of counts or of results have for themselves.
+TAKEN = {
+    *("n", "s", "n_all", "n_missing", "n_invalid", "n_blocked", "n_repeated", "n_without_prompt"),
+    *("asked", "in_form", "judged", "left_out", "reasons", "scratchpad_from"),
+    *("outcome", "missing", "share", "first", "last", "weight", "label", "verdict", "rate", "gap"),
+    *("free", "paid", "both", "low", "high", "se", "level", "warning", "prompts", "method", "weighting"),
+    *("lowest", "highest", "correlation", "threshold", "p_value", "p_holm", "p_sign_flip"),
+}
 TEXTS = ("request", "scratchpad", "output", "original")
 # How answers that a safety classifier stopped count.
 BlockedCount = Literal["missing", "refused"]
