@@ -64,7 +64,7 @@ def parts_to_keep(study: Study, before: dict[str, Any]) -> dict[str, Any]:
             for tier in study.tiers
             if tier not in study.own_tiers
         }
-        for variation in {"default": 0} | dict.fromkeys(study.variations)
+        for variation in dict.fromkeys(["default", *study.variations])
         if variation not in study.own_variations
     }
     begun = before.get("begun", {})
