@@ -574,6 +574,21 @@ class Study(FilePart):
                     raise ValueError(f"{place}: {problem}")
         return self
 
+    @field_validator("endpoints")
+    @classmethod
+    def _one_endpoint_per_model(
+        cls, endpoints: list[ModelEndpoint], info: ValidationInfo
+    ) -> list[ModelEndpoint]:
+        judge = info.data.get("judge", JudgeSettings())
+        asked = [*info.data.get("models", []), *judge.models]
+        served = Counter(model for endpoint in endpoints for model in endpoint.models)
+        for model, times in served.items():
+            if times > 1:
+                raise ValueError(f"{excerpt(model)} has two endpoints; give each model one")
+            if model not in asked:
+                raise ValueError(f"{excerpt(model)} is neither a model of the study nor its judge")
+        return endpoints
+
     @property
     def files(self) -> list[Path]:
         """The files that the study names, and those that its definitions name."""
