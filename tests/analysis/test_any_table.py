@@ -1,5 +1,7 @@
 """Any table with prompts, tiers and one outcome is enough; what else it holds is its own affair."""
 
+from functools import cache
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,19 +13,28 @@ OPTIONAL = ("setting", "variation", "model", "source", "sample", "valid", "judge
 OPTIONAL += ("request", "scratchpad", "output", "category", "scratchpad_from", "blocked")
 CONDITIONS = ("setting", "variation", "model")
 
-ROLLOUTS = af.example_rollouts()
+TABLES = {
+    "kept": st.sets(st.sampled_from([*OPTIONAL, *OUTCOMES])),
+    "outcome": st.sampled_from(OUTCOMES),
+    "between": st.sampled_from([*CONDITIONS, "judge", "category", "tier"]),
+}
 
 
-@given(
-    kept=st.sets(st.sampled_from([*OPTIONAL, *OUTCOMES])),
-    outcome=st.sampled_from(OUTCOMES),
-    between=st.sampled_from([*CONDITIONS, "judge", "category", "tier"]),
-)
-@settings(max_examples=25, deadline=None)
-def test_what_a_table_lacks_is_left_out(kept, outcome, between):
-    table = ROLLOUTS[["prompt_id", "tier", *sorted(kept | {outcome})]]
+@cache
+def rollouts():
+    return af.example_rollouts()
+
+
+@pytest.mark.parametrize("examples", [4, pytest.param(60, marks=pytest.mark.slow)])
+def test_what_a_table_lacks_is_left_out(examples):
+    settings(max_examples=examples, deadline=None)(given(**TABLES)(is_left_out))()
+
+
+def is_left_out(kept, outcome, between):
+    """Each function has a row per condition that the table names, or says which column it needs."""
+    table = rollouts()[["prompt_id", "tier", *sorted(kept | {outcome})]]
     by = [name for name in ("model", "setting", "variation") if name in kept]
-    groups = ROLLOUTS[by].drop_duplicates().shape[0] if by else 1
+    groups = rollouts()[by].drop_duplicates().shape[0] if by else 1
     rates = af.rates(table, outcome)
     assert len(rates) == 2 * groups
     assert list(rates)[: len(by) + 1] == [*by, "tier"]
@@ -34,7 +45,7 @@ def test_what_a_table_lacks_is_left_out(kept, outcome, between):
     elif between not in kept:
         with pytest.raises(af.InputError, match=f"no column '{between}'"):
             af.contrast(table, between, outcome=outcome)
-    elif ROLLOUTS[between].nunique() < 2:
+    elif rollouts()[between].nunique() < 2:
         with pytest.raises(af.InputError, match="nothing to compare"):
             af.contrast(table, between, outcome=outcome)
     else:
@@ -44,9 +55,8 @@ def test_what_a_table_lacks_is_left_out(kept, outcome, between):
             with pytest.raises(af.InputError, match="no column 'complied'"):
                 call(table)
         return
-    assert len(af.summary(table)) == groups
-    assert "gap" in af.summary(table, "markdown")
-    compared = af.compare(table)
+    summary, compared = af.summary(table), af.compare(table)
+    assert len(summary) == groups
     for name in {"setting", "variation"} - kept:
         assert compared["assumes"].str.contains(f"no {name} is named").all()
-        assert af.summary(table)["warning"].str.contains(f"no {name} is named").all()
+        assert summary["warning"].str.contains(f"no {name} is named").all()

@@ -136,11 +136,10 @@ def corrected(
     -------
     DataFrame
         Three rows per condition, `tier` being `free`, `paid` and `both` (the gap; of other tiers
-        `pro − enterprise`): `raw`, `raw_low`,
-        `raw_high`, `corrected`, `low`, `high`, `shift`, `shift_low`, `shift_high` (what the judge's
-        error adds to the gap, else missing), `labels`, `labels_of` (`own`, `shared` or `alike`),
-        `source`, `level`, `warning`. Where labels of one verdict are missing altogether the correction
-        is missing too, with the reason under `warning`.
+        `pro − enterprise`): `raw`, `raw_low`, `raw_high`, `corrected`, `low`, `high`, `shift`,
+        `shift_low`, `shift_high` (what the judge's error adds to the gap, else missing), `labels`,
+        `labels_of` (`own`, `shared` or `alike`), `source`, `level`, `warning`. Where labels of one
+        verdict are missing altogether the correction is missing too, with the reason under `warning`.
 
     Raises
     ------
