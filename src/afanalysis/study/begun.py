@@ -59,7 +59,11 @@ def parts_to_keep(study: Study, before: dict[str, Any]) -> dict[str, Any]:
     defaults = Study(name="defaults").model_dump(mode="json", exclude_none=True, exclude={"name"})
     settings = [name for name in study.settings if name not in study.own_settings]
     messages = {
-        variation: {tier: study.user_message(tier, "{}", variation) for tier in study.tiers}
+        variation: {
+            tier: study.user_message(tier, "{}", variation)
+            for tier in study.tiers
+            if tier not in study.own_tiers
+        }
         for variation in dict.fromkeys(["default", *study.variations])
         if variation not in study.own_variations
     }

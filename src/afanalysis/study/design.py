@@ -490,7 +490,7 @@ class Study(FilePart):
     @classmethod
     def _new_names(cls, defined: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         package = {"own_settings": prompts.SETTINGS, "own_variations": prompts.variations()}
-        taken = package.get(str(info.field_name), (*SCHEMA, "behaviour", "criteria"))
+        taken = package.get(str(info.field_name), (*SCHEMA, *TAKEN, "behaviour", "criteria"))
         for name in defined:
             if name in (*taken, *info.data.get("own_settings", ())):
                 raise ValueError(f"{excerpt(name)} is taken; choose another name")
@@ -537,6 +537,10 @@ class Study(FilePart):
     def _with_tags(cls, simulation: Simulation, info: ValidationInfo) -> Simulation:
         behave_as = {role: tier for tier, role in _ROLES.items()}
         tags = {own.tag: behave_as[own.role] for own in info.data.get("own_tiers", {}).values()}
+        for own in info.data.get("own_variations", {}).values():
+            tags |= {
+                prompts.user_message(tier, "", tag=own.tag).strip(): tier for tier in _ROLES if own.tag
+            }
         return simulation.model_copy(update={"tags": simulation.tags | tags})
 
     @field_validator("judge")
