@@ -549,21 +549,6 @@ class Study(FilePart):
         own = {name: info.data.get(name, {}) for name in ("own_settings", "questions")}
         return judge.model_copy(update=own)
 
-    @field_validator("endpoints")
-    @classmethod
-    def _one_endpoint_per_model(
-        cls, endpoints: list[ModelEndpoint], info: ValidationInfo
-    ) -> list[ModelEndpoint]:
-        judge = info.data.get("judge", JudgeSettings())
-        asked = [*info.data.get("models", []), *judge.models]
-        served = Counter(model for endpoint in endpoints for model in endpoint.models)
-        for model, times in served.items():
-            if times > 1:
-                raise ValueError(f"{excerpt(model)} has two endpoints; give each model one")
-            if model not in asked:
-                raise ValueError(f"{excerpt(model)} is neither a model of the study nor its judge")
-        return endpoints
-
     @model_validator(mode="after")
     def _definitions_fit(self) -> Self:
         """Raise where a name is used that the study does not know."""
@@ -705,7 +690,7 @@ class Study(FilePart):
         return systems
 
     def like_paper(self, setting: str, variation: str) -> bool:
-        """Whether a condition's prompt and tiers are the package's, as those that stand beside the paper."""
+        """Whether prompt and tiers of a condition are the package's: those that stand beside the paper."""
         own = {*self.own_settings, *self.system_prompts, *(self.settings if self.own_tiers else ())}
         return setting not in own and variation not in {*self.own_variations, prompts.OWN_PROMPT}
 
