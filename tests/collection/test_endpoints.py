@@ -158,7 +158,7 @@ def test_the_api_key_does_not_go_to_another_server(tmp_path, monkeypatch):
         ([{"models": ["a"]}, {"models": ["b", "a"]}], "endpoints: 'a' has two endpoints"),
         (
             [{"models": ["z"]}],
-            "endpoints: 'z' is neither a model of the study nor its judge",
+            "endpoints: 'z' does not exist; use any of: ",
         ),
         (
             [{"models": ["a"], "key_variable": SECRET}],

@@ -28,7 +28,7 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
     [
         (
             "name: x\ntiers: [free, premium]",
-            "tiers: 'premium' is not a tier; use any of: free, paid; or define it in own_tiers",
+            "tiers: 'premium' does not exist; use any of: free, paid; or define it in own_tiers",
         ),
         (
             "name: x\nown_tiers: {pro: {tag: <p>}}",
@@ -52,11 +52,11 @@ def test_a_key_depends_on_everything_that_is_asked_and_on_nothing_else(small_stu
         ("name: x\nown_tiers: {pro: {tag: <p>, role: training, tags: <p>}}", "tags is not a field"),
         (
             "name: x\ntiers: [free, pro]\nown_tiers: {pro: {tag: <p>, role: training}}",
-            "gap: is missing; the tiers free, pro have one role, so name the two",
+            "gap: the tiers free, pro have one role; name the two to compare",
         ),
-        ("name: x\ngap: [free, pro]", "gap: free, pro are not two of the tiers: free, paid"),
+        ("name: x\ngap: [free, pro]", "gap: 'pro' does not exist; use any of: free, paid"),
         ("name: x\ngap: [free, free]", "gap: free, free are not two of the tiers"),
-        ("name: x\ngap: [paid, free]", "gap: paid, free are in the wrong order; the training tier"),
+        ("name: x\ngap: [paid, free]", "gap: paid, free: the training tier comes first"),
         ("name: x\ngap: [free]", "gap[1] is missing"),
         ('name: x\nsystem_prompts: {helpful-only: "a\\0"}', "no file's name holds a null byte"),
         ('name: x\nprompts: {helpful-only: {file: "\\0"}}', "no file's name holds a null byte"),

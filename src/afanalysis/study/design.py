@@ -225,10 +225,6 @@ class OwnTier(FilePart):
     role: Literal["training", "unmonitored"] = Field(default="", validate_default=True)
 
 
-def _roles(tiers: list[str], own: dict[str, OwnTier]) -> dict[str, str]:
-    return {tier: own[tier].role if tier in own else _ROLES[tier] for tier in tiers}
-
-
 class PromptList(FilePart):
     """Which requests a setting uses: the package's own list or a CSV file, all or the first few."""
 
@@ -470,7 +466,7 @@ class Study(FilePart):
     variations: EachOnce[str] = ["default"]
     own_tiers: dict[str, OwnTier] = Field(default_factory=dict)
     tiers: EachOnce[str] = ["free", "paid"]
-    gap: tuple[str, str] | None = Field(default=None, validate_default=True)
+    gap: tuple[str, str] | None = None
     samples: int = Field(default=5, ge=1, le=MAX_COUNT)
     order: Literal["samples", "prompts"] = "samples"
     prompts: dict[str, PromptList] = Field(default_factory=dict)
@@ -509,29 +505,6 @@ class Study(FilePart):
                 raise ValueError(f"{name}.tag is that of {other!r}; give each tier a tag of its own")
         return own
 
-    @field_validator("tiers")
-    @classmethod
-    def _known_tiers(cls, tiers: list[str], info: ValidationInfo) -> list[str]:
-        known = [*(_ROLES | info.data.get("own_tiers", {}))]
-        for name in tiers:
-            if name not in known:
-                use = f"use any of: {', '.join(known)}; or define it in own_tiers"
-                raise ValueError(f"{excerpt(name)} is not a tier; {use}")
-        return tiers
-
-    @field_validator("gap")
-    @classmethod
-    def _two_tiers(cls, gap: tuple[str, str] | None, info: ValidationInfo) -> tuple[str, str] | None:
-        roles = _roles(info.data.get("tiers", []), info.data.get("own_tiers", {}))
-        known = ", ".join(roles)
-        if gap is None and len(roles) > 1 and len(set(roles.values())) < 2:
-            raise ValueError(f"is missing; the tiers {known} have one role, so name the two to compare")
-        if gap and (gap[0] == gap[1] or not set(gap) <= set(roles)):
-            raise ValueError(f"{', '.join(gap)} are not two of the tiers: {known}")
-        if gap and (roles[gap[0]], roles[gap[1]]) == ("unmonitored", "training"):
-            raise ValueError(f"{', '.join(gap)} are in the wrong order; the training tier comes first")
-        return gap
-
     @field_validator("simulation")
     @classmethod
     def _with_tags(cls, simulation: Simulation, info: ValidationInfo) -> Simulation:
@@ -553,8 +526,14 @@ class Study(FilePart):
     def _definitions_fit(self) -> Self:
         """Raise where a name is used that the study does not know."""
         settings = [*prompts.SETTINGS, *self.own_settings]
-        named: dict[str, tuple[Iterable[str], list[str]]]
-        named = {"prompts": (self.prompts, settings), "system_prompts": (self.system_prompts, settings)}
+        served = [model for endpoint in self.endpoints for model in endpoint.models]
+        named: dict[str, tuple[Iterable[str], list[str]]] = {
+            "prompts": (self.prompts, settings),
+            "system_prompts": (self.system_prompts, settings),
+            "tiers": (self.tiers, [*(_ROLES | self.own_tiers)]),
+            "gap": (self.gap or (), self.tiers),
+            "endpoints": (served, [*self.models, *self.judge.models]),
+        }
         if not self.imported:
             variations = [*prompts.variations(), *self.own_variations]
             named |= {"settings": (self.settings, settings), "variations": (self.variations, variations)}
@@ -570,24 +549,20 @@ class Study(FilePart):
         for place, (given, known) in named.items():
             for name in given:
                 if name not in known:
+                    also = f"; or define it in own_{place}" if hasattr(self, f"own_{place}") else ""
                     problem = f"{excerpt(name)} does not exist; use any of: {', '.join(known)}"
-                    raise ValueError(f"{place}: {problem}")
-        return self
-
-    @field_validator("endpoints")
-    @classmethod
-    def _one_endpoint_per_model(
-        cls, endpoints: list[ModelEndpoint], info: ValidationInfo
-    ) -> list[ModelEndpoint]:
-        judge = info.data.get("judge", JudgeSettings())
-        asked = [*info.data.get("models", []), *judge.models]
-        served = Counter(model for endpoint in endpoints for model in endpoint.models)
-        for model, times in served.items():
+                    raise ValueError(f"{place}: {problem}{also}")
+        for model, times in Counter(served).items():
             if times > 1:
-                raise ValueError(f"{excerpt(model)} has two endpoints; give each model one")
-            if model not in asked:
-                raise ValueError(f"{excerpt(model)} is neither a model of the study nor its judge")
-        return endpoints
+                raise ValueError(f"endpoints: {excerpt(model)} has two endpoints; give each model one")
+        roles, tiers = self.tier_roles, ", ".join(self.tiers)
+        if self.gap is None and len(roles) > 1 and len(set(roles.values())) < 2:
+            raise ValueError(f"gap: the tiers {tiers} have one role; name the two to compare")
+        if self.gap and self.gap[0] == self.gap[1]:
+            raise ValueError(f"gap: {', '.join(self.gap)} are not two of the tiers: {tiers}")
+        if self.gap and [roles[tier] for tier in self.gap] == ["unmonitored", "training"]:
+            raise ValueError(f"gap: {', '.join(self.gap)}: the training tier comes first")
+        return self
 
     @property
     def files(self) -> list[Path]:
@@ -690,7 +665,7 @@ class Study(FilePart):
         return systems
 
     def like_paper(self, setting: str, variation: str) -> bool:
-        """Whether prompt and tiers of a condition are the package's: those that stand beside the paper."""
+        """Whether a condition's prompt and tiers are the package's, so that the paper is like it."""
         own = {*self.own_settings, *self.system_prompts, *(self.settings if self.own_tiers else ())}
         return setting not in own and variation not in {*self.own_variations, prompts.OWN_PROMPT}
 
@@ -713,7 +688,8 @@ class Study(FilePart):
     @property
     def tier_roles(self) -> dict[str, str]:
         """The role of each tier: `training` or `unmonitored`."""
-        return _roles(self.tiers, self.own_tiers)
+        own = {name: tier.role for name, tier in self.own_tiers.items()}
+        return {name: (_ROLES | own)[name] for name in self.tiers}
 
     @property
     def gap_tiers(self) -> tuple[str, str]:
