@@ -24,7 +24,7 @@ from afanalysis.stats.judge_correction import (
     corrected_by_own_labels,
     corrected_by_shared_labels,
 )
-from afanalysis.study.label_sample import sample_for_labels
+from afanalysis.study.labels import sample_for_labels
 from afanalysis.text import markup
 from afanalysis.text.wording import percent
 

@@ -9,7 +9,7 @@ from hypothesis import settings
 from afanalysis.standin.serving import running
 from afanalysis.standin.state import Faults
 from afanalysis.study.design import Study
-from afanalysis.study.label_sample import sample_for_labels, write_label_sample
+from afanalysis.study.labels import sample_for_labels, write_label_sample
 from tests.helpers import PROJECT, put
 
 collect_ignore = ["fixtures"]  # its script runs against an old version of the package

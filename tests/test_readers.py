@@ -24,8 +24,7 @@ from afanalysis.study.begun import as_begun
 from afanalysis.study.design import Study
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
-from afanalysis.study.label_sample import add_sheet, read_sample
-from afanalysis.study.labels import read_labels
+from afanalysis.study.labels import add_sheet, read_labels, read_sample
 from afanalysis.study.ledger import Prices
 from afanalysis.study.tidying import current_rollouts
 from afanalysis.study.votes import judges, verdicts

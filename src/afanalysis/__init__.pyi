@@ -47,9 +47,9 @@ from .reporting.latex import write_latex as write_latex
 from .reporting.report import write_report as write_report
 from .study.design import Study as Study
 from .study.folders import Folders as Folders
-from .study.label_sample import sample_for_labels as sample_for_labels
-from .study.label_sample import write_label_sample as write_label_sample
 from .study.labels import read_labels as read_labels
+from .study.labels import sample_for_labels as sample_for_labels
+from .study.labels import write_label_sample as write_label_sample
 from .study.ledger import Budget as Budget
 from .study.loading import example_rollouts as example_rollouts
 from .study.loading import load as load

@@ -8,8 +8,7 @@ import afanalysis as af
 from afanalysis.errors import InputError
 from afanalysis.standin.serving import running
 from afanalysis.study.design import Study
-from afanalysis.study.label_sample import sample_for_labels, write_label_sample
-from afanalysis.study.labels import Label, add_labels
+from afanalysis.study.labels import Label, add_labels, sample_for_labels, write_label_sample
 from tests.helpers import put
 
 TRUE = {"sensitivity": 0.85, "specificity": 0.92}

@@ -16,7 +16,7 @@ from afanalysis.logs.fields import Mapping
 from afanalysis.logs.importing import import_logs, read_logs
 from afanalysis.reading.browser import browse
 from afanalysis.study.design import Study
-from afanalysis.study.label_sample import sample_for_labels, write_label_sample
+from afanalysis.study.labels import sample_for_labels, write_label_sample
 from tests.logs.samples import ANSWER, THOUGHT, both_tiers, pipeline_log, pipeline_row, tagged, votes
 
 

@@ -12,8 +12,7 @@ import pytest
 import afanalysis as af
 from afanalysis.errors import InputError
 from afanalysis.study.files import read_csv, read_json, read_yaml, write_csv, write_json, write_text
-from afanalysis.study.label_sample import sample_for_labels, write_label_sample
-from afanalysis.study.labels import Label, add_labels
+from afanalysis.study.labels import Label, add_labels, sample_for_labels, write_label_sample
 from afanalysis.table.source import opened
 from afanalysis.text.untrusted import guard_formula
 

@@ -9,7 +9,7 @@ from afanalysis.logs import formats
 from afanalysis.logs.fields import Mapping
 from afanalysis.study.folders import PAPER
 from afanalysis.study.folders import STUDY_FILE as IMPORTED_STUDY
-from afanalysis.study.label_sample import add_sheet
+from afanalysis.study.labels import add_sheet
 
 FORMATS = {name: meaning for name, (meaning, *_) in formats.FORMATS.items()}
 FORMATS["auto"] = "recognise the format"

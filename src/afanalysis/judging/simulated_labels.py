@@ -7,8 +7,7 @@ from afanalysis.standin.answers import simulated_label
 from afanalysis.study.design import Study
 from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.journal import read_records
-from afanalysis.study.label_sample import read_sample
-from afanalysis.study.labels import Label, add_labels, read_labels
+from afanalysis.study.labels import Label, add_labels, read_labels, read_sample
 
 SIMULATED_LABELLERS = ("simulated-ann", "simulated-ben")
 

@@ -11,8 +11,7 @@ from afanalysis.analysis.verdict_agreement import agreement
 from afanalysis.errors import InputError
 from afanalysis.reading.search import PAGE, Transcripts, as_markdown, plain
 from afanalysis.study.folders import JUDGEMENTS, Folders
-from afanalysis.study.label_sample import read_sample
-from afanalysis.study.labels import Label, add_labels, read_labels
+from afanalysis.study.labels import Label, add_labels, read_labels, read_sample
 from afanalysis.text.pages import render
 from afanalysis.text.wording import percent
 

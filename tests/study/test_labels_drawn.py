@@ -5,14 +5,14 @@ import pytest
 
 import afanalysis as af
 from afanalysis.errors import InputError
-from afanalysis.study.label_sample import (
+from afanalysis.study.labels import (
     add_sheet,
+    read_labels,
     read_sample,
     sample_for_labels,
     weights,
     write_label_sample,
 )
-from afanalysis.study.labels import read_labels
 
 
 @pytest.fixture(scope="module")
