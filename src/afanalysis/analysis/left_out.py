@@ -13,14 +13,6 @@ from afanalysis.table.schema import CONDITIONS
 from afanalysis.table.source import Source, opened
 from afanalysis.text.wording import in_words, percent
 
-# Why the API ended an answer before its end, in words.
-_STOPS = {
-    "max_tokens": "cut off at max_tokens",
-    "length": "cut off at max_tokens",
-    "model_context_window_exceeded": "cut off at the context window",
-    "pause_turn": "paused by the API",
-}
-
 # What readers see, by title.
 _SHOWN = {name: [name] for name in ("setting", "variation", "model", "tier", "asked")} | {
     "in the requested form": ["in_form"],
@@ -92,11 +84,10 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _parts(source: Source) -> dict[str, str]:
-    """What the query needs to know: the columns that the rollouts lack, and why answers ended."""
+    """What the query needs to know: the columns that the rollouts lack."""
     usual = {"valid": "true", "blocked": "''", "problem": "''", "stop_reason": "''"}
     usual |= {"scratchpad": "'unread'", "scratchpad_from": "'tags'", "af_reasoning": "0"}
     usual["complied"] = "CASE WHEN af_reasoning IS NOT NULL THEN true END"
     usual |= dict.fromkeys(("judge_blocked", "judge_unquoted"), "NULL::VARCHAR")
     lacking = [f", {sql} AS {name}" for name, sql in usual.items() if name not in source.kinds]
-    stops = " ".join(f"WHEN stop_reason = '{stop}' THEN '{words}'" for stop, words in _STOPS.items())
-    return {"is_blocked": blocked_sql(source), "lacking": "".join(lacking), "stops": stops}
+    return {"is_blocked": blocked_sql(source), "lacking": "".join(lacking)}
