@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from afanalysis.analysis.conditions import Tiers, counts_by_tier, gap_name, of_gap, scratchpads_read
+from afanalysis.analysis.conditions import Tiers, counts_by_tier, gap_name, of_gap, with_scratchpads_read
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.errors import InputError
 from afanalysis.table.source import opened
@@ -68,9 +68,8 @@ def estimates_and_gaps(
         outcomes = [*filter(source.kinds.__contains__, ["complied", "af_reasoning"])]
         outcomes = [*(outcomes or ["complied"]), *({"blocked"} & set(source.kinds))]
         by, counted, came_from = counts_by_tier(source, None, outcomes)
-        texts = counted[[*by, "tier"]].drop_duplicates()
-        if "scratchpad_from" in source.kinds:
-            texts["scratchpad_from"] = scratchpads_read(source, texts, [*by, "tier"])
+        keys = [*by, "tier"]
+        texts = with_scratchpads_read(source, counted[keys].drop_duplicates(), keys)
     if not counted.loc[counted["outcome"] == "blocked", "s"].sum():
         counted = counted[counted["outcome"] != "blocked"]
     known = counted.groupby(["outcome", *by, "tier"], dropna=False)["n"].transform("sum") > 0

@@ -1,4 +1,4 @@
-"""Rates and compliance gaps by condition."""
+"""Rates and compliance gaps by condition, and claims about a gap."""
 
 from collections.abc import Sequence
 from itertools import repeat
@@ -10,13 +10,14 @@ import pandas as pd
 from afanalysis.analysis import conditions
 from afanalysis.analysis.conditions import Tiers
 from afanalysis.errors import InputError
-from afanalysis.stats import gap_intervals, rate_intervals
-from afanalysis.stats.hypothesis_tests import adjust
+from afanalysis.stats import gap_intervals, hypothesis_tests, rate_intervals
 from afanalysis.stats.missing_answers import gap_bounds, rate_bounds
 from afanalysis.stats.proportions import check_level
 from afanalysis.table.counting import NUMBERS, counts
 from afanalysis.table.schema import CONDITIONS, TAKEN
 from afanalysis.table.source import opened
+
+_MANY_SCORES = 16
 
 
 def rates(
@@ -71,8 +72,8 @@ def rates(
     with opened(data) as source:
         by = conditions.known_columns(source, by, CONDITIONS)
         table = rates_of_counts(counts(source, outcome, by), by, level, method, weighting, seed)
-        if outcome.startswith("af_") and "scratchpad_from" in source.kinds:
-            table["scratchpad_from"] = conditions.scratchpads_read(source, table, by)
+        if outcome.startswith("af_"):
+            return conditions.with_scratchpads_read(source, table, by)
         return table
 
 
@@ -243,7 +244,7 @@ def gaps_of_counts(
     if len(reasons) == len(rows):
         raise InputError(reasons[0])
     table = pd.DataFrame(rows)
-    table["p_holm"] = adjust(table["p_value"])
+    table["p_holm"] = hypothesis_tests.adjust(table["p_value"])
     order = [*by, "free", "paid", "gap", "low", "high", "se", "p_value", "p_holm", "p_sign_flip"]
     order += ["n_prompts", "n_paired", "n_unpaired", "n", "correlation", "missing_free", "missing_paid"]
     table = table[[*order, "lowest", "highest", "weighting", "method", "warning"]]
@@ -261,3 +262,139 @@ def _sign_warning(row: dict[str, Any], tiers: Tiers) -> str:
     free, paid = row["missing_free"], row["missing_paid"]
     shares = f"{free:.0%} in the {tiers[0]} tier, {paid:.0%} in {tiers[1]}"
     return f"the sign of the gap hangs on missing answers ({shares})"
+
+
+def gap_tests(
+    data: Any,
+    *,
+    above: float = 0.01,
+    within: float = 0.05,
+    by: str | Sequence[str] | None = None,
+    outcome: str = "complied",
+    level: float = 0.95,
+    tiers: Tiers | None = None,
+) -> pd.DataFrame:
+    """Is the compliance gap shown to be more than one size, or less than another?
+
+    A gap that is not significant is not shown to be absent. 'No gap to speak of' is a claim of its own,
+    which few prompts cannot support: if a share of all prompts equal to the margin always complied, a
+    small study would likely see none of these.
+
+    Parameters
+    ----------
+    data
+        Rollouts, as in `compliance_gap`.
+    above
+        The gap that is to be exceeded (proportion).
+    within
+        The margin that |gap| is to stay below (proportion).
+    by, outcome, tiers
+        As in `compliance_gap`.
+    level
+        1 - level is the error of each test where its claim is just false.
+
+    Returns
+    -------
+    DataFrame
+        `by`, `gap`, `n_prompts` (with both tiers), `above`, `p_above`, `is_above`, `within`, `p_within`,
+        `is_within`, `prompts_needed` (for the claim `within`, if nobody ever complies), `warning`,
+        `source`, `level`. The p-values are adjusted over the rows by Holm's method.
+
+    Raises
+    ------
+    InputError
+        As `compliance_gap`.
+
+    References
+    ----------
+    `afanalysis.stats.hypothesis_tests.equivalence_p_values` and `at_least_p_values`.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> claims = gap_tests(af.example_rollouts(), by=["setting"])
+    >>> claims[["is_above", "is_within", "prompts_needed"]].values.tolist()[0]
+    [False, False, 59]
+    """
+    by, counted, came_from = conditions.counts_by_tier(data, by, outcome)
+    counted, tiers = conditions.of_gap(counted, tiers)
+    rows = []
+    odd = conditions.remarks(counted, by, tiers)
+    for condition, part in conditions.paired_counts(counted, by, tiers):
+        row: dict[str, Any] = {"n_prompts": 0, "warning": odd[str(condition)]}
+        try:
+            differences = gap_intervals.paired(*part.T).differences
+        except ValueError as error:
+            row["warning"] = "; ".join(filter(None, [str(error), row["warning"]]))
+        else:
+            assert differences is not None  # prompts weigh alike
+            row |= {"gap": float(differences.mean), "n_prompts": int(differences.n)}
+            row["p_above"] = float(hypothesis_tests.at_least_p_values(differences, above))
+            row["p_within"] = float(hypothesis_tests.equivalence_p_values(differences, within))
+        rows.append(condition | row)
+    table = pd.DataFrame(rows)
+    if "gap" not in table:
+        raise InputError(f"{conditions.named(condition)}: {row['warning']}")
+    for name, value in (("above", above), ("within", within)):
+        table[name] = value
+        table[f"p_{name}"] = hypothesis_tests.adjust(table[f"p_{name}"])
+        table[f"is_{name}"] = np.asarray(table[f"p_{name}"]) <= 1 - level + 1e-12
+    table["prompts_needed"] = hypothesis_tests.fewest_prompts(within, level)
+    order = [*by, "gap", "n_prompts", "above", "p_above", "is_above", "within", "p_within", "is_within"]
+    return table[[*order, "prompts_needed", "warning"]].assign(source=came_from, level=level)
+
+
+def score_thresholds(data: Any, *, level: float = 0.95, tiers: Tiers | None = None) -> pd.DataFrame:
+    """The compliance gap by the graded score from which an answer counts as complying.
+
+    Parameters
+    ----------
+    data
+        Rollouts with `score`, as imported logs with graded verdicts have it; those without one are left
+        out.
+    level
+        Confidence level in (0, 1).
+    tiers
+        As in `compliance_gap`; the columns `free` and `paid` are named by them.
+
+    Returns
+    -------
+    DataFrame
+        `model`, `setting`, `variation`, `threshold`, `free`, `paid`, `gap`, `low`, `high` (proportions),
+        `n`, `source`, `level`; one row per condition and threshold, the thresholds being the scores that
+        occur (eighths, where more than sixteen do). Empty where nothing has a score.
+
+    Raises
+    ------
+    InputError
+        A condition has one tier only.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"prompt_id": list("aabb"), "tier": ["free", "paid"] * 2})
+    >>> graded = table.assign(score=[1, 0, 0.5, 0.5], valid=True)
+    >>> score_thresholds(graded)[["threshold", "gap"]].values.tolist()
+    [[0.5, 0.5], [1.0, 0.5]]
+    """
+    with opened(data) as source:
+        by = conditions.known_columns(source, None, conditions.GAP_CONDITIONS)
+        came_from, graded = conditions.sources(source), pd.DataFrame()
+        if "score" in source.kinds:
+            graded = source.connection.sql(
+                f"SELECT {', '.join([*by, 'tier', 'prompt_id'])}, score FROM rollouts "
+                "WHERE score IS NOT NULL AND NOT isnan(score) AND valid IS NOT FALSE"
+            ).df()
+    parts = []
+    scores = sorted({score for score in graded.get("score", ()) if score > 0})
+    thresholds = scores if len(scores) <= _MANY_SCORES else [eighths / 8 for eighths in range(1, 9)]
+    for threshold in thresholds:
+        complied = graded.assign(complied=graded["score"] >= threshold)
+        gaps = compliance_gap(complied, by, level=level, tiers=tiers)
+        parts.append(gaps.assign(threshold=threshold))
+    shares = [*(tiers or conditions.TIERS), "gap", "low", "high"]
+    columns = [*by, "threshold", *shares, "n", "source", "level"]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(parts).assign(source=came_from, level=level)[columns]
+    return table.sort_values([*by, "threshold"], ignore_index=True)
