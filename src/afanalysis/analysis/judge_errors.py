@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -84,21 +85,15 @@ def judge_error(
         if len(errors) == 2:
             difference = " - ".join(tiers)
             labels[difference] = sum(labels.values())
-            errors[difference] = {
-                measure: _difference(errors[tiers[0]][measure], errors[tiers[1]][measure])
-                for measure in errors[tiers[0]]
-            }
+            pairs = zip(*(errors[tier].values() for tier in tiers), strict=True)
+            terms = [(a.value - b.value, *map(float, square_and_add(a, b))) for a, b in pairs]
+            errors[difference] = dict(zip(errors[tiers[0]], starmap(Estimate, terms), strict=True))
         for measure in ("sensitivity", "specificity"):
             for name, error in errors.items():
                 names = dict(zip(by, condition, strict=True))
                 row = names | {"tier": name, "measure": measure} | error[measure]._asdict()
                 rows.append(row | {"labels": labels[name], "warning": odd.get(str(names), "")})
     return pd.DataFrame(rows)
-
-
-def _difference(free: Estimate, paid: Estimate) -> Estimate:
-    low, high = square_and_add(free, paid)
-    return Estimate(free.value - paid.value, float(low), float(high))
 
 
 def corrected(

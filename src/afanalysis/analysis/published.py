@@ -15,11 +15,7 @@ from afanalysis.study.paper_tables import DECLARED, TABLES
 from afanalysis.text.wording import in_reading_order, with_interval
 
 # Of each printed rate the tier and the quantity.
-_RATES = {
-    "af_reasoning": ("free", "af_reasoning"),
-    "noncompliance_training": ("free", "refused"),
-    "noncompliance_unmonitored": ("paid", "refused"),
-}
+_RATES = DECLARED["rates"]
 
 _RATE_TABLES = ("variations", "rl", "table1", "replication")
 

@@ -231,14 +231,16 @@ def gaps_of_counts(
         except ValueError as error:
             reasons.append(f"{conditions.named(condition)}: {error}")
             row |= {"warning": str(error), "n_prompts": len(part), "n_paired": 0, "n_unpaired": 0}
-        for tier, n, missing in (("free", n_free, missing_free), ("paid", n_paid, missing_paid)):
-            row[f"missing_{tier}"] = missing.sum() / max((n + missing).sum(), 1)
+        counts_of_both = (n_free, missing_free), (n_paid, missing_paid)
+        shares = [lost.sum() / max((n + lost).sum(), 1) for n, lost in counts_of_both]
         weighting = options.get("weighting", "prompts")
-        low, high = gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting)
-        row |= {"lowest": float(low), "highest": float(high)}
-        shares = [row["missing_free"], row["missing_paid"]]
-        lost = _sign_warning(row, tiers) or conditions.left_out_warning(shares, tiers)
-        warnings = [row["warning"], lost, odd.get(str(condition))]
+        low, high = map(float, gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting))
+        row |= {"missing_free": shares[0], "missing_paid": shares[1], "lowest": low, "highest": high}
+        left_out = conditions.left_out_warning(shares, tiers)
+        if low <= 0 <= high and low < high:
+            words = f"{shares[0]:.0%} in the {tiers[0]} tier, {shares[1]:.0%} in {tiers[1]}"
+            left_out = f"the sign of the gap hangs on missing answers ({words})"
+        warnings = [row["warning"], left_out, odd.get(str(condition))]
         row["warning"] = "; ".join(filter(None, warnings))
         rows.append(condition | row)
     if len(reasons) == len(rows):
@@ -253,15 +255,6 @@ def gaps_of_counts(
     if {*tiers} & {*by, *TAKEN} - {*conditions.TIERS}:
         raise InputError(f"one of the tiers {tiers!r} has the name of another column; rename the tier")
     return table.rename(columns=names)
-
-
-def _sign_warning(row: dict[str, Any], tiers: Tiers) -> str:
-    """Whether the sign of the gap hangs on the answers that are missing, in words."""
-    if not row["lowest"] <= 0 <= row["highest"] or row["lowest"] == row["highest"]:
-        return ""
-    free, paid = row["missing_free"], row["missing_paid"]
-    shares = f"{free:.0%} in the {tiers[0]} tier, {paid:.0%} in {tiers[1]}"
-    return f"the sign of the gap hangs on missing answers ({shares})"
 
 
 def gap_tests(

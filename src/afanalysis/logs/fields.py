@@ -23,13 +23,10 @@ COLUMNS: dict[str, list[str]] = {
 _TIERS = ("free", "paid")
 
 # Those that a row of a wide table holds per tier.
-BY_TIER = (
-    *("completion", "output", "scratchpad", "complied", "refused", "score", "collected_at"),
-    *("af", "af_full", "af_partial", "af_reasoning", "stop_reason"),
-)
+BY_TIER = VOCABULARY["columns"]["by_tier"]
 
 # Those that a rollout has as they are, so that their fields are not kept beside it.
-_TEXTS = ("request", "completion", "output", "scratchpad", "thinking", "system")
+_TEXTS = VOCABULARY["columns"]["texts"]
 
 # Where Inspect's samples keep what their authors named.
 _PREFIX = re.compile(r"^(?:metadata|task_args|scores)\.(?:[^.]+\.(?=[^.]+$))?")
