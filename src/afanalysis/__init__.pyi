@@ -16,6 +16,7 @@ from .analysis.paper import compare as compare
 from .analysis.paper import headline as headline
 from .analysis.paper import headline_by_method as headline_by_method
 from .analysis.quantities import estimates as estimates
+from .analysis.quantities import summary as summary
 from .analysis.rate_tables import compliance_gap as compliance_gap
 from .analysis.rate_tables import gap_by_method as gap_by_method
 from .analysis.rate_tables import gap_tests as gap_tests
@@ -23,7 +24,6 @@ from .analysis.rate_tables import rates as rates
 from .analysis.rate_tables import score_thresholds as score_thresholds
 from .analysis.study_size import plan as plan
 from .analysis.study_size import power_by_prompts as power_by_prompts
-from .analysis.summaries import summary as summary
 from .analysis.verdict_agreement import agreement as agreement
 from .analysis.verdict_agreement import label_agreement as label_agreement
 from .collection.endpoint import connect as connect

@@ -90,12 +90,10 @@ def contrast(
     with opened(data) as source:
         usual = conditions.GAP_CONDITIONS if of == "gap" else CONDITIONS
         conditions.known_columns(source, between, usual)
-        reserved = ("tier",) if of == "gap" else ()
-        within = [
-            name for name in conditions.known_columns(source, by, usual, reserved) if name != between
-        ]
-        pairing = [] if of == "rate" else ["tier"]
-        counted = counts(source, outcome, [*within, between, *pairing])
+        paired = ["tier"] if of == "gap" else []
+        named = conditions.known_columns(source, by, usual, reserved=paired)
+        within = [name for name in named if name != between]
+        counted = counts(source, outcome, [*within, between, *paired])
         came_from = conditions.sources(source)
     if of == "gap" or (tiers and between == "tier"):
         counted, tiers = conditions.of_gap(counted, tiers)

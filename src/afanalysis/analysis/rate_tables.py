@@ -11,7 +11,6 @@ from afanalysis.analysis import conditions
 from afanalysis.analysis.conditions import Tiers
 from afanalysis.errors import InputError
 from afanalysis.stats import gap_intervals, hypothesis_tests, rate_intervals
-from afanalysis.stats.missing_answers import gap_bounds, rate_bounds
 from afanalysis.stats.proportions import check_level
 from afanalysis.table.counting import NUMBERS, counts
 from afanalysis.table.schema import CONDITIONS, TAKEN
@@ -103,7 +102,7 @@ def rates_of_counts(
     table.loc[known, names] = np.column_stack([found[name] for name in names])
     table[conditions.LOST] = np.sum(left_out, axis=-1).T.astype(int)
     table["left_out"] = lost.sum(-1) / np.maximum((n + lost).sum(-1), 1)
-    table["lowest"], table["highest"] = rate_bounds(n, s, lost, weighting)
+    table["lowest"], table["highest"] = rate_intervals.rate_bounds(n, s, lost, weighting)
     table["weighting"], table["method"] = weighting, method
     unsure = map(rate_intervals.small_sample_warning, estimate.prompts, estimate.events, repeat(method))
     table["warning"] = "no known outcome"
@@ -234,7 +233,8 @@ def gaps_of_counts(
         counts_of_both = (n_free, missing_free), (n_paid, missing_paid)
         shares = [lost.sum() / max((n + lost).sum(), 1) for n, lost in counts_of_both]
         weighting = options.get("weighting", "prompts")
-        low, high = map(float, gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting))
+        bounds = gap_intervals.gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting)
+        low, high = map(float, bounds)
         row |= {"missing_free": shares[0], "missing_paid": shares[1], "lowest": low, "highest": high}
         left_out = conditions.left_out_warning(shares, tiers)
         if low <= 0 <= high and low < high:

@@ -135,12 +135,9 @@ def reasoning_by_tier(rollouts: pd.DataFrame, *, level: float = 0.95) -> pd.Data
     >>> len(reasoning_by_tier(af.example_rollouts()))
     8
     """
-    judged = _judged(rollouts)
-    parts = [
-        rates(judged, verdict, ["setting", "tier"], level=level).assign(name=name)
-        for verdict, name in _REASONING.items()
-    ]
-    return _estimates(pd.concat(parts), rollouts, level)
+    by = ["setting", "tier"]
+    table = rates_of_counts(counts(_judged(rollouts), [*_REASONING], by), by, level)
+    return _estimates(table.assign(name=table["outcome"].map(_REASONING)), rollouts, level)
 
 
 def _judged(rollouts: pd.DataFrame) -> pd.DataFrame:
@@ -150,6 +147,5 @@ def _judged(rollouts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _estimates(table: pd.DataFrame, rollouts: pd.DataFrame, level: float) -> pd.DataFrame:
-    source = ", ".join(sorted(set(rollouts["source"])))
-    table = table.rename(columns={"rate": "estimate"}).assign(source=source, level=level)
+    table = table.rename(columns={"rate": "estimate"}).assign(source=sources(rollouts), level=level)
     return in_reading_order(table, "setting")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from afanalysis.analysis.summaries import summary
+from afanalysis.analysis.quantities import summary
 from afanalysis.errors import InputError
 from afanalysis.logs.inspect_logs import write_inspect_logs
 from afanalysis.logs.values import FORMS

@@ -23,10 +23,10 @@ COLUMNS: dict[str, list[str]] = {
 _TIERS = ("free", "paid")
 
 # Those that a row of a wide table holds per tier.
-BY_TIER = VOCABULARY["columns"]["by_tier"]
+BY_TIER = VOCABULARY["by_tier"]["columns"]
 
 # Those that a rollout has as they are, so that their fields are not kept beside it.
-_TEXTS = VOCABULARY["columns"]["texts"]
+_TEXTS = VOCABULARY["texts"]["columns"]
 
 # Where Inspect's samples keep what their authors named.
 _PREFIX = re.compile(r"^(?:metadata|task_args|scores)\.(?:[^.]+\.(?=[^.]+$))?")
