@@ -220,12 +220,11 @@ def gaps_of_counts(
     odd = conditions.remarks(counted, by, tiers)
     for condition, part in conditions.paired_counts(counted, by, tiers, ("n", "s", "missing")):
         n_free, s_free, missing_free, n_paid, s_paid, missing_paid = part.T
-        row: dict[str, Any] = {"warning": "", "n": int(min(n_free.sum(), n_paid.sum()))}
+        answers = dict(zip(tiers, (n_free.sum(), n_paid.sum()), strict=True))
+        row: dict[str, Any] = {"warning": "", "n": int(min(answers.values()))}
         try:
-            if not (n_free.sum() and n_paid.sum()):
-                lacking = [t for t, n in zip(tiers, (n_free, n_paid), strict=True) if not n.sum()]
-                outcome = counted["outcome"].iloc[0]
-                raise ValueError(f"no known {outcome!r} in the {' and the '.join(lacking)} tier")
+            if lacking := " and the ".join(tier for tier, n in answers.items() if not n):
+                raise ValueError(f"no known {counted['outcome'].iloc[0]!r} in the {lacking} tier")
             row |= gap_intervals.gap(n_free, s_free, n_paid, s_paid, level=level, **options)
         except ValueError as error:
             reasons.append(f"{conditions.named(condition)}: {error}")

@@ -1,12 +1,10 @@
 """Which field of a log fills which column, by the user's mapping or by the names of fields."""
 
-from __future__ import annotations
-
 import re
 from collections import abc
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from afanalysis.errors import InputError
 from afanalysis.logs.values import VOCABULARY, squeezed
@@ -84,7 +82,7 @@ class Mapping:
         constants: Iterable[str] = (),
         renames: Iterable[str] = (),
         threshold: float = 0.5,
-    ) -> Mapping:
+    ) -> Self:
         """From `column=field`, `column=value` and `column:found=meant`, as on the command line.
 
         Examples
