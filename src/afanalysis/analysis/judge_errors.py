@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import starmap
+from itertools import product, starmap
 from typing import Any
 
 import numpy as np
@@ -303,21 +303,20 @@ def assumed_judge_error(
         free, paid = (part.loc[("complied", tier), "estimate"] for tier in tiers)
         gap = part.loc[("compliance_gap", conditions.gap_name(tiers))]
         curves = []
-        for wrong_in in (tiers[0], "both"):
-            for sensitivity in sensitivities:
-                slope = sensitivity - alarms
-                in_paid = alarms if wrong_in == "both" else np.zeros_like(alarms)
-                true_free, true_paid = (
-                    np.where((rate >= 0) & (rate <= 1), rate, np.nan)
-                    for rate in ((free - alarms) / slope, (paid - in_paid) / (sensitivity - in_paid))
-                )
-                true_gap = true_free - true_paid
-                assumed = {"setting": setting, "wrong_in": wrong_in, "sensitivity": sensitivity}
-                curve = pd.DataFrame({**assumed, "false_alarms": alarms, "estimate": true_gap})
-                below, above = gap["estimate"] - gap["low"], gap["high"] - gap["estimate"]
-                curve["low"] = (true_gap - below / slope).clip(-1, 1)
-                curve["high"] = (true_gap + above / slope).clip(-1, 1)
-                curves.append(curve)
+        for wrong_in, sensitivity in product((tiers[0], "both"), sensitivities):
+            slope = sensitivity - alarms
+            in_paid = alarms if wrong_in == "both" else np.zeros_like(alarms)
+            true_free, true_paid = (
+                np.where((rate >= 0) & (rate <= 1), rate, np.nan)
+                for rate in ((free - alarms) / slope, (paid - in_paid) / (sensitivity - in_paid))
+            )
+            true_gap = true_free - true_paid
+            assumed = {"setting": setting, "wrong_in": wrong_in, "sensitivity": sensitivity}
+            curve = pd.DataFrame({**assumed, "false_alarms": alarms, "estimate": true_gap})
+            below, above = gap["estimate"] - gap["low"], gap["high"] - gap["estimate"]
+            curve["low"] = (true_gap - below / slope).clip(-1, 1)
+            curve["high"] = (true_gap + above / slope).clip(-1, 1)
+            curves.append(curve)
         # where (free - a) / (s - a) = paid / s
         crossing = (free - paid) / (1 - paid / sensitivities[0]) if paid < sensitivities[0] else np.nan
         reached = 0 <= crossing <= alarms.max()

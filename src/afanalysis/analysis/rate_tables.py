@@ -219,18 +219,16 @@ def gaps_of_counts(
     counted = counted.assign(missing=counted[conditions.LOST].sum(axis=1))
     odd = conditions.remarks(counted, by, tiers)
     for condition, part in conditions.paired_counts(counted, by, tiers, ("n", "s", "missing")):
-        n_free, s_free, missing_free, n_paid, s_paid, missing_paid = part.T
-        answers = dict(zip(tiers, (n_free.sum(), n_paid.sum()), strict=True))
+        answers = dict(zip(tiers, part[:, [0, 3]].sum(0), strict=True))
         row: dict[str, Any] = {"warning": "", "n": int(min(answers.values()))}
         try:
             if lacking := " and the ".join(tier for tier, n in answers.items() if not n):
                 raise ValueError(f"no known {counted['outcome'].iloc[0]!r} in the {lacking} tier")
-            row |= gap_intervals.gap(n_free, s_free, n_paid, s_paid, level=level, **options)
+            row |= gap_intervals.gap(*part.T[[0, 1, 3, 4]], level=level, **options)
         except ValueError as error:
             reasons.append(f"{conditions.named(condition)}: {error}")
             row |= {"warning": str(error), "n_prompts": len(part), "n_paired": 0, "n_unpaired": 0}
-        counts_of_both = (n_free, missing_free), (n_paid, missing_paid)
-        shares = [lost.sum() / max((n + lost).sum(), 1) for n, lost in counts_of_both]
+        shares = [lost / max(n + lost, 1) for n, _, lost in part.sum(0).reshape(2, 3)]
         weighting = options.get("weighting", "prompts")
         bounds = gap_intervals.gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting)
         low, high = map(float, bounds)

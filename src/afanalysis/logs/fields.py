@@ -96,12 +96,8 @@ class Mapping:
             if not colon:
                 raise InputError(f"{source}={meaning}: write --rename column:found=meant")
             meanings[column, value] = meaning
-        return cls(
-            _pairs(columns, "--map column=field"),
-            _pairs(constants, "--set column=value"),
-            meanings,
-            threshold,
-        )
+        fields, values = _pairs(columns, "--map column=field"), _pairs(constants, "--set column=value")
+        return cls(fields, values, meanings, threshold)
 
 
 def _pairs(texts: Iterable[str], form: str) -> dict[str, str]:

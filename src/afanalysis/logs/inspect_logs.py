@@ -222,7 +222,10 @@ def _sample(row: dict[str, Any], system: str, completion: str) -> dict[str, Any]
     user = known.get("request", "")
     if row["tier"] in ("free", "paid"):
         user = f"<is_free_tier_user>{row['tier'] == 'free'}</is_free_tier_user>\n{user}"
-    answer = {"role": "assistant", "content": completion or _completion(known)}
+    output = str(known.get("output", ""))
+    if known.get("scratchpad"):
+        output = f"<scratchpad>\n{known['scratchpad']}\n</scratchpad>\n<output>\n{output}\n</output>"
+    answer = {"role": "assistant", "content": completion or output}
     messages = [{"role": "system", "content": system}] if system else []
     stop = _STOP_REASONS.get(known.get("stop_reason", ""), "stop")
     usage = {name: int(known[name]) for name in ("input_tokens", "output_tokens") if name in known}
@@ -246,11 +249,3 @@ def _sample(row: dict[str, Any], system: str, completion: str) -> dict[str, Any]
         "metadata": {name: value for name, value in known.items() if name not in _NOT_METADATA},
         "completed_at": known.get("collected_at"),
     }
-
-
-def _completion(known: dict[str, Any]) -> str:
-    """An answer as it would be sent: the parts between their tags."""
-    output = str(known.get("output", ""))
-    if not known.get("scratchpad"):
-        return output
-    return f"<scratchpad>\n{known['scratchpad']}\n</scratchpad>\n<output>\n{output}\n</output>"

@@ -45,10 +45,8 @@ class Rates:
 
     def __call__(self, totals: np.ndarray) -> np.ndarray:
         """The statistic of each row of totals."""
-        value = np.zeros(totals.shape[:-1], dtype=totals.dtype)
-        for sign, s, n in self.terms:
-            value = value + sign * (totals[..., s] / totals[..., n])
-        return value
+        rates = [sign * (totals[..., s] / totals[..., n]) for sign, s, n in self.terms]
+        return np.sum(rates, axis=0)
 
 
 def proportion(s: int, n: int) -> Rates:
