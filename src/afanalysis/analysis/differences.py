@@ -130,17 +130,13 @@ def contrast(
             f"nothing to compare with {conditions.named({between: reference})}; name another reference "
             f"or other columns in `by` (now: {', '.join(within) or 'none'})"
         )
-    ours, theirs = _mean(first, of), _mean(second, of)
+    lowest, stacks = -1 if of == "gap" else 0, map(np.array, (first, second))
+    ours, theirs = (BoundedMean.of(np.nan_to_num(x), lowest, 1, np.isfinite(x)) for x in stacks)
     table = pd.DataFrame(rows)
     warnings = ["; ".join(filter(None, [words, *without])) for words in table.pop("warning")]
     table = table.assign(estimate=ours.mean, estimate_reference=theirs.mean)
     table = table.assign(**contrasts(ours, theirs, level, seed=seed))
     return table.assign(source=came_from, level=level, warning=warnings)
-
-
-def _mean(values: list[np.ndarray], of: str) -> BoundedMean:
-    stack = np.array(values)
-    return BoundedMean.of(np.nan_to_num(stack), -1 if of == "gap" else 0, 1, np.isfinite(stack))
 
 
 def pooled_gap(

@@ -186,10 +186,9 @@ def interval(
         return counts.shares.interval(level)
     if method == "wilson":
         return wilson(counts.rate, counts.n_effective, t)
-    if method == "clopper-pearson":
-        return clopper_pearson(counts.rate, counts.n_effective * (z / t) ** 2, level)
-    if method == "jeffreys":
-        return jeffreys(counts.rate, counts.n_effective * (z / t) ** 2, level)
+    if method in ("clopper-pearson", "jeffreys"):
+        of_betas = jeffreys if method == "jeffreys" else clopper_pearson
+        return of_betas(counts.rate, counts.n_effective * (z / t) ** 2, level)
     if method == "naive":
         return wilson(counts.rate, counts.n, z)
     if method == "cluster-t":
