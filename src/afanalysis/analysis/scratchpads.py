@@ -135,9 +135,12 @@ def reasoning_by_tier(rollouts: pd.DataFrame, *, level: float = 0.95) -> pd.Data
     >>> len(reasoning_by_tier(af.example_rollouts()))
     8
     """
-    by = ["setting", "tier"]
-    table = rates_of_counts(counts(_judged(rollouts), [*_REASONING], by), by, level)
-    return _estimates(table.assign(name=table["outcome"].map(_REASONING)), rollouts, level)
+    judged = _judged(rollouts)
+    parts = [
+        rates(judged, verdict, ["setting", "tier"], level=level).assign(name=name)
+        for verdict, name in _REASONING.items()
+    ]
+    return _estimates(pd.concat(parts), rollouts, level)
 
 
 def _judged(rollouts: pd.DataFrame) -> pd.DataFrame:
