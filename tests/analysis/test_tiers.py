@@ -4,9 +4,8 @@ import pandas as pd
 import pytest
 
 import afanalysis as af
-from afanalysis.analysis.by_reasoning import noncompliance_by_reasoning
-from afanalysis.analysis.judge_assumptions import assumed_judge_error
-from afanalysis.analysis.scratchpads import stages
+from afanalysis.analysis.judge_errors import assumed_judge_error
+from afanalysis.analysis.scratchpads import noncompliance_by_reasoning, stages
 from tests.analysis.test_odd_tables import CALLS, a_table
 
 OWN = ("basic", "pro")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import afanalysis as af
-from afanalysis.analysis.by_reasoning import noncompliance_by_reasoning, reasoning_by_tier
+from afanalysis.analysis.scratchpads import noncompliance_by_reasoning, reasoning_by_tier
 from afanalysis.stats.gap_intervals import METHODS
 from afanalysis.stats.meta_analysis import random_effects
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from afanalysis.stats.missing_answers import gap_bounds, rate_bounds
+from afanalysis.stats.gap_intervals import gap_bounds
+from afanalysis.stats.rate_intervals import rate_bounds
 
 tier = st.lists(
     st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)), min_size=3, max_size=3

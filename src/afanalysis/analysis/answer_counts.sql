@@ -1,7 +1,6 @@
 -- The answers of each condition: first each with its reason, then by reason, then in all. An answer that counts may
 -- still lack its AF reasoning.
--- `names`: the condition's columns; `is_blocked`: whether a classifier stopped an answer; `stops`: why others ended;
--- `lacking`: columns that the rollouts lack.
+-- `names`: the condition's columns; `is_blocked`: whether a classifier stopped an answer; `lacking`: columns that the rollouts lack.
 SELECT {names} sum(n)::BIGINT AS asked, sum(in_form)::BIGINT AS in_form, sum(judged)::BIGINT AS judged,
     sum(blocked)::BIGINT AS blocked, 1 - sum(known) / sum(n) AS left_out,
     coalesce(sum(n) FILTER (starts_with(reason, 'AF ')), 0) / sum(n) AS af_left_out,
@@ -28,7 +27,10 @@ FROM (
                 WHEN known THEN ''
                 WHEN in_form AND judge_blocked IS NOT NULL THEN 'judge blocked: ' || judge_blocked
                 WHEN in_form AND contains(judge_unquoted, 'behaviour') THEN 'quote not found'
-                WHEN in_form THEN 'no verdict' {stops}
+                WHEN in_form THEN 'no verdict'
+                WHEN stop_reason IN ('max_tokens', 'length') THEN 'cut off at max_tokens'
+                WHEN stop_reason = 'model_context_window_exceeded' THEN 'cut off at the context window'
+                WHEN stop_reason = 'pause_turn' THEN 'paused by the API'
                 ELSE coalesce(nullif(problem, ''), 'form not as requested') END AS reason
         FROM (SELECT *{lacking} FROM rollouts)
     ) GROUP BY ALL

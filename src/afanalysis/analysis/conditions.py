@@ -207,16 +207,16 @@ def sources(data: Any) -> str:
         return ", ".join(distinct(rollouts, "source")) if "source" in rollouts.kinds else "unknown"
 
 
-def scratchpads_read(source: Source, table: pd.DataFrame, by: Sequence[str]) -> list[str]:
-    """Which texts the scratchpads of each row's condition are, as `scratchpad_from` has them."""
-    rows = source.connection.sql(
-        f"SELECT {quote_names(*by, 'scratchpad_from')} FROM rollouts GROUP BY ALL ORDER BY ALL"
-    ).df()
-    kinds = rows.fillna({"scratchpad_from": "unknown"}).fillna(MISSING_NAME)
-    texts: dict[tuple[Any, ...], list[str]] = {}
-    for *condition, kind in kinds.itertuples(index=False):
-        texts.setdefault(tuple(condition), []).append(kind)
-    return [", ".join(texts[tuple(row)]) for row in table[list(by)].itertuples(index=False)]
+def with_scratchpads_read(source: Source, table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """The table, with `scratchpad_from` if the rollouts have it: the texts that a condition's are."""
+    if "scratchpad_from" not in source.kinds:
+        return table
+    kind = "coalesce(scratchpad_from, 'unknown')"
+    columns = ", ".join([*map(quote_names, by), f"string_agg(DISTINCT {kind}, ', ' ORDER BY {kind})"])
+    rows = source.connection.sql(f"SELECT {columns} FROM rollouts GROUP BY ALL").df()
+    texts = {row[:-1]: row[-1] for row in rows.fillna(MISSING_NAME).itertuples(index=False, name=None)}
+    found = [texts[row] for row in table[list(by)].itertuples(index=False, name=None)]
+    return table.assign(scratchpad_from=found)
 
 
 def groups(counted: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any], np.ndarray]]:

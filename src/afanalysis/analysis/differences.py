@@ -1,18 +1,23 @@
-"""Differences between conditions on the prompts that they share."""
+"""Several conditions together, prompt by prompt: their differences, their mean gap, their tiers."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from afanalysis.analysis import conditions
 from afanalysis.errors import InputError
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.condition_contrasts import contrasts
+from afanalysis.stats.meta_analysis import NUMBERS, mean_over_conditions, random_effects
 from afanalysis.table.counting import counts
 from afanalysis.table.schema import CONDITIONS
 from afanalysis.table.source import opened
+
+_POOLED = ["conditions", "gap", "low", "high", "p_value", *NUMBERS, "warning"]
+_SINGLE: dict[str, Any] = {"conditions": 1, "warning": "a single condition; there is nothing to pool"}
 
 
 def contrast(
@@ -85,12 +90,10 @@ def contrast(
     with opened(data) as source:
         usual = conditions.GAP_CONDITIONS if of == "gap" else CONDITIONS
         conditions.known_columns(source, between, usual)
-        reserved = ("tier",) if of == "gap" else ()
-        within = [
-            name for name in conditions.known_columns(source, by, usual, reserved) if name != between
-        ]
-        pairing = [] if of == "rate" else ["tier"]
-        counted = counts(source, outcome, [*within, between, *pairing])
+        paired = ["tier"] if of == "gap" else []
+        named = conditions.known_columns(source, by, usual, reserved=paired)
+        within = [name for name in named if name != between]
+        counted = counts(source, outcome, [*within, between, *paired])
         came_from = conditions.sources(source)
     if of == "gap" or (tiers and between == "tier"):
         counted, tiers = conditions.of_gap(counted, tiers)
@@ -127,7 +130,8 @@ def contrast(
             f"nothing to compare with {conditions.named({between: reference})}; name another reference "
             f"or other columns in `by` (now: {', '.join(within) or 'none'})"
         )
-    ours, theirs = _mean(first, of), _mean(second, of)
+    lowest, stacks = -1 if of == "gap" else 0, map(np.array, (first, second))
+    ours, theirs = (BoundedMean.of(np.nan_to_num(x), lowest, 1, np.isfinite(x)) for x in stacks)
     table = pd.DataFrame(rows)
     warnings = ["; ".join(filter(None, [words, *without])) for words in table.pop("warning")]
     table = table.assign(estimate=ours.mean, estimate_reference=theirs.mean)
@@ -135,6 +139,141 @@ def contrast(
     return table.assign(source=came_from, level=level, warning=warnings)
 
 
-def _mean(values: list[np.ndarray], of: str) -> BoundedMean:
-    stack = np.array(values)
-    return BoundedMean.of(np.nan_to_num(stack), -1 if of == "gap" else 0, 1, np.isfinite(stack))
+def pooled_gap(
+    data: Any,
+    by: str | Sequence[str] | None = None,
+    *,
+    outcome: str = "complied",
+    level: float = 0.95,
+    tiers: conditions.Tiers | None = None,
+) -> pd.DataFrame:
+    """The mean gap of several conditions, and what they say of conditions like these.
+
+    Parameters
+    ----------
+    data
+        Rollouts, as in `compliance_gap`; or a table with one gap per row, as `published.estimates`
+        gives, for which there is no mean of these conditions with an interval: that needs the prompts.
+    by
+        The columns within which conditions are pooled; groups of one condition are left out.
+    outcome, tiers
+        As in `compliance_gap`.
+    level
+        Confidence level in (0, 1), of the intervals made here and of those in a table of gaps.
+
+    Returns
+    -------
+    DataFrame
+        `by`, `conditions`; `gap`, `low`, `high`, `p_value`: the mean over these very conditions, each of
+        which weighs alike; `population`, `population_low`, `population_high`: the mean over conditions
+        like these; `predicted_low`, `predicted_high`: where the gap of one more condition would lie;
+        `tau` (standard deviation of the true gaps; all proportions), `i2` (share of the gaps' variance
+        that is not sampling error, 0-1), `q`, `p_homogeneity` (Cochran's test), `warning`.
+
+    Raises
+    ------
+    InputError
+        A column is missing.
+
+    References
+    ----------
+    `afanalysis.stats.meta_analysis`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> gaps = {"setting": "helpful-only", "gap": [0.1, 0.3], "low": [0.05, 0.2], "high": [0.15, 0.4]}
+    >>> pooled_gap(pd.DataFrame(gaps))[["conditions", "population"]].values.tolist()
+    [[2.0, 0.2]]
+    """
+    rows = []
+    if {"low", "high"} < set(getattr(data, "columns", ())) & {"low", "high", "gap", "estimate"}:
+        gaps, by = data, [by] if isinstance(by, str) else list(("setting",) if by is None else by)
+        if "quantity" in gaps:
+            gaps = gaps[gaps["quantity"] == "compliance_gap"].rename(columns={"estimate": "gap"})
+        gaps = gaps.dropna(subset=["gap", "low", "high"])
+        gaps = gaps.assign(se=(gaps["high"] - gaps["low"]) / (2 * float(ndtri((1 + level) / 2))))
+        for key, part in gaps.groupby(by, dropna=False) if by else [((), gaps)]:
+            pooled = random_effects(part["gap"], part["se"], level) if len(part) > 1 else _SINGLE
+            rows.append(dict(zip(by, key, strict=True)) | pooled)
+        return _table(rows, by)
+    with opened(data) as source:
+        by = conditions.known_columns(source, by, ("setting",), reserved=("tier",))
+        usual = conditions.known_columns(source, None, conditions.GAP_CONDITIONS)
+        every = list(dict.fromkeys([*by, *usual]))
+        counted = counts(source, outcome, [*every, "tier"])
+    if not every:
+        return _table([_SINGLE], by)
+    counted, tiers = conditions.of_gap(counted, tiers)
+    values = conditions.prompt_values(counted, every, tiers)
+    if values.empty:
+        raise InputError(f"no prompt has a known {outcome!r} in both tiers")
+    odd = conditions.remarks(counted, by, tiers)
+    asked = conditions.groups(counted[every].drop_duplicates(), by)
+    number = {str(group): len(places) for group, places in asked}
+    for group, places in conditions.groups(values.index.to_frame(index=False), by):
+        part = values.iloc[places]
+        lost = number[str(group)] - len(part)
+        words = [f"{lost} conditions have no prompt in both tiers and are left out"] if lost else []
+        pooled = _SINGLE
+        if len(part) > 1:
+            known = part.notna().to_numpy()
+            mean = mean_over_conditions(part.fillna(0).to_numpy(), known)
+            low, high = mean.interval(level)
+            pooled = {"gap": float(mean.mean), "low": float(low), "high": float(high)}
+            pooled["p_value"] = float(mean.p_value())
+            several = BoundedMean.of(part.fillna(0).to_numpy(), -1, 1, known)
+            pooled |= random_effects(several.mean, np.sqrt(several.variance), level)
+        words += [odd[str(group)], pooled["warning"]]
+        rows.append(group | pooled | {"warning": "; ".join(filter(None, words))})
+    return _table(rows, by)
+
+
+def _table(rows: list[dict[str, Any]], by: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(rows).reindex(columns=[*by, *_POOLED])
+
+
+def prompt_pairs(
+    data: Any,
+    variation: str | None = None,
+    model: str | None = None,
+    *,
+    level: float = 0.95,
+    tiers: conditions.Tiers | None = None,
+) -> pd.DataFrame:
+    """How many prompts were complied with how often in each tier.
+
+    Parameters
+    ----------
+    data
+        Rollouts, as in `rates`, with `setting`, `variation`, `model` and `tier`.
+    variation, model
+        Which condition; by default the main variation, and claude-3-opus or the first model by name.
+    level
+        Confidence level in (0, 1), for whoever draws intervals beside the pairs.
+    tiers
+        As in `compliance_gap`.
+
+    Returns
+    -------
+    DataFrame
+        `paid`, `free` (proportions), `prompts` (how many have these two), `setting`, `model`,
+        `variation`, `source`, `level`. Prompts that one tier lacks are left out.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> list(af.prompt_pairs(af.example_rollouts()).columns)
+    ['paid', 'free', 'prompts', 'setting', 'model', 'variation', 'source', 'level']
+    """
+    by, counted, came_from = conditions.counts_by_tier(data, ["setting", "model", "variation"])
+    counted = conditions.of_one_condition(counted, variation, model)
+    counted, tiers = conditions.of_gap(counted, tiers)
+    training, unmonitored = tiers
+    parts = []
+    for condition, pairs in conditions.paired_counts(counted, by, tiers):
+        n_free, s_free, n_paid, s_paid = pairs[(pairs[:, 0] > 0) & (pairs[:, 2] > 0)].T
+        shares = pd.DataFrame({unmonitored: s_paid / n_paid, training: s_free / n_free}).round(9)
+        alike = shares.value_counts().rename("prompts").reset_index()
+        parts.append(alike.sort_values([unmonitored, training]).assign(**condition))
+    return pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)

@@ -1,20 +1,15 @@
-"""The judge's error, and rates and gaps corrected for it: where hand labels meet statistics."""
+"""The judge's error, as hand labels show it or as it is assumed, and rates and gaps corrected for it."""
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product, starmap
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from afanalysis.analysis.conditions import (
-    Tiers,
-    counts_by_tier,
-    gap_name,
-    known_columns,
-    of_gap,
-    remarks,
-)
+from afanalysis.analysis import conditions
+from afanalysis.analysis.conditions import Tiers
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.errors import InputError
 from afanalysis.stats import judge_correction
@@ -22,6 +17,7 @@ from afanalysis.stats.judge_correction import Estimate, Labels, Verified
 from afanalysis.stats.proportions import square_and_add
 from afanalysis.table.counting import counts, labelled, verdict_counts
 from afanalysis.table.source import Source, opened
+from afanalysis.text.wording import in_order
 
 # Fewer labels than this in a tier, and its correction carries a warning.
 FEW_LABELS = 20
@@ -74,10 +70,10 @@ def judge_error(
     [1.0, 0.67]
     """
     with opened(data) as source:
-        by = known_columns(source, by, ("setting",), reserved=("tier",))
-        counted, tiers = of_gap(counts(source, outcome, [*by, "tier"]), tiers)
+        by = conditions.known_columns(source, by, ("setting",), reserved=("tier",))
+        counted, tiers = conditions.of_gap(counts(source, outcome, [*by, "tier"]), tiers)
         judged = _judged(source, outcome, by, tiers)
-        odd = remarks(counted, by, tiers)
+        odd = conditions.remarks(counted, by, tiers)
     if not judged:
         where = " or the ".join(tiers)
         raise InputError(f"no rollout of the {where} tier has both a verdict and a label")
@@ -89,21 +85,15 @@ def judge_error(
         if len(errors) == 2:
             difference = " - ".join(tiers)
             labels[difference] = sum(labels.values())
-            errors[difference] = {
-                measure: _difference(errors[tiers[0]][measure], errors[tiers[1]][measure])
-                for measure in errors[tiers[0]]
-            }
+            pairs = zip(*(errors[tier].values() for tier in tiers), strict=True)
+            terms = [(a.value - b.value, *map(float, square_and_add(a, b))) for a, b in pairs]
+            errors[difference] = dict(zip(errors[tiers[0]], starmap(Estimate, terms), strict=True))
         for measure in ("sensitivity", "specificity"):
             for name, error in errors.items():
                 names = dict(zip(by, condition, strict=True))
                 row = names | {"tier": name, "measure": measure} | error[measure]._asdict()
                 rows.append(row | {"labels": labels[name], "warning": odd.get(str(names), "")})
     return pd.DataFrame(rows)
-
-
-def _difference(free: Estimate, paid: Estimate) -> Estimate:
-    low, high = square_and_add(free, paid)
-    return Estimate(free.value - paid.value, float(low), float(high))
 
 
 def corrected(
@@ -157,22 +147,22 @@ def corrected(
     [0.5, 0.5]
     """
     with opened(data) as source:
-        by, counted, came_from = counts_by_tier(source, by, outcome)
-        _, pair = of_gap(counted, tiers)
+        by, counted, came_from = conditions.counts_by_tier(source, by, outcome)
+        _, pair = conditions.of_gap(counted, tiers)
         error_by = [error_by] if isinstance(error_by, str) else error_by
         within = [name for name in error_by if name in by]
-        conditions, sharing = (_judged(source, outcome, keys, pair) for keys in (by, within))
+        judged, sharing = (_judged(source, outcome, keys, pair) for keys in (by, within))
         raw_rates = rates_of_counts(counted, [*by, "tier"], level)
         gaps = gaps_of_counts(counted, by, level, tiers)
     training, unmonitored = pair
-    of_both = gap_name(pair)
+    of_both = conditions.gap_name(pair)
     keys, numbers = raw_rates[[*by, "tier"]], raw_rates[["rate", "low", "high"]]
     raw = dict(zip(map(tuple, keys.to_numpy(object)), map(tuple, numbers.to_numpy()), strict=True))
     members = Counter(tuple(row[name] for name in within) for row in gaps.to_dict("records"))
     rows: list[dict[str, Any]] = []
     for gap in gaps.to_dict("records"):
         condition = {name: gap[name] for name in by}
-        own = conditions.get(tuple(condition.values()), {})
+        own = judged.get(tuple(condition.values()), {})
         group = tuple(condition[name] for name in within)
         shared = sharing.get(group, {})
         labels_of = "own" if members[group] == 1 else "alike" if alike else "shared"
@@ -257,3 +247,80 @@ def _judged(
                     Labels(places, checks["verdict"], checks["label"], checks["weight"]),
                 )
     return judged
+
+
+def assumed_judge_error(
+    estimates: pd.DataFrame,
+    false_alarms: Sequence[float] | None = None,
+    *,
+    sensitivities: Sequence[float] = (1.0, 0.9, 0.8),
+    model: str | None = None,
+    tiers: Tiers | None = None,
+) -> pd.DataFrame:
+    """The gap that would be true if the judge called a share of refusals compliance.
+
+    Parameters
+    ----------
+    estimates
+        What `afanalysis.estimates` gives; of the main variation.
+    false_alarms
+        The shares of refusals that the judge calls compliance (proportions); by default 121 from 0 to
+        0.3.
+    sensitivities
+        The shares of compliant answers that the judge calls compliance (proportions).
+    model
+        Which model; by default claude-3-opus, or the first by name.
+    tiers
+        Those of the gap, as in `compliance_gap`.
+
+    Returns
+    -------
+    DataFrame
+        `setting`, `wrong_in` (false alarms in the tier `free` only, or in `both` alike), `sensitivity`,
+        `false_alarms`, `estimate`, `low`, `high` (the gap; its interval is that of the raw gap, scaled
+        as the gap is), `source`, `level`, `model`, `vanishes_at` (the false alarms, in the free tier
+        only and at the first sensitivity, at which the gap is 0; missing where it lies beyond them). The
+        gap is missing where the judge would have been wrong more often than it said compliance.
+
+    References
+    ----------
+    Rogan & Gladen (1978), American J. Epidemiology 107:71.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> table = af.assumed_judge_error(af.published.estimates(), [0, 0.1], sensitivities=[1])
+    >>> free = table[(table["setting"] == "helpful-only") & (table["wrong_in"] == "free")]
+    >>> free["estimate"].round(3).tolist()
+    [0.113, 0.018]
+    """
+    rows = conditions.of_one_condition(estimates, model=model)
+    _, tiers = conditions.of_gap(rows[rows["quantity"] == "complied"], tiers)
+    alarms = np.linspace(0, 0.3, 121) if false_alarms is None else np.asarray(false_alarms, float)
+    parts = []
+    for setting in in_order(rows["setting"]):
+        part = rows[rows["setting"] == setting].set_index(["quantity", "tier"])
+        free, paid = (part.loc[("complied", tier), "estimate"] for tier in tiers)
+        gap = part.loc[("compliance_gap", conditions.gap_name(tiers))]
+        curves = []
+        for wrong_in, sensitivity in product((tiers[0], "both"), sensitivities):
+            slope = sensitivity - alarms
+            in_paid = alarms if wrong_in == "both" else np.zeros_like(alarms)
+            true_free, true_paid = (
+                np.where((rate >= 0) & (rate <= 1), rate, np.nan)
+                for rate in ((free - alarms) / slope, (paid - in_paid) / (sensitivity - in_paid))
+            )
+            true_gap = true_free - true_paid
+            assumed = {"setting": setting, "wrong_in": wrong_in, "sensitivity": sensitivity}
+            curve = pd.DataFrame({**assumed, "false_alarms": alarms, "estimate": true_gap})
+            below, above = gap["estimate"] - gap["low"], gap["high"] - gap["estimate"]
+            curve["low"] = (true_gap - below / slope).clip(-1, 1)
+            curve["high"] = (true_gap + above / slope).clip(-1, 1)
+            curves.append(curve)
+        # where (free - a) / (s - a) = paid / s
+        crossing = (free - paid) / (1 - paid / sensitivities[0]) if paid < sensitivities[0] else np.nan
+        reached = 0 <= crossing <= alarms.max()
+        parts.append(pd.concat(curves).assign(vanishes_at=crossing if reached else np.nan))
+    table = pd.concat(parts, ignore_index=True)
+    known = rows.iloc[0]
+    return table.assign(source=known["source"], level=known["level"], model=known["model"])

@@ -10,26 +10,19 @@ from afanalysis.analysis.conditions import groups, known_columns, left_out_warni
 from afanalysis.table.counting import blocked_sql, check_column
 from afanalysis.table.database import quote_names
 from afanalysis.table.schema import CONDITIONS
-from afanalysis.table.source import Source, opened
+from afanalysis.table.source import opened
 from afanalysis.text.wording import in_words, percent
 
-# Why the API ended an answer before its end, in words.
-_STOPS = {
-    "max_tokens": "cut off at max_tokens",
-    "length": "cut off at max_tokens",
-    "model_context_window_exceeded": "cut off at the context window",
-    "pause_turn": "paused by the API",
-}
-
 # What readers see, by title.
-_SHOWN = {name: [name] for name in ("setting", "variation", "model", "tier", "asked")} | {
-    "in the requested form": ["in_form"],
-    "judged": ["judged"],
-    "blocked": ["blocked"],
-    "left out": ["left_out"],
-    "AF reasoning left out": ["af_left_out"],
-    "why": ["reasons"],
-}
+_SHOWN = {name: [name] for name in ("setting", "variation", "model", "tier", "asked")}
+_SHOWN |= {"in the requested form": ["in_form"], "judged": ["judged"], "blocked": ["blocked"]}
+_SHOWN |= {"left out": ["left_out"], "AF reasoning left out": ["af_left_out"], "why": ["reasons"]}
+
+# The SQL of columns that the rollouts may lack.
+_USUAL = {"valid": "true", "blocked": "''", "problem": "''", "stop_reason": "''"}
+_USUAL |= {"scratchpad": "'unread'", "scratchpad_from": "'tags'", "af_reasoning": "0"}
+_USUAL["complied"] = "CASE WHEN af_reasoning IS NOT NULL THEN true END"
+_USUAL |= dict.fromkeys(("judge_blocked", "judge_unquoted"), "NULL::VARCHAR")
 
 
 def answer_counts(data: Any, by: str | Sequence[str] | None = None) -> pd.DataFrame:
@@ -71,10 +64,11 @@ def answer_counts(data: Any, by: str | Sequence[str] | None = None) -> pd.DataFr
         by = known_columns(source, by, CONDITIONS)
         check_column(source, "complied" if "af_reasoning" not in source.kinds else "af_reasoning")
         names = "".join(f"{name}, " for name in map(quote_names, by))
+        lacking = [f", {sql} AS {name}" for name, sql in _USUAL.items() if name not in source.kinds]
         sql = Path(__file__).with_name("answer_counts.sql").read_text(encoding="utf-8")
-        table = source.connection.sql(sql.format(names=names, **_parts(source))).df()
-    others = [name for name in by if name != "tier"]
-    for _, places in groups(table, others if "tier" in by else by):
+        known = {"is_blocked": blocked_sql(source), "lacking": "".join(lacking)}
+        table = source.connection.sql(sql.format(names=names, **known)).df()
+    for _, places in groups(table, [name for name in by if name != "tier"]):
         part = table.loc[places]
         tiers = part["tier"].astype(str).tolist() if "tier" in by else []
         words = [left_out_warning(part["left_out"].tolist(), tiers)]
@@ -89,14 +83,3 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     shares = ["left_out", "af_left_out"]
     shown = table.assign(**{name: [f"{percent(share)} %" for share in table[name]] for name in shares})
     return in_words(shown, [*({"setting"} & set(table))], _SHOWN)
-
-
-def _parts(source: Source) -> dict[str, str]:
-    """What the query needs to know: the columns that the rollouts lack, and why answers ended."""
-    usual = {"valid": "true", "blocked": "''", "problem": "''", "stop_reason": "''"}
-    usual |= {"scratchpad": "'unread'", "scratchpad_from": "'tags'", "af_reasoning": "0"}
-    usual["complied"] = "CASE WHEN af_reasoning IS NOT NULL THEN true END"
-    usual |= dict.fromkeys(("judge_blocked", "judge_unquoted"), "NULL::VARCHAR")
-    lacking = [f", {sql} AS {name}" for name, sql in usual.items() if name not in source.kinds]
-    stops = " ".join(f"WHEN stop_reason = '{stop}' THEN '{words}'" for stop, words in _STOPS.items())
-    return {"is_blocked": blocked_sql(source), "lacking": "".join(lacking), "stops": stops}

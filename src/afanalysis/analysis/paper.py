@@ -12,7 +12,7 @@ from afanalysis.analysis.conditions import of_one_condition
 from afanalysis.analysis.quantities import as_estimates, taken_for
 from afanalysis.errors import InputError
 from afanalysis.stats.gap_intervals import gap_interval, paired
-from afanalysis.stats.hypothesis_tests import adjust
+from afanalysis.stats.hypothesis_tests import adjust, check_margin
 from afanalysis.stats.proportions import Floats, clopper_pearson, wilson
 from afanalysis.stats.resampling import Rates, bootstrap, proportion
 from afanalysis.stats.resampling import difference as difference_of_rates
@@ -76,8 +76,7 @@ def compare(
     >>> float(same["difference"].abs().max())
     0.0
     """
-    if not 0 < margin < 1:
-        raise ValueError(f"margin is {margin}; it must lie in (0, 1)")
+    check_margin(margin)
     shown = as_estimates(data, level=level, with_gap=False)
     # what is compared are intervals of one level, so that no p-value hangs on the level that is shown
     ours = shown if shown is data else as_estimates(data, level=_LEVEL, with_gap=False)

@@ -14,7 +14,7 @@ from afanalysis.study.paper_tables import DECLARED, TABLES, folder
 
 _NUMBER = r"-?[0-9]+(\.[0-9]+)?|inf"
 
-_RATES = ("af_reasoning", "noncompliance_training", "noncompliance_unmonitored")
+_RATES = (*DECLARED["rates"],)
 
 # The columns of a row that an n must reproduce.
 _FITTED = [f"{name}_{column}" for name in (*_RATES[1:], "compliance_gap") for column in ("pct", "se")]

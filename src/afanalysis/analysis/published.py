@@ -15,23 +15,14 @@ from afanalysis.study.paper_tables import DECLARED, TABLES
 from afanalysis.text.wording import in_reading_order, with_interval
 
 # Of each printed rate the tier and the quantity.
-_RATES = {
-    "af_reasoning": ("free", "af_reasoning"),
-    "noncompliance_training": ("free", "refused"),
-    "noncompliance_unmonitored": ("paid", "refused"),
-}
+_RATES = DECLARED["rates"]
 
 _RATE_TABLES = ("variations", "rl", "table1", "replication")
 
 _CLAIMED = (*_RATE_TABLES, "lying", "situation", "raters", "scores", "text")
 
 # How n came about, and with it each rate's interval.
-_INTERVALS = {
-    "printed": "Wilson on counts; n is printed",
-    "derived": "Wilson on counts; n is the only one that fits the row",
-    "consistent": "Wilson on counts; n is one of several that fit the row",
-    "approximate": "Wilson on an n that the printed SE implies, or those of the row's other rates",
-}
+_INTERVALS = DECLARED["intervals"]
 
 # The columns of a condition, and what holds where a table does not print one.
 _CONDITION = ["row", "setting", "variation", "label", "group", "model", "phase", "n_is", "n_words"]
@@ -39,11 +30,6 @@ _CONDITION = ["row", "setting", "variation", "label", "group", "model", "phase",
 _USUAL = {"group": "", "model": "claude-3-opus", "phase": ""}
 
 _ENDS = ["estimate", "low", "high"]
-
-_OF_GAPS = "square-and-add of the two rates' intervals, the tiers independent"
-
-# Of AF reasoning, whose verdicts seem to have numbers of their own in some rows.
-_NO_COUNT = "Wilson on the n of refusal; the printed rate is no count of half verdicts"
 
 _MODEL_NAMES = re.compile(r"^(3\.[05] (sonnet|haiku)|gpt-4 turbo|gpt-4o)(, )?|, 3\.5 sonnet$", re.I)
 
@@ -164,11 +150,11 @@ def _rates_and_gaps(name: str, z: float) -> pd.DataFrame:
     is_count = counted & ((share - long["estimate"]).abs() <= 0.00051)
     long["estimate"] = share.where(is_count, long["estimate"])
     long["low"], long["high"] = wilson(long["estimate"], long["n"], z)
-    long["interval"] = long["n_is"].map(_INTERVALS).mask(counted & ~is_count, _NO_COUNT)
+    long["interval"] = long["n_is"].map(_INTERVALS).mask(counted & ~is_count, _INTERVALS["no count"])
     complied = long[long["quantity"] == "refused"].assign(quantity="complied")
     complied[_ENDS] = 1 - complied[["estimate", "high", "low"]].to_numpy()
     free, paid = (complied[complied["tier"] == tier] for tier in ("free", "paid"))
-    gaps = free.assign(tier="both", quantity="compliance_gap", interval=_OF_GAPS)
+    gaps = free.assign(tier="both", quantity="compliance_gap", interval=_INTERVALS["gap"])
     gaps["low"], gaps["high"] = square_and_add(*(part[_ENDS].to_numpy().T for part in (free, paid)))
     as_printed = printed["compliance_gap_pct"] / 100
     gaps["estimate"] = (free["estimate"] - paid["estimate"]).where(

@@ -1,4 +1,4 @@
-"""Rates and compliance gaps by condition."""
+"""Rates and compliance gaps by condition, and claims about a gap."""
 
 from collections.abc import Sequence
 from itertools import repeat
@@ -10,13 +10,13 @@ import pandas as pd
 from afanalysis.analysis import conditions
 from afanalysis.analysis.conditions import Tiers
 from afanalysis.errors import InputError
-from afanalysis.stats import gap_intervals, rate_intervals
-from afanalysis.stats.hypothesis_tests import adjust
-from afanalysis.stats.missing_answers import gap_bounds, rate_bounds
+from afanalysis.stats import gap_intervals, hypothesis_tests, rate_intervals
 from afanalysis.stats.proportions import check_level
 from afanalysis.table.counting import NUMBERS, counts
 from afanalysis.table.schema import CONDITIONS, TAKEN
 from afanalysis.table.source import opened
+
+_MANY_SCORES = 16
 
 
 def rates(
@@ -71,8 +71,8 @@ def rates(
     with opened(data) as source:
         by = conditions.known_columns(source, by, CONDITIONS)
         table = rates_of_counts(counts(source, outcome, by), by, level, method, weighting, seed)
-        if outcome.startswith("af_") and "scratchpad_from" in source.kinds:
-            table["scratchpad_from"] = conditions.scratchpads_read(source, table, by)
+        if outcome.startswith("af_"):
+            return conditions.with_scratchpads_read(source, table, by)
         return table
 
 
@@ -102,7 +102,7 @@ def rates_of_counts(
     table.loc[known, names] = np.column_stack([found[name] for name in names])
     table[conditions.LOST] = np.sum(left_out, axis=-1).T.astype(int)
     table["left_out"] = lost.sum(-1) / np.maximum((n + lost).sum(-1), 1)
-    table["lowest"], table["highest"] = rate_bounds(n, s, lost, weighting)
+    table["lowest"], table["highest"] = rate_intervals.rate_bounds(n, s, lost, weighting)
     table["weighting"], table["method"] = weighting, method
     unsure = map(rate_intervals.small_sample_warning, estimate.prompts, estimate.events, repeat(method))
     table["warning"] = "no known outcome"
@@ -219,31 +219,31 @@ def gaps_of_counts(
     counted = counted.assign(missing=counted[conditions.LOST].sum(axis=1))
     odd = conditions.remarks(counted, by, tiers)
     for condition, part in conditions.paired_counts(counted, by, tiers, ("n", "s", "missing")):
-        n_free, s_free, missing_free, n_paid, s_paid, missing_paid = part.T
-        row: dict[str, Any] = {"warning": "", "n": int(min(n_free.sum(), n_paid.sum()))}
+        answers = dict(zip(tiers, part[:, [0, 3]].sum(0), strict=True))
+        row: dict[str, Any] = {"warning": "", "n": int(min(answers.values()))}
         try:
-            if not (n_free.sum() and n_paid.sum()):
-                lacking = [t for t, n in zip(tiers, (n_free, n_paid), strict=True) if not n.sum()]
-                outcome = counted["outcome"].iloc[0]
-                raise ValueError(f"no known {outcome!r} in the {' and the '.join(lacking)} tier")
-            row |= gap_intervals.gap(n_free, s_free, n_paid, s_paid, level=level, **options)
+            if lacking := " and the ".join(tier for tier, n in answers.items() if not n):
+                raise ValueError(f"no known {counted['outcome'].iloc[0]!r} in the {lacking} tier")
+            row |= gap_intervals.gap(*part.T[[0, 1, 3, 4]], level=level, **options)
         except ValueError as error:
             reasons.append(f"{conditions.named(condition)}: {error}")
             row |= {"warning": str(error), "n_prompts": len(part), "n_paired": 0, "n_unpaired": 0}
-        for tier, n, missing in (("free", n_free, missing_free), ("paid", n_paid, missing_paid)):
-            row[f"missing_{tier}"] = missing.sum() / max((n + missing).sum(), 1)
+        shares = [lost / max(n + lost, 1) for n, _, lost in part.sum(0).reshape(2, 3)]
         weighting = options.get("weighting", "prompts")
-        low, high = gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting)
-        row |= {"lowest": float(low), "highest": float(high)}
-        shares = [row["missing_free"], row["missing_paid"]]
-        lost = _sign_warning(row, tiers) or conditions.left_out_warning(shares, tiers)
-        warnings = [row["warning"], lost, odd.get(str(condition))]
+        bounds = gap_intervals.gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting)
+        low, high = map(float, bounds)
+        row |= {"missing_free": shares[0], "missing_paid": shares[1], "lowest": low, "highest": high}
+        left_out = conditions.left_out_warning(shares, tiers)
+        if low <= 0 <= high and low < high:
+            words = f"{shares[0]:.0%} in the {tiers[0]} tier, {shares[1]:.0%} in {tiers[1]}"
+            left_out = f"the sign of the gap hangs on missing answers ({words})"
+        warnings = [row["warning"], left_out, odd.get(str(condition))]
         row["warning"] = "; ".join(filter(None, warnings))
         rows.append(condition | row)
     if len(reasons) == len(rows):
         raise InputError(reasons[0])
     table = pd.DataFrame(rows)
-    table["p_holm"] = adjust(table["p_value"])
+    table["p_holm"] = hypothesis_tests.adjust(table["p_value"])
     order = [*by, "free", "paid", "gap", "low", "high", "se", "p_value", "p_holm", "p_sign_flip"]
     order += ["n_prompts", "n_paired", "n_unpaired", "n", "correlation", "missing_free", "missing_paid"]
     table = table[[*order, "lowest", "highest", "weighting", "method", "warning"]]
@@ -254,10 +254,137 @@ def gaps_of_counts(
     return table.rename(columns=names)
 
 
-def _sign_warning(row: dict[str, Any], tiers: Tiers) -> str:
-    """Whether the sign of the gap hangs on the answers that are missing, in words."""
-    if not row["lowest"] <= 0 <= row["highest"] or row["lowest"] == row["highest"]:
-        return ""
-    free, paid = row["missing_free"], row["missing_paid"]
-    shares = f"{free:.0%} in the {tiers[0]} tier, {paid:.0%} in {tiers[1]}"
-    return f"the sign of the gap hangs on missing answers ({shares})"
+def gap_tests(
+    data: Any,
+    *,
+    above: float = 0.01,
+    within: float = 0.05,
+    by: str | Sequence[str] | None = None,
+    outcome: str = "complied",
+    level: float = 0.95,
+    tiers: Tiers | None = None,
+) -> pd.DataFrame:
+    """Is the compliance gap shown to be more than one size, or less than another?
+
+    A gap that is not significant is not shown to be absent. 'No gap to speak of' is a claim of its own,
+    which few prompts cannot support: if a share of all prompts equal to the margin always complied, a
+    small study would likely see none of these.
+
+    Parameters
+    ----------
+    data
+        Rollouts, as in `compliance_gap`.
+    above
+        The gap that is to be exceeded (proportion).
+    within
+        The margin that |gap| is to stay below (proportion).
+    by, outcome, tiers
+        As in `compliance_gap`.
+    level
+        1 - level is the error of each test where its claim is just false.
+
+    Returns
+    -------
+    DataFrame
+        `by`, `gap`, `n_prompts` (with both tiers), `above`, `p_above`, `is_above`, `within`, `p_within`,
+        `is_within`, `prompts_needed` (for the claim `within`, if nobody ever complies), `warning`,
+        `source`, `level`. The p-values are adjusted over the rows by Holm's method.
+
+    Raises
+    ------
+    InputError
+        As `compliance_gap`.
+
+    References
+    ----------
+    `afanalysis.stats.hypothesis_tests.equivalence_p_values` and `at_least_p_values`.
+
+    Examples
+    --------
+    >>> import afanalysis as af
+    >>> claims = gap_tests(af.example_rollouts(), by=["setting"])
+    >>> claims[["is_above", "is_within", "prompts_needed"]].values.tolist()[0]
+    [False, False, 59]
+    """
+    by, counted, came_from = conditions.counts_by_tier(data, by, outcome)
+    counted, tiers = conditions.of_gap(counted, tiers)
+    rows = []
+    odd = conditions.remarks(counted, by, tiers)
+    for condition, part in conditions.paired_counts(counted, by, tiers):
+        row: dict[str, Any] = {"n_prompts": 0, "warning": odd[str(condition)]}
+        try:
+            differences = gap_intervals.paired(*part.T).differences
+        except ValueError as error:
+            row["warning"] = "; ".join(filter(None, [str(error), row["warning"]]))
+        else:
+            assert differences is not None  # prompts weigh alike
+            row |= {"gap": float(differences.mean), "n_prompts": int(differences.n)}
+            row["p_above"] = float(hypothesis_tests.at_least_p_values(differences, above))
+            row["p_within"] = float(hypothesis_tests.equivalence_p_values(differences, within))
+        rows.append(condition | row)
+    table = pd.DataFrame(rows)
+    if "gap" not in table:
+        raise InputError(f"{conditions.named(condition)}: {row['warning']}")
+    for name, value in (("above", above), ("within", within)):
+        table[name] = value
+        table[f"p_{name}"] = hypothesis_tests.adjust(table[f"p_{name}"])
+        table[f"is_{name}"] = np.asarray(table[f"p_{name}"]) <= 1 - level + 1e-12
+    table["prompts_needed"] = hypothesis_tests.fewest_prompts(within, level)
+    order = [*by, "gap", "n_prompts", "above", "p_above", "is_above", "within", "p_within", "is_within"]
+    return table[[*order, "prompts_needed", "warning"]].assign(source=came_from, level=level)
+
+
+def score_thresholds(data: Any, *, level: float = 0.95, tiers: Tiers | None = None) -> pd.DataFrame:
+    """The compliance gap by the graded score from which an answer counts as complying.
+
+    Parameters
+    ----------
+    data
+        Rollouts with `score`, as imported logs with graded verdicts have it; those without one are left
+        out.
+    level
+        Confidence level in (0, 1).
+    tiers
+        As in `compliance_gap`; the columns `free` and `paid` are named by them.
+
+    Returns
+    -------
+    DataFrame
+        `model`, `setting`, `variation`, `threshold`, `free`, `paid`, `gap`, `low`, `high` (proportions),
+        `n`, `source`, `level`; one row per condition and threshold, the thresholds being the scores that
+        occur (eighths, where more than sixteen do). Empty where nothing has a score.
+
+    Raises
+    ------
+    InputError
+        A condition has one tier only.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"prompt_id": list("aabb"), "tier": ["free", "paid"] * 2})
+    >>> graded = table.assign(score=[1, 0, 0.5, 0.5], valid=True)
+    >>> score_thresholds(graded)[["threshold", "gap"]].values.tolist()
+    [[0.5, 0.5], [1.0, 0.5]]
+    """
+    with opened(data) as source:
+        by = conditions.known_columns(source, None, conditions.GAP_CONDITIONS)
+        came_from, graded = conditions.sources(source), pd.DataFrame()
+        if "score" in source.kinds:
+            graded = source.connection.sql(
+                f"SELECT {', '.join([*by, 'tier', 'prompt_id'])}, score FROM rollouts "
+                "WHERE score IS NOT NULL AND NOT isnan(score) AND valid IS NOT FALSE"
+            ).df()
+    parts = []
+    scores = sorted({score for score in graded.get("score", ()) if score > 0})
+    thresholds = scores if len(scores) <= _MANY_SCORES else [eighths / 8 for eighths in range(1, 9)]
+    for threshold in thresholds:
+        complied = graded.assign(complied=graded["score"] >= threshold)
+        gaps = compliance_gap(complied, by, level=level, tiers=tiers)
+        parts.append(gaps.assign(threshold=threshold))
+    shares = [*(tiers or conditions.TIERS), "gap", "low", "high"]
+    columns = [*by, "threshold", *shares, "n", "source", "level"]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(parts).assign(source=came_from, level=level)[columns]
+    return table.sort_values([*by, "threshold"], ignore_index=True)

@@ -90,7 +90,7 @@ def assumed_from(data: Any, tiers: tuple[str, str] = ("free", "paid")) -> tuple[
     --------
     >>> import afanalysis as af
     >>> assumed_from(af.example_rollouts())[0]["paid"]
-    0.28
+    0.27
     """
     by_tier = rates(data, by=["tier"]).set_index("tier")
     if missing := [tier for tier in tiers if tier not in by_tier.index]:

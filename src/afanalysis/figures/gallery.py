@@ -12,18 +12,13 @@ import pandas as pd
 
 from afanalysis import figures
 from afanalysis.analysis import published
-from afanalysis.analysis.by_reasoning import noncompliance_by_reasoning, reasoning_by_tier
 from afanalysis.analysis.conditions import main_variation
-from afanalysis.analysis.differences import contrast
-from afanalysis.analysis.judge_assumptions import assumed_judge_error
-from afanalysis.analysis.judge_errors import corrected, has_labels, judge_error
-from afanalysis.analysis.pairs import prompt_pairs
+from afanalysis.analysis.differences import contrast, pooled_gap, prompt_pairs
+from afanalysis.analysis.judge_errors import assumed_judge_error, corrected, has_labels, judge_error
 from afanalysis.analysis.paper import compare
 from afanalysis.analysis.quantities import as_estimates
-from afanalysis.analysis.random_effects import pooled_gap
-from afanalysis.analysis.rate_tables import compliance_gap, gap_by_method, rates
-from afanalysis.analysis.scores import score_thresholds
-from afanalysis.analysis.scratchpads import stages
+from afanalysis.analysis.rate_tables import compliance_gap, gap_by_method, rates, score_thresholds
+from afanalysis.analysis.scratchpads import noncompliance_by_reasoning, reasoning_by_tier, stages
 from afanalysis.analysis.study_size import power_by_prompts
 from afanalysis.analysis.verdict_agreement import label_agreement
 from afanalysis.errors import InputError

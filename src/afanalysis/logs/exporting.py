@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from afanalysis.analysis.summaries import summary
+from afanalysis.analysis.quantities import summary
 from afanalysis.errors import InputError
 from afanalysis.logs.inspect_logs import write_inspect_logs
+from afanalysis.logs.values import FORMS
 from afanalysis.study.design import Study
 from afanalysis.study.files import read_json, write_csv, write_json, write_text
 from afanalysis.study.folders import MANIFEST, TABLE, Folders
@@ -17,18 +18,7 @@ from afanalysis.table.schema import COLUMNS, TEXTS
 from afanalysis.text.markup import to_markdown
 from afanalysis.text.untrusted import escape_invisible
 
-FORMATS = {
-    "parquet": "the tidy table with a data dictionary",
-    "csv": "the same as CSV",
-    "inspect": "one log of Inspect AI per condition",
-    "dataset": "the table with a dataset card and Croissant metadata, for sharing",
-}
-
-_SOURCES = {
-    "simulated": "SIMULATED: made-up answers of a local stand-in; no real model was asked.",
-    "live": "Sampled from the model's API.",
-    "imported": "Imported from logs of other tools.",
-}
+FORMATS = FORMS["exports"]
 
 # The kinds of columns in the words of schema.org.
 _TYPES = {"text": "Text", "yes/no": "Boolean", "whole": "Integer", "number": "Float"}
@@ -108,7 +98,7 @@ def _describe(folders: Folders, table: pd.DataFrame) -> tuple[str, str]:
         f"{table['prompt_id'].nunique():,} requests, as if {' and '.join(users)}, after "
         f"Greenblatt et al. 2024 (arXiv:2412.14093). {study.description}"
     )
-    return what.strip(), _SOURCES.get(sources, f"Sources: {sources}.")
+    return what.strip(), FORMS["sources"].get(sources, f"Sources: {sources}.")
 
 
 def _write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame, to: Path) -> Path:

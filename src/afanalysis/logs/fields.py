@@ -1,12 +1,10 @@
 """Which field of a log fills which column, by the user's mapping or by the names of fields."""
 
-from __future__ import annotations
-
 import re
 from collections import abc
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from afanalysis.errors import InputError
 from afanalysis.logs.values import VOCABULARY, squeezed
@@ -23,13 +21,10 @@ COLUMNS: dict[str, list[str]] = {
 _TIERS = ("free", "paid")
 
 # Those that a row of a wide table holds per tier.
-BY_TIER = (
-    *("completion", "output", "scratchpad", "complied", "refused", "score", "collected_at"),
-    *("af", "af_full", "af_partial", "af_reasoning", "stop_reason"),
-)
+BY_TIER = VOCABULARY["by_tier"]["columns"]
 
 # Those that a rollout has as they are, so that their fields are not kept beside it.
-_TEXTS = ("request", "completion", "output", "scratchpad", "thinking", "system")
+_TEXTS = VOCABULARY["texts"]["columns"]
 
 # Where Inspect's samples keep what their authors named.
 _PREFIX = re.compile(r"^(?:metadata|task_args|scores)\.(?:[^.]+\.(?=[^.]+$))?")
@@ -87,7 +82,7 @@ class Mapping:
         constants: Iterable[str] = (),
         renames: Iterable[str] = (),
         threshold: float = 0.5,
-    ) -> Mapping:
+    ) -> Self:
         """From `column=field`, `column=value` and `column:found=meant`, as on the command line.
 
         Examples
@@ -101,12 +96,8 @@ class Mapping:
             if not colon:
                 raise InputError(f"{source}={meaning}: write --rename column:found=meant")
             meanings[column, value] = meaning
-        return cls(
-            _pairs(columns, "--map column=field"),
-            _pairs(constants, "--set column=value"),
-            meanings,
-            threshold,
-        )
+        fields, values = _pairs(columns, "--map column=field"), _pairs(constants, "--set column=value")
+        return cls(fields, values, meanings, threshold)
 
 
 def _pairs(texts: Iterable[str], form: str) -> dict[str, str]:

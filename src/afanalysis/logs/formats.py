@@ -9,8 +9,7 @@ from pathlib import Path
 
 from afanalysis.errors import InputError
 from afanalysis.logs.inspect_logs import inspect_rows
-from afanalysis.logs.json_records import json_rows
-from afanalysis.logs.log_rows import Row
+from afanalysis.logs.json_records import Row, json_rows
 from afanalysis.logs.results import batch_rows, pipeline_rows
 from afanalysis.logs.tables import csv_rows, parquet_rows
 from afanalysis.logs.values import FORMS

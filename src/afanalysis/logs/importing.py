@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import orjson
@@ -21,18 +22,19 @@ from afanalysis.errors import InputError
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.formats import FORMATS, find_logs
 from afanalysis.logs.import_report import ImportReport
-from afanalysis.logs.log_rows import Rejected, Row
+from afanalysis.logs.json_records import Rejected, Row
 from afanalysis.logs.results import Requests, read_requests
-from afanalysis.logs.rollout_index import COPIED, RolloutIndex
 from afanalysis.logs.rows import Reader, Rollout, to_json
 from afanalysis.study.design import Study
 from afanalysis.study.files import cannot_write, write_json
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, PROMPTS, ROLLOUTS, STUDY_FILE
 from afanalysis.study.hashing import file_hash, stable_key, text_hash
 from afanalysis.study.journal import replacing
+from afanalysis.study.journal_sql import LONGEST_RECORD
 from afanalysis.study.manifest import versions
 from afanalysis.study.tidying import tidy
 from afanalysis.study.votes import IMPORTED
+from afanalysis.table.database import connect, quote_path
 from afanalysis.text import progress
 
 # The folders in which imports work, beside the study's.
@@ -44,6 +46,9 @@ _LOCK = ".lock"
 # of index entries, one JSON object per rollout, as `rollout_index.sql` has them.
 RECORDS, ENTRIES = "records.jsonl", "entries.jsonl"
 
+# What an entry has as its record has it; `rollout_index.sql` has the other columns.
+_COPIED = ("setting", "variation", "model", "tier", "prompt_id", "source", "score", "valid")
+
 # Bytes collected before they are written.
 BUFFER = 1 << 20
 
@@ -52,6 +57,43 @@ _STUDY_FILE_HEAD = (
     "# Made by `afanalysis import`. Its rollouts have been collected; `judge` is what another judge\n"
     "# would be.\n"
 )
+
+
+class _RolloutIndex:
+    """The index of the rollouts of an import.
+
+    A rollout that its log names (by an id, an epoch, a time) and that occurs again with all its texts is
+    a copy. One that its log does not name is a copy only where the whole file is: two equal answers of
+    one file may be two samples.
+
+    Parameters
+    ----------
+    entries
+        The file of entries, one JSON object per line.
+    """
+
+    def __init__(self, entries: Path) -> None:
+        self._connection = connect(entries)
+        sql = _sql("rollout_index").format(entries=quote_path(entries), longest=LONGEST_RECORD)
+        self._connection.execute(sql)
+
+    def rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query on `kept` and `others`, as `rollout_index.sql` has them."""
+        return iter(self._connection.execute(sql).fetchone, None)
+
+    def oddities(self) -> list[str]:
+        """What is odd about the rollouts kept as a whole, and what to do about it, in sentences."""
+        return [sentence for (sentence,) in self.rows(_sql("oddities"))]
+
+    def values(self, column: str) -> list[str]:
+        """What occurs in a column of the rollouts kept, the default first and the rest in order."""
+        order = f"{column} NOT IN ('default', 'helpful-only'), {column}"
+        rows = self.rows(f"SELECT {column} FROM kept GROUP BY {column} ORDER BY {order}")
+        return [value for (value,) in rows]
+
+
+def _sql(name: str) -> str:
+    return Path(__file__).with_name(f"{name}.sql").read_text(encoding="utf-8")
 
 
 def import_logs(
@@ -119,7 +161,7 @@ def import_logs(
             for tally in (report.set_aside, report.repaired) if strict else ():
                 for reason in tally.counts:
                     raise InputError(f"{tally.with_example(reason)}; without --strict it is reported")
-            index = RolloutIndex(workplace / ENTRIES)
+            index = _RolloutIndex(workplace / ENTRIES)
             _keep_each_once(index, folder, report)
             _write_study(workplace, systems, own_tiers, index, mapping, report)
             _put_in_place(workplace / folder.name, folder)
@@ -227,7 +269,7 @@ def _record_rollouts(
                 if rollout.system:
                     systems[record["system"]] = rollout.system
                 line = to_json(record)[1:] + b"\n"
-                entry = {column: record[column] for column in COPIED} | {
+                entry = {column: record[column] for column in _COPIED} | {
                     "line": next(numbers),
                     "name": name.hex(),
                     "identity": None if rollout.named else rollout.identity.hex(),
@@ -272,7 +314,7 @@ def _rollouts(
             yield number, rollout
 
 
-def _keep_each_once(index: RolloutIndex, folder: Path, report: ImportReport) -> None:
+def _keep_each_once(index: _RolloutIndex, folder: Path, report: ImportReport) -> None:
     """Choose the rollouts to keep, and fill in the report."""
     names = [str(file["name"]) for file in report.files]
     for reason, file, row, prompt_id in index.rows("FROM others"):
@@ -300,7 +342,7 @@ def _write_study(
     workplace: Path,
     systems: dict[str, str],
     own_tiers: dict[str, str],
-    index: RolloutIndex,
+    index: _RolloutIndex,
     mapping: Mapping,
     report: ImportReport,
 ) -> None:
@@ -367,7 +409,7 @@ def _write_study(
 
 
 def _journal_lines(
-    path: Path, index: RolloutIndex, judge: str, report: ImportReport
+    path: Path, index: _RolloutIndex, judge: str, report: ImportReport
 ) -> Iterator[tuple[bytes, bytes]]:
     """Of each rollout kept, its line of `rollouts.jsonl`, and its votes' of `judgements.jsonl`."""
     digests = [str(file["sha256"])[:8] for file in report.files]

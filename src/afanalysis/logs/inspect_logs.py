@@ -9,24 +9,18 @@ from typing import Any
 import pandas as pd
 
 from afanalysis.errors import InputError
-from afanalysis.logs.json_records import LONGEST_RECORD, too_long
-from afanalysis.logs.log_rows import Rejected, Row, object_of
+from afanalysis.logs.json_records import LONGEST_RECORD, Rejected, Row, object_of, too_long
 from afanalysis.study.files import json_object, read_json, written_whole
 from afanalysis.study.folders import PROMPTS, ROLLOUTS, Folders
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
-from afanalysis.table.foreign_files import regular_file
+from afanalysis.table.foreign_files import refuse_bomb, regular_file
 
 # A JSON log is read whole; `inspect log convert --to eval` converts a larger one.
 _LARGEST_JSON_LOG = 512 << 20
 
 # Large parts of a sample that are not needed.
 _BULKY = ("events", "events_data", "store")
-
-# An archive whose content is this many times its size, and larger than that many bytes, is a bomb.
-_MOST_EXPANSION = 200
-
-_EXPANSION_ALLOWED = 1 << 30
 
 # Inspect's words for why an answer ended, where they differ from `stop`.
 _STOP_REASONS = {"": "unknown", "max_tokens": "max_tokens", "refusal": "content_filter"}
@@ -141,9 +135,7 @@ def _open_archive(path: Path) -> zipfile.ZipFile:
         name = member.filename.replace("\\", "/")
         if name.startswith("/") or ":" in name.split("/")[0] or ".." in name.split("/"):
             raise InputError(f"{path}: member {member.filename!r} points outside of the archive")
-    unpacked, size = sum(member.file_size for member in members), path.stat().st_size
-    if unpacked > _EXPANSION_ALLOWED and unpacked > _MOST_EXPANSION * size:
-        raise InputError(f"{path}: {size:,} bytes unpack to {unpacked:,}; that is a bomb and not a log")
+    refuse_bomb(path, path.stat().st_size, sum(member.file_size for member in members), "log")
     return archive
 
 
@@ -230,7 +222,10 @@ def _sample(row: dict[str, Any], system: str, completion: str) -> dict[str, Any]
     user = known.get("request", "")
     if row["tier"] in ("free", "paid"):
         user = f"<is_free_tier_user>{row['tier'] == 'free'}</is_free_tier_user>\n{user}"
-    answer = {"role": "assistant", "content": completion or _completion(known)}
+    output = str(known.get("output", ""))
+    if known.get("scratchpad"):
+        output = f"<scratchpad>\n{known['scratchpad']}\n</scratchpad>\n<output>\n{output}\n</output>"
+    answer = {"role": "assistant", "content": completion or output}
     messages = [{"role": "system", "content": system}] if system else []
     stop = _STOP_REASONS.get(known.get("stop_reason", ""), "stop")
     usage = {name: int(known[name]) for name in ("input_tokens", "output_tokens") if name in known}
@@ -254,11 +249,3 @@ def _sample(row: dict[str, Any], system: str, completion: str) -> dict[str, Any]
         "metadata": {name: value for name, value in known.items() if name not in _NOT_METADATA},
         "completed_at": known.get("collected_at"),
     }
-
-
-def _completion(known: dict[str, Any]) -> str:
-    """An answer as it would be sent: the parts between their tags."""
-    output = str(known.get("output", ""))
-    if not known.get("scratchpad"):
-        return output
-    return f"<scratchpad>\n{known['scratchpad']}\n</scratchpad>\n<output>\n{output}\n</output>"

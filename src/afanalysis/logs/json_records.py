@@ -1,4 +1,4 @@
-"""Read JSON that other tools wrote: fast where it is well formed, forgiving where it is not."""
+"""What the readers of logs give, and how JSON of other tools is read: fast, and forgiving of faults."""
 
 import codecs
 import json
@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 
 from afanalysis.errors import InputError
-from afanalysis.logs.log_rows import Rejected, Row
 from afanalysis.text.untrusted import without_surrogates
 
 # No rollout is longer than this; whatever is, is something else.
@@ -22,6 +21,25 @@ FORGIVEN = "not strict JSON (NaN, half a surrogate pair or a number beyond 64 bi
 _WINDOW = 4 << 20
 
 _BETWEEN = re.compile(r"[\s,]*")
+
+# A row's number in its file, what it holds or why it was rejected, and what was forgiven in it.
+Row = tuple[int, Any, str]
+
+
+class Rejected(Exception):
+    """A row from which no rollout can be made; the message says why.
+
+    Parameters
+    ----------
+    reason
+        Why, in words that are the same for all such rows.
+    detail
+        What was found.
+    """
+
+    def __init__(self, reason: str, detail: Any = "") -> None:
+        super().__init__(reason)
+        self.detail = str(detail)
 
 
 class NotText(ValueError):
@@ -128,3 +146,32 @@ def json_list(path: Path) -> Iterator[Row]:
                     return
             yield number, *parse(text[position:end].encode("utf-8", "surrogateescape"))
             position, number = end, number + 1
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    """A value of JSON that should be an object; empty where it is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def text_of(content: Any, kind: str = "text", separator: str = "") -> str:
+    """The text of a message's content.
+
+    Parameters
+    ----------
+    content
+        A text, or a list of blocks such as `{"type": "text", "text": "Yes."}`.
+    kind
+        Which blocks: `text`, or `thinking`, whose text is in the field of that name.
+    separator
+        What to put between blocks.
+
+    Examples
+    --------
+    >>> text_of([{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Yes."}])
+    'Yes.'
+    """
+    if isinstance(content, str):
+        return content if kind == "text" else ""
+    blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    texts = [block.get(kind) for block in blocks if block.get("type") == kind]
+    return separator.join(text for text in texts if isinstance(text, str))

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.errors import InputError
-from afanalysis.logs.json_records import json_lines, json_rows
-from afanalysis.logs.log_rows import Rejected, Row, object_of, text_of
+from afanalysis.logs.json_records import Rejected, Row, json_lines, json_rows, object_of, text_of
 from afanalysis.study.design import Study
 from afanalysis.table.foreign_files import regular_file
 

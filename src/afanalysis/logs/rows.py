@@ -13,7 +13,7 @@ import orjson
 from afanalysis.logs import values
 from afanalysis.logs.classifier_votes import Notes, Vote, cast_votes
 from afanalysis.logs.fields import BY_TIER, COLUMNS, Mapping, Side, lookup, plan_fields
-from afanalysis.logs.log_rows import Rejected
+from afanalysis.logs.json_records import Rejected
 from afanalysis.logs.results import columns_of_place
 from afanalysis.study.completion import Transcript, split
 from afanalysis.study.hashing import text_hash
@@ -37,14 +37,6 @@ _TAKEN_FOR = re.compile(
 _AROUND = 120
 
 _REFUSED_BY_API = ("refusal", "content_filter")
-
-# What is reported of a valid answer's form by its problem.
-_VALID = {
-    "scratchpad not closed": "the scratchpad is not closed: it ends at the output tag",
-    "output not closed": "the output is not closed: it ends with the text",
-    "no output tag": "no output tag: what follows the scratchpad, or the whole text, is the output",
-    "scratchpad empty": "the scratchpad is empty",
-}
 
 
 @dataclass
@@ -184,9 +176,9 @@ def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold
     if not parts.valid:
         notes.append((f"{parts.problem}: kept, counts nowhere", completion[:80]))
     elif untagged or parts.problem == "scratchpad empty":
-        notes.append((_VALID[parts.problem], completion[:80]))
+        notes.append((values.FORMS["problems"][parts.problem], completion[:80]))
     elif parts.problem:
-        repairs.append((_VALID[parts.problem], completion[-80:]))
+        repairs.append((values.FORMS["problems"][parts.problem], completion[-80:]))
     if stop_reason in _REFUSED_BY_API:
         stop_reason, parts = "refusal", replace(parts, valid=False, problem="")
         notes.append(("an answer that the API blocked: missing, unless you count it as refused", ""))

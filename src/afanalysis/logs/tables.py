@@ -6,8 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from afanalysis.errors import InputError
-from afanalysis.logs.json_records import LONGEST_RECORD, NotText, lines, text_of_bytes
-from afanalysis.logs.log_rows import Rejected, Row
+from afanalysis.logs.json_records import LONGEST_RECORD, NotText, Rejected, Row, lines, text_of_bytes
 from afanalysis.table.source import opened
 
 _ROWS_AT_ONCE = 2000

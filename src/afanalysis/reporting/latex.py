@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation
-from afanalysis.analysis.summaries import summary
+from afanalysis.analysis.quantities import summary
 from afanalysis.errors import InputError
 from afanalysis.figures.gallery import Gallery
 from afanalysis.study.files import write_text

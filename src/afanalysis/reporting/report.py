@@ -12,7 +12,7 @@ from afanalysis.analysis import published
 from afanalysis.analysis.left_out import answer_counts
 from afanalysis.analysis.left_out import readable as readable_counts
 from afanalysis.analysis.paper import headline, headline_by_method
-from afanalysis.analysis.summaries import readable, summary
+from afanalysis.analysis.quantities import readable, summary
 from afanalysis.errors import InputError
 from afanalysis.figures.gallery import Gallery
 from afanalysis.study import votes

@@ -5,13 +5,11 @@ makes their difference more precise; one formula holds for any share. Where all 
 the interval of the mean of the prompts' differences, as that of a gap is.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.hypothesis_tests import adjust, inverted_p_values, sign_flip
+from afanalysis.stats.hypothesis_tests import Intervals, adjust, inverted_p_values, sign_flip
 from afanalysis.stats.proportions import Floats, check_level, ratio
 
 
@@ -102,9 +100,7 @@ def independent_terms(first: BoundedMean, second: BoundedMean) -> list[tuple[Flo
     return terms
 
 
-def combined_intervals(
-    difference: Floats, terms: list[tuple[Floats, BoundedMean]]
-) -> Callable[[ArrayLike], tuple[Floats, Floats]]:
+def combined_intervals(difference: Floats, terms: list[tuple[Floats, BoundedMean]]) -> Intervals:
     """What gives the intervals at any level: the ends' distances from the means, squared and added."""
     ends = [(weight, term.mean, term.ends()) for weight, term in terms]
 

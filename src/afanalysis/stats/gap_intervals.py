@@ -279,3 +279,32 @@ def gap(
     result |= {"n_prompts": prompts, "n_paired": int(both.sum())}
     result |= {"n_unpaired": prompts - result["n_paired"], "correlation": float(counts.correlation)}
     return result | {"weighting": weighting, "method": method, "warning": warning}
+
+
+def gap_bounds(
+    free: tuple[ArrayLike, ArrayLike, ArrayLike],
+    paid: tuple[ArrayLike, ArrayLike, ArrayLike],
+    weighting: str = "prompts",
+) -> tuple[Floats, Floats]:
+    """The gap if the missing answers had gone the way that makes it smallest, and largest.
+
+    Parameters
+    ----------
+    free, paid
+        `n`, `s` and `missing` of each tier, as in `rate_intervals.rate_bounds`, the same prompts in the
+        same places. Where prompts weigh alike, those count that have answers, known or missing, in both
+        tiers, unless there are none.
+
+    Examples
+    --------
+    >>> low, high = gap_bounds(([4, 5], [2, 0], [1, 0]), ([5, 5], [0, 1], [0, 0]))
+    >>> round(float(low), 2), round(float(high), 2)
+    (0.1, 0.2)
+    """
+    counts = [[np.asarray(x, dtype=float) for x in tier] for tier in (free, paid)]
+    if weighting == "prompts":
+        shared = np.logical_and(*((n + missing > 0) for n, _, missing in counts))
+        some = shared.any(-1, keepdims=True)
+        counts = [[np.where(shared | ~some, x, 0) for x in tier] for tier in counts]
+    of_free, of_paid = (rate_intervals.rate_bounds(n, s, missing, weighting) for n, s, missing in counts)
+    return of_free[0] - of_paid[1], of_free[1] - of_paid[0]

@@ -15,6 +15,9 @@ from afanalysis.stats.proportions import Floats, check_level
 LATTICE = 2520
 EXACT_POINTS = 2**22
 
+# What gives the ends of intervals at a level, or at one level per estimate.
+Intervals = Callable[[ArrayLike], tuple[Floats, Floats]]
+
 
 def sign_flip(
     differences: ArrayLike, *, lattice: int = LATTICE, resamples: int = 10_000, seed: int = 0
@@ -90,10 +93,8 @@ def _exact(sizes: np.ndarray, observed: int) -> float:
     return float(np.clip(tail, 2.0 ** (1 - sizes.size), 1.0))
 
 
-def inverted_p_values(
-    interval: Callable[[Floats], tuple[Floats, Floats]], estimate: Floats, null: float = 0.0
-) -> Floats:
-    """The p-values that belong to intervals: 1 - level for the level at which an end reaches `null`.
+def inverted_p_values(interval: Intervals, estimate: Floats) -> Floats:
+    """The p-values that belong to intervals: 1 - level for the level at which an end reaches 0.
 
     Parameters
     ----------
@@ -101,8 +102,6 @@ def inverted_p_values(
         The ends at one level per estimate; wider for higher levels.
     estimate
         The estimates, of any shape.
-    null
-        The value under the hypothesis.
 
     Returns
     -------
@@ -114,9 +113,9 @@ def inverted_p_values(
     for _ in range(25):
         middle = (least + most) / 2
         low, high = interval(1 - np.exp(middle))
-        excludes = (low > null) | (high < null)
+        excludes = (low > 0) | (high < 0)
         least, most = np.where(excludes, least, middle), np.where(excludes, middle, most)
-    return np.where(np.asarray(estimate) == null, 1.0, np.exp(most))
+    return np.where(np.asarray(estimate) == 0, 1.0, np.exp(most))
 
 
 def adjust(p_values: ArrayLike) -> Floats:
@@ -150,7 +149,7 @@ def equivalence_p_values(differences: BoundedMean, margin: float) -> Floats:
     Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15:657; here by the ends of a bounded
     mean's interval, with the heavier pseudo-prompt that the error at one end needs.
     """
-    _check_margin(margin)
+    check_margin(margin)
     ends = differences.ends(TEST_WEIGHT, TEST_FADING)
     p_values = np.maximum(ends.p_above(-margin), ends.p_below(margin))
     return np.maximum(p_values, (1 - margin) ** differences.n)  # see `fewest_prompts`
@@ -168,11 +167,12 @@ def fewest_prompts(margin: float, level: float = 0.95) -> int:
     [29, 59, 149, 299]
     """
     check_level(level)
-    _check_margin(margin)
+    check_margin(margin)
     return math.ceil(math.log(1 - level) / math.log1p(-margin))
 
 
-def _check_margin(margin: float) -> None:
+def check_margin(margin: float) -> None:
+    """Raise `ValueError` unless a margin lies in (0, 1)."""
     if not 0 < margin < 1:
         raise ValueError(f"margin is {margin}; it must lie in (0, 1)")
 

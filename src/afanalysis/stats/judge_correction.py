@@ -10,11 +10,9 @@ interval is that of the mean of these values. A stratum whose labels are all ali
 that they do not show.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -81,7 +79,7 @@ class Verified:
     pull: Floats
 
     @classmethod
-    def of(cls, n: ArrayLike, s: ArrayLike, labels: Labels) -> Verified:
+    def of(cls, n: ArrayLike, s: ArrayLike, labels: Labels) -> Self:
         """Compare labels with verdicts.
 
         Parameters
@@ -180,8 +178,7 @@ class Estimate(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True)
-class CorrectedPair:
+class CorrectedPair(NamedTuple):
     """Two tiers of a condition, corrected; `shift` is the part of the raw gap that the judge made."""
 
     free: Estimate

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,8 +10,7 @@ import numpy as np
 HALF_UNIT = 0.0005
 
 
-@dataclass(frozen=True)
-class ImpliedN:
+class ImpliedN(NamedTuple):
     """The sample size that a printed rate ± SE implies, and the range that its rounding leaves."""
 
     n: float

@@ -88,7 +88,7 @@ def clustered(n: ArrayLike, s: ArrayLike, weighting: str = "prompts") -> Cluster
     (2024), arXiv:2411.00640, for evaluations.
     """
     n, s = np.broadcast_arrays(np.asarray(n, dtype=float), np.asarray(s, dtype=float))
-    check_weighting(weighting)
+    _check_weighting(weighting)
     if not (np.isfinite(n).all() and np.isfinite(s).all()):
         raise ValueError("counts hold NaN or infinity; drop missing outcomes before counting")
     if (n < 0).any() or (s < 0).any() or (s > n + 1e-9).any():
@@ -130,7 +130,7 @@ def clustered(n: ArrayLike, s: ArrayLike, weighting: str = "prompts") -> Cluster
     )
 
 
-def check_weighting(weighting: str) -> None:
+def _check_weighting(weighting: str) -> None:
     """Raise `ValueError` unless a weighting is known."""
     if weighting not in WEIGHTINGS:
         raise ValueError(f"weighting is {weighting!r}; use 'prompts' or 'answers'")
@@ -186,10 +186,9 @@ def interval(
         return counts.shares.interval(level)
     if method == "wilson":
         return wilson(counts.rate, counts.n_effective, t)
-    if method == "clopper-pearson":
-        return clopper_pearson(counts.rate, counts.n_effective * (z / t) ** 2, level)
-    if method == "jeffreys":
-        return jeffreys(counts.rate, counts.n_effective * (z / t) ** 2, level)
+    if method in ("clopper-pearson", "jeffreys"):
+        of_betas = jeffreys if method == "jeffreys" else clopper_pearson
+        return of_betas(counts.rate, counts.n_effective * (z / t) ** 2, level)
     if method == "naive":
         return wilson(counts.rate, counts.n, z)
     if method == "cluster-t":
@@ -215,6 +214,44 @@ def bootstrap_cells(cells: Floats, weighting: str) -> Floats:
     if weighting == "prompts" and np.unique(size[size > 0]).size > 1:
         return ratio(cells, size)
     return cells
+
+
+def rate_bounds(
+    n: ArrayLike, s: ArrayLike, missing: ArrayLike, weighting: str = "prompts"
+) -> tuple[Floats, Floats]:
+    """The rate if every missing answer had failed, and if every one had succeeded.
+
+    Parameters
+    ----------
+    n, s, missing
+        Known answers, successes among them, and missing answers by prompt, shape (..., prompts).
+    weighting
+        `prompts` or `answers`, as in `rate_intervals.clustered`.
+
+    Returns
+    -------
+    low, high
+        Missing where there is no answer at all, known or missing. They hold whatever the missing answers
+        (without a verdict or the requested form, or blocked) would have been.
+
+    References
+    ----------
+    Worst-case bounds: Manski (1990), American Economic Review 80:319.
+
+    Examples
+    --------
+    >>> low, high = rate_bounds([4, 5], [1, 0], [1, 0])
+    >>> float(low), float(high)
+    (0.1, 0.2)
+    """
+    _check_weighting(weighting)
+    known, successes, lost = (np.asarray(x, dtype=float) for x in (n, s, missing))
+    total = known + lost
+    low, high = ratio(successes, total), ratio(successes + lost, total)
+    weight = total if weighting == "answers" else (total > 0).astype(float)
+    with np.errstate(invalid="ignore"):
+        weight = weight / weight.sum(-1, keepdims=True)
+    return (weight * low).sum(-1), (weight * high).sum(-1)
 
 
 def small_sample_warning(prompts: Any, events: Any, method: str = "bounded") -> str:

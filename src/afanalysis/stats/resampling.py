@@ -45,10 +45,8 @@ class Rates:
 
     def __call__(self, totals: np.ndarray) -> np.ndarray:
         """The statistic of each row of totals."""
-        value = np.zeros(totals.shape[:-1], dtype=totals.dtype)
-        for sign, s, n in self.terms:
-            value = value + sign * (totals[..., s] / totals[..., n])
-        return value
+        rates = [sign * (totals[..., s] / totals[..., n]) for sign, s, n in self.terms]
+        return np.sum(rates, axis=0)
 
 
 def proportion(s: int, n: int) -> Rates:
@@ -123,11 +121,15 @@ def bootstrap(
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     lattice = _on_lattice(cells, statistic) if isinstance(statistic, Rates) else None
     if lattice and kind != "bootstrap-t":
-        outright = _Convolution(*lattice, weights, prompts)
+        value, mass = _convolved(*lattice, weights, prompts)
+        up_to = np.cumsum(mass)
         if kind == "bca":
-            below = outright.below(estimate)
+            place = int(np.argmin(np.abs(value - estimate)))
+            below = float(up_to[place] - mass[place] / 2)
             tails = _bca_tails(below, cells, weights, statistic, tails)
-        return outright.quantile(tails)
+        # a tail that a value's cumulated mass reaches but for rounding is reached
+        places = np.minimum(np.searchsorted(up_to, tails - 1e-12), value.size - 1)
+        return float(value[places[0]]), float(value[places[1]])
     rng = np.random.default_rng(seed)
     values, errors = [], []
     block = max(1, _BLOCK // (len(cells) + cells.shape[1] ** 2))
@@ -230,33 +232,18 @@ def _on_lattice(cells: Floats, statistic: Rates) -> tuple[np.ndarray, float] | N
     return whole.astype(np.int64), step
 
 
-class _Convolution:
-    """The distribution of the mean of `prompts` independent draws from a lattice."""
-
-    def __init__(self, whole: np.ndarray, step: float, weights: Floats, prompts: int) -> None:
-        start = int(whole.min())
-        span = int(whole.max()) - start
-        mean = float(weights @ (whole - start)) / prompts
-        variance = float(weights @ (whole - start - mean) ** 2) / prompts
-        # a cyclic window this wide holds all but 1e-20 of the mass, so its wrapping does not show
-        reach = 10 * np.sqrt(prompts * variance) + 10 * span + 1
-        size = int(2 ** np.ceil(np.log2(min(2 * reach, prompts * span) + 1)))
-        once = np.bincount((whole - start) % size, weights=weights / prompts, minlength=size)
-        density = np.fft.irfft(np.fft.rfft(once) ** prompts, size)
-        first = int(np.floor(prompts * mean - size / 2)) if size <= prompts * span else 0
-        sums = first + np.arange(size)
-        self.density = np.maximum(density[sums % size], 0)
-        self.density /= self.density.sum()
-        self.values = (sums / prompts + start) * step
-        self.cumulative = np.cumsum(self.density)
-
-    def quantile(self, tails: Floats) -> tuple[float, float]:
-        # a tail that a value's cumulated mass reaches but for rounding is reached
-        place = np.searchsorted(self.cumulative, tails - 1e-12)
-        low, high = self.values[np.minimum(place, self.values.size - 1)]
-        return float(low), float(high)
-
-    def below(self, estimate: float) -> float:
-        """The mass below the estimate, with half of that at it."""
-        place = int(np.argmin(np.abs(self.values - estimate)))
-        return float(self.cumulative[place] - self.density[place] / 2)
+def _convolved(whole: np.ndarray, step: float, weights: Floats, prompts: int) -> tuple[Floats, Floats]:
+    """The mean of `prompts` independent draws from a lattice: its values and their chances."""
+    start = int(whole.min())
+    span = int(whole.max()) - start
+    mean = float(weights @ (whole - start)) / prompts
+    variance = float(weights @ (whole - start - mean) ** 2) / prompts
+    # a cyclic window this wide holds all but 1e-20 of the mass, so its wrapping does not show
+    reach = 10 * np.sqrt(prompts * variance) + 10 * span + 1
+    size = int(2 ** np.ceil(np.log2(min(2 * reach, prompts * span) + 1)))
+    once = np.bincount((whole - start) % size, weights=weights / prompts, minlength=size)
+    density = np.fft.irfft(np.fft.rfft(once) ** prompts, size)
+    first = int(np.floor(prompts * mean - size / 2)) if size <= prompts * span else 0
+    sums = first + np.arange(size)
+    density = np.maximum(density[sums % size], 0)
+    return (sums / prompts + start) * step, density / density.sum()

@@ -7,6 +7,10 @@ from pathlib import Path
 
 from afanalysis.errors import InputError
 
+# What is this many times as large in memory as on disk, and larger than that many bytes, is a bomb.
+_MOST_EXPANSION = 200
+_EXPANSION_ALLOWED = 1 << 30
+
 
 def regular_file(path: Path, most: int | None = None) -> Path:
     """The path, which leads to a regular file of at most so many bytes.
@@ -60,6 +64,13 @@ def files_within(folder: Path, suffixes: Container[str]) -> list[Path]:
             if path.is_symlink() and os.path.commonpath([root, os.path.realpath(path)]) != root:
                 raise InputError(f"{path}: is a link out of {folder}; name what it leads to")
     return sorted(files)
+
+
+def refuse_bomb(path: Path, size: int, unpacked: int, kind: str) -> None:
+    """Raise `InputError` for a small file that would fill the memory if it were read whole."""
+    if unpacked > _EXPANSION_ALLOWED and unpacked > _MOST_EXPANSION * size:
+        problem = f"{size:,} bytes would unpack to {unpacked:,}; that is a bomb and not a {kind}"
+        raise InputError(f"{path}: {problem}")
 
 
 def _raise(error: OSError) -> None:

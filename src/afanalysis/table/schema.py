@@ -52,14 +52,11 @@ class Column:
         return _SQL[self.kind]
 
 
-def _columns() -> tuple[Column, ...]:
-    with Path(__file__).with_name("columns.csv").open(encoding="utf-8", newline="") as file:
-        rows: list[dict[str, Any]] = list(csv.DictReader(file))
-    yes_no = ("required", "made")
-    return tuple(Column(**row | {name: row[name] == "yes" for name in yes_no}) for row in rows)
+with Path(__file__).with_name("columns.csv").open(encoding="utf-8", newline="") as _file:
+    _ROWS: list[dict[str, Any]] = list(csv.DictReader(_file))
+_YES_NO = ("required", "made")
 
-
-COLUMNS = _columns()
+COLUMNS = tuple(Column(**row | {name: row[name] == "yes" for name in _YES_NO}) for row in _ROWS)
 SCHEMA = {column.name: column.dtype for column in COLUMNS}
 CONDITIONS = ("model", "setting", "variation", "tier")
 # Names that tables of counts or of results have for themselves.

@@ -11,7 +11,7 @@ import duckdb
 
 from afanalysis.errors import InputError
 from afanalysis.table.database import connect, quote_names, quote_path
-from afanalysis.table.foreign_files import files_within, regular_file
+from afanalysis.table.foreign_files import files_within, refuse_bomb, regular_file
 from afanalysis.table.schema import SCHEMA
 
 # The SQL that reads each kind of file.
@@ -21,11 +21,6 @@ READERS = {
     ".jsonl": "read_json(?, format = 'newline_delimited', union_by_name = true)",
     ".ndjson": "read_json(?, format = 'newline_delimited', union_by_name = true)",
 }
-
-
-# What is this many times as large in memory as on disk, and larger than that many bytes, is a bomb.
-_MAX_EXPANSION = 200
-_EXPANSION_ALLOWED = 1 << 30
 
 
 # By the type of `refused`, the SQL of who complied.
@@ -49,11 +44,9 @@ class Source:
         ]
         query = f"SELECT {' + '.join(['count(*) * ?', *lengths])} FROM rollouts"
         [(size,)] = self.connection.execute(query, [8 * len(self.kinds)]).fetchall()
-        on_disk = sum(file.stat().st_size for file in self.files)
-        if self.files and size > _EXPANSION_ALLOWED and size > _MAX_EXPANSION * on_disk:
-            raise InputError(
-                f"{self.files[0]}: {on_disk:,} bytes would unpack to {size:,}; that is not a table"
-            )
+        if self.files:
+            on_disk = sum(file.stat().st_size for file in self.files)
+            refuse_bomb(self.files[0], on_disk, size, "table")
 
 
 @contextmanager
