@@ -1,7 +1,5 @@
 """Commands that call a model, and the one that stands in for it."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os

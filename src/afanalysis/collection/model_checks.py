@@ -1,7 +1,5 @@
 """What the API says that a model takes: asked before a live run, and compared with what is believed."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator

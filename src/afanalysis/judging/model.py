@@ -1,7 +1,5 @@
 """Judge rollouts: did the output comply, and does the scratchpad show alignment-faking reasoning?"""
 
-from __future__ import annotations
-
 import json
 import re
 import unicodedata
@@ -12,8 +10,9 @@ from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from textwrap import fill
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+from anthropic import transform_schema
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from afanalysis.collection.batches import run_calls
@@ -123,7 +122,7 @@ class JudgePrompt:
             return self.own[part]
         return self.own.get(setting, {}) if part != "criteria" else {}
 
-    def asking(self, settings: JudgeSettings) -> JudgePrompt:
+    def asking(self, settings: JudgeSettings) -> Self:
         """The same prompt with a study's own settings and questions, as they were begun if possible."""
         own = {}
         for name, defined in {**settings.own_settings, **settings.questions}.items():
@@ -354,8 +353,6 @@ def _parts(prompt: JudgePrompt, record: dict[str, Any]) -> dict[str, tuple[str, 
 
 @cache
 def _schema(form: type[BaseModel]) -> dict[str, Any]:
-    from anthropic import transform_schema
-
     return transform_schema(form)
 
 

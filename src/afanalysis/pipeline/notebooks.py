@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from afanalysis.collection.calls import UNFINISHED
-from afanalysis.errors import InputError, NotebookFailed
+from afanalysis.errors import UNFINISHED, InputError, NotebookFailed
 from afanalysis.pipeline.changes import Record, Step
 from afanalysis.pipeline.projects import STEPS, default_study
 from afanalysis.study import paper_tables
