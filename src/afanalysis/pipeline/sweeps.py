@@ -265,8 +265,7 @@ def run(
     rows = _read_rows(path)
     futures = {}
     for each in runs:
-        future = executor.submit(notebooks.run, project, each.chain, force=force)
-        futures[future] = each
+        futures[executor.submit(notebooks.run, project, each.chain, force=force)] = each
     try:
         for number, future in enumerate(as_completed(futures), start=1):
             ended = futures[future]
