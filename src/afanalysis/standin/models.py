@@ -71,6 +71,11 @@ def error_types() -> dict[int, str]:
     return dict(_listed()["errors"])
 
 
+def beliefs() -> dict[str, dict[str, Any]]:
+    """What is believed of the answers of models that think without showing it."""
+    return dict(_listed()["beliefs"])
+
+
 def facts_of(name: str) -> ModelFacts:
     """What is known about a model, with or without the date in its name; `OPEN` if it is not listed."""
     table = known_models()
