@@ -36,6 +36,26 @@ class Result:
     left: str = ""
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How a study ended that was looked at while it ran.
+
+    Attributes
+    ----------
+    prompts
+        How many prompts of each setting were asked.
+    sentences
+        How it ended, for people.
+    complete
+        Whether it ended because of its aim or for lack of prompts, and not because calls failed or the
+        budget ran out.
+    """
+
+    prompts: int
+    sentences: str
+    complete: bool
+
+
 def steps(
     project: Path,
     study_file: Path | None = None,

@@ -261,8 +261,7 @@ def run(
         has the same.
     """
     started = time.monotonic()
-    path = _table_of_runs(sweep, project)
-    rows = _read_rows(path)
+    rows = _read_rows(path := Folders(project, sweep.name).processed / RUNS)
     futures = {}
     for each in runs:
         futures[executor.submit(notebooks.run, project, each.chain, force=force)] = each
@@ -309,10 +308,6 @@ def _headline(path: Path) -> str:
     return f"gap {with_interval(row[['gap', 'low', 'high']], 'points')}, {row['setting']}"
 
 
-def _table_of_runs(sweep: Sweep, project: Path) -> Path:
-    return Folders(project, sweep.name).processed / RUNS
-
-
 def _read_rows(path: Path) -> dict[str, dict[str, Any]]:
     """The rows of `runs.csv` by run, as an earlier call wrote them."""
     if not path.exists():
@@ -328,7 +323,7 @@ def failed_before(sweep: Sweep, project: Path) -> set[str]:
     InputError
         The sweep has not been run.
     """
-    rows = _read_rows(path := _table_of_runs(sweep, project))
+    rows = _read_rows(path := Folders(project, sweep.name).processed / RUNS)
     if not rows:
         problem = f"sweep {sweep.name}: has not been run here ({path} is missing)"
         raise InputError(f"{problem}; run it without --retry-failed")
