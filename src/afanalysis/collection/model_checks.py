@@ -10,7 +10,7 @@ from afanalysis.collection.calls import MARGIN, Call, CallRun
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.responses import Answer, Failure, decode, prepared, read_answer, receive
 from afanalysis.errors import InputError
-from afanalysis.standin.models import SAMPLING, VERSIONS, beliefs, facts_of
+from afanalysis.standin.models import BELIEFS, SAMPLING, VERSIONS, facts_of
 from afanalysis.study.design import Study
 from afanalysis.study.ledger import Budget, Charge, whole_number
 
@@ -113,7 +113,7 @@ async def check_api(study: Study, endpoint: Endpoint, budget: Budget) -> list[tu
         info = await _description(client, model)
         found = "; ".join(_differences("", believed or {"lifecycle": "unknown here"}, info))
         findings.append((f"{model}: lifecycle, limits, capabilities", found and f"differs: {found}"))
-    asked = product((model for model in models if facts_of(model).omits), beliefs().items())
+    asked = product((model for model in models if facts_of(model).omits), BELIEFS.items())
     for model, (belief, about) in islice(asked, MOST_CALLS - 1 - len(models)):
         findings.append((f"{model}: {belief}", await _try(client, budget, model, **about)))
     return [*findings, ("cost at the API's prices", f"${budget.spend.usd:.4f}")]

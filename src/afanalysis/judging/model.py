@@ -340,9 +340,7 @@ def _parts(prompt: JudgePrompt, record: dict[str, Any]) -> dict[str, list[str]]:
     return {part: parts[part] for part in parts if record["scratchpad"] or "output" in parts[part]}
 
 
-@cache
-def _schema(form: type[BaseModel]) -> dict[str, Any]:
-    return transform_schema(form)
+_schema = cache(transform_schema)
 
 
 def _calls(
