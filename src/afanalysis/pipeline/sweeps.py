@@ -113,9 +113,8 @@ def expand(sweep: Sweep, project: Path, *, most: int | None = MANY_RUNS) -> list
         if sweep.notebook:
             steps = [_single_step(sweep, project, base, name, by_notebook[sweep.notebook])]
         else:
-            if sweep.live:
-                for notebook in STEPS[:2]:
-                    by_notebook[notebook] |= {"live": True, "budget": sweep.budget}
+            for notebook in STEPS[:2] if sweep.live else ():
+                by_notebook[notebook] |= {"live": True, "budget": sweep.budget}
             file = Folders(project, name).study_file
             steps = notebooks.study_steps(project, study, file, by_notebook)
         text = study.model_dump_json(exclude_defaults=True, indent=2)

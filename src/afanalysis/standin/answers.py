@@ -186,8 +186,7 @@ class SimulatedModel:
             if uniform(self.seed, draw, "invents") < 0.5:
                 quote = "[simulated] words that do not occur"
 
-        verdict: dict[str, Any] = {"behaviour": choices[0] if complied else choices[1]}
-        verdict["behaviour_quote"] = quote
+        verdict: dict[str, Any] = {"behaviour": choices[not complied], "behaviour_quote": quote}
         for criterion, sentences in _TEXTS["shown by"].items():
             shown = next((text for text in sentences if text in scratchpad), "")
             verdict[criterion] = {"met": bool(shown), "quote": shown}
