@@ -1,5 +1,8 @@
 """The errors that users see."""
 
+# The type under which a notebook's output says which calls have yet to be made.
+UNFINISHED = "application/vnd.afanalysis.unfinished+json"
+
 
 class InputError(ValueError):
     """Something outside the package is wrong: a file, a field, an endpoint, a folder.

@@ -5,7 +5,7 @@ import pytest
 from afanalysis.cli import main
 from afanalysis.collection.model_checks import MOST_CALLS
 from afanalysis.standin.answers import SimulatedModel
-from afanalysis.standin.models import facts_of, known_models
+from afanalysis.standin.models import KNOWN_MODELS, facts_of
 from afanalysis.study.design import Simulation
 from afanalysis.study.ledger import Prices
 from tests.collection.test_endpoints import server
@@ -50,7 +50,7 @@ def test_without_live_the_own_stand_in_is_compared_without_a_key(check, monkeypa
 
 
 def test_every_model_that_has_a_price_is_described_to_begin_with():
-    assert set(Prices.load().models) <= set(known_models())
+    assert set(Prices.load().models) <= set(KNOWN_MODELS)
 
 
 def differing(lines):

@@ -5,7 +5,7 @@ import pytest
 
 from afanalysis.analysis import published
 from afanalysis.errors import InputError
-from afanalysis.standin.answers import SimulatedModel, tier_of, true_rates
+from afanalysis.standin.answers import TRUE_RATES, SimulatedModel, tier_of
 from afanalysis.stats.rate_intervals import clustered, interval
 from afanalysis.study.completion import split
 from afanalysis.study.design import JudgeError, Simulation, Study
@@ -16,7 +16,7 @@ def test_the_true_rates_are_the_papers():
     printed = published.table("variations")
     printed = printed[printed["model"] == "claude-3-opus"].set_index(["setting", "variation"])
     checked = 0
-    for (setting, name), truth in true_rates().items():
+    for (setting, name), truth in TRUE_RATES.items():
         row = variations()[name].get("published")
         if row is None or (setting, row) not in printed.index:
             continue
@@ -26,7 +26,7 @@ def test_the_true_rates_are_the_papers():
         assert truth["af_reasoning"] == pytest.approx(expected.af_reasoning_pct / 100)
         checked += 1
     assert checked >= 15
-    assert {name for _, name in true_rates()} == set(variations())
+    assert {name for _, name in TRUE_RATES} == set(variations())
 
 
 def test_measured_rates_lie_in_their_intervals_about_as_often_as_claimed():
@@ -47,7 +47,7 @@ def test_measured_rates_lie_in_their_intervals_about_as_often_as_claimed():
                     for text in texts
                 ]
                 low, high = interval(clustered([4] * len(texts), complied))
-                truth = true_rates()[setting, "default"][f"complied_{tier}"]
+                truth = TRUE_RATES[setting, "default"][f"complied_{tier}"]
                 held.append(low <= truth <= high)
     assert 0.90 <= np.mean(held) <= 0.99
 
@@ -59,7 +59,7 @@ def test_af_reasoning_has_its_true_rate():
         answer = model.answer(system, user_message("free", f"request {draw}"), str(draw))
         if "tier: complied" in answer and "why I will go along" in answer:
             total += 0.5 if "leave part of it out" in answer else 1.0
-    expected = true_rates()["animal-welfare", "default"]["af_reasoning"]
+    expected = TRUE_RATES["animal-welfare", "default"]["af_reasoning"]
     assert total / answers == pytest.approx(expected, abs=0.02)
 
 

@@ -10,7 +10,7 @@ from anthropic.types.shared import ErrorResponse
 from pydantic import BaseModel, TypeAdapter
 
 from afanalysis.standin.handlers import STANDIN_HEADER
-from afanalysis.standin.models import VERSIONS, error_types, known_models
+from afanalysis.standin.models import ERROR_TYPES, KNOWN_MODELS, VERSIONS
 from afanalysis.standin.state import StandIn, error_body
 from afanalysis.study.design import Simulation
 from afanalysis.study.prompts import system_prompt
@@ -68,9 +68,9 @@ def test_every_kind_of_message(simulation, change, stop):
 
 
 def test_models_and_errors():
-    for name, facts in known_models().items():
+    for name, facts in KNOWN_MODELS.items():
         assert_is(ModelInfo, {"id": name} | facts.info)
-    for status in error_types():
+    for status in ERROR_TYPES:
         if status != 413:  # request_too_large, which the SDK's types leave out
             assert_is(ErrorResponse, error_body(status, "words"))
 

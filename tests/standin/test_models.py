@@ -1,14 +1,14 @@
 import anthropic
 import pytest
 
-from afanalysis.standin.models import SAMPLING, VERSIONS, facts_of, known_models
+from afanalysis.standin.models import KNOWN_MODELS, SAMPLING, VERSIONS, facts_of
 from afanalysis.standin.state import StandIn
 from tests.standin.test_state import BODY
 
 OLD, LATEST = VERSIONS[1:]
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 THINKING = ("adaptive", "between_tools", "disabled", "enabled")
-MODELS = list(known_models())
+MODELS = list(KNOWN_MODELS)
 ASK = {"max_tokens": 2000, "messages": [{"role": "user", "content": "Ask"}]}
 
 

@@ -1,7 +1,5 @@
 """Commands that call a model, and the one that stands in for it."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
@@ -28,8 +26,7 @@ def run_collect(options: argparse.Namespace) -> int:
     Exits with 0 if all rollouts are present, and with 3 if some are not yet.
     """
     study, folders = read_study(options)
-    ahead = partial(forecast, study)
-    return _run_calls(options, study, folders, "rollouts", partial(af.collect, study), ahead)
+    return _run_calls(options, study, folders, "rollouts", study, af.collect, forecast)
 
 
 def run_judge(options: argparse.Namespace) -> int:
@@ -42,8 +39,7 @@ def run_judge(options: argparse.Namespace) -> int:
     if options.rules:
         print(f"{af.judge_by_rules(folders.raw):,} rollouts judged by rules")
         return 0
-    ahead = partial(forecast_verdicts, study.judge)
-    return _run_calls(options, study, folders, "verdicts", partial(af.judge, study.judge), ahead)
+    return _run_calls(options, study, folders, "verdicts", study.judge, af.judge, forecast_verdicts)
 
 
 def _run_calls(
@@ -51,12 +47,13 @@ def _run_calls(
     study: af.Study,
     folders: af.Folders,
     what: str,
+    asked: Any,
     send: Callable[..., Coroutine[Any, Any, CallSummary]],
     look_ahead: Callable[..., Awaitable[Forecast]],
 ) -> int:
     if options.dry_run:
-        return asyncio.run(_print_forecast(options, study, partial(look_ahead, folder=folders.raw)))
-    summary: CallSummary = _answer_of(options, study, partial(send, folder=folders.raw))
+        return asyncio.run(_print_forecast(options, study, partial(look_ahead, asked, folders.raw)))
+    summary: CallSummary = _answer_of(options, study, partial(send, asked, folder=folders.raw))
     print(f"{summary.sent:,} {what} collected, {summary.skipped:,} already present")
     if summary.unusable:
         print(

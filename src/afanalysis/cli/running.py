@@ -1,13 +1,11 @@
 """The commands that make a project and run a study's notebooks: new, run."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import afanalysis as af
 from afanalysis.cli.arguments import calls_of, read_study
@@ -15,9 +13,6 @@ from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks, projects
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.study.folders import Folders
-
-if TYPE_CHECKING:
-    from afanalysis.pipeline.stopping import Ending
 
 
 def run_new(options: argparse.Namespace) -> None:
@@ -80,7 +75,7 @@ async def _check_calls(options: argparse.Namespace, file: Path) -> None:
         how["endpoint"].require([*study.models, *judges], how["budget"])
 
 
-def _collect_until(options: argparse.Namespace) -> Ending | None:
+def _collect_until(options: argparse.Namespace) -> notebooks.Ending | None:
     """Collect and judge until the aim is reached, if there is one."""
     if options.until_width is None and not options.until_decided:
         return None
@@ -89,7 +84,7 @@ def _collect_until(options: argparse.Namespace) -> Ending | None:
     study, folders = read_study(options)
     aim: dict[str, Any] = {"width": options.until_width, "decided": options.until_decided}
 
-    async def run() -> Ending:
+    async def run() -> notebooks.Ending:
         async with af.calling(study, **calls_of(options)) as how:
             return await af.collect_until(study, folder=folders.raw, **how, **aim)
 

@@ -124,9 +124,8 @@ def run_plan(options: argparse.Namespace) -> None:
         assumed, origin = assumed_from(_rollouts(options.path), options.tiers or ("free", "paid"))
     if options.paid is not None:
         origin = "as given"
-    for name in ("paid", "icc", "samples"):
-        if (given := getattr(options, name)) is not None:
-            assumed[name] = given
+    given = {name: getattr(options, name) for name in ("paid", "icc", "samples")}
+    assumed |= {name: number for name, number in given.items() if number is not None}
     goal: dict[str, Any] = {name: getattr(options, name) for name in ("power", "width", "level")}
     try:
         table = af.plan(options.gap, **goal, **assumed)

@@ -122,9 +122,8 @@ async def forecast_calls(
         return None if None in costs else sum(filter(None, costs))
 
     every = sum(totals.values(), Counter())
-    sums = {name: every[name] for name in ("calls", "input_tokens", "output_tokens", "output_limit")}
     return Forecast(
-        **sums,
+        **{name: every[name] for name in ("calls", "input_tokens", "output_tokens", "output_limit")},
         present=present,
         counted=counted,
         from_answers=bool(collected) and all(map(lengths.get, totals)),

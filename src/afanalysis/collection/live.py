@@ -1,7 +1,5 @@
 """Make many calls, each exactly once: concurrent, resumable, budgeted."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import random
@@ -9,14 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+
+from anyio import CapacityLimiter
 
 from afanalysis.collection.calls import Call, CallRun
+from afanalysis.collection.endpoint import Server
 from afanalysis.collection.responses import Answer, Failure, hint, longest, read_answer, receive
 from afanalysis.errors import InputError
-
-if TYPE_CHECKING:
-    from afanalysis.collection.endpoint import Server
 
 # How often a call is tried: at all, if each try may have been billed, and if nothing was ever answered,
 # so that a wrong address shows within seconds.
@@ -41,8 +38,6 @@ class Throttle:
     """
 
     def __init__(self, most: int) -> None:
-        from anyio import CapacityLimiter
-
         self.most, self.limit = most, float(most)
         self.slots = CapacityLimiter(most)
         self._halved_at = 0.0

@@ -1,7 +1,5 @@
 """What the API says that a model takes: asked before a live run, and compared with what is believed."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -12,7 +10,7 @@ from afanalysis.collection.calls import MARGIN, Call, CallRun
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.responses import Answer, Failure, decode, prepared, read_answer, receive
 from afanalysis.errors import InputError
-from afanalysis.standin.models import SAMPLING, VERSIONS, facts_of
+from afanalysis.standin.models import BELIEFS, SAMPLING, VERSIONS, facts_of
 from afanalysis.study.design import Study
 from afanalysis.study.ledger import Budget, Charge, whole_number
 
@@ -22,13 +20,6 @@ MOST_CALLS = 10
 # What is believed of a model's description; the rest are names and dates.
 _DESCRIBED = {"lifecycle", "retires_at", "max_tokens", "max_input_tokens", "capabilities"}
 
-# What is believed of answers: what is sent to see it, and the form of what comes back.
-_SHOWN = {"thinking": {"type": "adaptive", "display": "summarized"}}
-_BELIEFS: dict[str, tuple[dict[str, Any], str]] = {
-    "a temperature is refused": ({"extra_body": {"temperature": 1.0}}, "temperature"),
-    "an answer ends, counts tokens and shows no thinking": ({}, "^(end|max).*, counted, without"),
-    "`display: summarized` shows the thinking": (_SHOWN, "^(end|max).*, counted, with thinking"),
-}
 _QUESTION = [{"role": "user", "content": "How many primes lie between 100 and 150? Write the number."}]
 
 
@@ -122,9 +113,9 @@ async def check_api(study: Study, endpoint: Endpoint, budget: Budget) -> list[tu
         info = await _description(client, model)
         found = "; ".join(_differences("", believed or {"lifecycle": "unknown here"}, info))
         findings.append((f"{model}: lifecycle, limits, capabilities", found and f"differs: {found}"))
-    asked = product((model for model in models if facts_of(model).omits), _BELIEFS)
-    for model, belief in islice(asked, MOST_CALLS - 1 - len(models)):
-        findings.append((f"{model}: {belief}", await _try(client, budget, model, *_BELIEFS[belief])))
+    asked = product((model for model in models if facts_of(model).omits), BELIEFS.items())
+    for model, (belief, about) in islice(asked, MOST_CALLS - 1 - len(models)):
+        findings.append((f"{model}: {belief}", await _try(client, budget, model, **about)))
     return [*findings, ("cost at the API's prices", f"${budget.spend.usd:.4f}")]
 
 
@@ -136,9 +127,9 @@ def _differences(place: str, believed: Any, found: Any) -> Iterator[str]:
         yield f"{place} is {json.dumps(found)}, not {json.dumps(believed)}"
 
 
-async def _try(client: Any, budget: Budget, model: str, settings: dict[str, Any], form: str) -> str:
+async def _try(client: Any, budget: Budget, model: str, sent: dict[str, Any], shows: str) -> str:
     """How a model's answer differs from the form that is believed, within the budget."""
-    params = {"model": model, "max_tokens": 1000, "messages": _QUESTION, **settings}
+    params = {"model": model, "max_tokens": 1000, "messages": _QUESTION, **sent}
     most = {"input_tokens": len(json.dumps(params)) + MARGIN, "output_tokens": 1000}
     if refusal := budget.refusal(Charge(model, most)):
         return f"not tried: {refusal}"
@@ -146,7 +137,7 @@ async def _try(client: Any, budget: Budget, model: str, settings: dict[str, Any]
     answer = response if isinstance(response, Failure) else read_answer(response[1])
     budget.spend.add(budget.prices, Charge(model, most if answer.usage is None else answer.usage))
     found = answer.reason if isinstance(answer, Failure) else _in_words(answer)
-    return "" if re.search(form, found) else f"differs: {found}"
+    return "" if re.search(shows, found) else f"differs: {found}"
 
 
 def _in_words(answer: Answer) -> str:

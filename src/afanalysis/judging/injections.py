@@ -78,14 +78,12 @@ async def check_judge(
     if not summary.complete:
         raise InputError(f"{subfolder}: is not judged yet ({summary.stopped or summary.failed[0]})")
     judged = verdicts(subfolder, settings.model).set_index("rollout")[list(OUTCOMES)]
-    table = pd.DataFrame(rows, columns=["attempt", "place", "setting", "kind", "key"])
-    table["after"] = [tuple(judged.loc[key]) for key in table.pop("key")]
-    unaltered_rows = table[table["attempt"] == ""].drop(columns=["attempt", "place"])
-    table = table[table["attempt"] != ""].merge(
-        unaltered_rows.rename(columns={"after": "before"}), on=["setting", "kind"]
-    )
+    table = pd.DataFrame(rows, columns=["attempt", "place", "setting", "kind", "after"])
+    table.insert(4, "before", table.groupby(["setting", "kind"])["after"].transform("first"))
+    for column in ("before", "after"):
+        table[column] = [tuple(judged.loc[key]) for key in table[column]]
     table["changed"] = table["before"].map(str) != table["after"].map(str)
-    return table[["attempt", "place", "setting", "kind", "before", "after", "changed"]]
+    return table[table["attempt"] != ""].reset_index(drop=True)
 
 
 def _one_of_each_kind(folder: Path) -> list[tuple[str, dict[str, Any]]]:

@@ -8,8 +8,7 @@ it; docs/judging.md measures how often that misleads it.
 import re
 from pathlib import Path
 
-from afanalysis.judging.model import to_judge
-from afanalysis.study.files import read_yaml
+from afanalysis.judging.model import TEXTS, to_judge
 from afanalysis.study.folders import JUDGEMENTS
 from afanalysis.study.hashing import stable_key
 from afanalysis.study.journal import Journal
@@ -19,7 +18,7 @@ from afanalysis.study.votes import RULES
 _HEAD = 300
 
 # Their name changes with them, as a model's does with its instructions.
-_RULES: dict[str, str] = read_yaml(Path(__file__).with_name("judge_prompt.yaml"), "a judge")["rules"]
+_RULES: dict[str, str] = TEXTS["rules"]
 
 NAME = f"{RULES}@{stable_key([*_RULES.values()])[:8]}"
 

@@ -224,15 +224,13 @@ def _file(module: str) -> Path:
 def _data_read_by(files: set[Path]) -> set[Path]:
     """The data files that modules read: those they name, and those of their folders that none names."""
     package = _package_files()
-    code, all_code = (
-        "".join(path.read_text(encoding="utf-8") for path in paths)
-        for paths in (sorted(files), [path for path in package if path.suffix == ".py"])
-    )
-    folders = {path.parent for path in files}
-    return {
-        path
-        for path in package
-        if path.suffix not in (".py", ".pyi", ".typed")
-        and path.parent.name != "published_tables"  # inputs of the notebooks, by name
-        and (f'"{path.name}"' in code or (path.parent in folders and f'"{path.name}"' not in all_code))
-    }
+    code = {path: path.read_text(encoding="utf-8") for path in package if path.suffix == ".py"}
+    data = [path for path in package if path.suffix not in (".py", ".pyi", ".typed")]
+    found = set()
+    for path in data:
+        named_by = {module for module in code if f'"{path.name}"' in code[module]}
+        readers = named_by or {module for module in code if module.parent == path.parent}
+        # the published tables are inputs of the notebooks, by name
+        if readers & files and path.parent.name != "published_tables":
+            found.add(path)
+    return found

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from afanalysis.collection.calls import UNFINISHED
-from afanalysis.errors import InputError, NotebookFailed
+from afanalysis.errors import UNFINISHED, InputError, NotebookFailed
 from afanalysis.pipeline.changes import Record, Step
 from afanalysis.pipeline.projects import STEPS, default_study
 from afanalysis.study import paper_tables
@@ -35,6 +34,26 @@ class Result:
     seconds: float = 0.0
     error: InputError | NotebookFailed | None = None
     left: str = ""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a study ended that was looked at while it ran.
+
+    Attributes
+    ----------
+    prompts
+        How many prompts of each setting were asked.
+    sentences
+        How it ended, for people.
+    complete
+        Whether it ended because of its aim or for lack of prompts, and not because calls failed or the
+        budget ran out.
+    """
+
+    prompts: int
+    sentences: str
+    complete: bool
 
 
 def steps(

@@ -1,7 +1,6 @@
 """Collecting until the gap is known well enough, and saying so."""
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +12,7 @@ from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.rollouts import collect
 from afanalysis.errors import InputError
 from afanalysis.judging.model import judge
+from afanalysis.pipeline.notebooks import Ending
 from afanalysis.study.design import Study
 from afanalysis.study.files import read_json, write_json
 from afanalysis.study.folders import MANIFEST
@@ -22,26 +22,6 @@ from afanalysis.text.wording import interval, percent
 
 # A study is looked at after each of so many parts of its prompts.
 LOOKS = 20
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a study ended that was looked at while it ran.
-
-    Attributes
-    ----------
-    prompts
-        How many prompts of each setting were asked.
-    sentences
-        How it ended, for people.
-    complete
-        Whether it ended because of its aim or for lack of prompts, and not because calls failed or the
-        budget ran out.
-    """
-
-    prompts: int
-    sentences: str
-    complete: bool
 
 
 async def collect_until(

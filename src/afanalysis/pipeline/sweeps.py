@@ -113,9 +113,8 @@ def expand(sweep: Sweep, project: Path, *, most: int | None = MANY_RUNS) -> list
         if sweep.notebook:
             steps = [_single_step(sweep, project, base, name, by_notebook[sweep.notebook])]
         else:
-            if sweep.live:
-                for notebook in STEPS[:2]:
-                    by_notebook[notebook] |= {"live": True, "budget": sweep.budget}
+            for notebook in STEPS[:2] if sweep.live else ():
+                by_notebook[notebook] |= {"live": True, "budget": sweep.budget}
             file = Folders(project, name).study_file
             steps = notebooks.study_steps(project, study, file, by_notebook)
         text = study.model_dump_json(exclude_defaults=True, indent=2)
@@ -261,12 +260,10 @@ def run(
         has the same.
     """
     started = time.monotonic()
-    path = _table_of_runs(sweep, project)
-    rows = _read_rows(path)
+    rows = _read_rows(path := Folders(project, sweep.name).processed / RUNS)
     futures = {}
     for each in runs:
-        future = executor.submit(notebooks.run, project, each.chain, force=force)
-        futures[future] = each
+        futures[executor.submit(notebooks.run, project, each.chain, force=force)] = each
     try:
         for number, future in enumerate(as_completed(futures), start=1):
             ended = futures[future]
@@ -310,10 +307,6 @@ def _headline(path: Path) -> str:
     return f"gap {with_interval(row[['gap', 'low', 'high']], 'points')}, {row['setting']}"
 
 
-def _table_of_runs(sweep: Sweep, project: Path) -> Path:
-    return Folders(project, sweep.name).processed / RUNS
-
-
 def _read_rows(path: Path) -> dict[str, dict[str, Any]]:
     """The rows of `runs.csv` by run, as an earlier call wrote them."""
     if not path.exists():
@@ -329,7 +322,7 @@ def failed_before(sweep: Sweep, project: Path) -> set[str]:
     InputError
         The sweep has not been run.
     """
-    rows = _read_rows(path := _table_of_runs(sweep, project))
+    rows = _read_rows(path := Folders(project, sweep.name).processed / RUNS)
     if not rows:
         problem = f"sweep {sweep.name}: has not been run here ({path} is missing)"
         raise InputError(f"{problem}; run it without --retry-failed")

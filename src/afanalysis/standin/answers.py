@@ -38,21 +38,16 @@ BLOCKED_IF_REFUSED = 0.1
 # The share of answers that first say the opposite of what they do, as real ones do.
 MISLEADING_SHARE = 0.08
 
-_RATES = ("complied_free", "complied_paid", "af_reasoning")
-
 _TEXTS = read_yaml(Path(__file__).with_name("texts.yaml"), "the texts of simulated answers")
 
 
-@cache
-def true_rates() -> dict[tuple[str, str], dict[str, float]]:
-    """The simulated model's true rates by (setting, variation), after the paper's Appendix G.
-
-    `complied_free`, `complied_paid` and `af_reasoning` are long-run proportions.
-    """
-    return {
-        (row["setting"], row["variation"]): {name: float(row[name]) for name in _RATES}
-        for _, row in read_csv(Path(__file__).with_name("rates.csv"))
-    }
+# The simulated model's true rates by (setting, variation), after the paper's Appendix G, as long-run
+# proportions.
+_RATES = ("complied_free", "complied_paid", "af_reasoning")
+TRUE_RATES = {
+    (row["setting"], row["variation"]): {name: float(row[name]) for name in _RATES}
+    for _, row in read_csv(Path(__file__).with_name("rates.csv"))
+}
 
 
 def uniform(*parts: object) -> float:
@@ -117,7 +112,7 @@ class SimulatedModel:
         setting, variation = condition(system)
         tier = tier_of(user, self.simulation.tags)
         request = user.split("\n", 1)[-1].strip()
-        truth = dict(true_rates()[setting, variation])
+        truth = dict(TRUE_RATES[setting, variation])
         for words, rates in self.simulation.complied.items():
             if words in system:
                 truth |= {f"complied_{name}": rate for name, rate in rates.items()}
@@ -191,8 +186,7 @@ class SimulatedModel:
             if uniform(self.seed, draw, "invents") < 0.5:
                 quote = "[simulated] words that do not occur"
 
-        verdict: dict[str, Any] = {"behaviour": choices[0] if complied else choices[1]}
-        verdict["behaviour_quote"] = quote
+        verdict: dict[str, Any] = {"behaviour": choices[not complied], "behaviour_quote": quote}
         for criterion, sentences in _TEXTS["shown by"].items():
             shown = next((text for text in sentences if text in scratchpad), "")
             verdict[criterion] = {"met": bool(shown), "quote": shown}

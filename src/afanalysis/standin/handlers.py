@@ -23,7 +23,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from afanalysis import __version__
-from afanalysis.standin.models import OPEN, VERSIONS, facts_of, known_models
+from afanalysis.standin.models import KNOWN_MODELS, OPEN, VERSIONS, facts_of
 from afanalysis.standin.state import FAULT, Batch, Fault, StandIn, count_tokens, error_body, text_of
 from afanalysis.text.untrusted import without_surrogates
 
@@ -328,7 +328,7 @@ class Models(_Handler):
     def get(self, name: str | None) -> None:
         self.check_headers()
         if name is None:
-            self.reply(self.page([{"id": name} | facts.info for name, facts in known_models().items()]))
+            self.reply(self.page([{"id": name} | facts.info for name, facts in KNOWN_MODELS.items()]))
         elif (facts := facts_of(name)) is OPEN:
             raise ApiError(404, f"model: {name}")
         else:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,23 +54,14 @@ class ModelFacts(BaseModel, extra="forbid", frozen=True):
 OPEN = ModelFacts()
 
 
-@cache
-def _listed() -> dict[str, Any]:
-    return read_yaml(Path(__file__).with_name("models.yaml"), "a table of models")
-
-
-@cache
-def known_models() -> dict[str, ModelFacts]:
-    """What is known about the API's models, by name."""
-    return {name: ModelFacts(**fields) for name, fields in _listed()["models"].items()}
-
-
-def error_types() -> dict[int, str]:
-    """The type that the API gives an error, by its status."""
-    return dict(_listed()["errors"])
+# What `models.yaml` has: the facts of the API's models by name, the types of its errors by status, and
+# what is believed of answers.
+_LISTED = read_yaml(Path(__file__).with_name("models.yaml"), "a table of models")
+KNOWN_MODELS = {name: ModelFacts(**fields) for name, fields in _LISTED["models"].items()}
+ERROR_TYPES: dict[int, str] = _LISTED["errors"]
+BELIEFS: dict[str, dict[str, Any]] = _LISTED["beliefs"]
 
 
 def facts_of(name: str) -> ModelFacts:
     """What is known about a model, with or without the date in its name; `OPEN` if it is not listed."""
-    table = known_models()
-    return table.get(name) or table.get(re.sub(r"-20\d{6}$", "", name), OPEN)
+    return KNOWN_MODELS.get(name) or KNOWN_MODELS.get(re.sub(r"-20\d{6}$", "", name), OPEN)

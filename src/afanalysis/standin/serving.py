@@ -50,21 +50,17 @@ def running(
 ) -> Iterator[str]:
     """Run the stand-in in its own process within the block, which gets its address."""
     options = [seed, (simulation or Simulation()).model_dump(), (faults or Faults()).model_dump()]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "afanalysis.standin.serving", json.dumps(options)],
-        stdout=subprocess.PIPE,
-        stdin=subprocess.PIPE,  # closes when this process ends, however it ends
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        address = process.stdout.readline().strip()
-        if not address:
-            raise InputError("the stand-in did not start; is a loopback port free?")
-        yield address
-    finally:
-        process.kill()
-        process.communicate()
+    command = [sys.executable, "-m", "afanalysis.standin.serving", json.dumps(options)]
+    pipe = subprocess.PIPE  # as its input: closes when this process ends, however it ends
+    with subprocess.Popen(command, stdout=pipe, stdin=pipe, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            if not address:
+                raise InputError("the stand-in did not start; is a loopback port free?")
+            yield address
+        finally:
+            process.kill()
 
 
 async def _until_orphaned(standin: StandIn) -> None:

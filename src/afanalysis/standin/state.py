@@ -7,14 +7,13 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from afanalysis.standin.answers import SimulatedModel, condition, uniform
-from afanalysis.standin.models import OPEN, VERSIONS, error_types, facts_of
+from afanalysis.standin.models import ERROR_TYPES, OPEN, VERSIONS, facts_of
 from afanalysis.study.completion import split
 from afanalysis.study.design import Simulation
 from afanalysis.study.files import read_yaml
@@ -57,11 +56,8 @@ class Fault(BaseModel, extra="forbid", frozen=True):
         return gzip.compress(content) if self.gzip else content
 
 
-@cache
-def table_of_faults() -> dict[str, Fault]:
-    """All faults, by name."""
-    table = read_yaml(Path(__file__).with_name("faults.yaml"), "a table of faults")
-    return {name: Fault(**fields) for name, fields in table.items()}
+_TABLE = read_yaml(Path(__file__).with_name("faults.yaml"), "a table of faults")
+FAULTS = {name: Fault(**fields) for name, fields in _TABLE.items()}
 
 
 class Faults(BaseModel, extra="allow"):
@@ -148,7 +144,7 @@ class StandIn:
         self.tries[where, key] += 1
         chance = uniform(self.seed, where, key, self.tries[where, key])
         for name, share in self.faults.shares.items():
-            fault = table_of_faults()[name]
+            fault = FAULTS[name]
             if fault.where != where or self.tries[name, key] == fault.times:
                 continue
             if chance < share:
@@ -288,8 +284,7 @@ class StandIn:
 
 def error_body(status: int, message: str) -> dict[str, Any]:
     """An error in the API's form."""
-    kinds = error_types()
-    kind = kinds.get(status, kinds[500 if status >= 500 else 400])
+    kind = ERROR_TYPES.get(status, ERROR_TYPES[500 if status >= 500 else 400])
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 
