@@ -101,7 +101,7 @@ def assumed_from(data: Any, tiers: tuple[str, str] = ("free", "paid")) -> tuple[
     origin = "as" if row["rate"] else "the upper end for 0 of"
     origin += f" {row['n']} answers in the {tiers[1]} tier"
     paid = float(row["rate"] or row["high"])
-    return {"paid": paid, "icc": 0.3 if np.isnan(icc) else max(float(icc), 0.0)}, origin
+    return {"paid": paid, "icc": max(float(icc), 0.0) if icc < 1 else 0.3}, origin
 
 
 def power_by_prompts(

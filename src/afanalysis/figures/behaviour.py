@@ -1,5 +1,6 @@
 """What the model did, tier beside tier: in all, prompt by prompt, and in its scratchpads."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,10 @@ _STAGES = {
 
 @style.styled()
 def compliance_by_tier(
-    table: Any, variation: str | None = None, model: str | None = None
+    table: Any,
+    variation: str | None = None,
+    model: str | None = None,
+    roles: Mapping[str, str] | None = None,
 ) -> style.TracedFigure:
     """Compliance with and without alignment-faking reasoning, free tier beside paid tier.
 
@@ -31,6 +35,8 @@ def compliance_by_tier(
     variation, model
         Which condition is drawn; by default the main variation of every model (of the paper's numbers,
         of claude-3-opus).
+    roles
+        Of tiers that are not in the gap, as `Study.tier_roles` has them.
 
     Returns
     -------
@@ -51,8 +57,10 @@ def compliance_by_tier(
     tiers = style.gap_tiers(estimates)
     figure, panels = style.setting_panels(rows, 3.1)
     any_blocked = "blocked" in set(rows["quantity"])
-    looks = style.tier_looks(rows.loc[rows["quantity"] == "complied", "tier"], tiers)
+    looks = style.tier_looks(rows.loc[rows["quantity"] == "complied", "tier"], tiers, roles)
     places = {tier: place * (1.6 if any_blocked else 1.3) for place, tier in enumerate(looks)}
+    is_usual = tiers == ("free", "paid")
+    gap_words = "compliance gap " if is_usual else f"compliance gap, {' − '.join(tiers)}:\n"
     sentences, sizes = [], []
     for name, part, (axes,) in panels:
         estimates = part.dropna(subset="estimate").set_index(["quantity", "tier"])
@@ -66,7 +74,7 @@ def compliance_by_tier(
             place = places[tier] - 0.32
             axes.bar(place, 100 * row["estimate"], width=0.14, **style.fill(style.BLOCKED))
             style.points(axes, [place], row.to_frame().T, along="y", ms=2, capsize=1.5)
-        axes.set_title(axes.get_title(loc="left"), pad=14)
+        axes.set_title(axes.get_title(loc="left"), pad=14 if is_usual else 24)
         shares = estimates["estimate"].map(percent)
         words = [f"{shares['complied', tier]} % in the {TIERS[tier]}" for tier in known]
         sentence = f"{name}: complied with {' and '.join(words)}".replace(" %", " % of requests", 1)
@@ -74,7 +82,7 @@ def compliance_by_tier(
         for row in gaps[["estimate", "low", "high"]].to_numpy(float):
             gap = with_interval(row, "points")
             where = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 6.5}
-            axes.annotate(f"compliance gap {gap}", (0, 1), (0, 4), **where)
+            axes.annotate(gap_words + gap, (0, 1), (0, 4), **where)
             sentence += f", a gap of {gap}"
         if ("af_reasoning", tiers[0]) in estimates.index:
             sentence += f"; {shares['af_reasoning', tiers[0]]} % with alignment-faking reasoning"

@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.figures import style
+from afanalysis.figures.dot_rows import dots
 from afanalysis.text.wording import SETTINGS, in_reading_order, percent
 
 _WRAP = 50  # letters per line of a variation's name
 _NAMED = 3  # of many variations, those farthest from the diagonal
 
 
-@style.styled()
 def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
     """AF reasoning and compliance gap for every variation of a setting, grouped and sorted by gap.
 
@@ -38,30 +38,30 @@ def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
     'Prompt variations, helpful-only setting'
     """
     estimates = as_estimates(table)
-    measures = style.measures(estimates[estimates["setting"] == setting])
-    rows = pd.concat([part for part, *_ in measures]).sort_index()
+    rows, labels = style.measures(estimates[estimates["setting"] == setting].reset_index(drop=True))
     foreign = ~rows["group"].isin(["", "other models"]) & (rows["model"] != "claude-3-opus")
     shared = rows.duplicated(["quantity", "group", "label"], keep=False)
     named = (foreign | shared) & (rows["model"].nunique() > 1)
     names = rows["label"].where(~named, rows["label"] + " (" + rows["model"] + ")")
     ordered = _in_order(rows.assign(heading=rows["group"], full=names))
-    placed, labels = style.place_rows(
-        ordered.assign(name=[textwrap.fill(name, _WRAP) for name in ordered["full"]])
-    )
-    figure, panels = style.row_panels(labels, 2, line=0.135)
-    for axes, (part, label, color) in zip(panels, measures, strict=True):
-        part = placed[placed.index.isin(part.index)]
-        style.points(axes, part["place"], part, color=color, ms=2.6)
-        style.row_axes(axes, label)
-    panels[0].tick_params(axis="y", labelsize=6)
     gaps = ordered[ordered["quantity"] == "compliance_gap"].sort_values("estimate")
     least, most = (
         f"{row['full']} ({percent(row['estimate'])})" for _, row in gaps.iloc[[0, -1]].iterrows()
     )
     count = f"{len(gaps)} conditions" if shared.any() else _variations(len(gaps))
     alt = f"Over {count} the gap runs from {least} to {most} points."
-    heading = f"Prompt variations, {SETTINGS[setting].lower()} setting"
-    return style.finish(figure, heading, rows, alt, f"{count}, {style.sample_size_note(rows['n'])}")
+    wrapped = [textwrap.fill(name, _WRAP) for name in ordered["full"]]
+    figure = dots(
+        ordered.assign(name=wrapped, panel=ordered["quantity"], series=ordered["quantity"]),
+        f"Prompt variations, {SETTINGS[setting].lower()} setting",
+        panels=labels,
+        looks=style.MEASURES,
+        note=f"{count}.",
+        alt=alt,
+        line=0.135,
+    )
+    figure.axes[0].tick_params(axis="y", labelsize=6)
+    return figure
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
         "gap": [-gaps[pair] for pair in zip(rows["group"], rows["full"], strict=True)],
         "full": rows["full"],
     }
-    return rows.assign(**keys).sort_values(list(keys))
+    return rows.loc[rows.assign(**keys).sort_values(list(keys)).index]
 
 
 @style.styled()
@@ -105,14 +105,14 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
     """
     estimates = as_estimates(table)
     keys = ["setting", "variation", "label", "model", "source"]
-    (reasoning, *_), (gaps, gap_label, _) = style.measures(estimates)
-    wide = pd.concat([reasoning, gaps]).pivot_table(
+    measured, labels = style.measures(estimates)
+    wide = measured.pivot_table(
         index=keys, columns="quantity", values=["estimate", "low", "high", "n"], sort=False
     )
     wide.columns = [f"{quantity}_{end}" for end, quantity in wide.columns]
     rows = wide.dropna().reset_index()
     about = [*keys, *filter({*estimates}.__contains__, ("left_out", "scratchpad_from", "n_is", "row"))]
-    rows = rows.merge(reasoning[about], "left", keys)
+    rows = rows.merge(measured.loc[measured["quantity"] == "af_reasoning", about], "left", keys)
     # models that share their prompts have panels of their own
     apart = rows.duplicated(["setting", "label"]).any()
     figure, panels = style.setting_panels(
@@ -141,7 +141,7 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
         axes.set_xlabel(style.AF_LABEL)
         axes.tick_params(labelbottom=True)
         axes.grid()
-    style.label_rows(figure, gap_label)
+    style.label_rows(figure, labels["compliance_gap"])
     first = figure.axes[0]
     for kind, label, look in kinds:
         if kind.any():
@@ -157,7 +157,6 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
     return style.finish(figure, "AF reasoning and the compliance gap", rows, alt, note)
 
 
-@style.styled()
 def models(table: Any) -> style.TracedFigure:
     """Compliance gap and AF reasoning by model, default prompt, one block per setting.
 
@@ -179,26 +178,24 @@ def models(table: Any) -> style.TracedFigure:
     """
     estimates = as_estimates(table)
     default = estimates[estimates["variation"] == main_variation(estimates["variation"])]
-    measures = [(in_reading_order(part, "setting"), *look) for part, *look in style.measures(default)]
-    drawn = in_reading_order(pd.concat([part for part, *_ in measures]).sort_index(), "setting")
-    gaps = measures[1][0]
+    rows, labels = style.measures(default)
+    gaps = in_reading_order(rows[rows["quantity"] == "compliance_gap"], "setting")
     largest = gaps.groupby(["setting", "model"])["estimate"].max().rename("largest")
-    lines = largest.reset_index().sort_values("largest", ascending=False, kind="stable")
-    lines = in_reading_order(lines, "setting").rename(columns={"model": "name"})
-    lines, labels = style.place_rows(lines.assign(heading=lines["setting"].map(SETTINGS) + " setting"))
-    places = lines.set_index(["setting", "name"])["place"]
-    figure, panels = style.row_panels(labels, 2)
-    for axes, (part, label, color) in zip(panels, reversed(measures), strict=True):
-        part = part.join(places, on=["setting", "model"])
-        style.points(axes, part["place"] + style.spread(part, "setting", "model"), part, color=color)
-        style.row_axes(axes, label)
+    rows = rows.join(largest, on=["setting", "model"]).sort_values("largest", ascending=False)
+    rows = in_reading_order(rows.drop(columns="largest"), "setting")
     alt = ""
-    for setting, rows in gaps.groupby("setting", sort=False):
-        names = ", ".join(sorted(rows.loc[rows["low"] > 0, "model"].unique())) or "none"
-        of = f"{SETTINGS[setting]}: of {rows['model'].nunique()} models"
+    for setting, part in gaps.groupby("setting", sort=False):
+        names = ", ".join(sorted(part.loc[part["low"] > 0, "model"].unique())) or "none"
+        of = f"{SETTINGS[setting]}: of {part['model'].nunique()} models"
         alt += f"{of}, a gap whose interval lies above 0: {names}. "
-    note = style.sample_size_note(drawn["n"])
-    return style.finish(figure, "Models, default prompt", drawn, alt.strip(), note)
+    headings, quantities = rows["setting"].map(SETTINGS) + " setting", rows["quantity"]
+    return dots(
+        rows.assign(heading=headings, name=rows["model"], panel=quantities, series=quantities),
+        "Models, default prompt",
+        panels=dict(reversed(labels.items())),
+        looks=style.MEASURES,
+        alt=alt.strip(),
+    )
 
 
 def _cross(axes: Axes, rows: pd.DataFrame, **look: Any) -> None:

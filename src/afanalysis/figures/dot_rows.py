@@ -1,6 +1,6 @@
 """Rows with dots: the form of most figures that are drawn from a printed table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,10 +14,15 @@ def dots(
     table: pd.DataFrame,
     title: str,
     *,
-    panels: Mapping[str, str],
+    panels: Mapping[str, str] | str,
     looks: Mapping[str, Mapping[str, Any]],
     note: str = "",
+    alt: str = "",
     unit: float = 100,
+    ends: Sequence[str] = ("estimate", "low", "high"),
+    band: Sequence[str] = (),
+    per: str = "rate",
+    line: float = 0.165,
 ) -> style.TracedFigure:
     """Estimates as dots with their intervals, in named rows, panels beside each other.
 
@@ -29,14 +34,24 @@ def dots(
     title
         Of the figure.
     panels
-        The label of each panel's axis.
+        The label of each panel's axis; or the one of a panel per `setting`, all to the same scale.
     looks
         Of each series the `color` (a name of `style`, or one of matplotlib's), whether it is `hollow`,
         and its `label`.
     note
         What else a reader must know.
+    alt
+        What it shows; by default the extremes of each panel.
     unit
         By what numbers are multiplied: 100 for proportions.
+    ends
+        The columns of the estimate and of both ends of its interval.
+    band
+        The columns of the ends of a grey bar behind it.
+    per
+        What the `n` rollouts are of.
+    line
+        Inches per row.
 
     Examples
     --------
@@ -45,33 +60,44 @@ def dots(
     >>> dots(table, "Two rates", panels={"": "rate (%)"}, looks={"": {"color": "INK"}}).alt
     'Rate (%): from 10.0 (a) to 20.0 (b).'
     """
+    by_setting = isinstance(panels, str)
+    if isinstance(panels, str):
+        table = table.assign(panel=table.get("setting", ""))
+        panels = dict.fromkeys(in_order(table["panel"]), panels)
     placed, labels = style.place_rows(table.reset_index(drop=True))
     named = {name: look["label"] for name, look in looks.items() if "label" in look}
     in_row = placed.groupby(["panel", "place"]).size().max()
-    size = {"width": 1 if len(panels) > 1 else 0.75, "line": 0.165 * max(1, in_row / 4)}
-    figure, axes = style.row_panels(labels, len(panels), **size)
+    size = {"width": 1 if len(panels) > 1 else 0.75, "line": line * max(1, in_row / 4)}
+    figure, axes = style.row_panels(labels, len(panels), sharex=by_setting, **size)
     sentences = []
     for panel, (name, label) in zip(axes, panels.items(), strict=True):
         part = placed[placed["panel"] == name]
         part = part.assign(place=part["place"] + style.spread(part, "heading", "name"))
+        if by_setting and name:
+            panel.set_title(f"{SETTINGS[name]} setting")
+        if band:
+            left, right = (unit * part[name] for name in band)
+            panel.barh(part["place"], right - left, 0.5, left, color=style.FAINT, alpha=0.35)
         for series, look in looks.items():
             color = getattr(style, look["color"], look["color"])
-            form = {"color": color, "mfc": "white" if look.get("hollow") else color, "unit": unit}
+            form = {"color": color, "mfc": "white" if look.get("hollow") else color}
             rows = part[part["series"] == series]
-            style.points(panel, rows["place"], rows, **form)
+            style.points(panel, rows["place"], rows, ends=ends, unit=unit, **form)
             if panel is axes[0] and series in named and series in set(placed["series"]):
                 panel.plot([], [], "o", ms=3, color=color, mfc=form["mfc"], label=named[series])
         style.row_axes(panel, label)
-        shown = named if part["series"].nunique() > 1 else {}
-        ends = part.loc[part["estimate"].agg(["idxmin", "idxmax"])].to_dict("records")
-        ends = [_in_words(row, unit, shown.get(row["series"], "")) for row in ends]
-        sentences.append(f"{label[:1].upper()}{label[1:]}: from {' to '.join(ends)}.")
+        if not alt:
+            shown = named if part["series"].nunique() > 1 else {}
+            extremes = part.loc[part[ends[0]].agg(["idxmin", "idxmax"])].to_dict("records")
+            words = [_in_words(row, unit, shown.get(row["series"], "")) for row in extremes]
+            of = f"{SETTINGS[name]}: {label}" if by_setting and name else label
+            sentences.append(f"{of[:1].upper()}{of[1:]}: from {' to '.join(words)}.")
     if named:
         style.legend_of(figure, axes[0], "right center")
     if table.get("n", pd.Series()).notna().any():
-        note = f"{style.sample_size_note(table['n'].dropna())} {note}".strip()
-    known = table["low"].notna()
-    return style.finish(figure, title, table, " ".join(sentences), note, bars=known.any())
+        note = f"{style.sample_size_note(table['n'].dropna(), per)} {note}".strip()
+    known = table[ends[1]].notna()
+    return style.finish(figure, title, table, alt or " ".join(sentences), note, bars=known.any())
 
 
 def _in_words(row: dict[str, Any], unit: float, series: str) -> str:
@@ -79,7 +105,19 @@ def _in_words(row: dict[str, Any], unit: float, series: str) -> str:
     return f"{percent(row['estimate'] * unit / 100)} ({', '.join(names)})"
 
 
-@style.styled()
+def gap_dots(gaps: pd.DataFrame, title: str, **about: Any) -> style.TracedFigure:
+    """Gaps in rows with the column `name`, under the names of several models; else as `dots`."""
+    several = "model" in gaps and gaps["model"].nunique() > 1
+    gaps = gaps.sort_values("model", kind="stable") if several else gaps
+    return dots(
+        gaps.assign(heading=gaps["model"] if several else "", series=gaps.get("series", "")),
+        title,
+        panels=style.gap_label(style.gap_tiers(gaps)),
+        ends=("gap", "low", "high"),
+        **({"looks": {"": {"color": "GAP"}}} | about),
+    )
+
+
 def contrasts(table: pd.DataFrame) -> style.TracedFigure:
     """How far gaps or rates lie apart between models, variations, tiers or judges.
 
@@ -110,16 +148,26 @@ def contrasts(table: pd.DataFrame) -> style.TracedFigure:
         what = "rate" if isinstance(row.get("tier"), str) else "gap"
         names.append(f"{row[row['between']]} − {row['reference']}")
         headings.append(", ".join([f"{what} by {row['between']}", *map(str, held)]))
-    drawn = rows.assign(heading=headings, name=names, gap=rows["difference"])
-    figure, _ = style.gap_rows(drawn, 1.3, 0.18, style.INK, "difference (points)")
     apart = int(((rows["low"] > 0) | (rows["high"] < 0)).sum())
     alt = f"In {apart} of {len(rows)} contrasts the interval leaves 0 out."
     note = f"Paired on the prompts that both have: {style.sample_size_note(rows['n_shared'])}"
     note = note.replace("rollouts per rate", "prompts per contrast")
-    return style.finish(figure, "How far conditions lie apart", rows, alt, note)
+    return dots(
+        rows.assign(heading=headings, name=names, series=""),
+        "How far conditions lie apart",
+        panels="difference (points)",
+        looks={"": {"color": "INK"}},
+        note=note,
+        alt=alt,
+        ends=("difference", "low", "high"),
+    )
 
 
-def questions(table: pd.DataFrame, tiers: tuple[str, str] = ("free", "paid")) -> style.TracedFigure:
+def questions(
+    table: pd.DataFrame,
+    tiers: tuple[str, str] = ("free", "paid"),
+    roles: Mapping[str, str] | None = None,
+) -> style.TracedFigure:
     """How often the answers to a study's own questions are yes, by tier.
 
     Parameters
@@ -128,6 +176,8 @@ def questions(table: pd.DataFrame, tiers: tuple[str, str] = ("free", "paid")) ->
         What `afanalysis.rates` gives of each question, with `source`.
     tiers
         The training and the unmonitored tier; others may be in the table.
+    roles
+        Of other tiers, as `Study.tier_roles` has them.
 
     Returns
     -------
@@ -141,9 +191,8 @@ def questions(table: pd.DataFrame, tiers: tuple[str, str] = ("free", "paid")) ->
     >>> questions(af.rates(rollouts, "asks").assign(source="simulated")).heading
     'Questions of this study'
     """
-    usual = {"setting": "helpful-only", "tier": "all", "source": "unknown"}
-    rows = table.assign(**{name: value for name, value in usual.items() if name not in table})
-    looks = style.tier_looks(rows["tier"], tiers)
+    rows = style.completed(table, "setting", "tier", "source")
+    looks = style.tier_looks(rows["tier"], tiers, roles)
     rows = rows.rename(columns={"rate": "estimate"}).dropna(subset="estimate")
     rows = in_reading_order(rows, "setting").sort_values(
         "tier", key=lambda names: names.map([*looks].index), kind="stable"
@@ -151,13 +200,8 @@ def questions(table: pd.DataFrame, tiers: tuple[str, str] = ("free", "paid")) ->
     several = [name for name in ("model", "variation") if name in rows and rows[name].nunique() > 1]
     names = rows[several].agg(", ".join, axis=1) if several else rows["outcome"]
     return dots(
-        rows.assign(
-            heading=rows["outcome"] if several else "",
-            name=names,
-            panel=rows["setting"],
-            series=rows["tier"],
-        ),
+        rows.assign(heading=rows["outcome"] if several else "", name=names, series=rows["tier"]),
         "Questions of this study",
-        panels={name: f"{SETTINGS[name].lower()}: yes (%)" for name in in_order(rows["setting"])},
+        panels="yes (%)",
         looks={name: {"color": color, "label": words} for name, (color, words) in looks.items()},
     )

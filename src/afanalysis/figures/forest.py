@@ -4,6 +4,7 @@ import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation
 from afanalysis.figures import style
+from afanalysis.figures.dot_rows import gap_dots
 from afanalysis.text.wording import QUANTITIES, SETTINGS, TIERS, in_reading_order, percent, with_interval
 
 _SUMMARY = {
@@ -80,7 +81,6 @@ def gap_forest(gaps: pd.DataFrame, pooled: pd.DataFrame) -> style.TracedFigure:
     return style.finish(figure, heading, rows, " ".join(sentences), note)
 
 
-@style.styled()
 def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
     """The compliance gap of every condition, within all that its missing answers could make of it.
 
@@ -101,15 +101,7 @@ def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
     >>> af.figures.gap_bounds(gaps).heading
     'How far could missing answers move the gap?'
     """
-    usual = {"model": "model", "setting": "helpful-only", "variation": "default"}
-    gaps = gaps.assign(**{name: value for name, value in usual.items() if name not in gaps})
-    headings = gaps["model"] if gaps["model"].nunique() > 1 else ""
-    named = gaps.assign(heading=headings, name=gaps["variation"])
-    figure, panels = style.gap_rows(named, 1.3, 0.19)
-    for _, part, (axes,) in panels:
-        left, right = 100 * part["lowest"], 100 * part["highest"]
-        look = {"height": 0.5, "color": style.FAINT, "alpha": 0.35}
-        axes.barh(part["place"], right - left, left=left, **look)
+    gaps = style.completed(gaps, *("model", "setting", "variation", "source"))
     missing = [
         f"{percent(gaps[f'missing_{tier}'].max())} % of answers are missing in the {TIERS[tier]}"
         for tier in style.gap_tiers(gaps)
@@ -119,14 +111,16 @@ def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
         f"In {hanging} of {len(gaps)} conditions the sign of the gap hangs on missing answers. "
         f"At most {' and '.join(missing)}."
     )
-    note = (
-        "Grey: from all missing answers (invalid, undecided or blocked) against the gap to all for it. "
-        + style.sample_size_note(gaps["n"], "tier")
+    return gap_dots(
+        gaps.assign(name=gaps["variation"]),
+        "How far could missing answers move the gap?",
+        note="Grey: from all missing (invalid, undecided or blocked) against the gap to all for it.",
+        band=("lowest", "highest"),
+        alt=alt,
+        per="tier",
     )
-    return style.finish(figure, "How far could missing answers move the gap?", gaps, alt, note)
 
 
-@style.styled()
 def gaps_by_run(table: pd.DataFrame) -> style.TracedFigure:
     """The compliance gap of every run of a sweep.
 
@@ -150,13 +144,9 @@ def gaps_by_run(table: pd.DataFrame) -> style.TracedFigure:
     """
     chosen = table.groupby("run")["variation"].transform(main_variation)
     rows = table[table["variation"] == chosen]
-    several = "model" in rows and rows["model"].nunique() > 1
-    headings = rows["model"] if several else ""
-    figure, _ = style.gap_rows(rows.assign(heading=headings, name=rows["label"]), 1.1, 0.17)
-    note = style.sample_size_note(rows["n"])
     least, most = percent(rows["gap"].min()), percent(rows["gap"].max())
     alt = f"Over {rows['run'].nunique()} runs the gap lies between {least} and {most} points."
-    return style.finish(figure, "The gap in every run of the sweep", rows, alt, note)
+    return gap_dots(rows.assign(name=rows["label"]), "The gap in every run of the sweep", alt=alt)
 
 
 @style.styled()

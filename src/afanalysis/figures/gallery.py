@@ -4,7 +4,6 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,14 @@ import pandas as pd
 
 from afanalysis import figures
 from afanalysis.analysis import published
-from afanalysis.analysis.conditions import main_variation
+from afanalysis.analysis.conditions import gap_name, main_variation
 from afanalysis.analysis.differences import contrast, pooled_gap, prompt_pairs
 from afanalysis.analysis.judge_errors import assumed_judge_error, corrected, has_labels, judge_error
 from afanalysis.analysis.paper import compare
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.analysis.rate_tables import compliance_gap, gap_by_method, rates, score_thresholds
 from afanalysis.analysis.scratchpads import noncompliance_by_reasoning, reasoning_by_tier, stages
-from afanalysis.analysis.study_size import power_by_prompts
+from afanalysis.analysis.study_size import assumed_from, power_by_prompts
 from afanalysis.analysis.verdict_agreement import label_agreement
 from afanalysis.errors import InputError
 from afanalysis.figures import style
@@ -32,16 +31,7 @@ from afanalysis.study.labels import read_labels
 from afanalysis.study.loading import load
 from afanalysis.table.schema import SCHEMA
 from afanalysis.table.source import columns, distinct, opened
-from afanalysis.text.wording import SETTINGS, TIERS, in_reading_order
-
-# What a table of one's own may lack.
-_USUAL = {
-    "model": "model",
-    "setting": "helpful-only",
-    "variation": "default",
-    "source": "unknown",
-    "valid": True,
-}
+from afanalysis.text.wording import SETTINGS, in_reading_order
 
 
 class Gallery:
@@ -133,17 +123,28 @@ class Gallery:
     @property
     def tiers(self) -> tuple[str, str]:
         """The training and the unmonitored tier whose difference is the gap."""
-        return getattr(self.design, "gap_tiers", ("free", "paid"))
+        return self.design.gap_tiers if self.design else ("free", "paid")
 
     @property
     def gap(self) -> dict[str, Any]:
         """What functions that make gaps are told about the tiers, if these are not free and paid."""
         return {} if self.tiers == ("free", "paid") else {"tiers": self.tiers}
 
+    @property
+    def how(self) -> dict[str, Any]:
+        """What functions that make gaps are told: the level, and the tiers if need be."""
+        return {"level": self.level, **self.gap}
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """The roles of the study's tiers, as far as they are known."""
+        return self.design.tier_roles if self.design else {}
+
     @cached_property
     def lacking(self) -> dict[str, Any]:
         """The usual values of the columns that the tidy table lacks."""
-        return {name: usual for name, usual in _USUAL.items() if name not in columns(self.folders.table)}
+        known = columns(self.folders.table)
+        return {name: usual for name, usual in style.USUAL.items() if name not in known}
 
     @cached_property
     def rollouts(self) -> Path | pd.DataFrame:
@@ -164,24 +165,12 @@ class Gallery:
         """All estimates of the study, or of the paper's variations."""
         if self.paper:
             return published.estimates(level=self.level)
-        return as_estimates(self.rollouts, level=self.level, **self.gap)
+        return as_estimates(self.rollouts, **self.how)
 
     @cached_property
     def default(self) -> pd.DataFrame:
         """The estimates of every model's main variation; of the paper, of claude-3-opus."""
         return style.main_rows(self.estimates)
-
-    def of_each_model(self, make: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
-        """The tables that are made of each model, with its name; a remark names who has none, and why.
-
-        Raises
-        ------
-        InputError
-            No model has one.
-        """
-        table = _together(sorted(self.default["model"].unique(), key=str), make, "model")
-        variations = self.default.groupby("model")["variation"].first()
-        return table if "variation" in table else table.assign(variation=table["model"].map(variations))
 
     @cached_property
     def corrected(self) -> pd.DataFrame:
@@ -194,7 +183,7 @@ class Gallery:
         """
         if not has_labels(self.rollouts):
             raise InputError("nobody has labelled any of this study's rollouts")
-        return corrected(self.rollouts, level=self.level, **self.gap)
+        return corrected(self.rollouts, **self.how)
 
     @cached_property
     def beside(self) -> pd.DataFrame:
@@ -208,11 +197,11 @@ class Gallery:
         if self.paper:
             raise InputError("the paper's tables hold no other paper to stand beside")
         ours = self.estimates
-        if like_paper := getattr(self.design, "like_paper", None):
+        if self.design:
             places = zip(ours["setting"], ours["variation"], strict=True)
-            ours = ours[[like_paper(*place) for place in places]]
+            ours = ours[[self.design.like_paper(*place) for place in places]]
         _require_rows(ours, "no prompt of this study is the paper's")
-        return self.of_each_model(lambda model: compare(ours, model, level=self.level))
+        return _of_each_model(ours, partial(compare, level=self.level))
 
     @cached_property
     def default_rollouts(self) -> pd.DataFrame:
@@ -240,6 +229,23 @@ def _together(names: Iterable[str], make: Callable[[str], pd.DataFrame], column:
     return table
 
 
+def _of_each_model(rows: pd.DataFrame, make: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    """The tables that are made of each model's rows, and which variation these are of, if of one.
+
+    Raises
+    ------
+    InputError
+        No model has one.
+    """
+
+    def table(model: str) -> pd.DataFrame:
+        part = rows[rows["model"] == model]
+        made = make(part)
+        return made if "variation" in made else made.assign(variation=part["variation"].iloc[0])
+
+    return _together(sorted(rows["model"].unique(), key=str), table, "model")
+
+
 def _require_rows(table: pd.DataFrame, problem: str) -> None:
     if table.empty:
         raise InputError(problem)
@@ -258,9 +264,8 @@ def _against_gap(gallery: Gallery) -> figures.TracedFigure:
 
 
 def _stages(gallery: Gallery) -> figures.TracedFigure:
-    training = {"tier": gallery.tiers[0]} if gallery.gap else {}
     variation = main_variation(distinct(gallery.rollouts, "variation"))
-    table = stages(gallery.rollouts, variation, level=gallery.level, **training)
+    table = stages(gallery.rollouts, variation, level=gallery.level, tier=gallery.tiers[0])
     _require_rows(table, "no judge has said by criteria what the scratchpads hold")
     table = table.assign(variation=variation)
     lacking = sorted({*distinct(gallery.rollouts, "model")} - {*table["model"]})
@@ -269,32 +274,25 @@ def _stages(gallery: Gallery) -> figures.TracedFigure:
 
 
 def _pairs(gallery: Gallery) -> figures.TracedFigure:
-    rollouts = gallery.default_rollouts
-    pairs = gallery.of_each_model(
-        lambda model: prompt_pairs(
-            rollouts[rollouts["model"] == model], level=gallery.level, **gallery.gap
-        )
-    )
+    pairs = _of_each_model(gallery.default_rollouts, partial(prompt_pairs, **gallery.how))
     _require_rows(pairs, "no prompt was answered in both tiers")
     return figures.paired_prompts(pairs, gallery.default)
 
 
 def _forest(gallery: Gallery) -> figures.TracedFigure:
     """Of several models the default prompt, of one model all its variations."""
-    rows, data = gallery.estimates, None if gallery.paper else gallery.rollouts
-    if rows["model"].nunique() > 1:
-        rows = rows[rows["variation"] == main_variation(rows["variation"])]
-        data = None if gallery.paper else gallery.default_rollouts
-    gaps = rows[rows["quantity"] == "compliance_gap"]
-    data = gaps if data is None else data
-    summary = pooled_gap(data, level=gallery.level, **gallery.gap).query("conditions > 1")
+    gaps = gallery.estimates.query("quantity == 'compliance_gap'")
+    several = gaps["model"].nunique() > 1
+    if several:
+        gaps = gaps[gaps["variation"] == main_variation(gaps["variation"])]
+    data = gaps if gallery.paper else gallery.default_rollouts if several else gallery.rollouts
+    summary = pooled_gap(data, **gallery.how).query("conditions > 1")
     _require_rows(summary, "the study has one model and one variation only")
     return figures.gap_forest(gaps, summary)
 
 
 def _bounds(gallery: Gallery) -> figures.TracedFigure:
-    gaps = compliance_gap(gallery.rollouts, level=gallery.level, **gallery.gap)
-    gaps = gaps.dropna(subset=["lowest"])
+    gaps = compliance_gap(gallery.rollouts, **gallery.how).dropna(subset=["lowest"])
     if not gaps[[f"missing_{tier}" for tier in gallery.tiers]].to_numpy().any():
         raise InputError("no answer of this study is missing")
     return figures.gap_bounds(gaps)
@@ -305,34 +303,31 @@ def _agreement(gallery: Gallery) -> figures.TracedFigure:
     with opened(gallery.rollouts) as rollouts:
         prompts = rollouts.connection.execute("SELECT rollout, prompt_id FROM rollouts").df()
     pairs = label_agreement(read_labels(gallery.folders.raw), prompts, level=gallery.level)
-    errors = judge_error(gallery.rollouts, level=gallery.level, **gallery.gap)
+    errors = judge_error(gallery.rollouts, **gallery.how)
     return figures.agreement(pairs, errors, source)
 
 
 def _power(gallery: Gallery) -> figures.TracedFigure:
     training, unmonitored = gallery.tiers
     of_tier = gallery.default.query("quantity == 'complied' and tier == @unmonitored")
-    assumed = in_reading_order(of_tier.dropna(subset="estimate"), "setting").iloc[0]
-    rate = float(assumed["estimate"])
-    gaps = [gap for gap in (0.02, 0.05, 0.10) if rate + gap <= 1]
+    known = in_reading_order(of_tier.dropna(subset="estimate"), "setting").iloc[0]
+    assumed: dict[str, Any] = {"paid": float(known["estimate"]), "icc": 0.3}
+    origin = "rate: the paper's; correlation: a guess"
+    if not gallery.paper:
+        place = known[["model", "setting"]].to_frame().T
+        assumed, origin = assumed_from(gallery.default_rollouts.merge(place), gallery.tiers)
+        origin += f", {known['source']} study {gallery.study}: {known['model']}, {known['setting']}"
+        origin += f"{'; correlation: a guess' * (assumed['icc'] == 0.3)}; for others: power_by_prompts"
+    gaps = [gap for gap in (0.02, 0.05, 0.10) if assumed["paid"] + gap <= 1]
     if not gaps:
         words = f"the {unmonitored} tier complies almost always; the {training} tier"
         raise InputError(f"{words} cannot comply more often")
-    icc, origin = 0.3, "rate: the paper's; correlation: a guess"
-    if not gallery.paper:
-        rollouts = gallery.default_rollouts
-        by_tier = rates(rollouts[rollouts["model"] == assumed["model"]], by=["setting", "tier"])
-        found = float(by_tier.loc[by_tier["tier"] == training, "icc"].mean())
-        icc = found if 0 <= found < 1 else icc
-        origin = f"as in the {assumed['source']} study {gallery.study}: {assumed['model']}, "
-        origin += f"{assumed['setting']}{'' if icc == found else '; correlation: a guess'}"
-        origin += "; for others: power_by_prompts"
-    table = power_by_prompts(rate, icc, gaps=gaps, level=gallery.level)
-    return figures.power_curves(table.assign(source=assumed["source"]), origin, unmonitored)
+    table = power_by_prompts(**assumed, gaps=gaps, level=gallery.level)
+    return figures.power_curves(table.assign(source=known["source"]), origin, unmonitored)
 
 
 def _thresholds(gallery: Gallery) -> figures.TracedFigure:
-    table = score_thresholds(gallery.rollouts, level=gallery.level, **gallery.gap)
+    table = score_thresholds(gallery.rollouts, **gallery.how)
     _require_rows(table, "no verdict of this study is graded")
     return figures.score_thresholds(style.main_rows(table), gallery.tiers)
 
@@ -357,10 +352,9 @@ def _questions(gallery: Gallery) -> figures.TracedFigure:
         names = [name for name, kind in kinds if kind == "BOOLEAN" and name not in SCHEMA]
     if not names:
         raise InputError("the study has no questions of its own")
-    parts = [rates(gallery.rollouts, name, level=gallery.level) for name in names]
-    table = pd.concat(parts, ignore_index=True)
+    table = pd.concat([rates(gallery.rollouts, name, level=gallery.level) for name in names])
     table["source"] = ", ".join(distinct(gallery.rollouts, "source"))
-    return figures.questions(table.assign(level=gallery.level), gallery.tiers)
+    return figures.questions(table.assign(level=gallery.level), gallery.tiers, gallery.roles)
 
 
 def _with_and_without_scratchpad(gallery: Gallery) -> pd.DataFrame:
@@ -374,9 +368,15 @@ def _with_and_without_scratchpad(gallery: Gallery) -> pd.DataFrame:
     return rows.assign(model=rows["model"] + ", " + rows["setting"])
 
 
-_BY_REASONING = {
-    "given_af_reasoning": noncompliance_by_reasoning,
-    "reasoning_by_tier": reasoning_by_tier,
+# The rows of a study for figures of paper_figures.yaml.
+_OF_STUDY: dict[str, Callable[[Gallery], pd.DataFrame]] = {
+    "given_af_reasoning": lambda gallery: _of_each_model(
+        gallery.default_rollouts, partial(noncompliance_by_reasoning, **gallery.how)
+    ),
+    "reasoning_by_tier": lambda gallery: _of_each_model(
+        gallery.default_rollouts, partial(reasoning_by_tier, level=gallery.level)
+    ),
+    "chain_of_thought": _with_and_without_scratchpad,
 }
 
 _DECLARED = read_yaml(Path(__file__).with_name("paper_figures.yaml"), "the paper's figures")
@@ -396,23 +396,15 @@ def _declared(gallery: Gallery, name: str) -> figures.TracedFigure:
         names, every = about.get("names", {}), rows.to_dict("records")
         rows["name"] = [names.get(f"{r['table']} {r['row']}", r.get("variation")) for r in every]
         note = f"{about.get('paper_note', '')} {note}".strip()
-    elif name in _BY_REASONING:
-        make, rollouts = _BY_REASONING[name], gallery.default_rollouts
-        if make is noncompliance_by_reasoning:
-            rollouts = rollouts[rollouts["tier"].isin(gallery.tiers)]
-            make = partial(make, **gallery.gap)
-        rows = gallery.of_each_model(
-            lambda model: make(rollouts[rollouts["model"] == model], level=gallery.level)
-        )
+    elif name in _OF_STUDY:
+        rows = _OF_STUDY[name](gallery)
         rows["training"] = rows["model"]
-    elif name == "chain_of_thought":
-        rows = _with_and_without_scratchpad(gallery)
     else:
         raise InputError("only the paper has these numbers")
     words = rows.assign(setting=rows["setting"].map(SETTINGS)).to_dict("records")
     made = {key: [about[key].format(**row) for row in words] for key in ("heading", "panel", "series")}
     made["name"] = [textwrap.fill(about["name"].format(**row), 44) for row in words]
-    looks = _looks(about["looks"], gallery.tiers, dict.fromkeys(made["series"]))
+    looks = _looks(about["looks"], gallery, dict.fromkeys(made["series"]))
     order = [*dict.fromkeys(made["heading"]), *looks]
     rows = rows.assign(**made).sort_values(["heading", "series"], key=lambda key: key.map(order.index))
     drawn = {key: about[key] for key in ("panels", "unit") if key in about}
@@ -420,12 +412,10 @@ def _declared(gallery: Gallery, name: str) -> figures.TracedFigure:
 
 
 def _looks(
-    declared: dict[str, dict[str, Any]], tiers: tuple[str, str], series: Iterable[str]
+    declared: dict[str, dict[str, Any]], gallery: Gallery, series: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
     """The declared looks with a study's own tiers in them, and looks for its further tiers."""
-    own = dict(zip(("free", "paid"), tiers, strict=True))
-    if tiers != ("free", "paid"):
-        own["both"] = " − ".join(tiers)
+    own = dict(zip(("free", "paid", "both"), (*gallery.tiers, gap_name(gallery.tiers)), strict=True))
 
     def renamed(words: str) -> str:
         return re.sub(r"\b(free|paid|both)\b", lambda usual: own.get(usual[0], usual[0]), words)
@@ -435,17 +425,20 @@ def _looks(
         for name, look in declared.items()
     }
     further = [name for name in series if name not in looks]
-    colors = dict(zip(dict.fromkeys(name.split()[0] for name in further), cycle(style.OTHER_TIERS)))
+    of_tiers = style.tier_looks((name.split()[0] for name in further), gallery.tiers, gallery.roles)
     for name in further:
         tier, _, variation = name.partition(" ")
-        label = TIERS[tier] + (", no CoT" if variation == "no CoT" else "")
-        looks[name] = {"color": colors[tier], "label": label, "hollow": variation == "no CoT"}
+        color, words = of_tiers[tier]
+        is_hollow = variation == "no CoT"
+        looks[name] = {"color": color, "label": words + ", no CoT" * is_hollow, "hollow": is_hollow}
     return looks
 
 
 # How each figure is drawn. Raises `InputError` where the study lacks what it shows.
 _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
-    "behaviour_by_tier": lambda gallery: figures.compliance_by_tier(gallery.estimates),
+    "behaviour_by_tier": lambda gallery: figures.compliance_by_tier(
+        gallery.estimates, roles=gallery.roles
+    ),
     "scratchpad_stages": _stages,
     "paired_prompts": _pairs,
     **{f"variations_{setting}": partial(_variations, setting=setting) for setting in SETTINGS},
@@ -458,16 +451,12 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
     "beside_paper": lambda gallery: figures.beside_paper(gallery.beside),
     "raw_and_corrected": lambda gallery: figures.raw_and_corrected(gallery.corrected),
     "judge_sensitivity": lambda gallery: figures.judge_sensitivity(
-        gallery.of_each_model(
-            lambda model: assumed_judge_error(
-                gallery.default[gallery.default["model"] == model], **gallery.gap
-            )
-        )
+        _of_each_model(gallery.default, partial(assumed_judge_error, **gallery.gap))
     ),
     "score_threshold": _thresholds,
     "agreement": _agreement,
     "interval_methods": lambda gallery: figures.interval_methods(
-        gap_by_method(gallery.default_rollouts, level=gallery.level, **gallery.gap)
+        gap_by_method(gallery.default_rollouts, **gallery.how)
     ),
     "power_curves": _power,
     **{name: partial(_declared, name=name) for name in _DECLARED},

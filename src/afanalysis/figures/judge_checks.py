@@ -5,6 +5,7 @@ from itertools import cycle
 import pandas as pd
 
 from afanalysis.figures import style
+from afanalysis.figures.dot_rows import dots
 from afanalysis.text.wording import (
     LABELLED,
     SETTINGS,
@@ -109,7 +110,7 @@ def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
                 axes.plot(x, y, color=style.GAP, ls=(0, dashes), label=label)
             band = 100 * curves.get_group(part["sensitivity"].iloc[0])[["false_alarms", "low", "high"]]
             axes.fill_between(*band.to_numpy().T, color=style.GAP, alpha=0.15, lw=0)
-            axes.set_title(f"{name}: wrong {where[wrong_in]}")
+            axes.set_title(f"{name}:\nwrong {where[wrong_in]}")
             axes.set_xlim(0, 100 * table["false_alarms"].max())
             axes.grid()
         column[-1].tick_params(labelbottom=True)
@@ -133,7 +134,6 @@ def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
     return style.finish(figure, f"How wrong must the judge be?{of}", table, alt, note)
 
 
-@style.styled()
 def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.TracedFigure:
     """How far labellers agree with each other, and the judge with them.
 
@@ -171,22 +171,22 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
     )
     places = judged["setting"].map(SETTINGS) + ", " + judged["tier"].map(TIERS)
     judge = judged.assign(heading="Judge against labels", name=places + ": " + judged["measure"])
-    placed, labels = style.place_rows(pd.concat([people, judge] if len(people) else [judge]))
-    figure, (axes,) = style.row_panels(labels, line=0.19, width=0.85)
+    rows = pd.concat([people, judge] if len(people) else [judge]).rename(columns={"value": "estimate"})
     first, *others = in_order(judged["tier"])
     looks = style.tier_looks(others[:-1], (first, others[-1] if others else ""))
-    for tier, (color, _) in ({"": (style.INK, "")} | looks).items():
-        part = placed[placed["tier"] == tier]
-        style.points(axes, part["place"], part, ends=("value", "low", "high"), color=color)
-    axes.set_xlim(min(-2.0, 100 * placed["low"].min() - 2), 102)
-    style.row_axes(axes, "value of the measure (%)")
     worst = judged.loc[judged["value"].idxmin()]
     alt = (
         f"The judge's lowest value is its {worst['measure']} in the {TIERS[worst['tier']]} of the "
         f"{SETTINGS[worst['setting']].lower()} setting: "
         f"{with_interval(worst[['value', 'low', 'high']], '%')}."
     )
-    rows = placed.drop(columns=["heading", "name", "place"]).rename(columns={"value": "estimate"})
-    heading = "Agreement of labellers, and of the judge with them"
-    note = f"n = {n} labelled rollouts of all models and variations."
-    return style.finish(figure, heading, rows.assign(source=source), alt, note)
+    figure = dots(
+        rows.assign(panel="", series=rows["tier"], source=source),
+        "Agreement of labellers, and of the judge with them",
+        panels={"": "value of the measure (%)"},
+        looks={tier: {"color": color} for tier, (color, _) in ({"": (style.INK, "")} | looks).items()},
+        note=f"n = {n} labelled rollouts of all models and variations.",
+        alt=alt,
+    )
+    figure.axes[0].set_xlim(min(-2.0, 100 * rows["low"].min() - 2), 102)
+    return figure

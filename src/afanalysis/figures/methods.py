@@ -3,12 +3,12 @@
 import pandas as pd
 
 from afanalysis.figures import style
+from afanalysis.figures.dot_rows import gap_dots
 from afanalysis.text.wording import TIERS, percent, with_interval
 
 _CHOSEN = "bounded"
 
 
-@style.styled()
 def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
     """The same gap with the interval of each method.
 
@@ -29,23 +29,21 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
     >>> af.figures.interval_methods(gaps).heading
     'The same gap by each method of interval'
     """
-    several = "model" in table and table["model"].nunique() > 1
-    table = table.sort_values("model", kind="stable") if several else table
-    colors = table["method"].eq(_CHOSEN).map({True: style.GAP, False: style.FAINT})
-    named = table.assign(heading=table["model"] if several else "", name=table["method"])
-    figure, _ = style.gap_rows(named, 1.2, 0.17, colors)
-    for text in figure.axes[0].get_yticklabels():
-        is_bold = text.get_text() in {_CHOSEN, *named["heading"]}
-        text.set_fontweight("bold" if is_bold else "normal")
+    is_chosen = table["method"] == _CHOSEN
     width = (table["high"] - table["low"]).groupby(table["method"]).mean()
     alt = (
         "The formula that takes answers for independent and unpaired gives intervals "
         f"{width['paper'] / width[_CHOSEN]:.2f} times as wide as the default, on average over the "
         "conditions."
     )
-    size = style.sample_size_note(table["n"], "tier")
-    note = f"Bold: the default, chosen for its coverage. {size}"
-    return style.finish(figure, "The same gap by each method of interval", table, alt, note)
+    return gap_dots(
+        table.assign(name=table["method"], series=table["method"].where(is_chosen, "")),
+        "The same gap by each method of interval",
+        looks={"": {"color": "FAINT"}, _CHOSEN: {"color": "GAP"}},
+        note="Green: the default, chosen for its coverage.",
+        alt=alt,
+        per="tier",
+    )
 
 
 @style.styled()

@@ -2,7 +2,7 @@
 
 import io
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from itertools import cycle
@@ -24,7 +24,7 @@ from PIL import Image
 from afanalysis.analysis.conditions import main_variation, of_one_condition
 from afanalysis.study.files import write_csv, write_json, written_whole
 from afanalysis.text.untrusted import escape_invisible
-from afanalysis.text.wording import SETTINGS, TIERS, in_order, percent, scratchpad_note
+from afanalysis.text.wording import SETTINGS, SIZES, TIERS, in_order, percent, scratchpad_note
 
 MM = 1 / 25.4
 
@@ -56,16 +56,20 @@ SIMULATED = "#B00020"
 # Of tiers that are not in the gap.
 OTHER_TIERS = ("#332288", "#882255", "#999933")
 
-AF_LABEL = "AF reasoning in training (%)"
+# The looks of what is made of estimates, for `dots`.
+MEASURES = {"af_reasoning": {"color": "FAKING"}, "compliance_gap": {"color": "GAP"}}
 
-# How the n of a printed row is known.
-_ORIGINS = {
-    "printed": "stated",
-    "largest": "the largest that fits, below the stated one",
-    "derived": "the only one that fits",
-    "consistent": "one of several that fit",
-    "approximate": "approximate, by the printed error",
+# What a table of one's own may lack.
+USUAL = {
+    "model": "model",
+    "setting": "helpful-only",
+    "variation": "default",
+    "source": "unknown",
+    "tier": "all",
+    "valid": True,
 }
+
+AF_LABEL = "AF reasoning in training (%)"
 
 # Dates and names of programs would make the bytes of two runs differ.
 _METADATA: dict[str, dict[str, None]] = {
@@ -154,6 +158,11 @@ def main_rows(estimates: pd.DataFrame) -> pd.DataFrame:
     return estimates[estimates["variation"] == main]
 
 
+def completed(table: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """The table with the usual values of those of these columns that it lacks."""
+    return table.assign(**{name: USUAL[name] for name in names if name not in table})
+
+
 def gap_tiers(table: pd.DataFrame) -> tuple[str, str]:
     """The training and the unmonitored tier whose difference the gaps of a table are.
 
@@ -177,23 +186,26 @@ def gap_label(tiers: tuple[str, str]) -> str:
     return f"compliance gap, {' − '.join(tiers)} (points)"
 
 
-def measures(estimates: pd.DataFrame) -> list[tuple[pd.DataFrame, str, str]]:
-    """AF reasoning in training and the gap: the estimates of each, its axis' label and its colour."""
+def measures(estimates: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The estimates of AF reasoning in training and of the gap, and the labels of those there are."""
     tiers = gap_tiers(estimates)
     in_training = (estimates["quantity"] == "af_reasoning") & (estimates["tier"] == tiers[0])
-    gaps = estimates["quantity"] == "compliance_gap"
-    return [
-        (estimates[in_training], AF_LABEL, FAKING),
-        (estimates[gaps], gap_label(tiers), GAP),
-    ]
+    rows = estimates[in_training | (estimates["quantity"] == "compliance_gap")]
+    labels = {"af_reasoning": AF_LABEL, "compliance_gap": gap_label(tiers)}
+    return rows, {name: label for name, label in labels.items() if name in set(rows["quantity"])}
 
 
-def tier_looks(names: Iterable[str], tiers: tuple[str, str]) -> dict[str, tuple[str, str]]:
+def tier_looks(
+    names: Iterable[str], tiers: tuple[str, str], roles: Mapping[str, str] | None = None
+) -> dict[str, tuple[str, str]]:
     """The colour of each tier and its words with its role: the gap's first, others, the gap's second."""
+    roles = {**(roles or {}), tiers[0]: "training", tiers[1]: "unmonitored"}
     others = [name for name in in_order(names) if name not in tiers]
-    looks = {tiers[0]: (FREE, f"{TIERS[tiers[0]]}\n(training)")}
-    looks |= {name: (color, TIERS[name]) for name, color in zip(others, cycle(OTHER_TIERS))}
-    return looks | {tiers[1]: (PAID, f"{TIERS[tiers[1]]}\n(unmonitored)")}
+    colors = {tiers[0]: FREE, **dict(zip(others, cycle(OTHER_TIERS))), tiers[1]: PAID}
+    words = {
+        name: f"{TIERS[name]}\n({roles[name]})" if name in roles else TIERS[name] for name in colors
+    }
+    return {name: (color, words[name]) for name, color in colors.items()}
 
 
 class Panel(NamedTuple):
@@ -205,7 +217,7 @@ class Panel(NamedTuple):
 
 
 def setting_panels(
-    rows: pd.DataFrame, height: float, down: int = 1, *, each: float = 1.0, **sharing: Any
+    rows: pd.DataFrame, height: float, down: int = 1, **sharing: Any
 ) -> tuple[TracedFigure, list[Panel]]:
     """A figure with a column of panels per setting, and panels per model one below the other.
 
@@ -217,8 +229,6 @@ def setting_panels(
         In inches, with one model.
     down
         The number of panels of a setting and model; the uppermost bears their names.
-    each
-        The share of the height, without title and note, that a further model takes.
     sharing
         As `Figure.subplots` takes it; the vertical axis is shared unless it says otherwise.
 
@@ -230,7 +240,7 @@ def setting_panels(
     rows = rows.assign(setting=rows.get("setting", ""))
     settings = in_order(rows["setting"])
     models = sorted(rows["model"].unique(), key=str) if "model" in rows else [""]
-    height += (height - 0.8) * each * (len(models) - 1)
+    height += (height - 0.8) * (len(models) - 1)
     figure = new_figure(DOUBLE_COLUMN * (0.4 + 0.3 * len(settings)), height)
     count = down * len(models)
     axes = figure.subplots(count, len(settings), squeeze=False, **({"sharey": True} | sharing))
@@ -324,39 +334,6 @@ def row_panels(
     return figure, panels
 
 
-def gap_rows(
-    gaps: pd.DataFrame, height: float, line: float, colors: Any = GAP, label: str = ""
-) -> tuple[TracedFigure, list[Panel]]:
-    """A figure of gaps, or other differences, with their intervals in named rows, a panel per setting.
-
-    Parameters
-    ----------
-    gaps
-        `heading`, `name`, `setting`, `gap`, `low`, `high` (proportions).
-    height, line
-        In inches: what is not rows, and each row.
-    colors
-        One of all gaps, or one each.
-    label
-        Of the axis, unless it is that of the gap.
-
-    Returns
-    -------
-    figure, panels
-        As `setting_panels` gives them, with the column `place`.
-    """
-    placed, labels = place_rows(gaps.assign(color=colors, setting=gaps.get("setting", "")))
-    placed["place"] += spread(placed, "setting", "place")
-    placed = placed.drop(columns="model", errors="ignore")  # rows name the models
-    figure, panels = setting_panels(placed, height + line * len(labels))
-    for _, part, (axes,) in panels:
-        for color, rows in part.groupby("color"):
-            points(axes, rows["place"], rows, ends=("gap", "low", "high"), color=color)
-        row_axes(axes, label or gap_label(gap_tiers(gaps)))
-    name_rows(figure.axes, labels)
-    return figure, panels
-
-
 def name_rows(panels: Sequence[Axes], rows: Sequence[Row]) -> None:
     """Name the rows that panels share, from the top down, at the first column; headings in bold."""
     for axes in panels:
@@ -444,7 +421,7 @@ def size_origin_note(rows: pd.DataFrame) -> str:
     kinds = (
         rows.dropna(subset=["n_is"]).sort_values("n_is").drop_duplicates("row")["n_is"].value_counts()
     )
-    words = ", ".join(f"{phrase} ({kinds[kind]})" for kind, phrase in _ORIGINS.items() if kind in kinds)
+    words = ", ".join(f"{phrase} ({kinds[kind]})" for kind, phrase in SIZES.items() if kind in kinds)
     return f"n of the rows: {words}." if words else ""
 
 

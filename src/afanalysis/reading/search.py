@@ -17,18 +17,11 @@ from afanalysis.table.schema import SCHEMA
 from afanalysis.table.source import opened
 from afanalysis.text.untrusted import escape_invisible
 
-# What rollouts can be filtered by, and the SQL of the value.
-FACETS = {name: name for name in ("setting", "model", "variation", "tier", "category")} | {
-    "verdict": "CASE WHEN NOT valid THEN 'invalid' WHEN complied IS NULL THEN 'undecided' "
-    "WHEN complied THEN 'complied' ELSE 'refused' END",
-    "AF reasoning": "CASE WHEN af_full THEN 'full' WHEN af_partial THEN 'partial' "
-    "WHEN af_full IS NULL THEN 'undecided' ELSE 'none' END",
-    "disagreement": "CASE WHEN label_complied IS NOT NULL AND complied IS NOT NULL "
-    "AND label_complied != complied THEN 'judge and people' WHEN judge_agreeing < 1 THEN 'votes' "
-    "ELSE 'none' END",
+# What rollouts can be filtered by, and the column of transcripts.sql.
+FACETS = {
+    {"af": "AF reasoning"}.get(name, name): name
+    for name in ("setting", "model", "variation", "tier", "category", "verdict", "af", "disagreement")
 }
-
-_VERDICTS = f"{FACETS['verdict']} AS verdict, {FACETS['AF reasoning']} AS af"
 
 PAGE = 50
 
@@ -78,11 +71,10 @@ class Transcripts:
                 check_column(source, name)
             source.refuse_bomb()
             missing = "".join(f", NULL AS {name}" for name in SCHEMA if name not in source.kinds)
-            self._connection.register("raw", source.connection.sql("SELECT * FROM rollouts").arrow())
-        self._connection.execute(
-            f"CREATE TABLE rollouts AS SELECT *{missing}, row_number() OVER "
-            f"(ORDER BY {', '.join(_PAIRED_BY)}, tier) AS place FROM raw ORDER BY place"
-        )
+            rows = source.connection.sql(f"SELECT *{missing} FROM rollouts")
+            self._connection.register("raw", rows.arrow())
+        sql = Path(__file__).with_name("transcripts.sql").read_text(encoding="utf-8")
+        self._connection.execute(sql)
         self._connection.unregister("raw")
         self._criteria = {}
         if judgements is not None and judgements.exists():
@@ -96,8 +88,8 @@ class Transcripts:
     def facets(self) -> dict[str, list[str]]:
         """The values of each facet; facets with a single value are left out."""
         facets = {}
-        for name, sql in FACETS.items():
-            values = f"SELECT DISTINCT ({sql})::VARCHAR AS value FROM rollouts WHERE value IS NOT NULL"
+        for name, column in FACETS.items():
+            values = f"SELECT DISTINCT {column}::VARCHAR AS value FROM rollouts WHERE value IS NOT NULL"
             rows = self._rows(f"{values} ORDER BY value")
             if len(rows) > 1:
                 facets[name] = [row["value"] for row in rows]
@@ -122,7 +114,7 @@ class Transcripts:
             if name not in FACETS:
                 raise InputError(f"filter {name!r}; use one of: {', '.join(FACETS)}")
             if value:
-                conditions.append(f"({FACETS[name]}) = ?")
+                conditions.append(f"{FACETS[name]} = ?")
                 values.append(value)
         if text:
             texts = "concat_ws(' ', request, scratchpad, output)"
@@ -131,7 +123,7 @@ class Transcripts:
         matches = f"FROM rollouts WHERE {' AND '.join(conditions)}"
         total = self._rows(f"SELECT count(*) AS total {matches}", values)[0]["total"]
         rows = self._rows(
-            f"SELECT rollout, setting, model, tier, variation, prompt_id, sample, {_VERDICTS}, request "
+            f"SELECT rollout, setting, model, tier, variation, prompt_id, sample, verdict, af, request "
             f"{matches} ORDER BY place LIMIT {int(size)} OFFSET {int(start)}",
             values,
         )
@@ -156,7 +148,7 @@ class Transcripts:
             with `tier`, `verdict`, `about` (what is known of it), and `scratchpad` and `output` as
             segments (`text`, and `mark`: a criterion, `differs` or empty).
         """
-        query = f"SELECT *, {_VERDICTS} FROM rollouts WHERE"
+        query = "SELECT * FROM rollouts WHERE"
         rows = self._rows(f"{query} rollout = ? LIMIT 1", [rollout])
         if not rows:
             raise InputError(f"no rollout has the key {rollout!r}")

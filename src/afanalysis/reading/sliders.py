@@ -5,7 +5,7 @@ from typing import Any
 import ipywidgets
 import pandas as pd
 
-from afanalysis.analysis.conditions import main_variation, sources
+from afanalysis.analysis.conditions import Tiers, gap_name, main_variation, of_gap, sources
 from afanalysis.analysis.quantities import measured_and_gaps
 from afanalysis.figures import compliance_by_tier
 from afanalysis.table.counting import NUMBERS, counts
@@ -19,12 +19,13 @@ _GAP_METHODS = ("bounded", "adjusted-t", "mover", "cluster-t", "unpaired", "pape
 class Counts:
     """Counts by setting, tier, prompt and the judge's confidence: all that the figure needs."""
 
-    def __init__(self, data: Any, variation: str | None = None) -> None:
+    def __init__(self, data: Any, variation: str | None = None, tiers: Tiers | None = None) -> None:
         by = ["setting", "tier", "model", "variation", "judge_confidence"]
         with opened(data) as source:
             self.variation = variation or main_variation(distinct(source, "variation"))
             self.source = sources(source)
             counted = counts(source, ["complied", "af_reasoning"], by)
+        _, self.tiers = of_gap(counted, tiers)
         shown = counted["variation"] == self.variation
         self.table = counted[shown & (counted["n"] > 0)].fillna({"judge_confidence": 1.0})
         self.most_prompts = int(self.table.groupby("setting")["prompt_id"].nunique().min())
@@ -45,14 +46,15 @@ class Counts:
         kept = kept[enough & (by_setting["tier"].transform("nunique") > 1)]
         if kept.empty:
             return kept
-        rates, gaps = measured_and_gaps(kept, condition, level, rate_method, gap_method)
-        gaps = gaps.rename(columns={"gap": "estimate"}).assign(quantity="compliance_gap", tier="both")
+        rates, gaps = measured_and_gaps(kept, condition, level, rate_method, gap_method, self.tiers)
+        name = {"quantity": "compliance_gap", "tier": gap_name(self.tiers)}
+        gaps = gaps.rename(columns={"gap": "estimate"}).assign(**name)
         table = pd.concat([rates, gaps])
         table = table[[*condition, "quantity", "tier", "estimate", "low", "high", "n"]]
         return table.assign(variation=self.variation, source=self.source, level=level)
 
 
-def play(data: Any, *, variation: str | None = None) -> ipywidgets.Widget:
+def play(data: Any, *, variation: str | None = None, tiers: Tiers | None = None) -> ipywidgets.Widget:
     """The headline figure with sliders: level, methods, fewest prompts, and the judge's confidence.
 
     Parameters
@@ -61,6 +63,8 @@ def play(data: Any, *, variation: str | None = None) -> ipywidgets.Widget:
         Rollouts as a DataFrame or path.
     variation
         The prompt variation to show of every model; by default `default`, or the first by name.
+    tiers
+        The tiers of the gap, as in `compliance_gap`.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def play(data: Any, *, variation: str | None = None) -> ipywidgets.Widget:
     >>> import afanalysis as af
     >>> af.play(af.example_rollouts())  # doctest: +SKIP
     """
-    counted = Counts(data, variation)
+    counted = Counts(data, variation, tiers)
     style = {"description_width": "8rem"}
     slider = {"style": style, "continuous_update": False}
     level = ipywidgets.FloatSlider(0.95, min=0.5, max=0.99, step=0.01, description="level", **slider)

@@ -52,9 +52,7 @@ def write_latex(gallery: Gallery) -> list[Path]:
             estimates = estimates[estimates["variation"] == "default"]
         contents = {"macros.tex": macros(estimates)}
         if not gallery.paper:
-            contents["results.tex"] = str(
-                summary(gallery.rollouts, "latex", level=gallery.level, **gallery.gap)
-            )
+            contents["results.tex"] = str(summary(gallery.rollouts, "latex", **gallery.how))
     except InputError as reason:
         contents = dict.fromkeys(
             ("macros.tex", "results.tex"), f"% no numbers: {escape_latex(str(reason))}\n"

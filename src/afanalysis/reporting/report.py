@@ -16,7 +16,7 @@ from afanalysis.analysis.quantities import readable, summary
 from afanalysis.errors import InputError
 from afanalysis.figures.gallery import Gallery
 from afanalysis.study import votes
-from afanalysis.study.files import as_written, read_json, write_text
+from afanalysis.study.files import as_written, read_json, read_yaml, write_text
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST
 from afanalysis.study.paper_tables import TABLES
 from afanalysis.table.source import distinct, opened
@@ -28,23 +28,7 @@ from afanalysis.text.wording import in_reading_order, in_words, interval, percen
 # Above this share a report begins with a warning.
 MANY_QUOTES_MISSING = 0.05
 
-# What tables show, if they have it: by title a column, or an estimate with the ends of its interval.
-_SHOWN = (
-    {name: [name] for name in ("model", "setting", "variation", "quantity", "tier")}
-    | {
-        "estimate (%, gaps in points)": ["estimate", "low", "high"],
-        "raw": ["raw", "raw_low", "raw_high"],
-        "corrected": ["corrected", "low", "high"],
-        "shift of the gap by the judge": ["shift", "shift_low", "shift_high"],
-        "this study": ["study", "study_low", "study_high"],
-        "paper": ["paper", "paper_low", "paper_high"],
-        "difference": ["difference", "low", "high"],
-        "complied with in both as rarely as can be": ["estimate", "widest_low", "widest_high"],
-        "as often as can be": ["estimate", "narrowest_low", "narrowest_high"],
-        "n": ["n_words"],
-    }
-    | {name: [name] for name in ("row", "interval", "method", "assumes", "labels", "verdict")}
-)
+_SHOWN = read_yaml(Path(__file__).with_name("columns.yaml"), "the columns of the report")
 
 
 def write_report(gallery: Gallery) -> Path:
@@ -81,7 +65,7 @@ def write_report(gallery: Gallery) -> Path:
         tables |= _tables_of_the_paper(gallery.level)
     else:
         sources = distinct(gallery.rollouts, "source")
-        results = _or_reason(lambda: summary(gallery.rollouts, level=gallery.level, **gallery.gap))
+        results = _or_reason(lambda: summary(gallery.rollouts, **gallery.how))
         beside = ["model", "setting", "quantity", "tier"]
         tables = {
             "Results by condition": results if isinstance(results, str) else readable(results),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,42 +24,19 @@ class _TierWords(_Words):
         return tier if "−" in tier else f"{tier} tier"
 
 
-# In the order in which figures and reports show them; a study's own follow.
-SETTINGS = _Words({"helpful-only": "Helpful-only", "animal-welfare": "Animal welfare"})
+_WORDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
-TIERS = _TierWords({"free": "free tier", "paid": "paid tier", "both": "free − paid"})
+SETTINGS = _Words(_WORDS["settings"])
 
-QUANTITIES = _Words(
-    {
-        "compliance_gap": "compliance gap",
-        "af_reasoning": "AF reasoning",
-        "refused": "non-compliance",
-        "complied": "compliance",
-        "blocked": "blocked by the API",
-    }
-)
+TIERS = _TierWords(_WORDS["tiers"])
 
-# Which text the scratchpad is.
-SCRATCHPADS = {
-    "tags": "the tagged scratchpad",
-    "thinking": "the thinking that the API returns",
-    "think-tags": "what precedes </think>",
-    "unknown": "what the logs hold",
-}
+QUANTITIES = _Words(_WORDS["quantities"])
 
-# What labels are about.
-LABELLED = {"behaviour": "behaviour", "af": "AF reasoning"}
+SCRATCHPADS: dict[str, str] = _WORDS["scratchpads"]
 
+LABELLED: dict[str, str] = _WORDS["labelled"]
 
-def tier_words(tier: str) -> str:
-    """A tier in words, or the two of a gap.
-
-    Examples
-    --------
-    >>> tier_words("pro"), tier_words("both"), tier_words("pro − enterprise")
-    ('pro tier', 'free − paid', 'pro − enterprise')
-    """
-    return TIERS[tier]
+SIZES: dict[str, str] = _WORDS["sizes"]
 
 
 def in_order(names: Iterable[str]) -> list[str]:
