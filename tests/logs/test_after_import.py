@@ -99,7 +99,7 @@ def test_an_import_goes_all_the_way_to_figures_and_report(project_here, capsys):
     assert "up to date" not in capsys.readouterr().out.split("Next:")[-1]
     for kind in ("parquet", "csv", "inspect", "dataset"):
         assert main(["export", kind, "--study", "mine"]) == 0
-    assert Path("data/processed/mine/export/dataset/croissant.json").exists()
+    assert Path("data/processed/mine/export/dataset/README.md").exists()
 
 
 @pytest.mark.slow

@@ -59,15 +59,9 @@ def test_texts_can_stay_at_home(reported, tmp_path):
         export(reported, "inspect", tmp_path, texts=False)
 
 
-def test_a_dataset_describes_itself_so_that_croissant_reads_it(reported, tmp_path):
-    mlcroissant = pytest.importorskip("mlcroissant")
+def test_a_dataset_has_a_card_with_its_results(reported, tmp_path):
     export(reported, "dataset", tmp_path)
-    dataset = mlcroissant.Dataset(jsonld=tmp_path / "croissant.json")
-    assert not dataset.metadata.ctx.issues.errors
     table = af.load(reported.processed / "rollouts.parquet")
-    records = list(dataset.records("rollouts"))
-    assert len(records) == len(table)
-    assert {one["rollouts/tier"] for one in records} == {b"free", b"paid"}
     card = (tmp_path / "README.md").read_text()
     assert card.startswith("---\n")
     assert "SIMULATED" in card

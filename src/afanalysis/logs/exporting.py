@@ -10,9 +10,8 @@ from afanalysis.errors import InputError
 from afanalysis.logs.inspect_logs import write_inspect_logs
 from afanalysis.logs.values import FORMS
 from afanalysis.study.design import Study
-from afanalysis.study.files import read_json, write_csv, write_json, write_text
+from afanalysis.study.files import read_json, write_csv, write_text
 from afanalysis.study.folders import MANIFEST, TABLE, Folders
-from afanalysis.study.hashing import file_hash
 from afanalysis.study.loading import load, save
 from afanalysis.table.schema import COLUMNS, TEXTS
 from afanalysis.text.markup import to_markdown
@@ -20,11 +19,8 @@ from afanalysis.text.untrusted import escape_invisible
 
 FORMATS = FORMS["exports"]
 
-# The kinds of columns in the words of schema.org.
-_TYPES = {"text": "Text", "yes/no": "Boolean", "whole": "Integer", "number": "Float"}
-
-# Where the files to fill in are.
-_HERE = Path(__file__).parent
+# The kinds of columns in the words of a data dictionary.
+_TYPES = {"text": "text", "yes/no": "boolean", "whole": "integer", "number": "float"}
 
 
 def export(folders: Folders, format: str, to: str | Path, *, texts: bool = True) -> list[Path]:
@@ -68,29 +64,23 @@ def export(folders: Folders, format: str, to: str | Path, *, texts: bool = True)
         return [write_csv(to / "rollouts.csv", table), dictionary_path]
     written = [save(table, to / TABLE), dictionary_path]
     if format == "dataset":
-        written += [_write_card(folders, table, dictionary, to), _write_croissant(folders, table, to)]
+        written.append(_write_card(folders, table, dictionary, to))
     return written
 
 
 def _dictionary(table: pd.DataFrame) -> pd.DataFrame:
     """The data dictionary: name, type, meaning and number of values of each column."""
     described = [column for column in COLUMNS if column.name in table]
-    rows = [(column.name, _TYPES[column.kind].lower(), column.meaning) for column in described]
+    rows = [(column.name, _TYPES[column.kind], column.meaning) for column in described]
     dictionary = pd.DataFrame(rows, columns=["column", "type", "meaning"])
     values = table[dictionary["column"]]
     return dictionary.assign(known=values.notna().sum().array, distinct=values.nunique().array)
 
 
-def _study(folders: Folders) -> Study:
-    """The study as its manifest has it."""
+def _write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame, to: Path) -> Path:
+    """`README.md`: what the data are, their results, their columns, and what to take care of."""
     manifest = folders.raw / MANIFEST
-    return Study.checked(read_json(manifest).get("study", {"name": folders.study}), manifest)
-
-
-def _describe(folders: Folders, table: pd.DataFrame) -> tuple[str, str]:
-    """A sentence on what the dataset is, and one on where it is from."""
-    sources = ", ".join(sorted(table["source"].unique()))
-    study = _study(folders)
+    study = Study.checked(read_json(manifest).get("study", {"name": folders.study}), manifest)
     roles = {"training": "chats used for training", "unmonitored": "not used"}
     users = [f"from {tier}-tier users ({roles[role]})" for tier, role in study.tier_roles.items()]
     what = (
@@ -98,12 +88,7 @@ def _describe(folders: Folders, table: pd.DataFrame) -> tuple[str, str]:
         f"{table['prompt_id'].nunique():,} requests, as if {' and '.join(users)}, after "
         f"Greenblatt et al. 2024 (arXiv:2412.14093). {study.description}"
     )
-    return what.strip(), FORMS["sources"].get(sources, f"Sources: {sources}.")
-
-
-def _write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame, to: Path) -> Path:
-    """`README.md`: what the data are, their results, their columns, and what to take care of."""
-    what, where = _describe(folders, table)
+    sources = ", ".join(sorted(table["source"].unique()))
     care = (
         "The texts include requests for harmful help and answers to some of them. Do not train "
         "on them, and share them only where that is understood."
@@ -111,39 +96,17 @@ def _write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame,
         else "Requests, scratchpads and outputs were left out before sharing."
     )
     try:
-        results = summary(table, "markdown", tiers=_study(folders).gap_tiers)
+        results = summary(table, "markdown", tiers=study.gap_tiers)
     except InputError as reason:
         results = f"Not shown; {reason}."
-    template = (_HERE / "dataset_card.md").read_text(encoding="utf-8")
+    template = Path(__file__).with_name("dataset_card.md").read_text(encoding="utf-8")
     card = template.format(
         name=json.dumps(folders.study),
         title=folders.study,
-        what=what,
-        where=where,
+        what=what.strip(),
+        where=FORMS["sources"].get(sources, f"Sources: {sources}."),
         results=results,
         columns=to_markdown(dictionary[["column", "type", "meaning"]]),
         care=care,
     )
     return write_text(to / "README.md", escape_invisible(card, None))
-
-
-def _write_croissant(folders: Folders, table: pd.DataFrame, to: Path) -> Path:
-    """`croissant.json`: the dataset in the metadata format of MLCommons, version 1.0."""
-    dataset = read_json(_HERE / "croissant.json")
-    dataset |= {"name": folders.study, "description": " ".join(_describe(folders, table))}
-    size, digest = (to / TABLE).stat().st_size, file_hash(to / TABLE)
-    dataset["distribution"][0] |= {"contentSize": f"{size} B", "sha256": digest}
-    dataset["recordSet"][0]["field"] = [
-        {
-            "@type": "cr:Field",
-            "@id": f"rollouts/{column.name}",
-            "name": column.name,
-            "description": column.meaning,
-            "dataType": f"sc:{_TYPES[column.kind]}",
-            "source": {"fileObject": {"@id": TABLE}, "extract": {"column": column.name}},
-        }
-        for column in COLUMNS
-        if column.name in table
-    ]
-    write_json(to / "croissant.json", dataset)
-    return to / "croissant.json"
