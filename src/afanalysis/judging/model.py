@@ -12,7 +12,6 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, Literal, Self
 
-from anthropic import transform_schema
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from afanalysis.collection.batches import run_calls
@@ -340,7 +339,11 @@ def _parts(prompt: JudgePrompt, record: dict[str, Any]) -> dict[str, list[str]]:
     return {part: parts[part] for part in parts if record["scratchpad"] or "output" in parts[part]}
 
 
-_schema = cache(transform_schema)
+@cache
+def _schema(form: type[BaseModel]) -> dict[str, Any]:
+    from anthropic import transform_schema
+
+    return transform_schema(form)
 
 
 def _calls(
