@@ -1,7 +1,5 @@
 """Calls, and a run of them: what is stored, what it costs, and how it ended."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json
@@ -10,16 +8,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import anthropic
 
 from afanalysis.collection.endpoint import Endpoint, Server
 from afanalysis.collection.responses import Answer, Failure, decode, prepared, receive
 from afanalysis.errors import UNFINISHED, InputError
 from afanalysis.study.journal import Journal
 from afanalysis.study.ledger import HOUR, Charge, Ledger, Usage, whole_number
-
-if TYPE_CHECKING:
-    import anthropic
 
 # Input tokens that the API may add to what is sent.
 MARGIN = 500

@@ -1,13 +1,13 @@
 """Where a study's calls go: the API, other servers, or the stand-in."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
+
+import anthropic
 
 from afanalysis.collection.responses import Failure, prepared, receive
 from afanalysis.errors import InputError
@@ -15,9 +15,6 @@ from afanalysis.standin.handlers import STANDIN_HEADER
 from afanalysis.standin.serving import running
 from afanalysis.study.design import ModelEndpoint, ModelPrice, Study
 from afanalysis.study.ledger import Budget, require_budget
-
-if TYPE_CHECKING:
-    import anthropic
 
 KEY = "ANTHROPIC_API_KEY"
 
@@ -164,8 +161,6 @@ def _server(study: Study, settings: ModelEndpoint, api: str | None, place: str =
 
 def _client(base_url: str | None, headers: dict[str, str], **settings: Any) -> anthropic.AsyncAnthropic:
     """The SDK's client, for which this machine is never behind a proxy."""
-    import anthropic
-
     if urlsplit(base_url or "").hostname in ("127.0.0.1", "localhost", "::1"):
         # the SDK takes proxies from the environment even where it is not to trust it
         direct = dict.fromkeys(("http://", "https://", "all://"))

@@ -1,7 +1,5 @@
 """What the API sends back, turned into an answer or a failed call, whatever it is."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json
@@ -10,14 +8,13 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import anthropic
 
 from afanalysis.errors import InputError
 from afanalysis.study.ledger import HOUR, TOKENS, read_usage
 from afanalysis.text.untrusted import escape_invisible, without_surrogates
-
-if TYPE_CHECKING:
-    import anthropic
 
 # One deadline for all of a call: connecting, the answer's first byte and its last.
 CALL_SECONDS = 600.0
@@ -101,7 +98,6 @@ def longest(tokens: int) -> int:
 
 def prepared(client: anthropic.AsyncAnthropic) -> anthropic.AsyncAnthropic:
     """The client as it is used here: a request is sent once and nowhere else; errors are bounded."""
-    import anthropic
 
     async def bound_errors(request: Any, call_next: Any) -> Any:
         response = await call_next(request)

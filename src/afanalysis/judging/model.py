@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, Literal, Self
 
+from anthropic import transform_schema
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from afanalysis.collection.batches import run_calls
@@ -339,11 +340,7 @@ def _parts(prompt: JudgePrompt, record: dict[str, Any]) -> dict[str, list[str]]:
     return {part: parts[part] for part in parts if record["scratchpad"] or "output" in parts[part]}
 
 
-@cache
-def _schema(form: type[BaseModel]) -> dict[str, Any]:
-    from anthropic import transform_schema
-
-    return transform_schema(form)
+_schema = cache(transform_schema)
 
 
 def _calls(
