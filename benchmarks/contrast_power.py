@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.condition_contrasts import contrasts
+from afanalysis.stats.gap_intervals import contrasts
 from afanalysis.text import markup
 
 DOCS = Path(__file__).parents[1] / "docs"

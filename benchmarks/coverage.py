@@ -25,7 +25,7 @@ from scipy import special, stats
 
 from afanalysis.stats import gap_intervals, rate_intervals
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.condition_contrasts import combined_intervals, independent_terms
+from afanalysis.stats.gap_intervals import combined_intervals, independent_terms
 from afanalysis.stats.hypothesis_tests import at_least_p_values, equivalence_p_values, sign_flip
 from afanalysis.stats.interrater import agreement, cohen_kappa, gwet_ac1
 from afanalysis.stats.judge_correction import (

@@ -20,12 +20,12 @@ from afanalysis.errors import InputError
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.importing import import_logs, read_logs
 from afanalysis.pipeline.sweeps import Sweep, expand
-from afanalysis.study.begun import as_begun
 from afanalysis.study.design import Study
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
 from afanalysis.study.labels import add_sheet, read_labels, read_sample
 from afanalysis.study.ledger import Prices
+from afanalysis.study.manifest import as_begun
 from afanalysis.study.tidying import current_rollouts
 from afanalysis.study.votes import judges, verdicts
 from tests.helpers import PROJECT

@@ -5,10 +5,12 @@ from .analysis.conditions import main_variation as main_variation
 from .analysis.differences import contrast as contrast
 from .analysis.differences import pooled_gap as pooled_gap
 from .analysis.differences import prompt_pairs as prompt_pairs
+from .analysis.judge_errors import agreement as agreement
 from .analysis.judge_errors import assumed_judge_error as assumed_judge_error
 from .analysis.judge_errors import corrected as corrected
 from .analysis.judge_errors import has_labels as has_labels
 from .analysis.judge_errors import judge_error as judge_error
+from .analysis.judge_errors import label_agreement as label_agreement
 from .analysis.left_out import answer_counts as answer_counts
 from .analysis.logistic import regression as regression
 from .analysis.looks import monitor as monitor
@@ -24,9 +26,8 @@ from .analysis.rate_tables import rates as rates
 from .analysis.rate_tables import score_thresholds as score_thresholds
 from .analysis.study_size import plan as plan
 from .analysis.study_size import power_by_prompts as power_by_prompts
-from .analysis.verdict_agreement import agreement as agreement
-from .analysis.verdict_agreement import label_agreement as label_agreement
 from .collection.endpoint import connect as connect
+from .collection.rollouts import calling as calling
 from .collection.rollouts import collect as collect
 from .errors import InputError as InputError
 from .figures.gallery import Gallery as Gallery
@@ -37,7 +38,6 @@ from .judging.simulated_labels import simulate_labels as simulate_labels
 from .logs.import_report import ImportReport as ImportReport
 from .logs.importing import import_logs as import_logs
 from .logs.importing import read_logs as read_logs
-from .pipeline.asking import calling as calling
 from .pipeline.projects import open_study as open_study
 from .pipeline.stopping import collect_until as collect_until
 from .reading.browser import browse as browse

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import afanalysis as af
 from afanalysis.analysis import printed_tables, published
-from afanalysis.stats.printed import fitting_n, implied_n
+from afanalysis.analysis.printed_tables import fitting_n, implied_n
 from afanalysis.study import paper_tables
 
 TABLES = paper_tables.DECLARED["tables"]

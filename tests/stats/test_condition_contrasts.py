@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afanalysis.stats import condition_contrasts
+from afanalysis.stats import gap_intervals
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.proportions import square_and_add
 
 
 def contrasts(first, second):
-    return SimpleNamespace(**condition_contrasts.contrasts(first, second))
+    return SimpleNamespace(**gap_intervals.contrasts(first, second))
 
 
 def gaps(values, present=None):

@@ -23,9 +23,8 @@ from afanalysis.collection.forecasting import forecast
 from afanalysis.errors import InputError
 from afanalysis.judging import model as judging
 from afanalysis.study import design, prompts
-from afanalysis.study.begun import as_begun
 from afanalysis.study.ledger import Prices
-from afanalysis.study.manifest import Manifest
+from afanalysis.study.manifest import Manifest, as_begun
 from afanalysis.table.schema import SCHEMA
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "c4f074b"

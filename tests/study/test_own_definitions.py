@@ -298,6 +298,16 @@ def without(field):
             "questions.warns.about is 'request'",
         ),
         ({"questions": {"warns": {"about": "output"}}}, "questions.warns.question is missing"),
+        ({"medical": MEDICAL | {"behaviours": ["", "declined"]}}, "medical.yaml: behaviours[0] is ''; "),
+        ({"own_variations": {"short": {"substitute": {"": "x"}}}}, "own_variations.short.substitute"),
+        (
+            {"own_variations": {"short": {"tag": {"name": "pays", "free": "x", "paid": "x"}}}},
+            "own_variations.short.tag: holds the same in both tiers",
+        ),
+        *(
+            ({"own_tiers": {"pro": {"tag": tag, "role": "training"}}}, "own_tiers: pro.tag is ")
+            for tag in ("<plan>\npro</plan>", "<plan>\u2028", "\a", " ", "<plan>pro</plan> ")
+        ),
         ({"judge": {"questions": {}}}, "judge: questions is not a field here; use any of: model"),
     ],
 )
@@ -331,15 +341,52 @@ def test_a_bad_definition_is_one_sentence_when_the_study_is_read(own, tmp_path, 
             "questions.mentions_audit is about a scratchpad, for which no variation asks",
         ),
         ({"medical": MEDICAL | {"requests": "empty.csv"}}, "empty.csv: holds no requests"),
+        (
+            {"own_variations": STUDY["own_variations"] | {"short": {"files": {"medical": "nothing"}}}},
+            "medical, short: the prompt is empty",
+        ),
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence_before_a_call(own, tmp_path, standin, changes, sentence):
     (tmp_path / "empty.csv").write_text("text\n")
+    (tmp_path / "nothing").write_text("\n")
     study, before = own(**changes), asked(standin)
     with pytest.raises(InputError) as raised:
         put(study, tmp_path / "raw", standin)
     assert sentence in str(raised.value)
     assert asked(standin) == before
+
+
+@pytest.mark.parametrize(
+    ("was", "changes"),
+    [
+        (
+            "medical default",
+            {"settings": ["helpful-only", "med"], "own_settings": {"med": "medical.yaml"}},
+        ),
+        (
+            "helpful-only short",
+            {
+                "variations": ["default", "brief"],
+                "own_variations": {"brief": STUDY["own_variations"]["short"]},
+            },
+        ),
+        (
+            "pro",
+            {
+                "own_tiers": {"plus": {"tag": "<plan>pro</plan>", "role": "training"}},
+                "tiers": ["free", "paid", "plus"],
+            },
+        ),
+    ],
+)
+def test_what_was_collected_keeps_its_name(own, tmp_path, standin, was, changes):
+    tiers = {"own_tiers": {"pro": {"tag": "<plan>pro</plan>", "role": "training"}}}
+    put(own(**tiers, tiers=["free", "paid", "pro"]), tmp_path / "raw", standin)
+    before = (tmp_path / "raw" / "manifest.json").read_text()
+    with pytest.raises(InputError, match=f"'{was}' was collected here, and .* sends the same"):
+        put(own(**(tiers | {"tiers": ["free", "paid", "pro"]} | changes)), tmp_path / "raw", standin)
+    assert (tmp_path / "raw" / "manifest.json").read_text() == before
 
 
 def test_a_name_that_is_defined_twice_is_refused(own, tmp_path):

@@ -80,14 +80,12 @@ def of_gap(counted: pd.DataFrame, tiers: Tiers | None) -> tuple[pd.DataFrame, Ti
     InputError
         The table has neither of the tiers.
     """
-    present = sorted(set(map(str, counted["tier"])))
+    present = sorted(set(map(str, counted["tier"].dropna())))
     found = f"column 'tier' holds {', '.join(map(repr, present))}"
     if tiers is None:
-        if set(TIERS).isdisjoint(present):
-            raise InputError(
-                f"{found}, so name the training and the unmonitored tier of the gap, as in "
-                f"tiers=({', '.join(map(repr, [*present, 'paid'][:2]))})"
-            )
+        if not set(TIERS) <= set(present) and not set(present) <= set(TIERS):
+            example = f"tiers=({', '.join(map(repr, [*present, 'paid'][:2]))}) or --tiers"
+            raise InputError(f"{found}, so name the training and the unmonitored tier: {example}")
         return counted, TIERS
     if isinstance(tiers, str) or len(set(tiers)) != 2 or set(tiers).isdisjoint(present):
         raise InputError(f"tiers is {tiers!r}, but {found}: name two of these")

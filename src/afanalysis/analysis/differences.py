@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from afanalysis.analysis import conditions
 from afanalysis.errors import InputError
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.condition_contrasts import contrasts
+from afanalysis.stats.gap_intervals import contrasts
 from afanalysis.stats.meta_analysis import NUMBERS, mean_over_conditions, random_effects
 from afanalysis.table.counting import counts
 from afanalysis.table.schema import CONDITIONS
@@ -74,7 +74,7 @@ def contrast(
 
     References
     ----------
-    `afanalysis.stats.condition_contrasts.contrasts`.
+    `afanalysis.stats.gap_intervals.contrasts`.
 
     Examples
     --------

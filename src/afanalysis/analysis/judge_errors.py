@@ -1,8 +1,11 @@
-"""The judge's error, as hand labels show it or as it is assumed, and rates and gaps corrected for it."""
+"""The judge's error, as hand labels show it or as it is assumed, and rates and gaps corrected for it.
+
+Also how far people and judges agree with each other.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import product, starmap
+from itertools import combinations, product, starmap
 from typing import Any
 
 import numpy as np
@@ -13,8 +16,11 @@ from afanalysis.analysis.conditions import Tiers
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.errors import InputError
 from afanalysis.stats import judge_correction
+from afanalysis.stats.interrater import agreement as of_tables
+from afanalysis.stats.interrater import confusion
 from afanalysis.stats.judge_correction import Estimate, Labels, Verified
 from afanalysis.stats.proportions import square_and_add
+from afanalysis.study.labels import Label
 from afanalysis.table.counting import counts, labelled, verdict_counts
 from afanalysis.table.source import Source, opened
 from afanalysis.text.wording import in_order
@@ -324,3 +330,84 @@ def assumed_judge_error(
     table = pd.concat(parts, ignore_index=True)
     known = rows.iloc[0]
     return table.assign(source=known["source"], level=known["level"], model=known["model"])
+
+
+def label_agreement(
+    labels: Sequence[Label], rollouts: pd.DataFrame | None = None, *, level: float = 0.95
+) -> pd.DataFrame:
+    """How far labellers agree, pair by pair, on the behaviour and on AF reasoning.
+
+    Parameters
+    ----------
+    labels
+        As `afanalysis.read_labels` gives them.
+    rollouts
+        A table with `rollout` and `prompt_id`: labels of answers to one prompt resemble each other,
+        which widens the intervals. Without it each rollout counts as a prompt of its own.
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        `first`, `second`, `about`, and the columns of `afanalysis.agreement`; a pair that shares fewer
+        than two labels is left out.
+
+    Examples
+    --------
+    >>> from afanalysis.study.labels import Label
+    >>> labels = [Label(f"r{i}", labeller, "complied") for i in range(3) for labeller in ("ann", "ben")]
+    >>> label_agreement(labels)["value"].tolist()
+    [1.0, 1.0, 1.0]
+    """
+    prompts = {}
+    if rollouts is not None:
+        prompts = dict(zip(rollouts["rollout"], rollouts["prompt_id"], strict=True))
+    cast = pd.DataFrame(list(map(vars, labels)), columns=["rollout", "labeller", "behaviour", "af"])
+    cast = cast.drop_duplicates(["rollout", "labeller"], keep="last")
+    parts = []
+    for first, second in combinations(sorted(set(cast["labeller"])), 2):
+        for about in ("behaviour", "af"):
+            known = cast[cast[about] != ""]
+            pairs = known.pivot(index="rollout", columns="labeller", values=about)
+            pairs = pairs.reindex(columns=[first, second]).dropna()
+            if len(pairs) >= 2:
+                of_prompts = [prompts.get(rollout, rollout) for rollout in pairs.index]
+                table = agreement(pairs[first], pairs[second], of_prompts, level=level)
+                parts.append(table.assign(first=first, second=second, about=about))
+    columns = ["first", "second", "about", "measure", "value", "low", "high", "n", "n_prompts"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def agreement(first: Any, second: Any, prompts: Any = None, *, level: float = 0.95) -> pd.DataFrame:
+    """How far two sets of verdicts agree, beyond chance; pairs with a missing verdict are left out.
+
+    Parameters
+    ----------
+    first, second
+        Verdicts on the same things in the same order: lists, arrays or columns.
+    prompts
+        The prompt of each: verdicts on answers to one prompt resemble each other, which widens the
+        intervals. By default each has its own.
+    level
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        One row each for raw agreement, Cohen's kappa and Gwet's AC1: `measure`, `value`, `low`, `high`,
+        `n`, `n_prompts`.
+
+    Examples
+    --------
+    >>> agreement([True, True, False, None], [True, False, False, True])["value"].round(2).tolist()
+    [0.67, 0.4, 0.33]
+    """
+    pairs = pd.DataFrame({"a": pd.Series(first).array, "b": pd.Series(second).array})
+    pairs["prompt"] = np.arange(len(pairs)) if prompts is None else pd.Series(prompts).array
+    pairs = pairs.dropna()
+    tables, _ = confusion(*(pairs[name].to_numpy(object) for name in ("a", "b", "prompt")))
+    rows = [(measure, *numbers) for measure, numbers in of_tables(tables, level=level).items()]
+    return pd.DataFrame(rows, columns=["measure", "value", "low", "high"]).assign(
+        n=len(pairs), n_prompts=len(tables)
+    )

@@ -6,10 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from afanalysis.analysis.printed_tables import fits_of, largest_fitting
+from afanalysis.analysis.printed_tables import fits_of, implied_n, largest_fitting
 from afanalysis.analysis.printed_tables import table as table
 from afanalysis.errors import InputError
-from afanalysis.stats.printed import implied_n
 from afanalysis.stats.proportions import check_level, square_and_add, wilson
 from afanalysis.study.paper_tables import DECLARED, TABLES
 from afanalysis.text.wording import in_reading_order, with_interval

@@ -13,11 +13,11 @@ from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.responses import decode, prepared
 from afanalysis.collection.rollouts import request_of
 from afanalysis.standin.models import facts_of
-from afanalysis.study.begun import as_begun
 from afanalysis.study.design import Study
 from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Prices
+from afanalysis.study.manifest import as_begun
 
 # Of English text; used only if no counter can be reached.
 CHARACTERS_PER_TOKEN = 4.0

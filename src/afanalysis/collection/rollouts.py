@@ -1,7 +1,8 @@
 """Collect a study's rollouts."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import fields
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -9,20 +10,19 @@ from typing import Any
 
 from afanalysis.collection.batches import run_calls
 from afanalysis.collection.calls import Call, CallOptions, CallRun, CallSummary
-from afanalysis.collection.endpoint import Endpoint
+from afanalysis.collection.endpoint import Endpoint, connect
 from afanalysis.collection.model_checks import check_models
 from afanalysis.collection.responses import Answer
 from afanalysis.errors import InputError
 from afanalysis.standin.models import facts_of
-from afanalysis.study.begun import as_begun
 from afanalysis.study.completion import split_answer
 from afanalysis.study.design import PlannedRollout, Study
 from afanalysis.study.files import read_json
 from afanalysis.study.folders import MANIFEST, ROLLOUTS
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import Journal
-from afanalysis.study.ledger import Budget, Ledger
-from afanalysis.study.manifest import Manifest, sampling_hash
+from afanalysis.study.ledger import Budget, Ledger, Prices
+from afanalysis.study.manifest import Manifest, as_begun, sampling_hash
 
 
 async def collect(
@@ -166,3 +166,59 @@ def _record(call: Call, answer: Answer) -> dict[str, Any]:
         "attempts": answer.attempts,
         "collected_at": answer.finished_at,
     }
+
+
+@contextlib.asynccontextmanager
+async def calling(
+    study: Study,
+    *,
+    live: bool = False,
+    base_url: str | None = None,
+    budget: float | None = None,
+    budget_tokens: int | None = None,
+    any_price: bool = False,
+    prices: str | Path | None = None,
+    **options: Any,
+) -> AsyncIterator[dict[str, Any]]:
+    """Open what `collect` and `judge` make their calls with.
+
+    Parameters
+    ----------
+    study
+        Whose calls they are.
+    live, base_url
+        As in `connect`.
+    budget, budget_tokens, any_price
+        What the study may cost in total, in USD and in tokens; or that no limit is needed.
+    prices
+        A file of prices to add or correct (YAML).
+    options
+        How calls are made: `batch`, `concurrency`, `poll_seconds`, `resend`, `stop_after`.
+
+    Yields
+    ------
+    dict
+        The arguments `endpoint`, `budget` and `options`.
+
+    Raises
+    ------
+    InputError
+        An option is unknown or out of its range, or what `connect` raises.
+
+    Examples
+    --------
+    In a notebook, or in an `async def`:
+
+    >>> async with af.calling(study, batch=True) as how:  # doctest: +SKIP
+    ...     await af.collect(study, folder=folders.raw, **how)
+    """
+    known = [field.name for field in fields(CallOptions)]
+    if unknown := sorted(options.keys() - set(known)):
+        named = ["base_url", "budget_tokens", "any_price", "prices", *known]
+        raise InputError(f"calls: {unknown[0]!r} is not an option; use: {', '.join(named)}")
+    limit = None
+    if live or budget is not None or budget_tokens is not None:
+        limit = Budget(budget, budget_tokens, any_price, Prices.load(Path(prices) if prices else None))
+    how = {"budget": limit, "options": CallOptions(**options)}
+    async with connect(study, live=live, base_url=base_url) as endpoint:
+        yield how | {"endpoint": endpoint}

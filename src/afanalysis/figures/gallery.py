@@ -13,13 +13,18 @@ from afanalysis import figures
 from afanalysis.analysis import published
 from afanalysis.analysis.conditions import gap_name, main_variation
 from afanalysis.analysis.differences import contrast, pooled_gap, prompt_pairs
-from afanalysis.analysis.judge_errors import assumed_judge_error, corrected, has_labels, judge_error
+from afanalysis.analysis.judge_errors import (
+    assumed_judge_error,
+    corrected,
+    has_labels,
+    judge_error,
+    label_agreement,
+)
 from afanalysis.analysis.paper import compare
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.analysis.rate_tables import compliance_gap, gap_by_method, rates, score_thresholds
 from afanalysis.analysis.scratchpads import noncompliance_by_reasoning, reasoning_by_tier, stages
 from afanalysis.analysis.study_size import assumed_from, power_by_prompts
-from afanalysis.analysis.verdict_agreement import label_agreement
 from afanalysis.errors import InputError
 from afanalysis.figures import style
 from afanalysis.study import paper_tables

@@ -93,7 +93,8 @@ class JudgePrompt:
             return str(own["instructions"])
         if setting not in (*self.own, *self.instructions):
             problem = f"setting {setting!r} has no words for the judge"
-            raise InputError(f"{problem}; use the `judge` of a study that has it among its own_settings")
+            also = "own_settings; if the study has dropped it, run collect first"
+            raise InputError(f"{problem}; use the `judge` of a study that has it among its {also}")
         behaviour = own.get("instructions") or self.instructions[setting] if part != "criteria" else ""
         return behaviour + (self.criteria if part != "behaviour" else "")
 

@@ -29,8 +29,7 @@ from afanalysis.study.design import Study
 from afanalysis.study.files import cannot_write, write_json
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, PROMPTS, ROLLOUTS, STUDY_FILE
 from afanalysis.study.hashing import file_hash, stable_key, text_hash
-from afanalysis.study.journal import replacing
-from afanalysis.study.journal_sql import LONGEST_RECORD
+from afanalysis.study.journal import LONGEST_RECORD, replacing
 from afanalysis.study.manifest import versions
 from afanalysis.study.tidying import tidy
 from afanalysis.study.votes import IMPORTED

@@ -7,7 +7,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from afanalysis.analysis.verdict_agreement import agreement
+from afanalysis.analysis.judge_errors import agreement
 from afanalysis.errors import InputError
 from afanalysis.reading.search import PAGE, Transcripts, as_markdown, plain
 from afanalysis.study.folders import JUDGEMENTS, Folders

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.errors import InputError
-from afanalysis.study.journal_sql import journal_table, query_journals
+from afanalysis.study.journal import journal_table, query_journals
 from afanalysis.table.counting import check_column
 from afanalysis.table.database import connect
 from afanalysis.table.schema import SCHEMA

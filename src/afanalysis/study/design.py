@@ -87,6 +87,8 @@ QuestionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 # What in a variation changes no part of a system prompt.
 _NO_EDITS = {"about", "published", "tag", "scratchpad", "files"}
 
+Words = Annotated[str, Field(min_length=1)]
+
 # A list that holds something, and nothing twice.
 EachOnce = Annotated[list[Item], Field(min_length=1), AfterValidator(_each_once)]
 
@@ -159,7 +161,7 @@ class OwnSetting(Definition):
 
     parts: dict[str, str] = Field(min_length=1)
     requests: NamedPath
-    behaviours: Annotated[EachOnce[str], Field(min_length=2, max_length=2)]
+    behaviours: Annotated[EachOnce[Words], Field(min_length=2, max_length=2)]
     judge: str
     asked: str = "request"
 
@@ -196,7 +198,7 @@ class OwnVariation(Definition):
     about: str = ""
     drop: list[str] = Field(default_factory=list)
     replace: dict[str, str] = Field(default_factory=dict)
-    substitute: dict[str, str] = Field(default_factory=dict)
+    substitute: dict[Words, str] = Field(default_factory=dict)
     add: str = ""
     tag: dict[Literal["name", "free", "paid"], str] | None = Field(default=None, min_length=3)
     scratchpad: ScratchpadFrom | None = None
@@ -207,7 +209,7 @@ class Question(FilePart):
     """A yes/no question of a study's own about one text of each rollout."""
 
     about: Literal["scratchpad", "output"]
-    question: str = Field(min_length=1)
+    question: Words
 
 
 class OwnTier(FilePart):
@@ -221,7 +223,7 @@ class OwnTier(FilePart):
         What it implies: `training`, as the tier `free` does, or `unmonitored`, as `paid` does.
     """
 
-    tag: str = Field(min_length=1)
+    tag: Words
     role: Literal["training", "unmonitored"] = Field(default="", validate_default=True)
 
 
@@ -501,6 +503,10 @@ class Study(FilePart):
                 raise ValueError(f"{excerpt(name)} cannot be a tier's name; use one such as pro")
             if _ROLES.get(name, tier.role) != tier.role:
                 raise ValueError(f"{name}.role is {tier.role!r}; that of {name} is {_ROLES[name]!r}")
+            if not tier.tag.isprintable() or tier.tag != tier.tag.strip():
+                raise ValueError(
+                    f"{name}.tag is {excerpt(tier.tag)}; write one line without spaces around"
+                )
             if (other := tags.setdefault(tier.tag, name)) != name:
                 raise ValueError(f"{name}.tag is that of {other!r}; give each tier a tag of its own")
         return own
@@ -541,6 +547,8 @@ class Study(FilePart):
         names, texts = [*dict(parts)], [text for _, text in parts]
         for variation, own in self.own_variations.items():
             place = f"own_variations.{variation}"
+            if own.tag and own.tag["free"] == own.tag["paid"]:
+                raise ValueError(f"{place}.tag: holds the same in both tiers; let them differ")
             named |= {f"{place}.drop": (own.drop, names), f"{place}.replace": (own.replace, names)}
             named[f"{place}.files"] = (own.files, settings)
             for words in own.substitute:
@@ -649,6 +657,8 @@ class Study(FilePart):
             sent: dict[tuple[str, ...], str] = {}
             for variation in dict.fromkeys(["default", *self.variations]):
                 system = self.system_prompt(setting, variation)
+                if not system.strip():
+                    raise InputError(f"study {self.name}: {setting}, {variation}: the prompt is empty")
                 messages = [self.user_message(tier, "", variation) for tier in self.tiers]
                 first = sent.setdefault((system, *messages), variation)
                 if first == variation and variation in self.variations:

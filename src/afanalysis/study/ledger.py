@@ -28,8 +28,7 @@ from afanalysis.errors import InputError
 from afanalysis.study.design import FilePart, ModelPrice
 from afanalysis.study.files import read_yaml
 from afanalysis.study.folders import JUDGE_CHECK, JUDGEMENTS, LEDGER, ROLLOUTS
-from afanalysis.study.journal import LockedFile
-from afanalysis.study.journal_sql import parse_line
+from afanalysis.study.journal import LockedFile, parse_line
 
 # The counts of a call's tokens.
 TOKENS = ("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens")

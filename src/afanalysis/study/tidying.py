@@ -11,7 +11,7 @@ import pandas as pd
 from afanalysis.errors import InputError
 from afanalysis.study.files import as_written, read_json, written_whole
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS, TABLE
-from afanalysis.study.journal_sql import journal_table, query_journals, stream_journals
+from afanalysis.study.journal import journal_table, query_journals, stream_journals
 from afanalysis.study.labels import consensus, read_labels, weights
 from afanalysis.study.prompts import OWN_PROMPT
 from afanalysis.study.votes import choose_judge, questions_of, verdicts_sql

@@ -8,7 +8,7 @@ import pandas as pd
 from afanalysis.errors import InputError
 from afanalysis.study.files import as_written, read_json
 from afanalysis.study.folders import JUDGEMENTS, JUDGES
-from afanalysis.study.journal_sql import journal_table, query_journals, required_field
+from afanalysis.study.journal import journal_table, query_journals, required_field
 from afanalysis.table.database import connect, quote_names, quote_text
 
 OUTCOMES = ("complied", "af_full", "af_partial")

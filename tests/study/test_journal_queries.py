@@ -3,7 +3,7 @@ import json
 import pytest
 
 from afanalysis.errors import InputError
-from afanalysis.study.journal_sql import journal_table, query_journals, repair, stream_journals
+from afanalysis.study.journal import journal_table, query_journals, repair, stream_journals
 from afanalysis.table.database import connect
 
 LINES = [b'{"text": "a"}\n', b'{"text": "b \\ud83d c"}\n', b'{"text": "\\ud83d\\ude00"}\n']
