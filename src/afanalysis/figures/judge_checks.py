@@ -178,6 +178,7 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
         panels={"": "value of the measure (%)"},
         looks={tier: {"color": color} for tier, (color, _) in ({"": (style.INK, "")} | looks).items()},
         note=f"n = {n} labelled rollouts of all models and variations.",
+        per="pair of labellers",
         alt=alt,
     )
     figure.axes[0].set_xlim(min(-2.0, 100 * rows["low"].min() - 2), 102)
