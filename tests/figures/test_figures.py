@@ -414,6 +414,14 @@ def test_tiers_of_ones_own_are_drawn_and_the_gap_bears_their_names(two_models_th
     assert "default (second)" in joined(drawn)
 
 
+def test_a_further_tier_bears_its_role_if_that_is_known(two_models_three_tiers):
+    for roles, words in (({"team": "training"}, "team tier (training)"), (None, "team tier enterprise")):
+        figure = figures.compliance_by_tier(two_models_three_tiers, roles=roles)
+        figure.written("png")
+        assert words in joined(figure)
+        assert "compliance gap, pro − enterprise: 40.0 points" in joined(figure)
+
+
 def test_contrasts_and_questions_name_what_they_compare_and_of_whom():
     rollouts = af.example_rollouts().assign(mentions_audit=True)
     figure = figures.contrasts(af.contrast(rollouts, "variation"))

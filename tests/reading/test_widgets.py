@@ -210,6 +210,16 @@ def test_sliders_and_the_list_hold_every_model():
     assert {row["model"] for row in listed.page["rows"]} == {"second"}
 
 
+def test_sliders_take_a_gap_of_tiers_of_ones_own():
+    own = {"free": "pro", "paid": "enterprise"}
+    table = af.example_rollouts().astype({"tier": object}).replace({"tier": own})
+    with pytest.raises(InputError, match="name the training and the unmonitored tier"):
+        af.play(table)
+    sentence = af.play(table, tiers=("pro", "enterprise")).children[-1].value
+    usual = af.play(af.example_rollouts()).children[-1].value
+    assert sentence == usual.replace("free", "pro").replace("paid", "enterprise")
+
+
 @pytest.fixture
 def rendered(browser):
     """The widget's own JavaScript in a page, given a model that holds something."""

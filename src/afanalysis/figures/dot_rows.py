@@ -89,7 +89,10 @@ def dots(
         if not alt:
             shown = named if part["series"].nunique() > 1 else {}
             extremes = part.loc[part[ends[0]].agg(["idxmin", "idxmax"])].to_dict("records")
-            words = [_in_words(row, unit, shown.get(row["series"], "")) for row in extremes]
+            words = [
+                _in_words(row, row[ends[0]] * unit / 100, shown.get(row["series"], ""))
+                for row in extremes
+            ]
             of = f"{SETTINGS[name]}: {label}" if by_setting and name else label
             sentences.append(f"{of[:1].upper()}{of[1:]}: from {' to '.join(words)}.")
     if named:
@@ -100,9 +103,9 @@ def dots(
     return style.finish(figure, title, table, alt or " ".join(sentences), note, bars=known.any())
 
 
-def _in_words(row: dict[str, Any], unit: float, series: str) -> str:
+def _in_words(row: dict[str, Any], value: float, series: str) -> str:
     names = filter(None, [row["heading"], " ".join(row["name"].split()), " ".join(series.split())])
-    return f"{percent(row['estimate'] * unit / 100)} ({', '.join(names)})"
+    return f"{percent(value)} ({', '.join(names)})"
 
 
 def gap_dots(gaps: pd.DataFrame, title: str, **about: Any) -> style.TracedFigure:

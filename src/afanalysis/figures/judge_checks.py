@@ -6,15 +6,7 @@ import pandas as pd
 
 from afanalysis.figures import style
 from afanalysis.figures.dot_rows import dots
-from afanalysis.text.wording import (
-    LABELLED,
-    SETTINGS,
-    TIERS,
-    in_order,
-    in_reading_order,
-    percent,
-    with_interval,
-)
+from afanalysis.text.wording import SETTINGS, TIERS, in_order, in_reading_order, percent, with_interval
 
 _DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1))
 
@@ -163,7 +155,7 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
     errors = errors[~errors["tier"].str.contains(" - ")]
     n = int(errors.loc[errors["measure"] == "sensitivity", "labels"].sum())
     judged = in_reading_order(errors.dropna(subset="value"), "setting", "tier")
-    about = pairs["about"].map(LABELLED)
+    about = pairs["about"].map({"behaviour": "behaviour", "af": "AF reasoning"})
     people = pairs.assign(
         heading="Labellers with each other",
         name=pairs["first"] + " – " + pairs["second"] + ", " + about + ": " + pairs["measure"],
@@ -186,6 +178,7 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
         panels={"": "value of the measure (%)"},
         looks={tier: {"color": color} for tier, (color, _) in ({"": (style.INK, "")} | looks).items()},
         note=f"n = {n} labelled rollouts of all models and variations.",
+        per="pair of labellers",
         alt=alt,
     )
     figure.axes[0].set_xlim(min(-2.0, 100 * rows["low"].min() - 2), 102)

@@ -12,18 +12,9 @@ from afanalysis.errors import InputError
 from afanalysis.figures.gallery import Gallery
 from afanalysis.study.files import write_text
 from afanalysis.text.untrusted import escape_latex
-from afanalysis.text.wording import percent
+from afanalysis.text.wording import MACROS, percent
 
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
-
-# How the macros of a quantity begin: papers use them, so that they may not change with its label.
-_MACROS = {
-    "refused": "refusal",
-    "blocked": "blocked",
-    "complied": "compliance",
-    "af_reasoning": "afReasoning",
-    "compliance_gap": "gap",
-}
 
 
 def write_latex(gallery: Gallery) -> list[Path]:
@@ -75,7 +66,7 @@ def macros(estimates: pd.DataFrame) -> str:
     lines = [f"% {source} numbers, intervals of {level}; made by afanalysis."]
     letters = {key: _letters(sorted(set(estimates[key]) - {usual[key]})) for key in usual}
     for row in estimates.to_dict("records"):
-        name = _MACROS[row["quantity"]]
+        name = MACROS[row["quantity"]]
         name += "".join(letters[key].get(row[key], "") for key in usual)
         unit = r"\,points" if row["quantity"] == "compliance_gap" else r"\,\%"
         estimate, low, high = (escape_latex(percent(row[end])) for end in ("estimate", "low", "high"))

@@ -217,23 +217,19 @@ def _examples(gallery: Gallery) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-def _provenance(gallery: Gallery, manifest: dict[str, Any], sources: list[str]) -> list[tuple[str, str]]:
-    rows = [("source", ", ".join(sources)), ("afanalysis", version("afanalysis"))]
-    made = gallery.made("behaviour_by_tier")
-    rows += [(name, value) for name, value in made["inputs"].items()]
+def _provenance(gallery: Gallery, manifest: dict[str, Any], sources: list[str]) -> dict[str, str]:
+    rows = {"source": ", ".join(sources), "afanalysis": version("afanalysis")}
+    rows |= gallery.made("behaviour_by_tier")["inputs"]
     if manifest:
-        study = manifest["study"]
-        rows += [
-            ("models", ", ".join(study["models"])),
-            ("variations", ", ".join(study["variations"])),
-            ("samples per prompt and tier", str(study["samples"])),
-            ("judge", f"{study['judge']['model']}, {study['judge']['votes']} vote(s)"),
-            ("rollouts planned and collected", f"{manifest['planned']:,}, {manifest['collected']:,}"),
-        ]
-        rows += [
-            (f"{name} of the last run", value)
-            for name, value in manifest["runs"][-1]["versions"].items()
-        ]
+        study, versions = manifest["study"], manifest["runs"][-1]["versions"]
+        rows |= {
+            "models": ", ".join(study["models"]),
+            "variations": ", ".join(study["variations"]),
+            "samples per prompt and tier": str(study["samples"]),
+            "judge": f"{study['judge']['model']}, {study['judge']['votes']} vote(s)",
+            "rollouts planned and collected": f"{manifest['planned']:,}, {manifest['collected']:,}",
+        }
+        rows |= {f"{name} of the last run": value for name, value in versions.items()}
         if manifest.get("spend"):
-            rows.append(("spent", f"${manifest['spend']['usd']:,.2f}"))
+            rows["spent"] = f"${manifest['spend']['usd']:,.2f}"
     return rows

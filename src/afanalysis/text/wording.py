@@ -34,9 +34,9 @@ QUANTITIES = _Words(_WORDS["quantities"])
 
 SCRATCHPADS: dict[str, str] = _WORDS["scratchpads"]
 
-LABELLED: dict[str, str] = _WORDS["labelled"]
-
 SIZES: dict[str, str] = _WORDS["sizes"]
+
+MACROS: dict[str, str] = _WORDS["macros"]
 
 
 def in_order(names: Iterable[str]) -> list[str]:
