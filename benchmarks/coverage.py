@@ -27,16 +27,18 @@ from afanalysis.stats import gap_intervals, rate_intervals
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.gap_intervals import combined_intervals, independent_terms
 from afanalysis.stats.hypothesis_tests import at_least_p_values, equivalence_p_values, sign_flip
-from afanalysis.stats.interrater import agreement, cohen_kappa, gwet_ac1
 from afanalysis.stats.judge_correction import (
     Labels,
     Verified,
+    agreement,
+    cohen_kappa,
     corrected_by_own_labels,
     corrected_by_shared_labels,
+    gwet_ac1,
 )
 from afanalysis.stats.logistic_regression import logistic
 from afanalysis.stats.meta_analysis import mean_over_conditions, random_effects
-from afanalysis.stats.monitoring import confidence_sequence
+from afanalysis.stats.planning import confidence_sequence
 from populations import FEW_CARRY, GAPS, RATES, SIZES, Population, answers, beta, beta_binomial, mixture
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -13,7 +13,6 @@ from .analysis.judge_errors import judge_error as judge_error
 from .analysis.judge_errors import label_agreement as label_agreement
 from .analysis.left_out import answer_counts as answer_counts
 from .analysis.logistic import regression as regression
-from .analysis.looks import monitor as monitor
 from .analysis.paper import compare as compare
 from .analysis.paper import headline as headline
 from .analysis.paper import headline_by_method as headline_by_method
@@ -24,6 +23,7 @@ from .analysis.rate_tables import gap_by_method as gap_by_method
 from .analysis.rate_tables import gap_tests as gap_tests
 from .analysis.rate_tables import rates as rates
 from .analysis.rate_tables import score_thresholds as score_thresholds
+from .analysis.study_size import monitor as monitor
 from .analysis.study_size import plan as plan
 from .analysis.study_size import power_by_prompts as power_by_prompts
 from .collection.endpoint import connect as connect
@@ -34,7 +34,7 @@ from .figures.gallery import Gallery as Gallery
 from .judging.injections import check_judge as check_judge
 from .judging.model import judge as judge
 from .judging.rules import judge_by_rules as judge_by_rules
-from .judging.simulated_labels import simulate_labels as simulate_labels
+from .judging.rules import simulate_labels as simulate_labels
 from .logs.import_report import ImportReport as ImportReport
 from .logs.importing import import_logs as import_logs
 from .logs.importing import read_logs as read_logs

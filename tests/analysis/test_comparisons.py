@@ -8,7 +8,7 @@ from scipy import stats
 import afanalysis as af
 from afanalysis import InputError
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.monitoring import late_spending
+from afanalysis.stats.planning import late_spending
 
 
 def study(rng, models, prompts=40, samples=5, common=0.0):

@@ -5,7 +5,7 @@ import pytest
 
 import afanalysis as af
 from afanalysis.errors import InputError
-from afanalysis.judging.simulated_labels import SIMULATED_LABELLERS
+from afanalysis.judging.rules import SIMULATED_LABELLERS
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from afanalysis.errors import InputError
 from afanalysis.logs import formats, json_records
 from afanalysis.logs.importing import read_logs
-from afanalysis.logs.json_records import Rejected
+from afanalysis.logs.records import Rejected
 from tests.logs.samples import both_tiers, pipeline_row
 
 GOOD = json.dumps(pipeline_row(0, model="m"))

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from afanalysis.stats.interrater import agreement, cohen_kappa, confusion, gwet_ac1
+from afanalysis.stats.judge_correction import agreement, cohen_kappa, confusion, gwet_ac1
 
 tables = (
     st.integers(2, 4)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.monitoring import confidence_sequence
+from afanalysis.stats.planning import confidence_sequence
 
 
 def test_it_narrows_and_never_widens():

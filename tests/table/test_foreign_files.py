@@ -3,7 +3,7 @@ import os
 import pytest
 
 from afanalysis.errors import InputError
-from afanalysis.table.foreign_files import files_within, regular_file
+from afanalysis.table.database import files_within, regular_file
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,8 @@ from afanalysis.analysis.conditions import Tiers
 from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.errors import InputError
 from afanalysis.stats import judge_correction
-from afanalysis.stats.interrater import agreement as of_tables
-from afanalysis.stats.interrater import confusion
-from afanalysis.stats.judge_correction import Estimate, Labels, Verified
+from afanalysis.stats.judge_correction import Estimate, Labels, Verified, confusion
+from afanalysis.stats.judge_correction import agreement as of_tables
 from afanalysis.stats.proportions import square_and_add
 from afanalysis.study.labels import Label
 from afanalysis.table.counting import counts, labelled, verdict_counts

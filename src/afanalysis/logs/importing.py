@@ -22,7 +22,7 @@ from afanalysis.errors import InputError
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.formats import FORMATS, find_logs
 from afanalysis.logs.import_report import ImportReport
-from afanalysis.logs.json_records import Rejected, Row
+from afanalysis.logs.records import Rejected, Row
 from afanalysis.logs.results import Requests, read_requests
 from afanalysis.logs.rows import Reader, Rollout, to_json
 from afanalysis.study.design import Study

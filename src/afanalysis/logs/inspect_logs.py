@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from afanalysis.errors import InputError
-from afanalysis.logs.json_records import LONGEST_RECORD, Rejected, Row, object_of, too_long
+from afanalysis.logs.records import LONGEST_RECORD, Rejected, Row, object_of, too_long
 from afanalysis.study.files import json_object, read_json, written_whole
 from afanalysis.study.folders import PROMPTS, ROLLOUTS, Folders
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
-from afanalysis.table.foreign_files import refuse_bomb, regular_file
+from afanalysis.table.database import refuse_bomb, regular_file
 
 # A JSON log is read whole; `inspect log convert --to eval` converts a larger one.
 _LARGEST_JSON_LOG = 512 << 20

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.errors import InputError
-from afanalysis.logs.json_records import Rejected, Row, json_lines, json_rows, object_of, text_of
+from afanalysis.logs.records import Rejected, Row, json_lines, json_rows, object_of, text_of
 from afanalysis.study.design import Study
-from afanalysis.table.foreign_files import regular_file
+from afanalysis.table.database import regular_file
 
 # By custom id, the columns that a request fills.
 Requests = Mapping[str, dict[str, Any]]

@@ -13,7 +13,7 @@ import orjson
 from afanalysis.logs import values
 from afanalysis.logs.classifier_votes import Notes, Vote, cast_votes
 from afanalysis.logs.fields import BY_TIER, COLUMNS, Mapping, Side, lookup, plan_fields
-from afanalysis.logs.json_records import Rejected
+from afanalysis.logs.records import Rejected
 from afanalysis.logs.results import columns_of_place
 from afanalysis.study.completion import Transcript, split
 from afanalysis.study.hashing import text_hash

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from afanalysis.analysis.conditions import GAP_CONDITIONS
-from afanalysis.analysis.looks import monitor
+from afanalysis.analysis.study_size import monitor
 from afanalysis.collection.calls import CallOptions
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.rollouts import collect

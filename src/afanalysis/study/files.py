@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afanalysis.errors import InputError
-from afanalysis.table.foreign_files import regular_file
+from afanalysis.table.database import regular_file
 from afanalysis.text.untrusted import guard_formula, without_surrogates
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from filelock import FileLock, Timeout
 from afanalysis.errors import InputError
 from afanalysis.study.files import cannot_write, json_object, may_hold_halves
 from afanalysis.study.folders import JUDGEMENTS, LABELS, LEDGER, ROLLOUTS
-from afanalysis.table.database import quote_path
-from afanalysis.table.foreign_files import regular_file
+from afanalysis.table.database import quote_path, regular_file
 
 # How many seconds to wait for a file that another process holds: a process that was killed a moment ago
 # may have a kernel that is still shutting down.

@@ -10,8 +10,14 @@ from typing import Any
 import duckdb
 
 from afanalysis.errors import InputError
-from afanalysis.table.database import connect, quote_names, quote_path
-from afanalysis.table.foreign_files import files_within, refuse_bomb, regular_file
+from afanalysis.table.database import (
+    connect,
+    files_within,
+    quote_names,
+    quote_path,
+    refuse_bomb,
+    regular_file,
+)
 from afanalysis.table.schema import SCHEMA
 
 # The SQL that reads each kind of file.
