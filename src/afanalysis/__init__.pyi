@@ -5,6 +5,7 @@ from .analysis.conditions import main_variation as main_variation
 from .analysis.differences import contrast as contrast
 from .analysis.differences import pooled_gap as pooled_gap
 from .analysis.differences import prompt_pairs as prompt_pairs
+from .analysis.differences import regression as regression
 from .analysis.judge_errors import agreement as agreement
 from .analysis.judge_errors import assumed_judge_error as assumed_judge_error
 from .analysis.judge_errors import corrected as corrected
@@ -12,7 +13,6 @@ from .analysis.judge_errors import has_labels as has_labels
 from .analysis.judge_errors import judge_error as judge_error
 from .analysis.judge_errors import label_agreement as label_agreement
 from .analysis.left_out import answer_counts as answer_counts
-from .analysis.logistic import regression as regression
 from .analysis.paper import compare as compare
 from .analysis.paper import headline as headline
 from .analysis.paper import headline_by_method as headline_by_method
@@ -35,14 +35,14 @@ from .judging.injections import check_judge as check_judge
 from .judging.model import judge as judge
 from .judging.rules import judge_by_rules as judge_by_rules
 from .judging.rules import simulate_labels as simulate_labels
-from .logs.import_report import ImportReport as ImportReport
+from .logs.importing import ImportReport as ImportReport
 from .logs.importing import import_logs as import_logs
 from .logs.importing import read_logs as read_logs
 from .pipeline.projects import open_study as open_study
 from .pipeline.stopping import collect_until as collect_until
 from .reading.browser import browse as browse
 from .reading.browser import label as label
-from .reading.sliders import play as play
+from .reading.browser import play as play
 from .reporting.latex import write_latex as write_latex
 from .reporting.report import write_report as write_report
 from .study.design import Study as Study

@@ -2,8 +2,7 @@
 
 import pytest
 
-from afanalysis.logs.fields import BY_TIER, COLUMNS, Mapping, plan_fields
-from afanalysis.logs.values import VOCABULARY, tier, whole_number
+from afanalysis.logs.fields import BY_TIER, COLUMNS, VOCABULARY, Mapping, plan_fields, tier, whole_number
 from afanalysis.table import schema
 
 

@@ -8,7 +8,7 @@ import pytest
 import afanalysis as af
 from afanalysis import reading
 from afanalysis.errors import InputError
-from afanalysis.reading.sliders import Counts
+from afanalysis.reading.browser import Counts
 from afanalysis.study.labels import Label, add_labels, read_labels
 from tests.helpers import HOSTILE
 

@@ -85,7 +85,9 @@ def of_gap(counted: pd.DataFrame, tiers: Tiers | None) -> tuple[pd.DataFrame, Ti
     if tiers is None:
         if not set(TIERS) <= set(present) and not set(present) <= set(TIERS):
             example = f"tiers=({', '.join(map(repr, [*present, 'paid'][:2]))}) or --tiers"
-            raise InputError(f"{found}, so name the training and the unmonitored tier: {example}")
+            raise InputError(
+                f"{found}, so name the training and the unmonitored tier of the gap: {example}"
+            )
         return counted, TIERS
     if isinstance(tiers, str) or len(set(tiers)) != 2 or set(tiers).isdisjoint(present):
         raise InputError(f"tiers is {tiers!r}, but {found}: name two of these")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from afanalysis.logs.values import VOCABULARY, meanings, missing
+from afanalysis.logs.fields import VOCABULARY, meanings, missing
 from afanalysis.study.labels import majority
 
 _SHARES = {"yes": 1.0, "partly": 0.5, "no": 0.0}

@@ -7,8 +7,8 @@ import pandas as pd
 
 from afanalysis.analysis.quantities import summary
 from afanalysis.errors import InputError
+from afanalysis.logs.fields import FORMS
 from afanalysis.logs.inspect_logs import write_inspect_logs
-from afanalysis.logs.values import FORMS
 from afanalysis.study.design import Study
 from afanalysis.study.files import read_json, write_csv, write_text
 from afanalysis.study.folders import MANIFEST, TABLE, Folders

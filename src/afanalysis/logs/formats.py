@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from afanalysis.errors import InputError
+from afanalysis.logs.fields import FORMS
 from afanalysis.logs.inspect_logs import inspect_rows
 from afanalysis.logs.records import Row, csv_rows, json_rows, parquet_rows
 from afanalysis.logs.results import batch_rows, pipeline_rows
-from afanalysis.logs.values import FORMS
 from afanalysis.table.database import files_within, regular_file
 
 SUFFIXES = (".eval", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")

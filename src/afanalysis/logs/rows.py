@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from afanalysis.logs import values
+from afanalysis.logs import fields as values
 from afanalysis.logs.classifier_votes import Notes, Vote, cast_votes
 from afanalysis.logs.fields import BY_TIER, COLUMNS, Mapping, Side, lookup, plan_fields
 from afanalysis.logs.records import Rejected
