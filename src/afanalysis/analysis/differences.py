@@ -1,4 +1,4 @@
-"""Several conditions together, prompt by prompt: their differences, their mean gap, their tiers."""
+"""Several conditions together, by prompt: differences, mean gap, tiers beside each other, regression."""
 
 import re
 from collections.abc import Sequence

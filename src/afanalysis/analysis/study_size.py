@@ -1,4 +1,4 @@
-"""How many prompts and samples a study needs."""
+"""How many prompts and samples a study needs, and looking at one while it runs."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Collect a study's rollouts."""
+"""Collect a study's rollouts, and open what collecting and judging make their calls with."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator

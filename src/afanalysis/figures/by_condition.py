@@ -1,4 +1,4 @@
-"""Prompt variations with their intervals, their AF reasoning against the gap, and models."""
+"""Conditions in rows: variations, models, runs of a sweep, and a study beside the paper."""
 
 import textwrap
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the judge's error does: raw beside corrected, and how wrong it may be."""
+"""How far a gap can be trusted: the judge's error, the method of interval, thresholds, power."""
 
 from itertools import cycle
 

@@ -1,4 +1,4 @@
-"""A judge without a model: phrases in the output, words in the scratchpad.
+"""Verdicts without a model: a judge that goes by phrases, and simulated people who label.
 
 It is free and deterministic, so it serves as a baseline and a check, no more. It cannot tell an agreeing
 first sentence before a refusal from an answer, nor a thought about training from a decision because of

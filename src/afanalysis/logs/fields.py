@@ -1,4 +1,4 @@
-"""Which field of a log fills which column, by the user's mapping or by the names of fields."""
+"""Which field of a log fills which column, by mapping or name, and what values mean in other tools."""
 
 import re
 import tomllib

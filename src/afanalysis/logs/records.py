@@ -1,4 +1,4 @@
-"""What the readers of logs give, and how JSON of other tools is read: fast, and forgiving of faults."""
+"""Records of logs: JSON of other tools, read fast and forgiving of faults; rows of CSV and Parquet."""
 
 import codecs
 import csv

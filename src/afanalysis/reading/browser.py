@@ -1,4 +1,4 @@
-"""The transcript browser, and the labeller: one transcript after another, each label on disk at once."""
+"""The widgets: transcript browser, labeller (each label on disk at once), and sliders of intervals."""
 
 from html import escape
 from pathlib import Path

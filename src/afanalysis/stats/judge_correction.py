@@ -1,4 +1,4 @@
-"""Rates and gaps corrected for a judge that errs, from hand labels of a part of what it judged.
+"""Rates and gaps corrected for a judge that errs, from hand labels; and how far raters agree.
 
 The labels say which share of the judge's positive verdicts is truly positive, and of its negative ones,
 in each tier. Where they are of the condition itself, these shares apply as they are: the estimate is

@@ -1,4 +1,4 @@
-"""How many prompts and answers a study needs, for the tests that are reported."""
+"""How many prompts and answers a study needs, and intervals that hold at every look at one under way."""
 
 import math
 from collections.abc import Callable

@@ -11,17 +11,8 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    JsonValue,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+import pydantic
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo
 
 from afanalysis.errors import InputError
 from afanalysis.study import prompts
@@ -65,7 +56,7 @@ NamedPath = Annotated[Path, AfterValidator(_placed)]
 _OWN_FIELDS = {"model", "messages", "system", "stream", "max_tokens", "temperature", "thinking"}
 
 
-def _no_own_fields(extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _no_own_fields(extra: dict[str, pydantic.JsonValue]) -> dict[str, pydantic.JsonValue]:
     if own := sorted(_OWN_FIELDS & extra.keys()):
         raise ValueError(f"{own[0]} is not for `extra`; it holds what only other servers know")
     return extra
@@ -105,7 +96,7 @@ _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.I)
 class FilePart(BaseModel, extra="forbid", frozen=True):
     """What a user's file, or a part of it, is read into."""
 
-    @model_validator(mode="before")
+    @pydantic.model_validator(mode="before")
     @classmethod
     def _known_fields(cls, content: Any) -> Any:
         known = [field.alias or name for name, field in cls.model_fields.items() if not field.exclude]
@@ -165,7 +156,7 @@ class OwnSetting(Definition):
     judge: str
     asked: str = "request"
 
-    @field_validator("judge")
+    @pydantic.field_validator("judge")
     @classmethod
     def _explains_both(cls, judge: str, info: ValidationInfo) -> str:
         for word in info.data.get("behaviours", ()):
@@ -255,9 +246,9 @@ class Sampling(FilePart):
 
     max_tokens: int = Field(default=16_000, ge=1, le=MAX_COUNT)
     temperature: float | None = Field(default=None, ge=0, le=1)
-    thinking: dict[str, JsonValue] | None = None
+    thinking: dict[str, pydantic.JsonValue] | None = None
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-    extra: Annotated[dict[str, JsonValue], AfterValidator(_no_own_fields)] | None = None
+    extra: Annotated[dict[str, pydantic.JsonValue], AfterValidator(_no_own_fields)] | None = None
     api_version: date | None = None
 
     @property
@@ -324,7 +315,7 @@ class ModelEndpoint(FilePart):
 
     # a header that is refused may hold a key, so no message shows its value
 
-    @field_validator("headers")
+    @pydantic.field_validator("headers")
     @classmethod
     def _no_secrets(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
@@ -356,7 +347,7 @@ class JudgeSettings(FilePart):
     own_settings: dict[str, OwnSetting] = Field(default_factory=dict, exclude=True)
     questions: dict[str, Question] = Field(default_factory=dict, exclude=True)
 
-    @field_validator("fallback")
+    @pydantic.field_validator("fallback")
     @classmethod
     def _another_model(cls, fallback: str | None, info: ValidationInfo) -> str | None:
         if fallback is not None and fallback == info.data.get("model"):
@@ -484,7 +475,7 @@ class Study(FilePart):
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     _kept: KeptTexts = KeptTexts({}, {}, {})
 
-    @field_validator("own_settings", "own_variations", "questions")
+    @pydantic.field_validator("own_settings", "own_variations", "questions")
     @classmethod
     def _new_names(cls, defined: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         package = {"own_settings": prompts.SETTINGS, "own_variations": prompts.variations()}
@@ -494,7 +485,7 @@ class Study(FilePart):
                 raise ValueError(f"{excerpt(name)} is taken; choose another name")
         return defined
 
-    @field_validator("own_tiers")
+    @pydantic.field_validator("own_tiers")
     @classmethod
     def _tiers_differ(cls, own: dict[str, OwnTier]) -> dict[str, OwnTier]:
         tags = {prompts.user_message(tier, "").strip(): tier for tier in _ROLES if tier not in own}
@@ -511,7 +502,7 @@ class Study(FilePart):
                 raise ValueError(f"{name}.tag is that of {other!r}; give each tier a tag of its own")
         return own
 
-    @field_validator("simulation")
+    @pydantic.field_validator("simulation")
     @classmethod
     def _with_tags(cls, simulation: Simulation, info: ValidationInfo) -> Simulation:
         behave_as = {role: tier for tier, role in _ROLES.items()}
@@ -522,13 +513,13 @@ class Study(FilePart):
             }
         return simulation.model_copy(update={"tags": simulation.tags | tags})
 
-    @field_validator("judge")
+    @pydantic.field_validator("judge")
     @classmethod
     def _of_this_study(cls, judge: JudgeSettings, info: ValidationInfo) -> JudgeSettings:
         own = {name: info.data.get(name, {}) for name in ("own_settings", "questions")}
         return judge.model_copy(update=own)
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _definitions_fit(self) -> Self:
         """Raise where a name is used that the study does not know."""
         settings = [*prompts.SETTINGS, *self.own_settings]

@@ -1,4 +1,4 @@
-"""The one place where DuckDB is opened, and where names and texts become SQL."""
+"""The one place where DuckDB is opened and SQL is quoted, and where strangers' files are checked."""
 
 from __future__ import annotations
 
