@@ -133,7 +133,7 @@ def edited(data, text):
     return file.getvalue().encode()
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(name=st.sampled_from(sorted(TABLES)), data=st.data())
 def test_an_edit_is_refused_in_one_sentence_or_leaves_numbers_that_keep_the_rules(copied, name, data):
     path = copied / TABLES[name]["file"]

@@ -117,6 +117,7 @@ def test_the_pairs_are_those_of_the_main_condition(collected):
     pd.testing.assert_frame_equal(af.prompt_pairs(more), af.prompt_pairs(rollouts))
 
 
+@pytest.mark.slow
 def test_power_rises_with_prompts_and_reaches_what_is_planned_where_it_says():
     table = af.power_by_prompts(0.03, 0.2, samples=(1, 5), level=0.9)
     for (_, samples), curve in table.groupby(["gap", "samples"]):

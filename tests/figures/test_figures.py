@@ -76,11 +76,13 @@ def outside(figure):
     ]
 
 
+@pytest.mark.slow
 def test_all_figures_that_can_be_drawn_are_looked_at(every_figure):
     assert sum(study == "paper" for study, _ in every_figure) == 20
     assert sum(study == "small" for study, _ in every_figure) == 15
 
 
+@pytest.mark.slow
 def test_no_text_leaves_the_figure(every_figure):
     assert {key: outside(figure) for key, figure in every_figure.items() if outside(figure)} == {}
 
@@ -94,6 +96,7 @@ def test_a_text_that_leaves_the_figure_is_noticed(place):
     assert outside(figure) == ["across or beyond\nthe edge"]
 
 
+@pytest.mark.slow
 def test_texts_do_not_overlap(every_figure):
     for key, figure in every_figure.items():
         extents = [(text, text.get_window_extent()) for text in texts(figure)]
@@ -107,6 +110,7 @@ def test_texts_do_not_overlap(every_figure):
             assert crossed == [], (key, text.get_text())
 
 
+@pytest.mark.slow
 def test_row_labels_do_not_overlap(every_figure):
     for name in ("variations_helpful-only", "variations_animal-welfare", "models"):
         labels = every_figure["paper", name].axes[0].get_yticklabels()
@@ -116,6 +120,7 @@ def test_row_labels_do_not_overlap(every_figure):
             assert above.y0 >= below.y1 - 1, name
 
 
+@pytest.mark.slow
 def test_every_variation_is_drawn(every_figure):
     for setting, count in (("helpful-only", 57), ("animal-welfare", 88)):
         rows = every_figure["paper", f"variations_{setting}"].rows
@@ -127,6 +132,7 @@ def shows_words(labels):
     return any(any(letter.isalpha() for letter in label.get_text()) for label in labels)
 
 
+@pytest.mark.slow
 def test_every_axis_is_labelled(every_figure):
     for key, figure in every_figure.items():
         for axes in figure.axes:
@@ -139,6 +145,7 @@ def test_every_axis_is_labelled(every_figure):
                 ), key
 
 
+@pytest.mark.slow
 def test_every_figure_states_its_units(every_figure):
     for key, figure in every_figure.items():
         for column in {axes.get_subplotspec().colspan.start for axes in figure.axes}:
@@ -155,6 +162,7 @@ def test_every_figure_states_its_units(every_figure):
 WITHOUT_SIZES = ("given_af_reasoning", "prefilled_scratchpads")
 
 
+@pytest.mark.slow
 def test_captions_of_printed_rows_say_how_their_n_is_known(every_figure):
     for (study, name), figure in every_figure.items():
         if study == "paper" and name not in (*WITHOUT_SIZES, "power_curves", "judge_sensitivity"):
@@ -164,6 +172,7 @@ def test_captions_of_printed_rows_say_how_their_n_is_known(every_figure):
     assert "n of the rows: stated (17), the largest that fits, below the stated one (10)." in lying
 
 
+@pytest.mark.slow
 def test_every_row_of_a_table_is_drawn(every_figure):
     for name, table, count in (
         ("paper_summary", "table1", 5 * 4),
@@ -187,6 +196,7 @@ def test_every_row_of_a_table_is_drawn(every_figure):
         assert set(rows["table"]) == {table}
 
 
+@pytest.mark.slow
 def test_rows_that_stand_out_are_numbered_and_named(every_figure):
     figure = every_figure["paper", "reasoning_against_gap"]
     numbers = [text.get_text() for axes in figure.axes for text in axes.texts]
@@ -194,6 +204,7 @@ def test_rows_that_stand_out_are_numbered_and_named(every_figure):
     assert "Farthest from the diagonal: 1: 3.5 sonnet; 2: " in joined(figure)
 
 
+@pytest.mark.slow
 def test_the_source_the_interval_and_the_sample_size_are_stated(every_figure):
     for (study, name), figure in every_figure.items():
         shown = joined(figure)
@@ -207,12 +218,14 @@ def test_the_source_the_interval_and_the_sample_size_are_stated(every_figure):
             assert any(word in shown for word in ("n = ", "Number of", "Hand labels:")), name
 
 
+@pytest.mark.slow
 def test_simulated_data_are_marked_in_red_and_published_ones_are_not(every_figure):
     for (study, name), figure in every_figure.items():
         (note,) = (t for t in texts(figure) if t.get_text().startswith(("SIMULATED", "Published")))
         assert (note.get_color() == style.SIMULATED) == (study == "small"), name
 
 
+@pytest.mark.slow
 def test_af_is_spelled_out_once_wherever_it_stands(every_figure):
     for key, figure in every_figure.items():
         shown = joined(figure)
@@ -229,7 +242,7 @@ def test_figures_compute_nothing():
         "afanalysis.study.files": {"write_csv", "write_json", "written_whole"},
     }
     drawing = [path for path in (af_folder() / "figures").glob("*.py") if path.stem != "gallery"]
-    assert len(drawing) == 8
+    assert len(drawing) == 6
     for path in drawing:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module] if isinstance(node, ast.ImportFrom) else []
@@ -335,6 +348,7 @@ def test_proportions_become_percentages(value, text):
     assert percent(value) == text
 
 
+@pytest.mark.slow
 def test_labels_do_not_lie_on_a_neighbouring_bar(every_figure):
     checked = 0
     for axes in every_figure["paper", "behaviour_by_tier"].axes:

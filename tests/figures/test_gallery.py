@@ -57,9 +57,11 @@ def test_what_cannot_be_drawn_says_why(reported):
 
 @pytest.mark.parametrize("name", ["scratchpad_stages", "agreement", "paired_prompts"])
 def test_the_same_inputs_give_the_same_bytes(reported, tmp_path, name):
-    before = {path.name: path.read_bytes() for path in reported.figures.glob(f"{name}.*")}
-    af.Gallery("small", reported.project).draw(name)
-    after = {path.name: path.read_bytes() for path in reported.figures.glob(f"{name}.*")}
+    def drawn():
+        af.Gallery("small", reported.project).draw(name)
+        return {path.name: path.read_bytes() for path in reported.figures.glob(f"{name}.*")}
+
+    before, after = drawn(), drawn()
     assert set(before) == {f"{name}.{kind}" for kind in ("svg", "pdf", "png", "csv", "json")}
     assert before == after
 

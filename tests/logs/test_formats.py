@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from afanalysis.errors import InputError
-from afanalysis.logs import formats, json_records
+from afanalysis.logs import formats, records
 from afanalysis.logs.importing import read_logs
 from afanalysis.logs.records import Rejected
 from tests.logs.samples import both_tiers, pipeline_row
@@ -250,22 +250,22 @@ def test_lines_have_their_numbers_and_ends_whatever_their_lengths(end, tmp_path)
     content = [b"\n", b"a\n", b"b" * 5000 + b"\n", b"\n", b"\xff\0\n", *([end] if end else [])]
     path = tmp_path / "lines"
     path.write_bytes(b"\xef\xbb\xbf" + b"".join(content))
-    assert list(json_records.lines(path)) == list(enumerate(content, start=1))
+    assert list(records.lines(path)) == list(enumerate(content, start=1))
 
 
 def test_a_long_list_is_read_in_windows(tmp_path, monkeypatch):
-    monkeypatch.setattr(json_records, "_WINDOW", 256)
+    monkeypatch.setattr(records, "_WINDOW", 256)
     rows = [{"n": at, "text": "é" * at, "deep": [[at]], "number": 1.5} for at in range(200)]
     path = tmp_path / "list.json"
     for indent in (None, 2):
         path.write_text(" \n" + json.dumps(rows, indent=indent, ensure_ascii=bool(indent)))
-        assert [row for _, row, _ in json_records.json_list(path)] == rows
+        assert [row for _, row, _ in records.json_list(path)] == rows
     path.write_bytes(json.dumps(rows).encode().replace(b'"text": ""', b'"text": "\xff"'))
-    (_, first, _), *others = json_records.json_list(path)
+    (_, first, _), *others = records.json_list(path)
     assert str(first) == "a row that is not UTF-8 (byte 0xff)"
     assert [row for _, row, _ in others] == rows[1:]
     path.write_text(json.dumps(rows)[:-30])
-    *found, (number, last, _) = json_records.json_list(path)
+    *found, (number, last, _) = records.json_list(path)
     assert [row for _, row, _ in found] == rows[: len(found)]
     assert number == len(found) + 1
     assert isinstance(last, Rejected)

@@ -53,7 +53,7 @@ def table_of(paths, folder):
     return table
 
 
-@settings(max_examples=7)
+@settings(max_examples=3)
 @given(data=st.data())
 def test_any_order_and_duplication_gives_the_same_table(data, logs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("order")
@@ -67,7 +67,7 @@ def test_any_order_and_duplication_gives_the_same_table(data, logs, tmp_path_fac
     pd.testing.assert_frame_equal(table_of([*again, *copies], folder), expected)
 
 
-@settings(max_examples=7)
+@settings(max_examples=3)
 @given(data=st.data())
 def test_any_subset_gives_the_same_rows(data, logs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("subset")

@@ -125,6 +125,7 @@ def tiny(tmp_path):
     return folder, notebooks.study_steps(folder, study, folder / "study.yaml", {})
 
 
+@pytest.mark.slow
 def test_calls_that_have_yet_to_be_made_are_reported_and_made_by_the_next_run(tiny):
     """A budget that ends a run's collection: the rest is analysed, and nothing counts as up to date."""
     folder, todo = tiny

@@ -60,6 +60,7 @@ def test_a_study_ends_when_its_gap_is_decided_says_so_and_asks_nothing_again(tmp
     assert len(af.tidy(tmp_path)) == len(collected)
 
 
+@pytest.mark.slow
 def test_an_aim_that_is_not_reached_is_reported(tmp_path):
     few = study(prompts={"helpful-only": {"first": 6}}, samples=1)
     ended = collect_until(few, tmp_path, width=0.05)

@@ -177,7 +177,7 @@ def quick(monkeypatch):
 @pytest.mark.parametrize(
     "sizes",
     [
-        pytest.param(c, marks=[pytest.mark.slow] * (index > 2), id=named(c))
+        pytest.param(c, marks=[pytest.mark.slow] * (index > 0), id=named(c))
         for index, c in enumerate(COVER)
     ],
 )
@@ -210,7 +210,7 @@ def usual(table):
     return [name for name in ("model", "setting", "variation") if name not in table]
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(SUBSETS)
 def test_figures_by_hand_take_any_table_with_prompts_tiers_and_an_outcome(subset):
     table = as_given(*subset)

@@ -157,6 +157,7 @@ def test_a_large_body_below_the_limit_is_answered(standin):
     assert request(standin, "POST", "/v1/messages", json.dumps(body))[0] == 200
 
 
+@pytest.mark.slow
 def test_more_connections_than_any_run_has_are_hung_up_on(faulty):
     """S9: connections."""
     with faulty() as address:

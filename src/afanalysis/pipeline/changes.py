@@ -167,7 +167,7 @@ def reached_files(source: str) -> list[str]:
     Examples
     --------
     >>> reached_files("from afanalysis.text.wording import percent")
-    ['__init__.py', 'text/__init__.py', 'text/wording.py']
+    ['__init__.py', 'text/__init__.py', 'text/wording.py', 'text/wording.toml']
     """
     modules: set[str] = set()
     todo = set(_modules_named_in(source))
