@@ -174,13 +174,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(style, "_METADATA", {"svg": {"Date": None, "Creator": None}})
 
 
-@pytest.mark.parametrize(
-    "sizes",
-    [
-        pytest.param(c, marks=[pytest.mark.slow] * (index > 0), id=named(c))
-        for index, c in enumerate(COVER)
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", COVER, ids=named)
 def test_studies_of_every_size_are_drawn_with_all_their_models_or_say_why_not(sizes, tmp_path, quick):
     check(sizes, tmp_path)
 
