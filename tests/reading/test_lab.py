@@ -28,6 +28,7 @@ def project_folder(project, labelled, small_study, tmp_path_factory):
     (folder / "studies").mkdir()
     (folder / "studies" / "demo.yaml").write_text(small_study.model_dump_json(exclude_defaults=True))
     shutil.copytree(labelled.project / "data", folder / "data")
+    shutil.copy(project / "notebooks" / "01_collect.ipynb", folder / "notebooks")  # makes it a project
     explore = json.loads((project / "notebooks" / "06_explore.ipynb").read_text())
     for cell in explore["cells"]:
         if cell["cell_type"] == "code":

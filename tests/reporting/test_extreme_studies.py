@@ -57,7 +57,8 @@ STUDIES = {
         lambda table: table[table["prompt_id"] == table["prompt_id"].iloc[0]],
         {"variations_helpful-only"},
     ),
-    "two prompts": (lambda table: table[table["prompt_id"].isin(two_prompts(table))], set()),
+    # of the paid tier so little is known that it may always comply
+    "two prompts": (lambda table: table[table["prompt_id"].isin(two_prompts(table))], {"power_curves"}),
     "no prompt in both tiers": (
         lambda table: table.assign(prompt_id=table["prompt_id"] + table["tier"]),
         {"paired_prompts", "gap_forest", "contrasts", "interval_methods"},

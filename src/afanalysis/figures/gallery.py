@@ -325,7 +325,7 @@ def _power(gallery: Gallery) -> figures.TracedFigure:
         origin += f"{'; correlation: a guess' * (assumed['icc'] == 0.3)}; for others: power_by_prompts"
     gaps = [gap for gap in (0.02, 0.05, 0.10) if assumed["paid"] + gap <= 1]
     if not gaps:
-        words = f"the {unmonitored} tier complies almost always; the {training} tier"
+        words = f"the {unmonitored} tier complies, or may comply, almost always; the {training} tier"
         raise InputError(f"{words} cannot comply more often")
     table = power_by_prompts(**assumed, gaps=gaps, level=gallery.level)
     return figures.power_curves(table.assign(source=known["source"]), origin, unmonitored)
