@@ -6,7 +6,7 @@ import pytest
 
 from afanalysis.collection import batches, live, responses
 from afanalysis.errors import InputError
-from afanalysis.standin.state import FAULTS
+from afanalysis.standin.state import table_of_faults
 from afanalysis.study.design import Study
 from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Budget, Ledger
@@ -19,8 +19,8 @@ STUDY = Study(
     prompts={"helpful-only": {"first": 10}},
     sampling={"max_tokens": 500},
 )
-OF_CALLS = sorted(name for name, fault in FAULTS.items() if fault.where == "call")
-OF_BATCHES = sorted(set(FAULTS) - set(OF_CALLS))
+OF_CALLS = sorted(name for name, fault in table_of_faults().items() if fault.where == "call")
+OF_BATCHES = sorted(set(table_of_faults()) - set(OF_CALLS))
 
 # Of these, results are lost for good.
 LOST = {"status_gone", "results_expired", "results_gone", "results_half_for_good"}
@@ -130,7 +130,7 @@ def check_batches(names, folder):
 def test_a_server_with_every_fault_of_batches_loses_no_answer_and_no_cent(tmp_path, monkeypatch):
     """M8, M9 and M10, and all other faults of batches."""
     monkeypatch.setattr(batches, "FETCHES", 30)
-    check_batches([name for name in OF_BATCHES if FAULTS[name].times], tmp_path)
+    check_batches([name for name in OF_BATCHES if table_of_faults()[name].times], tmp_path)
 
 
 @pytest.mark.slow

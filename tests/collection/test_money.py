@@ -27,7 +27,7 @@ from afanalysis.collection.rollouts import collect
 from afanalysis.errors import InputError
 from afanalysis.judging.model import judge
 from afanalysis.logs.importing import import_logs
-from afanalysis.standin.state import FAULTS
+from afanalysis.standin.state import table_of_faults
 from afanalysis.study import journal
 from afanalysis.study.folders import LEDGER
 from afanalysis.study.journal import Journal, read_records
@@ -305,8 +305,8 @@ def test_polling_outlives_an_outage(fault, small_study, tmp_path):
 
 def test_an_outage_of_a_day_ends_the_run(small_study, tmp_path, monkeypatch):
     """M10."""
-    always = FAULTS["status_fails"].model_copy(update={"times": None})
-    monkeypatch.setitem(FAULTS, "status_fails", always)
+    always = table_of_faults()["status_fails"].model_copy(update={"times": None})
+    monkeypatch.setitem(table_of_faults(), "status_fails", always)
     monkeypatch.setattr(batches, "OUTAGE_SECONDS", 0.1)
     options = {"batch": True, "poll_seconds": 0.01}
     with standing_in(status_fails=1) as (address, standin):
@@ -519,8 +519,8 @@ def test_any_response_is_an_answer_or_a_failure(status, headers, content):
 @pytest.mark.slow
 def test_answers_of_hundreds_of_megabytes_need_little_memory(small_study, tmp_path, monkeypatch, quick):
     """T2."""
-    fault = FAULTS["body_huge"].model_copy(update={"pad": 300_000_000, "times": 1})
-    monkeypatch.setitem(FAULTS, "body_huge", fault)
+    fault = table_of_faults()["body_huge"].model_copy(update={"pad": 300_000_000, "times": 1})
+    monkeypatch.setitem(table_of_faults(), "body_huge", fault)
     with standing_in(body_huge=0.05) as (address, standin):
         process = CHILDREN.Process(target=_put_with_little_memory, args=(small_study, tmp_path, address))
         process.start()

@@ -119,13 +119,13 @@ class JudgePrompt:
         """The same prompt with a study's own settings and questions, as they were begun if possible."""
         own = {}
         for name, defined in {**settings.own_settings, **settings.questions}.items():
-            said = defined.model_dump(
+            texts = defined.model_dump(
                 include={"judge", "behaviours", "asked", "about", "question"}, exclude_defaults=True
             )
-            own[name], words = self.own.get(name, {}), stable_key(said)
+            own[name], words = self.own.get(name, {}), stable_key(texts)
             if own[name].get("words") != words:
-                text = _instructions("question" if "about" in said else self.form, vars(defined))
-                own[name] = said | {"words": words, "instructions": text}
+                told = _instructions("question" if "about" in texts else self.form, vars(defined))
+                own[name] = texts | {"words": words, "instructions": told}
         return replace(self, own=own)
 
 

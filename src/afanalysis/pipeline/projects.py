@@ -21,7 +21,7 @@ def nearest_project(start: str | Path = ".") -> Path | None:
 
 
 def find_project(start: str | Path = ".") -> Path:
-    """The same, where there must be one.
+    """The project that a folder belongs to, as `nearest_project` finds it.
 
     Raises
     ------

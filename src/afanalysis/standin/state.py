@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,8 +57,11 @@ class Fault(BaseModel, extra="forbid", frozen=True):
         return gzip.compress(content) if self.gzip else content
 
 
-_TABLE = read_yaml(Path(__file__).with_name("faults.yaml"), "a table of faults")
-FAULTS = {name: Fault(**fields) for name, fields in _TABLE.items()}
+@cache
+def table_of_faults() -> dict[str, Fault]:
+    """All faults, by name."""
+    table = read_yaml(Path(__file__).with_name("faults.yaml"), "a table of faults")
+    return {name: Fault(**fields) for name, fields in table.items()}
 
 
 class Faults(BaseModel, extra="allow"):
@@ -144,7 +148,7 @@ class StandIn:
         self.tries[where, key] += 1
         chance = uniform(self.seed, where, key, self.tries[where, key])
         for name, share in self.faults.shares.items():
-            fault = FAULTS[name]
+            fault = table_of_faults()[name]
             if fault.where != where or self.tries[name, key] == fault.times:
                 continue
             if chance < share:

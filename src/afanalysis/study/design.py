@@ -667,8 +667,8 @@ class Study(FilePart):
 
     def like_paper(self, setting: str, variation: str) -> bool:
         """Whether a condition's prompt and tiers are the package's, so that the paper is like it."""
-        own = {*self.own_settings, *self.system_prompts, *(self.settings if self.own_tiers else ())}
-        return setting not in own and variation not in {*self.own_variations, prompts.OWN_PROMPT}
+        own = setting in self.own_settings or setting in self.system_prompts or self.own_tiers
+        return not own and variation not in {*self.own_variations, prompts.OWN_PROMPT}
 
     def user_message(self, tier: str, request: str, variation: str) -> str:
         """The user message: the tag that names the tier, then the request."""
