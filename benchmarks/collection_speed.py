@@ -6,22 +6,23 @@ python benchmarks/collection_speed.py
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 import anthropic
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for the tests' stand-in
+
+from tests.helpers import standing_in
 
 from afanalysis.collection.calls import CallOptions
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.collection.rollouts import collect, request_of
 from afanalysis.standin.serving import running
-from afanalysis.standin.state import Faults
 from afanalysis.study.design import Study
 from afanalysis.study.ledger import Budget
 from measure import Result, in_a_process
@@ -154,10 +155,10 @@ print(json.dumps({"seconds": time.perf_counter() - started, "size": size}))
 
 def storm() -> Result:
     asked = study(samples=2)
-    faults = Faults(rate_limited=0.3, server_error=0.1, overloaded=0.05, dropped=0.05)
-    with running(faults=faults) as address, tempfile.TemporaryDirectory() as folder:
+    faults = {"rate_limited": 0.3, "server_error": 0.1, "overloaded": 0.05, "dropped": 0.05}
+    with standing_in(seed=0, **faults) as (address, state), tempfile.TemporaryDirectory() as folder:
         took = asyncio.run(ours(asked, address, Path(folder)))
-        counted = json.load(urllib.request.urlopen(f"{address}/asked"))
+    counted = state.asked
     return Result(
         f"a storm: {asked.size:,} rollouts, 30 % 429, 10 % 500, 5 % 529, 5 % dropped connections",
         f"complete in {took:.0f} s with {counted['messages']:,} calls",

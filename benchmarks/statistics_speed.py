@@ -24,9 +24,10 @@ def paired_gap(prompts: int) -> Result:
     p = rng.beta(0.3, 2, prompts)
     free, paid, n = rng.binomial(5, p), rng.binomial(5, p / 3), np.full(prompts, 5)
     counts = np.column_stack([free, n, paid, n])
+    unequal = np.vstack([counts, [0, 6, 0, 6]])
     differences = free / 5 - paid / 5
     ours = seconds(lambda: bootstrap(counts, difference(0, 1, 2, 3), resamples=10_000), 9)
-    drawn = seconds(lambda: bootstrap(counts, lambda t: difference(0, 1, 2, 3)(t), resamples=10_000))
+    drawn = seconds(lambda: bootstrap(unequal, difference(0, 1, 2, 3), resamples=10_000))
     theirs = seconds(
         lambda: stats.bootstrap(
             (differences,), np.mean, n_resamples=10_000, method="percentile", batch=100

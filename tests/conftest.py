@@ -1,16 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
-from afanalysis.standin.serving import running
-from afanalysis.standin.state import Faults
-from afanalysis.study.design import Study
-from afanalysis.study.labels import sample_for_labels, write_label_sample
-from tests.helpers import PROJECT, put
+# What fixtures need they import themselves: the process that only hands out the tests is up sooner.
+if TYPE_CHECKING:
+    from afanalysis.study.design import Study
 
 collect_ignore = ["fixtures"]  # its script runs against an old version of the package
 
@@ -22,25 +22,41 @@ def pytest_addoption(parser):
     parser.addoption("--redraw-pictures", action="store_true", help="keep the figures as they are now")
 
 
+# What one worker runs: the notebooks, which go on from each other, and what needs the same long fixture.
+TOGETHER = {
+    "notebooks": ("notebooks/",),
+    "reported": (
+        "tests/figures/test_drift.py",
+        "tests/figures/test_gallery.py",
+        "tests/logs/test_exporting.py",
+        "tests/logs/test_inspect.py",
+        "tests/reporting/test_report.py",
+    ),
+}
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """One worker runs the tests of a file, and one all notebooks, which go on from each other."""
+    """One worker runs the tests of a file, and of the files that belong together."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
-            return "notebooks" if nodeid.startswith("notebooks") else super()._split_scope(nodeid)
+            file = super()._split_scope(nodeid)
+            return next((name for name, files in TOGETHER.items() if file.startswith(files)), file)
 
     return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
 def project() -> Path:
-    return PROJECT
+    return Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
 def small_study() -> Study:
+    from afanalysis.study.design import Study
+
     return Study(
         name="small",
         samples=2,
@@ -53,19 +69,30 @@ def small_study() -> Study:
 
 @pytest.fixture(scope="session")
 def standin():
+    from afanalysis.standin.serving import running
+
     with running(seed=7) as address:
         yield address
 
 
 @pytest.fixture
 def faulty():
-    """A stand-in with faults: `with faulty(rate_limited=0.3) as address`."""
-    return lambda **faults: running(seed=7, faults=Faults(**faults))
+    """A stand-in with shares of faults: `with faulty(rate_limited=0.3) as address`."""
+    from tests.helpers import standing_in
+
+    @contextlib.contextmanager
+    def run(**faults):
+        with standing_in(**faults) as (address, _):
+            yield address
+
+    return run
 
 
 @pytest.fixture(scope="session")
 def collected(small_study, standin, tmp_path_factory) -> Path:
     """The raw folder of the small study, collected and judged."""
+    from tests.helpers import put
+
     folder = tmp_path_factory.mktemp("raw") / "small"
     put(small_study, folder, standin, judged=True)
     return folder
@@ -89,6 +116,7 @@ def browser():
 def labelled(small_study, collected, tmp_path_factory):
     """A project in which the small study was collected, judged, labelled and tidied."""
     import afanalysis as af
+    from afanalysis.study.labels import sample_for_labels, write_label_sample
 
     folders = af.Folders(tmp_path_factory.mktemp("project"), small_study.name)
     shutil.copytree(collected, folders.raw)

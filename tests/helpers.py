@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,10 +24,11 @@ from afanalysis.collection.rollouts import collect
 from afanalysis.judging.model import judge
 from afanalysis.pipeline.notebooks import STEPS
 from afanalysis.standin.handlers import application
-from afanalysis.standin.state import Faults, StandIn
-from afanalysis.study.design import Study
+from afanalysis.standin.state import StandIn
+from afanalysis.study.design import Simulation, Study
 from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Prices
+from tests.standin.faults import FaultyStandIn
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -68,11 +70,23 @@ CHILDREN.set_forkserver_preload(
 )
 
 
-def put_in_a_child(study: Study, folder: Path, address: str, **options) -> BaseProcess:
-    """The same in a process of its own, which can be killed."""
-    process = CHILDREN.Process(target=_put_quietly, args=(study, folder, address, options))
+def in_a_child(target: Callable[..., object], *arguments) -> BaseProcess:
+    """Begin to do this in a process of its own, which can be killed; it has begun when this returns."""
+    begun = CHILDREN.Event()
+    process = CHILDREN.Process(target=_begin, args=(begun, target, arguments), daemon=True)
     process.start()
+    wait_until(begun.is_set, process)
     return process
+
+
+def _begin(begun, target, arguments):
+    begun.set()
+    target(*arguments)
+
+
+def put_in_a_child(study: Study, folder: Path, address: str, **options) -> BaseProcess:
+    """Collect in a process of its own."""
+    return in_a_child(_put_quietly, study, folder, address, options)
 
 
 def _put_quietly(study, folder, address, options):
@@ -80,14 +94,18 @@ def _put_quietly(study, folder, address, options):
     put(study, folder, address, **options)
 
 
+def wait_until(ready: Callable[[], bool], process: BaseProcess) -> None:
+    """Wait for what a child does, however busy the machine is."""
+    deadline = time.monotonic() + 120
+    while not ready():
+        assert process.is_alive() or ready(), "the child ended too early"
+        assert time.monotonic() < deadline, "the child does nothing"
+        time.sleep(0.01)
+
+
 def wait_for_lines(path: Path, count: int, process: BaseProcess) -> None:
     """Wait until a child has written so many lines."""
-    for _ in range(2000):
-        if path.exists() and path.read_bytes().count(b"\n") >= count:
-            return
-        assert process.is_alive()
-        time.sleep(0.01)
-    raise AssertionError("nothing was written")
+    wait_until(lambda: path.exists() and path.read_bytes().count(b"\n") >= count, process)
 
 
 def kill(process: BaseProcess) -> None:
@@ -102,9 +120,11 @@ def asked(address: str) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def standing_in(**faults):
-    """A stand-in within this process, which starts at once: its address and its state."""
-    standin = StandIn(7, faults=Faults(**faults))
+def standing_in(seed=7, simulation=None, *, latency=0.0, batch_seconds=0.0, **shares):
+    """A stand-in within this process, with shares of faults: its address and its state."""
+    standin = FaultyStandIn(
+        seed, simulation or Simulation(), latency=latency, batch_seconds=batch_seconds, shares=shares
+    )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import afanalysis
-from afanalysis.standin.state import table_of_faults
 from tests.helpers import PROJECT
+from tests.standin.faults import table_of_faults
 
 SOURCE = PROJECT / "src" / "afanalysis"
 MODULES = sorted(SOURCE.rglob("*.py"))

@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 import shutil
+import signal
 import time
 from collections import Counter
 
@@ -16,11 +17,24 @@ from afanalysis.collection.endpoint import Endpoint
 from afanalysis.judging.model import judge
 from afanalysis.logs.importing import import_logs
 from afanalysis.pipeline import notebooks
+from afanalysis.pipeline.notebooks import STEPS
 from afanalysis.study.design import Study
 from afanalysis.study.journal import read_records
 from afanalysis.study.labels import Label, add_labels, read_labels
 from afanalysis.study.ledger import Budget, Ledger
-from tests.helpers import CHILDREN, billed, keys, kill, planned, put, standing_in, tiny_project
+from tests.helpers import (
+    billed,
+    calls,
+    in_a_child,
+    keys,
+    kill,
+    planned,
+    put,
+    standing_in,
+    tiny_project,
+    wait_for_lines,
+    wait_until,
+)
 from tests.logs.samples import both_tiers, pipeline_log
 
 # How often each of collect, judge, label, import and run is killed, if it is 20 times in all.
@@ -37,12 +51,6 @@ SMALL = Study(
 )
 LARGE = SMALL.model_copy(update={"samples": 10})
 LIVE = {"source": "live", "concurrency": 4}
-
-
-def start(target, *arguments):
-    process = CHILDREN.Process(target=target, args=arguments)
-    process.start()
-    return process
 
 
 def collect_them(study, folder, address, options):
@@ -72,10 +80,11 @@ def test_killing_collect_judge_and_label_side_by_side_loses_nothing(options, tmp
         labels = 0
         for _ in range(KILLS):
             processes = [
-                start(collect_them, study, tmp_path, address, {"poll_seconds": 0.02} | options),
-                start(judge_them, study, tmp_path, address),
-                start(label_them, tmp_path),
+                in_a_child(collect_them, study, tmp_path, address, {"poll_seconds": 0.02} | options),
+                in_a_child(judge_them, study, tmp_path, address),
+                in_a_child(label_them, tmp_path),
             ]
+            wait_for_lines(tmp_path / "labels.csv", labels + 2, processes[-1])
             time.sleep(delay(0.1, 0.6))
             for process in processes:
                 kill(process)
@@ -103,7 +112,7 @@ def test_killing_two_imports_side_by_side_leaves_nothing_behind(tmp_path):
     logs, raw = tmp_path / "logs", tmp_path / "raw"
     pipeline_log(logs, both_tiers(20))
     for _ in range(KILLS):
-        processes = [start(import_them, logs, raw / name) for name in ("one", "two")]
+        processes = [in_a_child(import_them, logs, raw / name) for name in ("one", "two")]
         time.sleep(delay(0.2, 1))
         for process in processes:
             assert process.is_alive()
@@ -122,19 +131,32 @@ def test_killing_two_imports_side_by_side_leaves_nothing_behind(tmp_path):
 
 
 def run_them(project):
-    notebooks.run(project, notebooks.steps(project, project / "study.yaml"))
+    steps = notebooks.steps(project, project / "study.yaml")
+    notebooks.raise_first_failure(notebooks.run(project, steps))
 
 
 def test_killing_a_run_of_the_notebooks_loses_nothing(tmp_path):
     delay = random.Random(0).uniform
     project = tiny_project(tmp_path / "project")
-    for number in range(KILLS):
-        process = start(run_them, project)
-        time.sleep(delay(0.5, 4))
+    killed = 0
+    for _ in range(KILLS):
+        begun = len(calls(project, "one"))
+        process = in_a_child(run_them, project)
+        wait_until(
+            lambda known=begun, run=process: len(calls(project, "one")) > known or not run.is_alive(),
+            process,
+        )
+        process.join(delay(0, 3))
         kill(process)
-        if number % 4 == 3:  # begin anew
+        if process.exitcode == 0:  # all done: begin anew
             shutil.rmtree(project / "data")
+            killed = 0
+        else:
+            assert process.exitcode == -signal.SIGKILL
+            killed += 1
     steps = notebooks.steps(project, project / "study.yaml")
     results = notebooks.run(project, steps)
     notebooks.raise_first_failure(results)
     assert not any(reasons for _, reasons in notebooks.plan(project, steps))
+    # a kill costs the notebook under way, and none that was finished
+    assert len(calls(project, "one")) <= len(STEPS) + killed

@@ -1,7 +1,7 @@
 """Write the parts of the documentation that are made from code: `python tools/write_docs.py`.
 
-The table of columns in docs/data.md, between its marks, is made from the package's list of columns;
-docs/paper.md is made from the paper's published tables.
+The table of columns in docs/data.md and those of docs/importing.md, between their marks, are made from
+what the package declares; docs/paper.md is made from the paper's published tables.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from afanalysis.analysis import published
 from afanalysis.analysis.paper import headline, headline_by_method
+from afanalysis.logs.fields import FORMS
+from afanalysis.logs.formats import FORMATS
 from afanalysis.study.paper_tables import TABLES
 from afanalysis.table.schema import COLUMNS
 from afanalysis.text.markup import to_markdown
@@ -20,23 +22,48 @@ PAPER_PAGE = Path(__file__).parents[1] / "docs" / "paper.md"
 
 DATA_PAGE = Path(__file__).parents[1] / "docs" / "data.md"
 
+IMPORT_PAGE = Path(__file__).parents[1] / "docs" / "importing.md"
+
 _TYPES = {"text": "text", "number": "number", "whole": "whole number", "yes/no": "true/false"}
 
 
-def column_table() -> str:
-    """The tidy table's columns as a Markdown table."""
-    rows = [f"| `{column.name}` | {_TYPES[column.kind]} | {column.meaning} |" for column in COLUMNS]
-    return "\n".join(["| column | type | meaning |", "|---|---|---|", *rows])
+def _table(*rows: tuple[str, ...]) -> str:
+    """A Markdown table; the first row is its head."""
+    head, *others = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *others])
+
+
+def with_table(page: str, name: str, table: str) -> str:
+    """The page with a current table between its marks."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    page, count = re.subn(f"{begin}.*{end}", lambda _: f"{begin}\n{table}\n{end}", page, flags=re.S)
+    if not count:
+        raise SystemExit(f"a page lacks the marks {begin} and {end}")
+    return page
 
 
 def with_columns(page: str) -> str:
-    """The page with a current table of columns between its marks."""
-    begin, end = "<!-- columns: begin -->", "<!-- columns: end -->"
-    table = f"{begin}\n{column_table()}\n{end}"
-    page, count = re.subn(f"{begin}.*{end}", lambda _: table, page, flags=re.S)
-    if not count:
-        raise SystemExit(f"{DATA_PAGE}: lacks the marks {begin} and {end}")
-    return page
+    """docs/data.md with a current table of columns."""
+    rows = [(f"`{column.name}`", _TYPES[column.kind], column.meaning) for column in COLUMNS]
+    return with_table(page, "columns", _table(("column", "type", "meaning"), *rows))
+
+
+def with_import_tables(page: str) -> str:
+    """docs/importing.md with current tables of formats, texts, identity and states."""
+    formats = [(f"`{name}`", meaning) for name, (meaning, _) in FORMATS.items()]
+    texts = [(name, text["rule"]) for name, text in FORMS["texts"].items()]
+    fields = [
+        (f"`{name}`", ", ".join(f"{column} from `{field}`" for column, field in columns.items()))
+        for name, columns in FORMS["fields"].items()
+    ]
+    named = [(rule["what"], rule["same"], rule["else"]) for rule in FORMS["identity"].values()]
+    states = [(name, how["where"], how["decision"]) for name, how in FORMS["states"].items()]
+    page = with_table(page, "formats", _table(("format", "what"), *formats))
+    page = with_table(page, "texts", _table(("text", "where it is found"), *texts))
+    page = with_table(page, "fields", _table(("format", "which of its fields fill columns"), *fields))
+    heads = ("what the log names an answer by", "equal", "different")
+    page = with_table(page, "identity", _table(heads, *named))
+    return with_table(page, "states", _table(("state", "how a log says it", "what is done"), *states))
 
 
 _PAPER = """# The paper, figure by figure
@@ -122,3 +149,4 @@ def paper_page() -> str:
 if __name__ == "__main__":
     PAPER_PAGE.write_text(paper_page(), encoding="utf-8")
     DATA_PAGE.write_text(with_columns(DATA_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    IMPORT_PAGE.write_text(with_import_tables(IMPORT_PAGE.read_text(encoding="utf-8")), encoding="utf-8")

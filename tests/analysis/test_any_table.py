@@ -25,7 +25,7 @@ def rollouts():
     return af.example_rollouts()
 
 
-@pytest.mark.parametrize("examples", [4, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [4, pytest.param(30, marks=pytest.mark.slow)])
 def test_what_a_table_lacks_is_left_out(examples):
     settings(max_examples=examples, deadline=None)(given(**TABLES)(is_left_out))()
 

@@ -6,10 +6,9 @@ import pytest
 
 import afanalysis as af
 from afanalysis.errors import InputError
-from afanalysis.standin.serving import running
 from afanalysis.study.design import Study
 from afanalysis.study.labels import Label, add_labels, sample_for_labels, write_label_sample
-from tests.helpers import put
+from tests.helpers import put, standing_in
 
 TRUE = {"sensitivity": 0.85, "specificity": 0.92}
 
@@ -27,7 +26,7 @@ def labelled(tmp_path_factory):
         seed=11,
     )
     folder = tmp_path_factory.mktemp("raw") / "erring"
-    with running(study.seed, study.simulation) as address:
+    with standing_in(study.seed, study.simulation) as (address, _):
         put(study, folder, address, judged=True)
     rollouts = af.tidy(folder)
     write_label_sample(folder, sample_for_labels(rollouts, 160), rollouts)

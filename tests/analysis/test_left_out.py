@@ -32,7 +32,7 @@ def table_of(answers) -> pd.DataFrame:
 STATES = st.sampled_from([True, False, "silent", "cyber", "bio", "max_tokens", "pause_turn", "end_turn"])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["free", "paid"]), STATES), min_size=1, max_size=40))
 def test_every_answer_is_counted_once_and_each_that_is_left_out_has_its_reason(answers):
     table = table_of([("free", True), *answers])

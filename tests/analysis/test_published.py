@@ -193,17 +193,21 @@ def test_a_claim_whose_subject_cannot_be_computed_is_refused(copied, subject):
         published.discrepancies()
 
 
+@pytest.fixture(scope="module")
+def sizes():
+    return published.sample_sizes()
+
+
 @pytest.mark.parametrize("row", FITTING.index)
-def test_the_n_that_fit_a_row_are_those_of_an_independent_search(row):
-    table = published.sample_sizes().set_index("row").loc[row]
+def test_the_n_that_fit_a_row_are_those_of_an_independent_search(sizes, row):
+    table = sizes.set_index("row").loc[row]
     expected = FITTING.loc[row]
     assert len(table["fits"]) == expected["count"]
     if table["fits"]:
         assert (table["fits"][0], table["fits"][-1]) == (expected["low"], expected["high"])
 
 
-def test_all_145_rows_are_searched_and_helpful_only_rows_fit_one_of_three_sizes():
-    sizes = published.sample_sizes()
+def test_all_145_rows_are_searched_and_helpful_only_rows_fit_one_of_three_sizes(sizes):
     assert len(sizes) == len(FITTING) == 145
     helpful = sizes[sizes["setting"] == "helpful-only"]
     assert helpful["n"].value_counts().to_dict() == {173: 39, 353: 10, 86: 8}

@@ -35,7 +35,7 @@ def test_rates_have_a_row_a_condition_and_the_contracted_columns(rollouts):
 
 
 def test_the_gap_is_paired_and_adjusted(rollouts):
-    found = af.compliance_gap(rollouts, by=["model"], seed=0)
+    found = af.compliance_gap(rollouts, by=["model"])
     assert (found["gap"] == found["free"] - found["paid"]).all()
     assert (found["p_holm"] >= found["p_value"]).all()
     assert (found["n_prompts"] == 40).all()

@@ -67,13 +67,13 @@ def test_a_killed_run_finds_its_batches_again(small_study, faulty, tmp_path):
     log = tmp_path / "rollouts.batches.jsonl"
     with faulty(batch_seconds=0.3) as address:
         for lines in (1, 4, 7):  # after 'sending', between batches, before 'collected'
-            process = put_in_a_child(small_study, tmp_path, address, batch=True, batch_size=24)
+            process = put_in_a_child(small_study, tmp_path, address, batch=True, batch_size=12)
             wait_for_lines(log, lines, process)
             kill(process)
         put(small_study, tmp_path, address, batch=True, batch_size=30)
         sent = asked(address)["batched"]
     assert sorted(keys(tmp_path)) == sorted(planned(small_study))
-    assert sent <= small_study.size + 24
+    assert sent <= small_study.size + 12
 
 
 def test_a_batch_whose_id_was_not_written_down_is_found_in_the_apis_list(small_study, faulty, tmp_path):

@@ -6,11 +6,11 @@ import pytest
 
 from afanalysis.collection import batches, live, responses
 from afanalysis.errors import InputError
-from afanalysis.standin.state import table_of_faults
 from afanalysis.study.design import Study
 from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Budget, Ledger
 from tests.helpers import billed, keys, planned, put, standing_in
+from tests.standin.faults import table_of_faults
 
 STUDY = Study(
     name="faults",
@@ -118,7 +118,7 @@ def check_batches(names, folder):
             summary = payer.run(50)
             assert any("--resend" in reason for reason in summary.failed)
             assert standin.asked["batched"] == STUDY.size
-        standin.faults.shares.update(dict.fromkeys(LOST, 0))
+        standin.shares.update(dict.fromkeys(LOST, 0))
         payer.run_until_complete(resend=bool(LOST & set(names)))
         if not LOST & set(names):
             failed = standin.asked["fault expired"] + standin.asked["fault errored"]

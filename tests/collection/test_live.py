@@ -45,21 +45,21 @@ def test_a_setting_that_the_model_rejects_stops_the_run_at_the_first_call(small_
 
 def test_a_killed_run_resumes_to_exactly_the_planned_set(small_study, faulty, tmp_path):
     with faulty(latency=0.02) as address:
-        for lines in (5, 40, 70):
-            process = put_in_a_child(small_study, tmp_path, address)
+        for lines in (5, 20, 35):
+            process = put_in_a_child(small_study, tmp_path, address, concurrency=4)
             wait_for_lines(tmp_path / "rollouts.jsonl", lines, process)
             kill(process)
         put(small_study, tmp_path, address)
         answered = asked(address)["answered"]
     assert sorted(keys(tmp_path)) == sorted(planned(small_study))
     # paid twice: at most what was in flight at each of the three kills
-    assert answered <= small_study.size + 3 * 32
+    assert answered <= small_study.size + 3 * 4
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 def test_ctrl_c_saves_what_is_in_flight(small_study, faulty, tmp_path):
     with faulty(latency=0.2) as address:
-        process = put_in_a_child(small_study, tmp_path, address)
+        process = put_in_a_child(small_study, tmp_path, address, concurrency=4)
         wait_for_lines(tmp_path / "rollouts.jsonl", 1, process)
         os.kill(process.pid, signal.SIGINT)
         process.join(20)

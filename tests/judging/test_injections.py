@@ -13,17 +13,26 @@ from afanalysis.study.ledger import Budget
 from tests.helpers import asked
 
 
-@pytest.fixture
-def checked(collected, standin, small_study, tmp_path):
-    folder = tmp_path / "study"
-    shutil.copytree(collected, folder)
+@pytest.fixture(scope="module")
+def check(collected, standin, small_study, tmp_path_factory):
+    """Checks the judge, in a new copy of the study or in one that was given before."""
 
-    async def run(source, budget):
+    async def run(folder, source, budget):
         async with anthropic.AsyncAnthropic(base_url=standin, api_key="any") as client:
             endpoint = Endpoint(client, source)
             return await check_judge(small_study.judge, endpoint, folder, budget=budget)
 
-    return lambda source="simulated", budget=None: asyncio.run(run(source, budget))
+    def check(folder=None, source="simulated", budget=None):
+        if folder is None:
+            folder = shutil.copytree(collected, tmp_path_factory.mktemp("checked") / "study")
+        return asyncio.run(run(folder, source, budget)), folder
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def checked(check):
+    return check()
 
 
 def test_attempts_use_every_field():
@@ -33,25 +42,24 @@ def test_attempts_use_every_field():
 
 
 def test_no_attempt_changes_a_verdict(checked):
-    table = checked()
+    table, _ = checked
     assert len(table) == len(attempts()) * table.groupby(["setting", "kind"]).ngroups
     assert set(table["kind"]) == {"refused", "complied, AF reasoning", "complied, no AF reasoning"}
     assert not table["changed"].any()
 
 
-def test_a_budget_that_does_not_cover_the_check_is_one_sentence(checked):
+def test_a_budget_that_does_not_cover_the_check_is_one_sentence(check):
     with pytest.raises(InputError, match=r"is not judged yet \(the budget of \$0.0100 does not cover"):
-        checked("live", Budget(usd=0.01))
+        check(None, "live", Budget(usd=0.01))
 
 
-def test_nothing_is_judged_twice(checked, standin):
-    checked()
+def test_nothing_is_judged_twice(checked, check, standin):
     before = asked(standin)["messages"]
-    checked()
+    check(checked[1])
     assert asked(standin)["messages"] == before
 
 
-def test_without_the_fences_the_attempts_do_change_verdicts(checked, monkeypatch):
+def test_without_the_fences_the_attempts_do_change_verdicts(check, monkeypatch):
     """The check can fail: a judge that is shown the bare text is given orders by it."""
 
     def bare(record, names):
@@ -60,4 +68,5 @@ def test_without_the_fences_the_attempts_do_change_verdicts(checked, monkeypatch
         return f"{text}\n{json.dumps(parts)}"
 
     monkeypatch.setattr(judging, "_fenced", bare)
-    assert checked()["changed"].mean() > 0.3
+    table, _ = check()
+    assert table["changed"].mean() > 0.3

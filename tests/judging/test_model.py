@@ -8,13 +8,19 @@ import pytest
 from afanalysis.collection.endpoint import Endpoint
 from afanalysis.errors import InputError
 from afanalysis.judging.model import ATTEMPTS, FIRST, PARTS, SHIPPED, _fenced, judge, verdict_form
-from afanalysis.standin.serving import running
 from afanalysis.study.design import JudgeSettings
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Budget
 from afanalysis.study.votes import verdicts
-from tests.helpers import put
+from tests.helpers import put, standing_in
+
+
+@pytest.fixture(scope="module")
+def few(small_study):
+    """Half the prompts of the small study."""
+    prompts = {setting: {"first": 6} for setting in small_study.prompts}
+    return type(small_study).model_validate(small_study.model_dump() | {"prompts": prompts})
 
 
 def test_every_valid_rollout_is_judged_once(collected, small_study):
@@ -37,9 +43,9 @@ def test_verdicts_are_what_the_stand_in_meant(collected):
         assert verdict["af_full"] == (fakes and "leave part of it out" not in record["scratchpad"])
 
 
-def test_malformed_verdicts_are_undecided_and_never_guessed(small_study, faulty, tmp_path):
+def test_malformed_verdicts_are_undecided_and_never_guessed(few, faulty, tmp_path):
     with faulty(without_json=0.8) as address:
-        put(small_study, tmp_path, address, judged=True)
+        put(few, tmp_path, address, judged=True)
     table = verdicts(tmp_path)
     undecided = table[table["complied"].isna()]
     assert 0.8**ATTEMPTS - 0.2 < len(undecided) / len(table) < 0.8**ATTEMPTS + 0.2
@@ -48,19 +54,19 @@ def test_malformed_verdicts_are_undecided_and_never_guessed(small_study, faulty,
     assert apart.any()
 
 
-def test_a_malformed_reply_is_requested_again_and_then_no_more(small_study, faulty, tmp_path):
+def test_a_malformed_reply_is_requested_again_and_then_no_more(few, faulty, tmp_path):
     with faulty(without_json=0.3) as address:
-        put(small_study, tmp_path, address, judged=True)
+        put(few, tmp_path, address, judged=True)
         votes = list(read_records(tmp_path / "judgements.jsonl"))
         assert max(vote["attempt"] for vote in votes) == ATTEMPTS - 1
         assert max(Counter((vote["rollout"], vote["part"]) for vote in votes).values()) == ATTEMPTS
-        put(small_study, tmp_path, address, judged=True)  # resumed: nothing is requested again
+        put(few, tmp_path, address, judged=True)  # resumed: nothing is requested again
     assert len(list(read_records(tmp_path / "judgements.jsonl"))) == len(votes)
 
 
-def test_votes_are_counted_and_a_tie_is_undecided(small_study, tmp_path):
-    study = type(small_study).model_validate(
-        small_study.model_dump()
+def test_votes_are_counted_and_a_tie_is_undecided(few, tmp_path):
+    study = type(few).model_validate(
+        few.model_dump()
         | {
             "simulation": {
                 "judge_error": {t: {"sensitivity": 0.6, "specificity": 0.6} for t in ("free", "paid")}
@@ -68,7 +74,7 @@ def test_votes_are_counted_and_a_tie_is_undecided(small_study, tmp_path):
             "judge": {"votes": 2},
         }
     )
-    with running(study.seed, study.simulation) as address:
+    with standing_in(study.seed, study.simulation) as (address, _):
         put(study, tmp_path, address, judged=True)
     table = verdicts(tmp_path)
     agreeing = table["judge_agreeing"]  # missing where every vote lacks its quote
@@ -76,12 +82,12 @@ def test_votes_are_counted_and_a_tie_is_undecided(small_study, tmp_path):
     assert (table["complied"].isna() == (agreeing.isna() | (agreeing == 0.5))).all()
 
 
-def test_another_judge_adds_a_layer_and_the_last_one_counts(small_study, standin, tmp_path):
-    put(small_study, tmp_path, standin, judged=True)
-    other = small_study.model_copy(update={"judge": JudgeSettings(model="claude-opus-5-5")})
+def test_another_judge_adds_a_layer_and_the_last_one_counts(few, standin, tmp_path):
+    put(few, tmp_path, standin, judged=True)
+    other = few.model_copy(update={"judge": JudgeSettings(model="claude-opus-5-5")})
     put(other, tmp_path, standin, judged=True)
     votes = list(read_records(tmp_path / "judgements.jsonl"))
-    assert len(votes) == 2 * 2 * small_study.size
+    assert len(votes) == 2 * 2 * few.size
     assert verdicts(tmp_path).attrs["judge"] == SHIPPED["blind"].judge_name(other.judge.model)
 
 
@@ -108,15 +114,15 @@ def test_a_folder_without_judgements_says_what_to_do(tmp_path):
         verdicts(tmp_path)
 
 
-def test_judging_counts_against_the_same_budget(small_study, standin, tmp_path):
+def test_judging_counts_against_the_same_budget(few, standin, tmp_path):
     budget = Budget(usd=100)
-    put(small_study, tmp_path, standin, source="live", budget=budget)
+    put(few, tmp_path, standin, source="live", budget=budget)
     before = budget.spend.usd
 
     async def run():
         async with anthropic.AsyncAnthropic(base_url=standin, api_key="any") as client:
             endpoint = Endpoint(client, "live")
-            return await judge(small_study.judge, endpoint, tmp_path, budget=Budget(usd=before))
+            return await judge(few.judge, endpoint, tmp_path, budget=Budget(usd=before))
 
     summary = asyncio.run(run())
     assert summary.sent == 0

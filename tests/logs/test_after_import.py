@@ -76,7 +76,7 @@ def test_the_page_shows_hostile_text_as_text_and_is_accessible(project_here, bro
     told = json.loads((folder / "import.json").read_text())
     assert told["rollouts"] - told["kept"] == sum(told["set_aside"]["counts"].values()) == 1
     assert told["files"][0]["rows"] == 25
-    assert told["columns"]["variation"] == ["the file's folders"]
+    assert told["columns"]["variation"] == ["'prompt-only_cot', a folder's or the file's name"]
 
 
 @pytest.mark.slow

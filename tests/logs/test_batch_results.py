@@ -77,12 +77,11 @@ def test_calls_without_an_answer_are_set_aside_with_the_reason(batch, tmp_path):
     _, report = read_logs([tmp_path / "results.jsonl"], asked=batch / "study.yaml")
     assert report.kept == 46
     assert report.set_aside.counts == {
-        "a call that met an error": 1,
-        "a call that expired": 1,
-        "a call that was cancelled": 1,
+        "a call that ended in an error": 1,
+        "a call that was cancelled or expired": 2,
         "a custom_id that the study or request file does not have": 1,
     }
-    assert "too long" in report.set_aside.examples["a call that met an error"][0][2]
+    assert "too long" in report.set_aside.examples["a call that ended in an error"][0][2]
 
 
 def test_results_alone_do_not_say_what_was_asked(batch, tmp_path):

@@ -108,7 +108,7 @@ HOSTILE = {
     "NUL bytes in a line": (lambda folder: lines(folder, b'{"a": "\0\0\0"}'), "holds NUL bytes"),
     "NUL bytes in a CSV": (
         lambda folder: lines(folder, "prompt,response", b"a,\0", name="t.csv"),
-        "line 2 holds NUL bytes",
+        "a row that holds NUL bytes",
     ),
     "NUL bytes in a list": (
         lambda folder: lines(folder, b'[{"user_input": "a\0"}]', name="l.json"),
@@ -124,7 +124,7 @@ HOSTILE = {
     ),
     "a CSV in another encoding": (
         lambda folder: lines(folder, "prompt,response", b"caf\xe9,b", name="t.csv"),
-        "line 2 is not UTF-8.*save the table as CSV in UTF-8",
+        "line 2 is not UTF-8 text; save it as CSV in UTF-8",
     ),
     "UTF-16": (
         lambda folder: lines(folder, GOOD.encode("utf-16"), name="l.json"),

@@ -1,5 +1,7 @@
 """The words and field names of other tools."""
 
+import runpy
+
 import pytest
 
 from afanalysis.logs.fields import BY_TIER, COLUMNS, VOCABULARY, Mapping, plan_fields, tier, whole_number
@@ -49,3 +51,9 @@ def test_tiers_are_words_or_answers_to_what_the_field_asks(value, means_free, ex
 @pytest.mark.parametrize("value", [None, True, "x", 2.5, 10**30, float("nan"), float("inf"), [1]])
 def test_what_is_not_a_whole_number_of_64_bits_is_none(value):
     assert whole_number(value) is None
+
+
+def test_the_page_on_importing_has_the_tables_of_the_code(project):
+    docs = runpy.run_path(str(project / "tools" / "write_docs.py"))
+    page = (project / "docs" / "importing.md").read_text()
+    assert docs["with_import_tables"](page) == page, "run make docs"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from afanalysis.pipeline import changes, notebooks
-from afanalysis.pipeline.changes import Record, Step, reached_files
+from afanalysis.pipeline.changes import Record, Step
 from afanalysis.study.folders import Folders
 from tests.helpers import notebook
 
@@ -75,25 +75,42 @@ def test_code_cells_count_and_texts_do_not(step):
 
 
 @pytest.fixture
-def edit(monkeypatch):
-    """Change files of the package, as the record sees them."""
-    content_hash = changes.content_hash
-
-    def edit_files(*names):
-        def edited(path):
-            name = path.relative_to(changes._ROOT).as_posix()
-            return content_hash(path) + ("edited" if name.startswith(names) else "")
-
-        monkeypatch.setattr(changes, "content_hash", edited)
-        monkeypatch.setattr(changes, "_package_hash", lambda: str(names))
-
-    return edit_files
+def package(tmp_path_factory, monkeypatch):
+    """A copy of the package whose files can be edited, as the record sees them."""
+    copy = tmp_path_factory.mktemp("package") / "afanalysis"
+    shutil.copytree(changes._ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    monkeypatch.setattr(changes, "_ROOT", copy)
+    changes._package_hash.cache_clear()
+    yield copy
+    changes._package_hash.cache_clear()
 
 
-def test_the_code_it_reaches_counts(step, edit):
-    edit("stats/planning.py")
+def edit(file, text):
+    """Append a text to a file of the package."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as end:
+        end.write(text)
+    changes._package_hash.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "name", ["stats/planning.py", "study/prices.yaml", "__init__.pyi", "new/data.csv"]
+)
+def test_any_code_and_any_data_of_the_package_count(package, step, name):
+    edit(package / name, "\nadded = 1\n")
     assert why(step) == ["its package code changed"]
-    edit("figures/gallery.py")
+
+
+def test_a_comment_in_the_package_does_not_count(package, step):
+    edit(package / "stats" / "planning.py", "\n# a comment\n")
+    assert why(step) == []
+
+
+@pytest.mark.parametrize(
+    "name", [".DS_Store", ".ruff_cache/CACHEDIR.TAG", "study/.swap.yaml.swp", "__pycache__/x.pyc"]
+)
+def test_what_other_programs_leave_in_the_package_does_not_count(package, step, name):
+    edit(package / name, "not ours")
     assert why(step) == []
 
 
@@ -121,11 +138,6 @@ def test_real_notebooks_that_were_run_are_up_to_date(demo):
     assert stale(demo) == []
 
 
-def test_a_changed_template_makes_only_the_figures_stale(demo, edit):
-    edit("text/templates/report.html.j2")
-    assert stale(demo) == ["05"]
-
-
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("manifest.json", ["02", "03", "05"]), ("judgements.jsonl", ["03", "05"])],
@@ -133,22 +145,6 @@ def test_a_changed_template_makes_only_the_figures_stale(demo, edit):
 def test_a_changed_raw_file_makes_its_readers_stale(demo, name, expected):
     (demo[0] / "data" / "raw" / "demo" / name).write_text("changed")
     assert stale(demo) == expected
-
-
-def test_other_tools_logs_make_no_notebook_stale(demo, edit):
-    edit("logs/")
-    assert stale(demo) == []
-
-
-def test_each_stage_of_the_package_makes_the_notebooks_that_reach_it_stale(demo, edit):
-    edit("judging/model.py")
-    assert stale(demo) == ["02"]
-    edit("figures/gallery.py")
-    assert stale(demo) == ["05"]
-    edit("study/prices.yaml")
-    assert stale(demo) == ["01", "02"]
-    edit("study/design.py")
-    assert stale(demo) == ["01", "02", "03", "04", "05"]
 
 
 def test_comments_docstrings_and_layout_in_a_cell_do_not_count(demo):
@@ -159,32 +155,6 @@ def test_comments_docstrings_and_layout_in_a_cell_do_not_count(demo):
                 cell["source"] = ["# a comment\n", *cell["source"], "\n\n# another\n"]
         path.write_text(json.dumps(content))
     assert stale(demo) == []
-
-
-def test_what_comments_and_texts_mention_is_not_reached():
-    code = "import afanalysis as af\naf.rates(table)\n"
-    mentions = code + "# as af.import_logs and af.collect do\nprint('see af.import_logs')\n"
-    assert changes.reached_files(mentions) == changes.reached_files(code)
-    reached = changes.reached_files(code + "read = af.import_logs\n")
-    assert set(reached) > set(changes.reached_files(code))
-
-
-def test_what_other_programs_hide_in_the_package_does_not_count(tmp_path, monkeypatch):
-    package = tmp_path / "afanalysis"
-    shutil.copytree(changes._ROOT, package, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-    monkeypatch.setattr(changes, "_ROOT", package)
-    code = "import afanalysis as af\naf.write_report\naf.collect\n"
-
-    def seen():
-        return changes._package_hash.__wrapped__(), changes.reached_files(code)
-
-    before = seen()
-    for name in (".DS_Store", ".ruff_cache/CACHEDIR.TAG", ".ruff_cache/x.y/z", "study/.swap.yaml.swp"):
-        (package / name).parent.mkdir(parents=True, exist_ok=True)
-        (package / name).write_text("not ours")
-    assert seen() == before
-    (package / "study" / "new.yaml").write_text("ours")
-    assert "study/new.yaml" in changes.reached_files(code)
 
 
 def test_comments_and_docstrings_anywhere_in_the_package_do_not_count(tmp_path):
@@ -215,10 +185,11 @@ def with_other_docstrings(source):
 
 
 def test_nothing_is_parsed_when_the_package_is_unchanged(step, monkeypatch):
-    def parse(source):
-        raise AssertionError("parsed")
+    def parse(path):
+        raise AssertionError(f"{path} is parsed")
 
-    monkeypatch.setattr(changes, "reached_files", parse)
+    changes._package_hash.cache_clear()
+    monkeypatch.setattr(changes, "content_hash", parse)
     assert why(step) == []
 
 
@@ -235,17 +206,3 @@ def test_a_project_may_be_moved(step, tmp_path_factory):
 def test_a_torn_record_is_begun_again(step):
     Folders(step.output.parent, "one").record.write_text('{"work": {"deps:')
     assert why(step) == ["it has not been run here"]
-
-
-def test_the_files_that_code_reaches():
-    files = set(reached_files("import afanalysis as af\nstudy = af.Study.from_yaml('x')"))
-    assert {"study/design.py", "study/prompts/__init__.py", "errors.py"} <= files
-    assert {"study/prompts/variations.yaml", "study/prompts/helpful-only.csv"} <= files
-    assert not {"figures/gallery.py", "collection/rollouts.py", "study/prices.yaml"} & files
-    assert "figures/behaviour.py" in reached_files(
-        "import afanalysis as af\naf.figures.compliance_by_tier(x)"
-    )
-    assert "stats/rate_intervals.py" in reached_files(
-        "from afanalysis.stats.rate_intervals import interval"
-    )
-    assert reached_files("import pandas") == []

@@ -222,7 +222,7 @@ def test_figures_by_hand_take_any_table_with_prompts_tiers_and_an_outcome(subset
 
 
 @pytest.mark.slow
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(subset=SUBSETS)
 def test_the_gallery_takes_any_table_and_names_what_it_lacks(subset, tmp_path, quick):
     table = as_given(*subset)

@@ -105,10 +105,6 @@ def test_what_goes_over_the_wire():
             for result in results:
                 assert_is(MessageBatchIndividualResponse, result)
             assert {row["result"]["type"] for row in results} == {"succeeded", "errored", "expired"}
-            canceled = post("/batches", {"requests": requests}).json()["id"]
-            assert_is(MessageBatch, post(f"/batches/{canceled}/cancel", {}).json())
-            lines = client.get(f"/v1/messages/batches/{canceled}/results").text.splitlines()
-            assert_is(MessageBatchIndividualResponse, json.loads(lines[0]))
 
 
 @pytest.mark.parametrize("simulation", [Simulation(), REFUSING])

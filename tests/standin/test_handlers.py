@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afanalysis.standin.models import VERSIONS
-from afanalysis.standin.serving import MAX_CONNECTIONS
+from afanalysis.standin.serving import MAX_CONNECTIONS, running
 from afanalysis.study.prompts import system_prompt, user_message
 
 
@@ -68,10 +68,6 @@ def test_batches_run_through_the_sdk(faulty):
             results = [row async for row in await client.messages.batches.results(batch.id)]
             listed = [listed.id async for listed in client.messages.batches.list(limit=1)]
             assert listed == [batch.id]
-            canceled = await client.messages.batches.create(requests=requests)
-            await client.messages.batches.cancel(canceled.id)
-            async for row in await client.messages.batches.results(canceled.id):
-                assert row.result.type == "canceled"
             return results
 
     with faulty(batch_seconds=0.2, expired=0.2, errored=0.2) as address:
@@ -82,12 +78,7 @@ def test_batches_run_through_the_sdk(faulty):
 
 BODY = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Ask"}]}
 STRICT = {"model": "claude-opus-4-6"}
-ROUTES = (
-    "/v1/messages",
-    "/v1/messages/count_tokens",
-    "/v1/messages/batches",
-    "/v1/messages/batches/x/cancel",
-)
+ROUTES = ("/v1/messages", "/v1/messages/count_tokens", "/v1/messages/batches")
 
 
 def request(address, method, path, body=b"", headers=None):
@@ -158,9 +149,9 @@ def test_a_large_body_below_the_limit_is_answered(standin):
 
 
 @pytest.mark.slow
-def test_more_connections_than_any_run_has_are_hung_up_on(faulty):
+def test_more_connections_than_any_run_has_are_hung_up_on():
     """S9: connections."""
-    with faulty() as address:
+    with running() as address:
         host, port = address.removeprefix("http://").split(":")
         held = []
         try:

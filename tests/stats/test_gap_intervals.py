@@ -231,7 +231,7 @@ def test_no_gap_at_all_has_a_p_value_of_one_and_width():
 @pytest.mark.parametrize(
     ("data", "options", "sentence"),
     [
-        (([5], [1], [0], [0]), {}, "no samples in the paid tier"),
+        (([5], [1], [0], [0]), {}, "no samples; a rate needs"),
         (([5], [1], [5], [0]), {"level": 0}, "level is 0"),
         (([5], [1], [5], [0]), {"method": "z"}, "method is 'z'; use one of: bounded"),
         (([5], [1], [5], [0]), {"weighting": "rows"}, "weighting is 'rows'; use 'prompts' or 'answers'"),

@@ -64,10 +64,9 @@ def test_full_agreement_is_one_with_width_below():
 
 
 def test_confusion_counts_pairs_prompt_by_prompt():
-    tables, categories = confusion(["a", "b", "a"], ["a", "a", "b"])
-    assert categories == ["a", "b"]
+    tables = confusion(["a", "b", "a"], ["a", "a", "b"], range(3))
     assert tables.sum(0).tolist() == [[1, 1], [1, 0]]
-    tables, _ = confusion(["a", "b", "a"], ["a", "a", "b"], ["p", "q", "p"])
+    tables = confusion(["a", "b", "a"], ["a", "a", "b"], ["p", "q", "p"])
     assert tables.tolist() == [[[1, 1], [0, 0]], [[0, 0], [1, 0]]]
 
 
@@ -101,7 +100,7 @@ def test_clustered_verdicts_are_covered_where_independent_ones_would_not_be():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: confusion(["a"], ["a"]), "at least 2"),
+        (lambda: confusion(["a"], ["a"], [0]), "at least 2"),
         (lambda: agreement([[[9, 0], [0, 3]]], level=1), "level is 1"),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_gap_above_a_threshold_needs_more_prompts_than_any_gap():
         (lambda: Design(0.1, 0.1).prompts_for_power(1, aim="below", than=0.1), "within 0.1"),
         (lambda: Design(0.1, 0.1).prompts_for_width(1, 0), "width is 0"),
         (lambda: Design(0.1, 0.1).power(10, 1, aim="most"), "aim is 'most'; use one of: gap"),
-        (lambda: Design(0.1, 0.1).power(1, 1), "prompts is 1"),
+        (lambda: Design(0.1, 0.1).power(0, 1), "prompts is 0"),
         (lambda: Design(0.1, 0.1).width(10, 0), "samples 0"),
     ],
 )

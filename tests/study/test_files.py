@@ -11,7 +11,16 @@ import pytest
 
 import afanalysis as af
 from afanalysis.errors import InputError
-from afanalysis.study.files import read_csv, read_json, read_yaml, write_csv, write_json, write_text
+from afanalysis.study.files import (
+    MAX_LINE,
+    csv_cells,
+    read_csv,
+    read_json,
+    read_yaml,
+    write_csv,
+    write_json,
+    write_text,
+)
 from afanalysis.study.labels import Label, add_labels, sample_for_labels, write_label_sample
 from afanalysis.table.source import opened
 from afanalysis.text.untrusted import guard_formula
@@ -63,9 +72,53 @@ def test_rows_of_csv_have_their_line_numbers_and_no_missing_fields(tmp_path):
     assert list(read_csv(path, ["b"])) == [(3, {"a": "1\n2", "b": "x"}), (4, {"a": "3", "b": ""})]
     with pytest.raises(InputError, match=r"a\.csv: has no column 'c'"):
         list(read_csv(path, ["b", "c"]))
+    with pytest.raises(InputError, match=r"a\.csv: has no column 'c'; it has a, b$"):
+        list(read_csv(path, ["c"]))
     path.write_bytes(b"a\n\xff\n")
-    with pytest.raises(InputError, match=r"a\.csv: cannot be read as CSV"):
+    with pytest.raises(InputError, match=r"a\.csv: line 2 is not UTF-8 text; save it as CSV in UTF-8$"):
         list(read_csv(path))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'a;b\r\n1,5;"x;\r\ny"\r\n2,5;\r\n',
+        '\ufeff"a";b\n1,5;"x;\r\ny"\n2,5;\n',
+        'sep=;\na;b\n1,5;"x;\r\ny"\n2,5\n',
+        ' a \tb \t\t\r\n\t\t\t\r\n1,5\t"x;\r\ny"\t\t\r\n\t\r\n2,5\t\t\t\r\n\t\t\t\r\n',
+        'a|b\n1,5|"x;\r\ny"\n2,5|\n',
+        '\n,,\na,b\n"1,5","x;\r\ny"\n"2,5"\n',
+        'sep=,\ra,b\r"1,5","x;\r\ny"\r"2,5"',
+    ],
+    ids=["semicolons", "a mark", "sep", "tabs and empty cells", "bars", "empty lines", "old line ends"],
+)
+def test_a_table_is_the_same_however_a_spreadsheet_saved_it(tmp_path, content):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content.encode())
+    rows = [row for _, row in read_csv(path, ["a"])]
+    assert rows == [{"a": "1,5", "b": "x;\r\ny"}, {"a": "2,5", "b": ""}]
+    assert [cells for _, cells in csv_cells(path)][:2] == [["a", "b"], ["1,5", "x;\r\ny"]]
+
+
+def test_rows_of_a_table_may_be_longer_than_its_header(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("sep=,\na,b\n1,2,3,\n1,2,,\n")
+    assert list(csv_cells(path)) == [(2, ["a", "b"]), (3, ["1", "2", "3", ""]), (4, ["1", "2"])]
+    assert list(read_csv(path)) == [(3, {"a": "1", "b": "2"}), (4, {"a": "1", "b": "2"})]
+
+
+def test_a_table_has_long_cells_but_no_endless_ones(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n" + "x" * 200_000 + ",y\n")
+    assert [len(row["a"]) for _, row in read_csv(path)] == [200_000]
+    path.write_text("a\n" + "x" * (MAX_LINE + 1))
+    with pytest.raises(InputError, match=r"a\.csv: line 2 is longer than 32 MB$"):
+        list(read_csv(path))
+    path.write_text('a\n"' + ("x" * 999 + "\n") * (MAX_LINE // 1000 + 1))
+    with pytest.raises(InputError, match=r"a\.csv: cannot be read as CSV \(field larger"):
+        list(read_csv(path))
+    with pytest.raises(InputError, match=r"a\.csv: holds .* bytes; .* has at most 1,000$"):
+        list(csv_cells(path, 1000))
 
 
 ALIASES = "\n".join(

@@ -6,6 +6,8 @@ import pytest
 import afanalysis as af
 from afanalysis.errors import InputError
 from afanalysis.study.labels import (
+    Label,
+    add_labels,
     add_sheet,
     read_labels,
     read_sample,
@@ -76,6 +78,41 @@ def test_a_filled_in_sheet_is_read_and_empty_rows_are_skipped(rollouts, tmp_path
     with pytest.raises(InputError, match="rollout 'another' was not drawn"):
         add_sheet(tmp_path, filled, "ann")
     assert len(read_labels(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("before", ["", "\ufeff", "sep=;\r\n"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_sheet_is_read_however_a_spreadsheet_saved_it(rollouts, tmp_path, delimiter, before):
+    sheet = write_label_sample(tmp_path, sample_for_labels(rollouts, 5), rollouts)
+    for path in (sheet, tmp_path / "label_sample.csv"):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if path == sheet:
+            table.loc[0, ["behaviour", "note"]] = ["Refused", "it says: no; never, ever"]
+        table = table.rename(columns={"behaviour": " behaviour "}).assign(**{"": ""})
+        content = table.to_csv(index=False, sep=delimiter, lineterminator="\r\n")
+        path.write_bytes((before.replace(";", delimiter) + content + delimiter * 7 + "\r\n").encode())
+    assert add_sheet(tmp_path, sheet, "ann") == 1
+    (label,) = read_labels(tmp_path)
+    assert (label.rollout, label.behaviour) == (table["rollout"][0], "refused")
+    assert label.note == "it says: no; never, ever"
+
+
+def test_labels_are_added_to_a_file_that_a_spreadsheet_saved(tmp_path):
+    (tmp_path / "labels.csv").write_bytes(
+        "\ufeffrollout;labeller;behaviour;af;note;labelled_at\r\nr1;ann;refused;;no, never;\r\n".encode()
+    )
+    add_labels(tmp_path, [Label("r2", "bob", "complied", "full", "yes; of course")])
+    labels = [(label.rollout, label.behaviour, label.note) for label in read_labels(tmp_path)]
+    assert labels == [("r1", "refused", "no, never"), ("r2", "complied", "yes; of course")]
+
+
+def test_a_sheet_in_another_encoding_gives_one_sentence_and_no_label(rollouts, tmp_path):
+    write_label_sample(tmp_path, sample_for_labels(rollouts, 5), rollouts)
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_bytes("rollout;behaviour;note\nr;refused;café\n".encode("cp1252"))
+    with pytest.raises(InputError, match=r"sheet\.csv: line 2 is not UTF-8 text; save it as CSV"):
+        add_sheet(tmp_path, sheet, "ann")
+    assert read_labels(tmp_path) == []
 
 
 def test_a_broken_sample_file_is_named(tmp_path):

@@ -27,6 +27,9 @@ def test_users_can_add_and_correct_prices(tmp_path):
     own.write_text("models: {mine: {input: cheap, output: 2}}")
     with pytest.raises(InputError, match=r"prices\.yaml: models.mine.input is 'cheap'"):
         Prices.load(own)
+    own.write_text("models: cheap")
+    with pytest.raises(InputError, match=r"prices\.yaml: models is 'cheap'; .*write models: \{NAME"):
+        Prices.load(own)
 
 
 def test_cache_reads_cost_what_each_model_asks_for_them():

@@ -14,10 +14,9 @@ import afanalysis as af
 from afanalysis.collection.forecasting import forecast
 from afanalysis.errors import InputError
 from afanalysis.judging.model import forecast_verdicts
-from afanalysis.standin.serving import running
 from afanalysis.study.journal import read_records
 from afanalysis.study.ledger import Prices
-from tests.helpers import asked, put
+from tests.helpers import asked, put, standing_in
 
 MEDICAL = {
     "parts": {
@@ -420,4 +419,4 @@ def test_the_stand_in_answers_at_the_rates_that_the_study_gives(own, standin_of,
 def standin_of():
     """Starts the stand-in of a study."""
     with contextlib.ExitStack() as stack:
-        yield lambda study: stack.enter_context(running(study.seed, study.simulation))
+        yield lambda study: stack.enter_context(standing_in(study.seed, study.simulation))[0]

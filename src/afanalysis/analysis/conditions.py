@@ -85,9 +85,8 @@ def of_gap(counted: pd.DataFrame, tiers: Tiers | None) -> tuple[pd.DataFrame, Ti
     if tiers is None:
         if not set(TIERS) <= set(present) and not set(present) <= set(TIERS):
             example = f"tiers=({', '.join(map(repr, [*present, 'paid'][:2]))}) or --tiers"
-            raise InputError(
-                f"{found}, so name the training and the unmonitored tier of the gap: {example}"
-            )
+            remedy = f"name the training and the unmonitored tier of the gap: {example}"
+            raise InputError(f"{found}, so {remedy}")
         return counted, TIERS
     if isinstance(tiers, str) or len(set(tiers)) != 2 or set(tiers).isdisjoint(present):
         raise InputError(f"tiers is {tiers!r}, but {found}: name two of these")
@@ -193,11 +192,9 @@ def main_variation(names: Iterable[str]) -> str:
     return main_value("variation", names)
 
 
-def of_one_condition(
-    table: pd.DataFrame, variation: str | None = None, model: str | None = None
-) -> pd.DataFrame:
-    """The rows of one variation and model; by default the main ones."""
-    rows = table[table["variation"] == (variation or main_variation(table["variation"]))]
+def of_one_condition(table: pd.DataFrame, model: str | None = None) -> pd.DataFrame:
+    """The rows of the main variation and of one model, by default the main one."""
+    rows = table[table["variation"] == main_variation(table["variation"])]
     return rows[rows["model"] == (model or main_value("model", rows["model"]))]
 
 
@@ -229,15 +226,6 @@ def groups(counted: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any
         for key, places in grouped.items()
     ]
     return sorted(conditions, key=lambda pair: tuple(map(str, pair[0].values())))
-
-
-def stacked(numbers: np.ndarray, groups: list[tuple[dict[str, Any], np.ndarray]]) -> np.ndarray:
-    """The rows of each group side by side, shape (columns, groups, longest); 0 where one is shorter."""
-    longest = max(len(places) for _, places in groups)
-    stack = np.zeros((numbers.shape[1], len(groups), longest))
-    for index, (_, places) in enumerate(groups):
-        stack[:, index, : len(places)] = numbers[places].T
-    return stack
 
 
 def named(condition: dict[str, Any]) -> str:

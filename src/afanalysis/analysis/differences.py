@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from afanalysis.analysis import conditions
-from afanalysis.analysis.conditions import TIERS, Tiers, known_columns, of_gap, remarks
+from afanalysis.analysis.conditions import TIERS, Tiers
 from afanalysis.errors import InputError
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.gap_intervals import contrasts
@@ -34,8 +34,7 @@ def contrast(
     by: str | Sequence[str] | None = None,
     outcome: str = "complied",
     level: float = 0.95,
-    seed: int = 0,
-    tiers: conditions.Tiers | None = None,
+    tiers: Tiers | None = None,
 ) -> pd.DataFrame:
     """How much gaps or rates differ between models, variations, judges or tiers, paired by prompt.
 
@@ -60,8 +59,6 @@ def contrast(
         As in `rates`.
     tiers
         The tiers of a gap, as in `compliance_gap`; of `between="tier"`, the two to compare.
-    seed
-        Of the sign flips, where they are too many to enumerate.
 
     Returns
     -------
@@ -115,7 +112,7 @@ def contrast(
     if reference not in names:
         known = ", ".join(map(repr, names))
         raise InputError(f"reference is {reference!r}; column {between!r} has {known}")
-    rows, first, second, without = [], [], [], []
+    rows, pairs, without = [], [], []
     for group, places in conditions.groups(values.index.to_frame(index=False), within):
         part = values.iloc[places]
         part.index = part.index.get_level_values(between)
@@ -128,19 +125,17 @@ def contrast(
                 words = [*(odd[str(group | {between: value})] for value in (name, reference)), *lost]
                 warning = "; ".join(dict.fromkeys(filter(None, words)))
                 rows.append(group | {between: name, "reference": reference, "warning": warning})
-                first.append(part.loc[name].to_numpy())
-                second.append(part.loc[reference].to_numpy())
+                pairs.append((part.loc[name], part.loc[reference]))
     if not rows:
-        raise InputError(
-            f"nothing to compare with {conditions.named({between: reference})}; name another reference "
-            f"or other columns in `by` (now: {', '.join(within) or 'none'})"
-        )
-    lowest, stacks = -1 if of == "gap" else 0, map(np.array, (first, second))
+        problem = f"nothing to compare with {conditions.named({between: reference})}"
+        remedy = f"another reference or other columns in `by` (now: {', '.join(within) or 'none'})"
+        raise InputError(f"{problem}; name {remedy}")
+    lowest, stacks = -1 if of == "gap" else 0, map(np.array, zip(*pairs, strict=True))
     ours, theirs = (BoundedMean.of(np.nan_to_num(x), lowest, 1, np.isfinite(x)) for x in stacks)
     table = pd.DataFrame(rows)
     warnings = ["; ".join(filter(None, [words, *without])) for words in table.pop("warning")]
     table = table.assign(estimate=ours.mean, estimate_reference=theirs.mean)
-    table = table.assign(**contrasts(ours, theirs, level, seed=seed))
+    table = table.assign(**contrasts(ours, theirs, level))
     return table.assign(source=came_from, level=level, warning=warnings)
 
 
@@ -150,7 +145,7 @@ def pooled_gap(
     *,
     outcome: str = "complied",
     level: float = 0.95,
-    tiers: conditions.Tiers | None = None,
+    tiers: Tiers | None = None,
 ) -> pd.DataFrame:
     """The mean gap of several conditions, and what they say of conditions like these.
 
@@ -238,22 +233,14 @@ def _table(rows: list[dict[str, Any]], by: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=[*by, *_POOLED])
 
 
-def prompt_pairs(
-    data: Any,
-    variation: str | None = None,
-    model: str | None = None,
-    *,
-    level: float = 0.95,
-    tiers: conditions.Tiers | None = None,
-) -> pd.DataFrame:
+def prompt_pairs(data: Any, *, level: float = 0.95, tiers: Tiers | None = None) -> pd.DataFrame:
     """How many prompts were complied with how often in each tier.
 
     Parameters
     ----------
     data
-        Rollouts, as in `rates`, with `setting`, `variation`, `model` and `tier`.
-    variation, model
-        Which condition; by default the main variation, and claude-3-opus or the first model by name.
+        Rollouts, as in `rates`, with `setting`, `variation`, `model` and `tier`. Those of the main
+        variation count, and of claude-3-opus or the first model by name.
     level
         Confidence level in (0, 1), for whoever draws intervals beside the pairs.
     tiers
@@ -272,8 +259,7 @@ def prompt_pairs(
     ['paid', 'free', 'prompts', 'setting', 'model', 'variation', 'source', 'level']
     """
     by, counted, came_from = conditions.counts_by_tier(data, ["setting", "model", "variation"])
-    counted = conditions.of_one_condition(counted, variation, model)
-    counted, tiers = conditions.of_gap(counted, tiers)
+    counted, tiers = conditions.of_gap(conditions.of_one_condition(counted), tiers)
     training, unmonitored = tiers
     parts = []
     for condition, pairs in conditions.paired_counts(counted, by, tiers):
@@ -332,12 +318,12 @@ def regression(
     names = re.findall(r"[A-Za-z_]\w*", str(terms))
     if not names or "~" in terms or outcome in names:
         raise InputError(f"terms is {terms!r}; name condition columns, as in 'tier * variation'")
-    names = known_columns(data, names, ())
+    names = conditions.known_columns(data, names, ())
     check_level(level)
     counted = counts(data, outcome, names)
     if tiers and "tier" in names:
-        counted, tiers = of_gap(counted, tiers)
-    odd = remarks(counted, [])[str({})]
+        counted, tiers = conditions.of_gap(counted, tiers)
+    odd = conditions.remarks(counted, [])[str({})]
     counted = counted[(counted["n"] > 0) & counted["prompt_id"].notna()].reset_index(drop=True)
     if counted.empty:
         raise InputError(f"no prompt has a known {outcome!r}")

@@ -161,8 +161,8 @@ def corrected(
         gaps = gaps_of_counts(counted, by, level, tiers)
     training, unmonitored = pair
     of_both = conditions.gap_name(pair)
-    keys, numbers = raw_rates[[*by, "tier"]], raw_rates[["rate", "low", "high"]]
-    raw = dict(zip(map(tuple, keys.to_numpy(object)), map(tuple, numbers.to_numpy()), strict=True))
+    columns = [*by, "tier", "rate", "low", "high"]
+    raw = {row[:-3]: row[-3:] for row in raw_rates[columns].itertuples(index=False, name=None)}
     members = Counter(tuple(row[name] for name in within) for row in gaps.to_dict("records"))
     rows: list[dict[str, Any]] = []
     for gap in gaps.to_dict("records"):
@@ -230,27 +230,22 @@ def _judged(
     """The verdicts and labels of each condition by tier, its prompts in the same places in both."""
     labels = labelled(source, outcome, [*by, "tier"])
     if labels.empty:
-        raise InputError(
-            f"no rollout has both a verdict and a label of {outcome!r}; label some first "
-            "(afanalysis sample-for-labels)"
-        )
+        remedy = "label some first (afanalysis sample-for-labels)"
+        raise InputError(f"no rollout has both a verdict and a label of {outcome!r}; {remedy}")
     counted = verdict_counts(source, outcome, [*by, "tier"])
-    of_condition = dict(iter(labels.groupby(by, dropna=False))) if by else {(): labels}
     judged: dict[tuple[Any, ...], dict[str, Verified]] = {}
-    for key, part in counted.groupby(by, dropna=False) if by else [((), counted)]:
+    for condition, places in conditions.groups(counted, by):
+        key, part = tuple(condition.values()), counted.iloc[places]
         prompts = pd.Index(part["prompt_id"].unique())
-        mine = of_condition.get(key, labels.iloc[:0])
+        mine = labels[(labels[by] == pd.Series(condition)).all(axis=1)]
         for tier in tiers:
             verdicts = part[part["tier"] == tier].set_index("prompt_id")[["n", "s"]]
             checks = mine[mine["tier"] == tier]
             if len(verdicts):
                 verdicts = verdicts.reindex(prompts, fill_value=0)
                 places = prompts.get_indexer(checks["prompt_id"])
-                judged.setdefault(key, {})[tier] = Verified.of(
-                    verdicts["n"],
-                    verdicts["s"],
-                    Labels(places, checks["verdict"], checks["label"], checks["weight"]),
-                )
+                given = Labels(places, checks["verdict"], checks["label"], checks["weight"])
+                judged.setdefault(key, {})[tier] = Verified.of(verdicts["n"], verdicts["s"], given)
     return judged
 
 
@@ -299,33 +294,30 @@ def assumed_judge_error(
     >>> free["estimate"].round(3).tolist()
     [0.113, 0.018]
     """
-    rows = conditions.of_one_condition(estimates, model=model)
+    rows = conditions.of_one_condition(estimates, model)
     _, tiers = conditions.of_gap(rows[rows["quantity"] == "complied"], tiers)
-    alarms = np.linspace(0, 0.3, 121) if false_alarms is None else np.asarray(false_alarms, float)
+    alarms = np.linspace(0, 0.3, 121) if false_alarms is None else false_alarms
+    cases = product((tiers[0], "both"), sensitivities, alarms)
+    grid = pd.DataFrame(cases, columns=["wrong_in", "sensitivity", "false_alarms"])
+    in_free = grid["false_alarms"]
+    in_paid = in_free.where(grid["wrong_in"] == "both", 0)
+    slope = grid["sensitivity"] - in_free
     parts = []
     for setting in in_order(rows["setting"]):
         part = rows[rows["setting"] == setting].set_index(["quantity", "tier"])
         free, paid = (part.loc[("complied", tier), "estimate"] for tier in tiers)
         gap = part.loc[("compliance_gap", conditions.gap_name(tiers))]
-        curves = []
-        for wrong_in, sensitivity in product((tiers[0], "both"), sensitivities):
-            slope = sensitivity - alarms
-            in_paid = alarms if wrong_in == "both" else np.zeros_like(alarms)
-            true_free, true_paid = (
-                np.where((rate >= 0) & (rate <= 1), rate, np.nan)
-                for rate in ((free - alarms) / slope, (paid - in_paid) / (sensitivity - in_paid))
-            )
-            true_gap = true_free - true_paid
-            assumed = {"setting": setting, "wrong_in": wrong_in, "sensitivity": sensitivity}
-            curve = pd.DataFrame({**assumed, "false_alarms": alarms, "estimate": true_gap})
-            below, above = gap["estimate"] - gap["low"], gap["high"] - gap["estimate"]
-            curve["low"] = (true_gap - below / slope).clip(-1, 1)
-            curve["high"] = (true_gap + above / slope).clip(-1, 1)
-            curves.append(curve)
+        true_free = (free - in_free) / slope
+        true_paid = (paid - in_paid) / (grid["sensitivity"] - in_paid)
+        true_gap = true_free.where(true_free.between(0, 1)) - true_paid.where(true_paid.between(0, 1))
+        low = (true_gap - (gap["estimate"] - gap["low"]) / slope).clip(-1, 1)
+        high = (true_gap + (gap["high"] - gap["estimate"]) / slope).clip(-1, 1)
         # where (free - a) / (s - a) = paid / s
         crossing = (free - paid) / (1 - paid / sensitivities[0]) if paid < sensitivities[0] else np.nan
-        reached = 0 <= crossing <= alarms.max()
-        parts.append(pd.concat(curves).assign(vanishes_at=crossing if reached else np.nan))
+        vanishes_at = crossing if 0 <= crossing <= in_free.max() else np.nan
+        part = grid.assign(estimate=true_gap, low=low, high=high, vanishes_at=vanishes_at)
+        part.insert(0, "setting", setting)
+        parts.append(part)
     table = pd.concat(parts, ignore_index=True)
     known = rows.iloc[0]
     return table.assign(source=known["source"], level=known["level"], model=known["model"])
@@ -359,21 +351,18 @@ def label_agreement(
     >>> label_agreement(labels)["value"].tolist()
     [1.0, 1.0, 1.0]
     """
-    prompts = {}
-    if rollouts is not None:
-        prompts = dict(zip(rollouts["rollout"], rollouts["prompt_id"], strict=True))
+    prompts: Any = {} if rollouts is None else rollouts.set_index("rollout")["prompt_id"]
     cast = pd.DataFrame(list(map(vars, labels)), columns=["rollout", "labeller", "behaviour", "af"])
     cast = cast.drop_duplicates(["rollout", "labeller"], keep="last")
+    wide = cast.where(cast != "").pivot(index="rollout", columns="labeller", values=["behaviour", "af"])
     parts = []
-    for first, second in combinations(sorted(set(cast["labeller"])), 2):
-        for about in ("behaviour", "af"):
-            known = cast[cast[about] != ""]
-            pairs = known.pivot(index="rollout", columns="labeller", values=about)
-            pairs = pairs.reindex(columns=[first, second]).dropna()
-            if len(pairs) >= 2:
-                of_prompts = [prompts.get(rollout, rollout) for rollout in pairs.index]
-                table = agreement(pairs[first], pairs[second], of_prompts, level=level)
-                parts.append(table.assign(first=first, second=second, about=about))
+    labellers = combinations(sorted(set(cast["labeller"])), 2)
+    for (first, second), about in product(labellers, ("behaviour", "af")):
+        pairs = wide[about][[first, second]].dropna()
+        if len(pairs) >= 2:
+            of_prompts = [prompts.get(rollout, rollout) for rollout in pairs.index]
+            table = agreement(pairs[first], pairs[second], of_prompts, level=level)
+            parts.append(table.assign(first=first, second=second, about=about))
     columns = ["first", "second", "about", "measure", "value", "low", "high", "n", "n_prompts"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
@@ -405,8 +394,7 @@ def agreement(first: Any, second: Any, prompts: Any = None, *, level: float = 0.
     pairs = pd.DataFrame({"a": pd.Series(first).array, "b": pd.Series(second).array})
     pairs["prompt"] = np.arange(len(pairs)) if prompts is None else pd.Series(prompts).array
     pairs = pairs.dropna()
-    tables, _ = confusion(*(pairs[name].to_numpy(object) for name in ("a", "b", "prompt")))
+    tables = confusion(*(pairs[name].to_numpy(object) for name in ("a", "b", "prompt")))
     rows = [(measure, *numbers) for measure, numbers in of_tables(tables, level=level).items()]
-    return pd.DataFrame(rows, columns=["measure", "value", "low", "high"]).assign(
-        n=len(pairs), n_prompts=len(tables)
-    )
+    table = pd.DataFrame(rows, columns=["measure", "value", "low", "high"])
+    return table.assign(n=len(pairs), n_prompts=len(tables))

@@ -11,12 +11,7 @@ from afanalysis.table.counting import blocked_sql, check_column
 from afanalysis.table.database import quote_names
 from afanalysis.table.schema import CONDITIONS
 from afanalysis.table.source import opened
-from afanalysis.text.wording import in_words, percent
-
-# What readers see, by title.
-_SHOWN = {name: [name] for name in ("setting", "variation", "model", "tier", "asked")}
-_SHOWN |= {"in the requested form": ["in_form"], "judged": ["judged"], "blocked": ["blocked"]}
-_SHOWN |= {"left out": ["left_out"], "AF reasoning left out": ["af_left_out"], "why": ["reasons"]}
+from afanalysis.text.wording import COLUMNS, in_words, percent
 
 # The SQL of columns that the rollouts may lack.
 _USUAL = {"valid": "true", "blocked": "''", "problem": "''", "stop_reason": "''"}
@@ -82,4 +77,4 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The counts as text, settings and tiers in reading order."""
     shares = ["left_out", "af_left_out"]
     shown = table.assign(**{name: [f"{percent(share)} %" for share in table[name]] for name in shares})
-    return in_words(shown, [*({"setting"} & set(table))], _SHOWN)
+    return in_words(shown, [*({"setting"} & set(table))], COLUMNS["answers"])

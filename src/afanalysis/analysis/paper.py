@@ -13,7 +13,7 @@ from afanalysis.analysis.quantities import as_estimates, taken_for
 from afanalysis.errors import InputError
 from afanalysis.stats.gap_intervals import gap_interval, paired
 from afanalysis.stats.hypothesis_tests import adjust, check_margin
-from afanalysis.stats.proportions import Floats, clopper_pearson, wilson
+from afanalysis.stats.proportions import Floats, beta_quantiles, wilson
 from afanalysis.stats.resampling import Rates, bootstrap, proportion
 from afanalysis.stats.resampling import difference as difference_of_rates
 from afanalysis.study import prompts
@@ -207,10 +207,8 @@ def headline_by_method(level: float = 0.95) -> pd.DataFrame:
     """
     default = headline(level).query("setting == 'helpful-only'").set_index(["quantity", "tier"])
     n, gap = int(default["n"].iloc[0]), default.loc[("compliance_gap", "both")]
-    free, refused, reasoning = (
-        default.loc[key, "estimate"]
-        for key in (("complied", "free"), ("refused", "paid"), ("af_reasoning", "free"))
-    )
+    rates = [("complied", "free"), ("refused", "paid"), ("af_reasoning", "free")]
+    free, refused, reasoning = default.loc[rates, "estimate"]
     most = 2 * round(n * (free - reasoning))  # answers that can count a half
     cases: list[tuple[str, str, str, Floats, Rates]] = []
     for quantity, tier, share, halves, assumes in (
@@ -230,14 +228,13 @@ def headline_by_method(level: float = 0.95) -> pd.DataFrame:
     rows: list[tuple[Any, ...]] = [(*key, "Wilson, square-and-add", gap["low"], gap["high"])]
     for quantity, tier, assumes, cells, statistic in cases:
         estimate = float(statistic(cells.sum(0)))
+        ends: dict[str, Any] = {}
         if tier == "both":
             counts = paired(cells[:, 1], cells[:, 0], cells[:, 3], cells[:, 2])
-            ends: dict[str, Any] = {"bounded mean over queries": gap_interval(counts, level)}
-        else:
-            ends = {}
-            if set(cells[:, 0]) <= {0, 1}:  # halves are not binomial
-                ends["Wilson"] = wilson(estimate, n, ndtri((1 + level) / 2))
-                ends["exact (Clopper-Pearson)"] = clopper_pearson(estimate, n, level)
+            ends["bounded mean over queries"] = gap_interval(counts, level)
+        elif set(cells[:, 0]) <= {0, 1}:  # halves are not binomial
+            ends["Wilson"] = wilson(estimate, n, ndtri((1 + level) / 2))
+            ends["exact (Clopper-Pearson)"] = beta_quantiles(estimate, n, level)
         for kind, method in _RESAMPLED.items():
             ends[method] = bootstrap(cells, statistic, level=level, kind=kind)
         rows += [(quantity, tier, estimate, assumes, method, *pair) for method, pair in ends.items()]

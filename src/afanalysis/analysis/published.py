@@ -155,14 +155,10 @@ def _rates_and_gaps(name: str, z: float) -> pd.DataFrame:
     free, paid = (complied[complied["tier"] == tier] for tier in ("free", "paid"))
     gaps = free.assign(tier="both", quantity="compliance_gap", interval=_INTERVALS["gap"])
     gaps["low"], gaps["high"] = square_and_add(*(part[_ENDS].to_numpy().T for part in (free, paid)))
-    as_printed = printed["compliance_gap_pct"] / 100
-    gaps["estimate"] = (free["estimate"] - paid["estimate"]).where(
-        free["n_is"] != "approximate", as_printed
-    )
-    every = in_reading_order(
-        pd.concat([long, complied, gaps]).round({"n": 0}).astype({"n": int}), "tier"
-    )
-    return every.sort_values("row", kind="stable", ignore_index=True)
+    computed = free["estimate"] - paid["estimate"]
+    gaps["estimate"] = computed.where(free["n_is"] != "approximate", printed["compliance_gap_pct"] / 100)
+    every = pd.concat([long, complied, gaps]).round({"n": 0}).astype({"n": int})
+    return in_reading_order(every, "tier").sort_values("row", kind="stable", ignore_index=True)
 
 
 def _own_sizes(row: pd.Series, name: str) -> pd.Series:
@@ -170,9 +166,7 @@ def _own_sizes(row: pd.Series, name: str) -> pd.Series:
     columns = [column for column in _RATES if f"{column}_pct" in row]
     if row["n"] > 0:
         return pd.Series(dict.fromkeys(columns, row["n"]))
-    own = {
-        column: implied_n(row[f"{column}_pct"] / 100, row[f"{column}_se"] / 100) for column in columns
-    }
+    own = {rate: implied_n(row[f"{rate}_pct"] / 100, row[f"{rate}_se"] / 100) for rate in columns}
     usable = [n for n in own.values() if n.usable]
     if not usable:
         raise InputError(f"{TABLES[name]}: row {row['row']} implies no sample size")

@@ -11,16 +11,7 @@ from afanalysis.analysis.rate_tables import gaps_of_counts, rates_of_counts
 from afanalysis.errors import InputError
 from afanalysis.table.source import Source, opened
 from afanalysis.text import markup
-from afanalysis.text.wording import in_words, p_value, split_remarks
-
-# What rollouts are taken for where their table does not name it.
-_USUAL = {"variation": "default", "setting": "helpful-only", "model": "model"}
-
-# What readers see of a summary, by title, before and after the rates of each tier.
-_CONDITION = {name: [name] for name in ("model", "setting", "variation")}
-_CONDITION |= {"prompts": ["n_prompts"], "n per tier": ["n"]}
-_GAPS = {"gap (points)": "gap", "gap corrected for judge error (points)": "gap_corrected"}
-_RATES = {"refused_": "non-compliance, {} (%)", "af_": "AF reasoning, {} (%)"}
+from afanalysis.text.wording import COLUMNS, RATES, USUAL, in_words, p_value, split_remarks
 
 
 def taken_for(columns: Iterable[str]) -> list[str]:
@@ -32,7 +23,7 @@ def taken_for(columns: Iterable[str]) -> list[str]:
     ["no variation is named: taken as 'default'"]
     """
     lacking = {"variation", "setting"}.difference(columns)
-    return [f"no {name} is named: taken as {_USUAL[name]!r}" for name in sorted(lacking)]
+    return [f"no {name} is named: taken as {USUAL[name]!r}" for name in sorted(lacking)]
 
 
 def estimates(data: Any, *, level: float = 0.95, tiers: Tiers | None = None) -> pd.DataFrame:
@@ -87,20 +78,16 @@ def estimates_and_gaps(
     measured["interval"] = "bounded mean over prompts"
     measured = measured.merge(texts.assign(quantity="af_reasoning"), "left")
     refused = measured[measured["quantity"] == "complied"].assign(quantity="refused")
-    refused["estimate"] = 1 - refused["estimate"]
-    refused["low"], refused["high"] = 1 - refused["high"], 1 - refused["low"]
+    refused[["estimate", "low", "high"]] = 1 - refused[["estimate", "high", "low"]].to_numpy()
     parts = [measured, refused]
     if len(refused) and len(gaps):
         _, tiers = of_gap(counted, tiers)
-        drawn = gaps.rename(columns={"gap": "estimate"}).assign(
-            quantity="compliance_gap",
-            tier=gap_name(tiers),
-            interval="bounded mean over prompts, paired",
-            left_out=gaps[[f"missing_{tier}" for tier in tiers]].max(axis=1),
-        )
-        parts.append(drawn)
+        left_out = gaps[[f"missing_{tier}" for tier in tiers]].max(axis=1)
+        drawn = gaps.rename(columns={"gap": "estimate"}).assign(left_out=left_out, tier=gap_name(tiers))
+        paired = "bounded mean over prompts, paired"
+        parts.append(drawn.assign(quantity="compliance_gap", interval=paired))
     table = pd.concat(parts, ignore_index=True)
-    usual = {name: value for name, value in _USUAL.items() if name not in by}
+    usual = {name: USUAL[name] for name in ("model", "setting", "variation") if name not in by}
     table, gaps = (part.assign(**usual) for part in (table, gaps))
     for part in (table, gaps) if taken_for(by) else ():
         words = part.get("warning", pd.Series(dtype=str))
@@ -214,15 +201,13 @@ def summary(
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """A summary as text: percentages with their intervals, settings in reading order."""
-    shares = {
-        title.format(name.removeprefix(short)): name
-        for short, title in _RATES.items()
+    rates = {
+        title.format(name.removeprefix(short)): [name, f"{name}_low", f"{name}_high"]
+        for short, title in RATES.items()
         for name in table
         if name.startswith(short) and f"{name}_low" in table
     }
-    shares = {title: [name, f"{name}_low", f"{name}_high"] for title, name in (shares | _GAPS).items()}
-    read_from = {"AF reasoning read from": ["scratchpad_from"]}
-    shown = in_words(table, ["setting"], _CONDITION | shares | read_from)
+    shown = in_words(table, ["setting"], COLUMNS["summary"] | rates | COLUMNS["gaps"])
     return shown.assign(**{"p (Holm)": table["p_holm"].map(p_value)})
 
 
@@ -232,11 +217,9 @@ def _corrections(source: Source, level: float, tiers: Tiers) -> pd.DataFrame | N
         return None
     table = corrected(source, level=level, tiers=tiers)
     keys = [name for name in ("model", "setting", "variation") if name in table]
-    of_both = gap_name(tiers)
-    names = {tier: f"complied_{tier}" for tier in tiers} | {of_both: "gap"}
-    parts = table.loc[table["tier"] == of_both, [*keys, "labels"]].reset_index(drop=True)
-    for tier, name in names.items():  # as many rows per tier, in the same order
-        part = table[table["tier"] == tier].reset_index(drop=True)
-        for column, end in (("corrected", ""), ("low", "_low"), ("high", "_high")):
-            parts[f"{name}_corrected{end}"] = part[column]
-    return parts
+    names = {tier: f"complied_{tier}" for tier in tiers} | {gap_name(tiers): "gap"}
+    wide = table.pivot(index=[*keys, "labels"], columns="tier", values=["corrected", "low", "high"])
+    wide = wide.swaplevel(axis=1)[[*names]]
+    ends = {"corrected": "", "low": "_low", "high": "_high"}
+    wide.columns = [f"{names[tier]}_corrected{ends[end]}" for tier, end in wide.columns]
+    return wide.reset_index()

@@ -27,7 +27,6 @@ def rates(
     level: float = 0.95,
     method: str | None = None,
     weighting: str = "prompts",
-    seed: int = 0,
 ) -> pd.DataFrame:
     """The rate of an outcome by condition, with intervals that respect the clustering in prompts.
 
@@ -41,7 +40,7 @@ def rates(
         `blocked`: the share of all answers that a safety classifier of the API stopped.
     by
         Condition columns; by default those of model, setting, variation and tier that the rollouts have.
-    level, method, weighting, seed
+    level, method, weighting
         As in `afanalysis.stats.rate_intervals.interval`: every prompt weighs alike, unless `weighting`
         is `answers`.
 
@@ -70,7 +69,7 @@ def rates(
     """
     with opened(data) as source:
         by = conditions.known_columns(source, by, CONDITIONS)
-        table = rates_of_counts(counts(source, outcome, by), by, level, method, weighting, seed)
+        table = rates_of_counts(counts(source, outcome, by), by, level, method, weighting)
         if outcome.startswith("af_"):
             return conditions.with_scratchpads_read(source, table, by)
         return table
@@ -82,23 +81,26 @@ def rates_of_counts(
     level: float,
     method: str | None = None,
     weighting: str = "prompts",
-    seed: int = 0,
 ) -> pd.DataFrame:
     """The rates of each outcome and condition; see `rates`."""
     method = method or rate_intervals.default_method(weighting)
     grouped = conditions.groups(counted, ["outcome", *by])
     table = pd.DataFrame([condition for condition, _ in grouped])[[*by, "outcome"]]
-    n, s, *left_out = conditions.stacked(counted[list(NUMBERS[:5])].to_numpy(dtype=float), grouped)
+    numbers = counted[list(NUMBERS[:5])].to_numpy(dtype=float)
+    # the prompts of each condition side by side; 0 where one has fewer
+    stack = np.zeros((5, len(grouped), max(len(places) for _, places in grouped)))
+    for index, (_, places) in enumerate(grouped):
+        stack[:, index, : len(places)] = numbers[places].T
+    n, s, *left_out = stack
     lost = np.sum(left_out, axis=0)
     known = n.sum(-1) > 0
     if not known.any():
         raise InputError(f"no rollout has a known {counted['outcome'].iloc[0]!r}")
     estimate = rate_intervals.clustered(n[known], s[known], weighting)
-    low, high = rate_intervals.interval(estimate, level, method, seed=seed)
+    low, high = rate_intervals.interval(estimate, level, method)
     found = vars(estimate) | {"low": low, "high": high}
     names = ["rate", "low", "high", "se", "deff", "icc", "n_effective"]
     table = table.assign(n_prompts=(n > 0).sum(-1), n=n.sum(-1).astype(int))
-    table[names] = np.nan
     table.loc[known, names] = np.column_stack([found[name] for name in names])
     table[conditions.LOST] = np.sum(left_out, axis=-1).T.astype(int)
     table["left_out"] = lost.sum(-1) / np.maximum((n + lost).sum(-1), 1)
@@ -124,14 +126,13 @@ def compliance_gap(
     level: float = 0.95,
     method: str | None = None,
     weighting: str = "prompts",
-    seed: int = 0,
     tiers: Tiers | None = None,
 ) -> pd.DataFrame:
     """The compliance gap, rate(free) - rate(paid), paired by prompt.
 
     Parameters
     ----------
-    data, outcome, level, weighting, seed
+    data, outcome, level, weighting
         As in `rates`. `data` needs a column `tier`.
     by
         Condition columns; by default model, setting and variation, as far as the rollouts have them.
@@ -166,8 +167,7 @@ def compliance_gap(
     [0.5]
     """
     by, counted, came_from = conditions.counts_by_tier(data, by, outcome)
-    options = {"method": method, "weighting": weighting, "seed": seed}
-    gaps = gaps_of_counts(counted, by, level, tiers, **options)
+    gaps = gaps_of_counts(counted, by, level, tiers, method=method, weighting=weighting)
     return gaps.assign(source=came_from, level=level)
 
 

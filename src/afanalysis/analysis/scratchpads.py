@@ -7,18 +7,15 @@ import pandas as pd
 from afanalysis.analysis.conditions import Tiers, main_variation, of_gap, sources, with_scratchpads_read
 from afanalysis.analysis.rate_tables import rates, rates_of_counts
 from afanalysis.errors import InputError
+from afanalysis.study.votes import STAGES
 from afanalysis.table.counting import counts
 from afanalysis.table.source import distinct, opened
 from afanalysis.text.wording import in_reading_order
 
-STAGES = ("conflict", "considers", "partial", "full")
-
 _REASONING = {"af_partial": "with or without compromise", "af_full": "without compromise"}
 
 
-def stages(
-    data: Any, variation: str | None = None, *, level: float = 0.95, tier: str = "free"
-) -> pd.DataFrame:
+def stages(data: Any, *, level: float = 0.95, tier: str = "free") -> pd.DataFrame:
     """How far scratchpads in a training tier go, split by what the output then did.
 
     A stage counts whoever reached it or a later one: `conflict` (notices it), `considers` (reasons that
@@ -28,9 +25,8 @@ def stages(
     Parameters
     ----------
     data
-        Rollouts with `af_stage`, as a judge with criteria leaves it; those without one are left out.
-    variation
-        Which prompt variation; by default the main one.
+        Rollouts with `af_stage`, as a judge with criteria leaves it; those without one and those of
+        other variations than the main one are left out.
     level
         Confidence level in (0, 1).
     tier
@@ -40,13 +36,13 @@ def stages(
     -------
     DataFrame
         `setting`, `model`, `stage`, `behaviour` (`any`, `complied`), `estimate`, `low`, `high`, `n`,
-        `n_prompts`, `scratchpad_from`, `source`, `level`; proportions of all rollouts
+        `n_prompts`, `variation`, `scratchpad_from`, `source`, `level`; proportions of all rollouts
         in the tier. Empty where no rollout has a stage.
     """
     with opened(data) as source:
         if "af_stage" not in source.kinds:
             return pd.DataFrame()
-        variation = variation or main_variation(distinct(source, "variation"))
+        variation = main_variation(distinct(source, "variation"))
         rows = source.connection.execute(
             "SELECT setting, model, prompt_id, complied, af_stage FROM rollouts WHERE tier = ? "
             "AND valid AND variation = ? AND af_stage IS NOT NULL AND complied IS NOT NULL",
@@ -54,14 +50,14 @@ def stages(
         ).df()
         came_from = sources(source)
         places = rows[["setting", "model"]].drop_duplicates().assign(variation=variation)
-        places = with_scratchpads_read(source, places, [*places]).drop(columns="variation")
+        places = with_scratchpads_read(source, places, [*places])
     if rows.empty:
         return pd.DataFrame()
-    rank = rows["af_stage"].map({name: rank for rank, name in enumerate(STAGES)}).fillna(-1)
+    rank = rows["af_stage"].map({name: rank for rank, name in enumerate(STAGES)}).fillna(0)
     parts = []
     for behaviour, counts_too in (("any", True), ("complied", rows["complied"])):
-        reached = {name: (rank >= place) & counts_too for place, name in enumerate(STAGES)}
-        counted = counts(rows.assign(**reached), STAGES, ["setting", "model"])
+        reached = {name: (rank >= place) & counts_too for place, name in enumerate(STAGES) if place}
+        counted = counts(rows.assign(**reached), [*reached], ["setting", "model"])
         part = rates_of_counts(counted, ["setting", "model"], level)
         parts.append(part.assign(behaviour=behaviour))
     table = pd.concat(parts, ignore_index=True)

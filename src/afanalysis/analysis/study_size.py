@@ -98,10 +98,8 @@ def assumed_from(data: Any, tiers: tuple[str, str] = ("free", "paid")) -> tuple[
     0.27
     """
     by_tier = rates(data, by=["tier"]).set_index("tier")
-    if missing := [tier for tier in tiers if tier not in by_tier.index]:
-        raise InputError(
-            f"the rollouts have no tier {missing[0]!r}; give the rate and correlation instead"
-        )
+    for tier in (name for name in tiers if name not in by_tier.index):
+        raise InputError(f"the rollouts have no tier {tier!r}; give the rate and correlation instead")
     row, icc = by_tier.loc[tiers[1]], by_tier.loc[tiers[0], "icc"]
     origin = "as" if row["rate"] else "the upper end for 0 of"
     origin += f" {row['n']} answers in the {tiers[1]} tier"

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -25,8 +25,7 @@ def run_collect(options: argparse.Namespace) -> int:
     It can be stopped at any time; the same command resumes. Without --live it is simulated and free.
     Exits with 0 if all rollouts are present, and with 3 if some are not yet.
     """
-    study, folders = read_study(options)
-    return _run_calls(options, study, folders, "rollouts", study, af.collect, forecast)
+    return _run_calls(options, "rollouts", af.collect, forecast)
 
 
 def run_judge(options: argparse.Namespace) -> int:
@@ -35,30 +34,25 @@ def run_judge(options: argparse.Namespace) -> int:
     It can be stopped at any time; the same command resumes. Without --live it is simulated and free.
     Exits with 0 if all verdicts are present, and with 3 if some are not yet.
     """
-    study, folders = read_study(options)
     if options.rules:
+        _, folders = read_study(options)
         print(f"{af.judge_by_rules(folders.raw):,} rollouts judged by rules")
         return 0
-    return _run_calls(options, study, folders, "verdicts", study.judge, af.judge, forecast_verdicts)
+    return _run_calls(options, "verdicts", af.judge, forecast_verdicts)
 
 
 def _run_calls(
-    options: argparse.Namespace,
-    study: af.Study,
-    folders: af.Folders,
-    what: str,
-    asked: Any,
-    send: Callable[..., Coroutine[Any, Any, CallSummary]],
-    look_ahead: Callable[..., Awaitable[Forecast]],
+    options: argparse.Namespace, what: str, send: Callable[..., Any], look_ahead: Callable[..., Any]
 ) -> int:
+    study, folders = read_study(options)
+    asked = study if what == "rollouts" else study.judge
     if options.dry_run:
         return asyncio.run(_print_forecast(options, study, partial(look_ahead, asked, folders.raw)))
     summary: CallSummary = _answer_of(options, study, partial(send, asked, folder=folders.raw))
     print(f"{summary.sent:,} {what} collected, {summary.skipped:,} already present")
     if summary.unusable:
-        print(
-            f"{summary.unusable:,} of {summary.sent:,} answers are not in the requested form, or blocked"
-        )
+        unusable = f"{summary.unusable:,} of {summary.sent:,} answers"
+        print(f"{unusable} are not in the requested form, or blocked")
     if summary.failed:
         reasons = "\n  ".join(summary.failed[:5])
         print(f"{len(summary.failed):,} failed; the same command tries them again:\n  {reasons}")
@@ -129,9 +123,7 @@ def run_check_judge(options: argparse.Namespace) -> None:
         raise SystemExit(1)
 
 
-def _answer_of(
-    options: argparse.Namespace, study: af.Study, send: Callable[..., Coroutine[Any, Any, Any]]
-) -> Any:
+def _answer_of(options: argparse.Namespace, study: af.Study, send: Callable[..., Any]) -> Any:
     """What `send` returns, given the endpoint, the budget and the options of `calling`."""
 
     async def send_all() -> Any:

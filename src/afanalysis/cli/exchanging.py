@@ -1,14 +1,14 @@
 """Commands that take in what other tools and people made: import, sample-for-labels, add-labels."""
 
 import argparse
+from typing import Any
 
 import afanalysis as af
 from afanalysis.cli.arguments import folders_of, read_study
 from afanalysis.errors import InputError
 from afanalysis.logs import formats
 from afanalysis.logs.fields import Mapping
-from afanalysis.study.folders import PAPER
-from afanalysis.study.folders import STUDY_FILE as IMPORTED_STUDY
+from afanalysis.study.folders import PAPER, STUDY_FILE
 from afanalysis.study.labels import add_sheet
 
 FORMATS = {name: meaning for name, (meaning, *_) in formats.FORMATS.items()}
@@ -25,18 +25,15 @@ def run_import(options: argparse.Namespace) -> None:
     if options.study == PAPER:
         raise InputError(f"--study is {PAPER!r}, the name of the published tables; choose another")
     folders = folders_of(options.study)
-    report = af.import_logs(
-        options.paths,
-        folders.raw,
-        format=options.format,
-        mapping=Mapping.parse(options.map, options.set, options.rename, options.threshold),
-        asked=options.asked,
-        strict=options.strict,
+    mapping = Mapping.parse(
+        options.map, options.set, options.rename, options.threshold, options.scale, options.rows
     )
+    given: dict[str, Any] = {name: getattr(options, name) for name in ("format", "asked", "strict")}
+    report = af.import_logs(options.paths, folders.raw, mapping=mapping, **given)
     raw = folders.raw.relative_to(folders.project)
     print(f"{report}\nReport: {raw}/import.html")
     if report.judged:
-        print(f"Next: afanalysis run --study {raw}/{IMPORTED_STUDY}")
+        print(f"Next: afanalysis run --study {raw}/{STUDY_FILE}")
 
 
 def run_sample_for_labels(options: argparse.Namespace) -> None:

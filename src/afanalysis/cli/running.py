@@ -38,8 +38,9 @@ def run_run(options: argparse.Namespace) -> int:
     calls = calls_of(options)
     if options.prices:
         calls["prices"] = os.path.relpath(options.prices.resolve(), project / "notebooks")
-    part = {"first": ending.prompts} if ending else {}
-    steps = notebooks.steps(project, options.study, calls, rules=options.rules, **part)
+    asked = calls | ({"rules": True} if options.rules else {})
+    asked |= {"first": ending.prompts} if ending else {}
+    steps = notebooks.steps(project, options.study, **asked)
     planned = notebooks.plan(project, steps)
     if options.dry_run:
         for step, reasons in planned:

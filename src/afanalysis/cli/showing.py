@@ -143,8 +143,7 @@ def run_figure(options: argparse.Namespace) -> None:
     if options.name == "list":
         print("\n".join(gallery.NAMES))
         return
-    project = folders_of(options.study).project
-    study = gallery.Gallery(options.study, project, level=options.level)
+    study = gallery.Gallery(options.study, folders_of(options.study).project, level=options.level)
     figure = study.draw(options.name)
     if isinstance(figure, str):
         raise InputError(f"{options.name} of {options.study}: {figure}")

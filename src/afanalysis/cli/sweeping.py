@@ -33,9 +33,8 @@ def run_sweep(options: argparse.Namespace) -> None:
     with workers as executor:
         sweeps.prepare(sweep, project, runs)
         print(f"{len(chosen)} of {len(runs)} runs of {sweep.name}", flush=True)
-        settings = {"force": options.force, "report": _print_row}
         try:
-            rows = sweeps.run(sweep, project, chosen, executor, **settings)
+            rows = sweeps.run(sweep, project, chosen, executor, force=options.force, report=_print_row)
         except KeyboardInterrupt:
             notebooks.interrupt_all()
             raise
@@ -50,8 +49,5 @@ def run_sweep(options: argparse.Namespace) -> None:
 
 
 def _print_row(row: dict[str, Any], done: int, total: int) -> None:
-    print(
-        f"  {done:>{len(str(total))}}/{total}  {row['run']:<40} {row['state']:<10} "
-        f"{row['seconds']:>6} s  {row['headline']}",
-        flush=True,
-    )
+    how = f"{row['state']:<10} {row['seconds']:>6} s  {row['headline']}"
+    print(f"  {done:>{len(str(total))}}/{total}  {row['run']:<40} {how}", flush=True)

@@ -154,11 +154,8 @@ class _BatchRunner:
         try:
             while not run.stopping:
                 refusal = await self._send_due()
-                batches = [
-                    batch
-                    for batch in _under_way(self.log)
-                    if batch.name not in self.left and not calls.keys().isdisjoint(batch.keys)
-                ]
+                ours = [each for each in _under_way(self.log) if not calls.keys().isdisjoint(each.keys)]
+                batches = [batch for batch in ours if batch.name not in self.left]
                 if not batches and refusal:
                     run.stop(refusal)
                 elif not batches:
@@ -183,12 +180,11 @@ class _BatchRunner:
 
     async def _send_due(self) -> str | None:
         """Send what is due, as far as the budget covers it; returns why it does not cover the rest."""
-        waiting = keys_under_way(self.journal.path)
+        settled = keys_under_way(self.journal.path) | self.failed.keys()
         due = (
             call
             for key, call in self.calls.items()
-            if key not in self.journal and not (key in waiting or key in self.failed)
-            if self.sent[key] < ROUNDS
+            if key not in self.journal and key not in settled and self.sent[key] < ROUNDS
         )
         for chunk in chunks(due, self.run.options.batch_size):
             refusal = await self._send(chunk)
@@ -226,8 +222,7 @@ class _BatchRunner:
             else:
                 self._not_sent(batch)
                 raise_if_fatal(response, self.server)
-                reason = f"no batch was accepted ({response.reason})"
-                raise InputError(f"{self.server.address}: {reason}")
+                raise InputError(f"{self.server.address}: no batch was accepted ({response.reason})")
         self._not_sent(batch)
         return refusal
 
@@ -298,10 +293,9 @@ class _BatchRunner:
             if batch.name in ids:
                 self._note("sent", name=batch.name, batch=ids[batch.name])
             elif unclear and not self.run.options.resend:
-                self.left[batch.name] = (
-                    f"a batch of {len(batch.keys):,} calls was perhaps sent, and the results that would "
-                    "show it are gone; --resend sends it again and may pay for it twice"
-                )
+                perhaps = f"a batch of {len(batch.keys):,} calls was perhaps sent"
+                reason = f"{perhaps}, and the results that would show it are gone"
+                self.left[batch.name] = f"{reason}; --resend sends it again and may pay for it twice"
             else:
                 self._not_sent(batch, billed=unclear)
 
@@ -394,10 +388,9 @@ class _BatchRunner:
         self.run.settle(usages, batch=True)
         gone = len(missing - set(unreadable)) if lines < len(batch.keys) else 0
         if gone and not self.run.options.resend:
-            self.left[batch.name] = (
-                f"batch {batch.id}: {gone:,} of {len(batch.keys):,} results are gone (the API keeps "
-                "them for 29 days); --resend asks for them again and pays for them twice"
-            )
+            problem = f"batch {batch.id}: {gone:,} of {len(batch.keys):,} results are gone"
+            remedy = "--resend asks for them again and pays for them twice"
+            self.left[batch.name] = f"{problem} (the API keeps them for 29 days); {remedy}"
             return
         self.run.settle({key: unreadable.get(key) for key in missing}, batch=True)
         self.journal.sync()

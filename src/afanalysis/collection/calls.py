@@ -11,10 +11,12 @@ from functools import cache
 from typing import Any
 
 import anthropic
+from pydantic import Field
 
 from afanalysis.collection.endpoint import Endpoint, Server
 from afanalysis.collection.responses import Answer, Failure, decode, prepared, receive
-from afanalysis.errors import UNFINISHED, InputError
+from afanalysis.errors import UNFINISHED
+from afanalysis.study.design import FilePart
 from afanalysis.study.journal import Journal
 from afanalysis.study.ledger import HOUR, Charge, Ledger, Usage, whole_number
 
@@ -40,8 +42,7 @@ class Call:
         return params | params.pop("extra_body", {})
 
 
-@dataclass(frozen=True)
-class CallOptions:
+class CallOptions(FilePart):
     """How calls are made.
 
     Attributes
@@ -58,30 +59,14 @@ class CallOptions:
         Pay again for calls of batches whose results can no longer be fetched.
     stop_after
         Stop after so many seconds, as for Ctrl-C; None for no limit.
-
-    Raises
-    ------
-    InputError
-        A number is out of its range.
     """
 
-    concurrency: int = 32
+    concurrency: int = Field(default=32, ge=1, le=1000)
     batch: bool = False
-    batch_size: int = 10_000
-    poll_seconds: float = 30.0
+    batch_size: int = Field(default=10_000, ge=1, le=100_000)
+    poll_seconds: float = Field(default=30.0, ge=0.001, le=86_400)
     resend: bool = False
-    stop_after: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, least, most in (
-            ("concurrency", 1, 1000),
-            ("batch_size", 1, 100_000),
-            ("poll_seconds", 0.001, 86_400),
-            ("stop_after", 0, 10_000_000),
-        ):
-            number = getattr(self, name)
-            if number is not None and not least <= number <= most:
-                raise InputError(f"{name} is {number}; it must lie between {least} and {most:,}")
+    stop_after: float | None = Field(default=None, ge=0, le=10_000_000)
 
 
 @dataclass

@@ -74,15 +74,11 @@ async def forecast(study: Study, folder: Path, prices: Prices, endpoint: Endpoin
     """
     study = as_begun(study, folder)
     calls = (Call(planned.key, request_of(planned, study), {}) for planned in study.plan())
-    return await forecast_calls(calls, folder / ROLLOUTS, prices, endpoint)
+    return await forecast_calls(calls, folder / ROLLOUTS, prices, endpoint, TYPICAL_OUTPUT)
 
 
 async def forecast_calls(
-    calls: Iterable[Call],
-    journal: Path,
-    prices: Prices,
-    endpoint: Endpoint | None,
-    typical: int = TYPICAL_OUTPUT,
+    calls: Iterable[Call], journal: Path, prices: Prices, endpoint: Endpoint | None, typical: int
 ) -> Forecast:
     """Forecast calls that neither the journal nor a batch holds; `typical` output tokens each."""
     collected = keys_under_way(journal, lock=False)

@@ -91,8 +91,7 @@ class _LiveCalls:
         self.queue = self._pending(calls)
         self.fatal: list[InputError] = []
         self._answered = False
-        self._concurrency = server.concurrency or run.options.concurrency
-        self._throttle = Throttle(self._concurrency)
+        self._throttle = Throttle(server.concurrency or run.options.concurrency)
         self._failures = 0  # since the last answer
         self._answered_at = time.monotonic()  # or, as long as there is no answer, when it began
 
@@ -109,7 +108,7 @@ class _LiveCalls:
     async def make_all(self) -> None:
         """Make the calls until there are none, or the run stops."""
         await self._work(islice(self.queue, 1))  # alone: a problem of every call shows in the first
-        await asyncio.gather(*(self._work(self.queue) for _ in range(self._concurrency)))
+        await asyncio.gather(*(self._work(self.queue) for _ in range(self._throttle.most)))
 
     async def _work(self, calls: Iterator[Call]) -> None:
         while not (self.run.stopping or self.ended) and (call := next(calls, None)):

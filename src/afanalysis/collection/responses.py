@@ -58,9 +58,10 @@ class Answer:
     blocked: str = ""
 
     @property
-    def counts(self) -> Mapping[str, int | None]:
-        """The numbers of tokens for a record: missing where they cannot be believed."""
-        return self.usage or dict.fromkeys(TOKENS)
+    def record(self) -> dict[str, Any]:
+        """What is kept of every answer; tokens are missing where they cannot be believed."""
+        tokens = self.usage or dict.fromkeys(TOKENS)
+        return {"stop_reason": self.stop_reason, **tokens, "attempts": self.attempts}
 
 
 @dataclass
@@ -198,16 +199,11 @@ def read_answer(content: object) -> Answer | Failure:
     text, thinking = (without_surrogates("".join(parts)) for parts in texts.values())
     if usage and text and not usage["output_tokens"]:
         usage = None  # something was written
-    stop, model = message.get("stop_reason"), message.get("model")
+    stop = message.get("stop_reason")
+    stop = without_surrogates(stop) if isinstance(stop, str) else None
     category = _one_line(decode(message.get("stop_details")).get("category"))
-    return Answer(
-        text,
-        thinking,
-        without_surrogates(stop) if isinstance(stop, str) else None,
-        usage,
-        _one_line(model),
-        blocked=(category or "unspecified") if stop == "refusal" else "",
-    )
+    blocked = (category or "unspecified") if stop == "refusal" else ""
+    return Answer(text, thinking, stop, usage, _one_line(message.get("model")), blocked=blocked)
 
 
 def read_refusal(status: int, headers: Mapping[str, str], content: object) -> Failure:

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import fields
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -105,10 +104,9 @@ def _require_thinking(study: Study) -> None:
     for model, variation in product(study.models, study.variations):
         shown = (study.sampling_of(model).thinking or {}).get("display") == "summarized"
         if study.scratchpad_from(variation) == "thinking" and facts_of(model).omits and not shown:
-            raise InputError(
-                f"{model} leaves out the thinking that variation {variation} reads; set sampling: "
-                "{thinking: {type: adaptive, display: summarized}}"
-            )
+            problem = f"leaves out the thinking that variation {variation} reads"
+            remedy = "set sampling: {thinking: {type: adaptive, display: summarized}}"
+            raise InputError(f"{model} {problem}; {remedy}")
 
 
 def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
@@ -124,25 +122,17 @@ def request_of(planned: PlannedRollout, study: Study) -> dict[str, Any]:
     # many calls share the long system prompt: let the API cache it
     control = {"type": "ephemeral"} | ({"ttl": "1h"} if form == "cached-1h" else {})
     blocks = [{"type": "text", "text": planned.system, "cache_control": control}]
-    return {
-        "model": planned.model,
-        "system": planned.system if form == "text" else blocks,
-        "messages": [{"role": "user", "content": planned.user}],
-        **sampling,
-        **({"extra_body": extra} if extra else {}),
-    }
+    request = {"model": planned.model, "system": planned.system if form == "text" else blocks}
+    request["messages"] = [{"role": "user", "content": planned.user}]
+    return request | sampling | ({"extra_body": extra} if extra else {})
 
 
 def _calls(study: Study, source: str, first: int | None) -> Iterator[Call]:
     samplings = {name: sampling_hash(study.sampling_of(name)) for name in study.models}
     for planned in study.plan(first):
-        about = vars(planned) | {
-            "study": study.name,
-            "source": source,
-            "system": text_hash(planned.system),
-            "sampling": samplings[planned.model],
-            "scratchpad_from": study.scratchpad_from(planned.variation),
-        }
+        about = vars(planned) | {"study": study.name, "source": source}
+        about |= {"system": text_hash(planned.system), "sampling": samplings[planned.model]}
+        about["scratchpad_from"] = study.scratchpad_from(planned.variation)
         del about["user"]
         yield Call(planned.key, request_of(planned, study), about)
 
@@ -150,22 +140,12 @@ def _calls(study: Study, source: str, first: int | None) -> Iterator[Call]:
 def _record(call: Call, answer: Answer) -> dict[str, Any]:
     scratchpad_from = call.about["scratchpad_from"]
     parts = split_answer(answer.text, answer.thinking, scratchpad_from)
-    return {
-        **call.about,
-        "valid": parts.valid and not answer.blocked,
-        "problem": "" if answer.blocked else parts.problem,
-        "stop_reason": answer.stop_reason,
-        "blocked": answer.blocked,
-        "scratchpad": parts.scratchpad,
-        "output": parts.output,
-        "thinking": answer.thinking,
-        # the whole text is kept if splitting it lost something
-        **({"completion": answer.text} if parts.problem or scratchpad_from != "tags" else {}),
-        **answer.counts,
-        "latency_s": answer.latency_s,
-        "attempts": answer.attempts,
-        "collected_at": answer.finished_at,
-    }
+    record = call.about | {"valid": parts.valid and not answer.blocked, "blocked": answer.blocked}
+    record["problem"] = "" if answer.blocked else parts.problem
+    record |= {"scratchpad": parts.scratchpad, "output": parts.output, "thinking": answer.thinking}
+    if parts.problem or scratchpad_from != "tags":  # splitting the text lost something
+        record["completion"] = answer.text
+    return record | answer.record | {"latency_s": answer.latency_s, "collected_at": answer.finished_at}
 
 
 @contextlib.asynccontextmanager
@@ -212,13 +192,12 @@ async def calling(
     >>> async with af.calling(study, batch=True) as how:  # doctest: +SKIP
     ...     await af.collect(study, folder=folders.raw, **how)
     """
-    known = [field.name for field in fields(CallOptions)]
-    if unknown := sorted(options.keys() - set(known)):
-        named = ["base_url", "budget_tokens", "any_price", "prices", *known]
-        raise InputError(f"calls: {unknown[0]!r} is not an option; use: {', '.join(named)}")
+    if unknown := sorted(options.keys() - CallOptions.model_fields.keys()):
+        known = ["base_url", "budget_tokens", "any_price", "prices", *CallOptions.model_fields]
+        raise InputError(f"calls: {unknown[0]!r} is not an option; use: {', '.join(known)}")
     limit = None
     if live or budget is not None or budget_tokens is not None:
         limit = Budget(budget, budget_tokens, any_price, Prices.load(Path(prices) if prices else None))
-    how = {"budget": limit, "options": CallOptions(**options)}
+    how = {"budget": limit, "options": CallOptions.checked(options, "calls")}
     async with connect(study, live=live, base_url=base_url) as endpoint:
         yield how | {"endpoint": endpoint}

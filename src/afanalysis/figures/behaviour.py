@@ -20,21 +20,14 @@ _STAGES = {
 
 
 @style.styled()
-def compliance_by_tier(
-    table: Any,
-    variation: str | None = None,
-    model: str | None = None,
-    roles: Mapping[str, str] | None = None,
-) -> style.TracedFigure:
+def compliance_by_tier(table: Any, roles: Mapping[str, str] | None = None) -> style.TracedFigure:
     """Compliance with and without alignment-faking reasoning, free tier beside paid tier.
 
     Parameters
     ----------
     table
-        Estimates, or rollouts to make them from.
-    variation, model
-        Which condition is drawn; by default the main variation of every model (of the paper's numbers,
-        of claude-3-opus).
+        Estimates, or rollouts to make them from; the main variation of every model is drawn (of the
+        paper's numbers, of claude-3-opus).
     roles
         Of tiers that are not in the gap, as `Study.tier_roles` has them.
 
@@ -51,11 +44,9 @@ def compliance_by_tier(
     'Behaviour of claude-3-opus by tier'
     """
     estimates = as_estimates(table)
-    named = (estimates["variation"] == variation) if variation else estimates.index.notna()
-    rows = estimates[named] if variation or model else style.main_rows(estimates)
-    rows = rows[rows["model"] == model] if model else rows
+    rows = style.main_rows(estimates)
     tiers = style.gap_tiers(estimates)
-    figure, panels = style.setting_panels(rows, 3.1)
+    figure, panels = style.setting_panels(rows, 3.1, "share of rollouts (%)")
     any_blocked = "blocked" in set(rows["quantity"])
     looks = style.tier_looks(rows.loc[rows["quantity"] == "complied", "tier"], tiers, roles)
     places = {tier: place * (1.6 if any_blocked else 1.3) for place, tier in enumerate(looks)}
@@ -95,7 +86,6 @@ def compliance_by_tier(
         n = zip(counted["n"], asked, counted["tier"], strict=True)
         words = [f"{n:.0f}{f' of {all:.0f}' if all > n else ''} {tier}" for n, all, tier in n]
         sizes.append(f"{name} {', '.join(words)}")
-    style.label_rows(figure, "share of rollouts (%)")
     labels = {
         style.NONCOMPLIANT: "did not comply",
         style.UNSPLIT: "complied, reasoning\nnot published",
@@ -165,14 +155,13 @@ def paired_prompts(pairs: pd.DataFrame, estimates: pd.DataFrame) -> style.Traced
     }
     conditions = ["setting", "model", "variation"]
     means = estimates[estimates["quantity"] == "complied"].merge(pairs[conditions].drop_duplicates())
-    figure, panels = style.setting_panels(pairs, 3.2)
+    figure, panels = style.setting_panels(pairs, 3.2, "compliance with a prompt (%)")
     sentences = []
     for name, part, (axes,) in panels:
         lines = part.sort_values("prompts", ascending=False)
         signs = np.sign(lines[tiers[0]] - lines[tiers[1]])
-        for shares, prompts, sign in zip(
-            100 * lines[[*tiers]].to_numpy(), lines["prompts"], signs, strict=True
-        ):
+        percentages = 100 * lines[[*tiers]].to_numpy()
+        for shares, prompts, sign in zip(percentages, lines["prompts"], signs, strict=True):
             width = min(0.6 + 0.35 * (prompts - 1), 7)
             look = {"color": changes[sign][0], "lw": width, "solid_capstyle": "butt", "alpha": 0.6}
             axes.plot([0, 1], shares, **look)
@@ -189,7 +178,6 @@ def paired_prompts(pairs: pd.DataFrame, estimates: pd.DataFrame) -> style.Traced
             f"{name}: {more} of {more + less + alike} prompts were complied with more "
             f"often in the {TIERS[tiers[0]]}, {less} less often and {alike} equally often."
         )
-    style.label_rows(figure, "compliance with a prompt (%)")
     first = figure.axes[0]
     for color, label in changes.values():
         first.plot([], [], color=color, lw=1.6, label=label)
@@ -240,7 +228,6 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
         style.points(axes, range(len(_STAGES)), reached, ms=2, capsize=1.5)
         style.row_axes(axes, "share of rollouts in training (%)")
         axes.set(xlim=(0, 112), xticks=range(0, 101, 20))
-        axes.tick_params(labelbottom=True)
         last = with_interval(reached.loc["full", ["estimate", "low", "high"]], "%")
         sentences.append(
             f"{name}: {percent(reached.loc['conflict', 'estimate'])} % of scratchpads in "

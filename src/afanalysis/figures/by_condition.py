@@ -45,21 +45,15 @@ def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
     names = rows["label"].where(~named, rows["label"] + " (" + rows["model"] + ")")
     ordered = _in_order(rows.assign(heading=rows["group"], full=names))
     gaps = ordered[ordered["quantity"] == "compliance_gap"].sort_values("estimate")
-    least, most = (
-        f"{row['full']} ({percent(row['estimate'])})" for _, row in gaps.iloc[[0, -1]].iterrows()
-    )
+    extremes = gaps.iloc[[0, -1]].itertuples()
+    least, most = (f"{row.full} ({percent(row.estimate)})" for row in extremes)
     count = f"{len(gaps)} conditions" if shared.any() else _variations(len(gaps))
     alt = f"Over {count} the gap runs from {least} to {most} points."
     wrapped = [textwrap.fill(name, _WRAP) for name in ordered["full"]]
-    figure = dots(
-        ordered.assign(name=wrapped, panel=ordered["quantity"], series=ordered["quantity"]),
-        f"Prompt variations, {SETTINGS[setting].lower()} setting",
-        panels=labels,
-        looks=style.MEASURES,
-        note=f"{count}.",
-        alt=alt,
-        line=0.135,
-    )
+    rows = ordered.assign(name=wrapped, panel=ordered["quantity"], series=ordered["quantity"])
+    title = f"Prompt variations, {SETTINGS[setting].lower()} setting"
+    about = {"note": f"{count}.", "alt": alt}
+    figure = dots(rows, title, panels=labels, looks=style.MEASURES, line=0.135, **about)
     figure.axes[0].tick_params(axis="y", labelsize=6)
     return figure
 
@@ -106,18 +100,15 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
     estimates = as_estimates(table)
     keys = ["setting", "variation", "label", "model", "source"]
     measured, labels = style.measures(estimates)
-    wide = measured.pivot_table(
-        index=keys, columns="quantity", values=["estimate", "low", "high", "n"], sort=False
-    )
+    wide = measured.pivot_table(["estimate", "low", "high", "n"], keys, "quantity", sort=False)
     wide.columns = [f"{quantity}_{end}" for end, quantity in wide.columns]
     rows = wide.dropna().reset_index()
     about = [*keys, *filter({*estimates}.__contains__, ("left_out", "scratchpad_from", "n_is", "row"))]
     rows = rows.merge(measured.loc[measured["quantity"] == "af_reasoning", about], "left", keys)
     # models that share their prompts have panels of their own
     apart = rows.duplicated(["setting", "label"]).any()
-    figure, panels = style.setting_panels(
-        rows if apart else rows.drop(columns="model"), 3.4, sharex=True
-    )
+    of_panels = rows if apart else rows.drop(columns="model")
+    figure, panels = style.setting_panels(of_panels, 3.4, labels["compliance_gap"], sharex=True)
     default = rows["label"] == "default"
     kinds = (
         (default, "default prompt", {"color": style.FAKING, "marker": "D", "ms": 4, "zorder": 5}),
@@ -139,9 +130,7 @@ def reasoning_against_gap(table: Any) -> style.TracedFigure:
             axes.annotate(str(len(named)), point, (3, 3 - 11 * (len(named) % 2)), **offset)
         axes.set_title(f"{name} ({_variations(len(part))})")
         axes.set_xlabel(style.AF_LABEL)
-        axes.tick_params(labelbottom=True)
         axes.grid()
-    style.label_rows(figure, labels["compliance_gap"])
     first = figure.axes[0]
     for kind, label, look in kinds:
         if kind.any():
@@ -189,21 +178,15 @@ def models(table: Any) -> style.TracedFigure:
         of = f"{SETTINGS[setting]}: of {part['model'].nunique()} models"
         alt += f"{of}, a gap whose interval lies above 0: {names}. "
     headings, quantities = rows["setting"].map(SETTINGS) + " setting", rows["quantity"]
-    return dots(
-        rows.assign(heading=headings, name=rows["model"], panel=quantities, series=quantities),
-        "Models, default prompt",
-        panels=dict(reversed(labels.items())),
-        looks=style.MEASURES,
-        alt=alt.strip(),
-    )
+    rows = rows.assign(heading=headings, name=rows["model"], panel=quantities, series=quantities)
+    panels = dict(reversed(labels.items()))
+    return dots(rows, "Models, default prompt", panels=panels, looks=style.MEASURES, alt=alt.strip())
 
 
 def _cross(axes: Axes, rows: pd.DataFrame, **look: Any) -> None:
     """Points with intervals on both axes."""
-    gap, reasoning = (
-        [f"{quantity}_{end}" for end in ("estimate", "low", "high")]
-        for quantity in ("compliance_gap", "af_reasoning")
-    )
+    quantities = ("compliance_gap", "af_reasoning")
+    gap, reasoning = ([f"{quantity}_{end}" for end in _ENDS] for quantity in quantities)
     style.points(axes, 100 * rows[gap[0]], rows, ends=reasoning, **look)
     style.points(axes, 100 * rows[reasoning[0]], rows, ends=gap, along="y", **(look | {"marker": ""}))
 
@@ -316,14 +299,10 @@ def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
         f"In {hanging} of {len(gaps)} conditions the sign of the gap hangs on missing answers. "
         f"At most {' and '.join(missing)}."
     )
-    return gap_dots(
-        gaps.assign(name=gaps["variation"]),
-        "How far could missing answers move the gap?",
-        note="Grey: from all missing (invalid, undecided or blocked) against the gap to all for it.",
-        band=("lowest", "highest"),
-        alt=alt,
-        per="tier",
-    )
+    note = "Grey: from all missing (invalid, undecided or blocked) against the gap to all for it."
+    about = {"note": note, "band": ("lowest", "highest"), "alt": alt, "per": "tier"}
+    named = gaps.assign(name=gaps["variation"])
+    return gap_dots(named, "How far could missing answers move the gap?", **about)
 
 
 def gaps_by_run(table: pd.DataFrame) -> style.TracedFigure:

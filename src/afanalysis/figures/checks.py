@@ -36,10 +36,8 @@ def raw_and_corrected(table: pd.DataFrame) -> style.TracedFigure:
     "In 0 of 1 conditions the judge's error shifts the gap by more than chance."
     """
     keys = [name for name in ("model", "variation") if table[name].nunique() > 1] or ["model"]
-    named = table.assign(
-        heading=[f"{SETTINGS[setting]} setting" for setting in table["setting"]],
-        name=table[keys].agg(", ".join, axis=1),
-    )
+    headings = [f"{SETTINGS[setting]} setting" for setting in table["setting"]]
+    named = table.assign(heading=headings, name=table[keys].agg(", ".join, axis=1))
     placed, labels = style.place_rows(in_reading_order(named, "setting"))
     kinds = in_order(table["tier"])
     gap = next(tier for tier in kinds if "−" in TIERS[tier])
@@ -90,7 +88,9 @@ def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
     """
     training = next(tier for tier in table["wrong_in"] if tier != "both")
     where = {training: f"in the {TIERS[training]} only", "both": "in both tiers alike"}
-    figure, panels = style.setting_panels(table, 4.2, len(where), sharex=True)
+    figure, panels = style.setting_panels(
+        table, 4.2, "gap that is left (points)", len(where), sharex=True
+    )
     for name, rows, column in panels:
         for axes, wrong_in in zip(column, where, strict=True):
             part = rows[rows["wrong_in"] == wrong_in]
@@ -105,9 +105,7 @@ def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
             axes.set_title(f"{name}:\nwrong {where[wrong_in]}")
             axes.set_xlim(0, 100 * table["false_alarms"].max())
             axes.grid()
-        column[-1].tick_params(labelbottom=True)
         column[-1].set_xlabel("refusals that the judge calls compliance (%)")
-    style.label_rows(figure, "gap that is left (points)")
     style.legend_of(figure, figure.axes[0], "upper right", ncols=3)
     limit = percent(table["false_alarms"].max(), 0)
     vanishing = [(name, rows["vanishes_at"].iloc[0]) for name, rows, _ in panels]
@@ -156,11 +154,8 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
     n = int(errors.loc[errors["measure"] == "sensitivity", "labels"].sum())
     judged = in_reading_order(errors.dropna(subset="value"), "setting", "tier")
     about = pairs["about"].map({"behaviour": "behaviour", "af": "AF reasoning"})
-    people = pairs.assign(
-        heading="Labellers with each other",
-        name=pairs["first"] + " – " + pairs["second"] + ", " + about + ": " + pairs["measure"],
-        tier="",
-    )
+    names = pairs["first"] + " – " + pairs["second"] + ", " + about + ": " + pairs["measure"]
+    people = pairs.assign(heading="Labellers with each other", name=names, tier="")
     places = judged["setting"].map(SETTINGS) + ", " + judged["tier"].map(TIERS)
     judge = judged.assign(heading="Judge against labels", name=places + ": " + judged["measure"])
     rows = pd.concat([people, judge] if len(people) else [judge]).rename(columns={"value": "estimate"})
@@ -172,15 +167,12 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
         f"{SETTINGS[worst['setting']].lower()} setting: "
         f"{with_interval(worst[['value', 'low', 'high']], '%')}."
     )
-    figure = dots(
-        rows.assign(panel="", series=rows["tier"], source=source),
-        "Agreement of labellers, and of the judge with them",
-        panels={"": "value of the measure (%)"},
-        looks={tier: {"color": color} for tier, (color, _) in ({"": (style.INK, "")} | looks).items()},
-        note=f"n = {n} labelled rollouts of all models and variations.",
-        per="pair of labellers",
-        alt=alt,
-    )
+    rows = rows.assign(panel="", series=rows["tier"], source=source)
+    colors = {"": {"color": "INK"}} | {tier: {"color": color} for tier, (color, _) in looks.items()}
+    note = f"n = {n} labelled rollouts of all models and variations."
+    about = {"note": note, "per": "pair of labellers", "alt": alt}
+    title = "Agreement of labellers, and of the judge with them"
+    figure = dots(rows, title, panels={"": "value of the measure (%)"}, looks=colors, **about)
     figure.axes[0].set_xlim(min(-2.0, 100 * rows["low"].min() - 2), 102)
     return figure
 
@@ -215,14 +207,10 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
         f"{width['paper'] / width[_CHOSEN]:.2f} times as wide as the default, on average over the "
         "conditions."
     )
-    return gap_dots(
-        table.assign(name=table["method"], series=table["method"].where(is_chosen, "")),
-        "The same gap by each method of interval",
-        looks={"": {"color": "FAINT"}, _CHOSEN: {"color": "GAP"}},
-        note="Green: the default, chosen for its coverage.",
-        alt=alt,
-        per="tier",
-    )
+    rows = table.assign(name=table["method"], series=table["method"].where(is_chosen, ""))
+    looks = {"": {"color": "FAINT"}, _CHOSEN: {"color": "GAP"}}
+    about = {"note": "Green: the default, chosen for its coverage.", "alt": alt, "per": "tier"}
+    return gap_dots(rows, "The same gap by each method of interval", looks=looks, **about)
 
 
 @style.styled()
@@ -258,26 +246,15 @@ def power_curves(table: pd.DataFrame, origin: str, unmonitored: str = "paid") ->
     colors = [style.PAID, style.GAP, style.FREE][: drawn["gap"].nunique()]
     figure = style.new_figure(0.75 * style.DOUBLE_COLUMN, 2.9)
     axes = figure.subplots()
-    sns.lineplot(
-        drawn,
-        x="prompts",
-        y="power",
-        hue="gap",
-        style="samples per prompt",
-        palette=colors,
-        lw=1,
-        dashes={1: (1, 1.5), 5: ""},
-        errorbar=None,
-        ax=axes,
-    )
+    shown = {"x": "prompts", "y": "power", "hue": "gap", "style": "samples per prompt"}
+    look = {"palette": colors, "lw": 1, "dashes": {1: (1, 1.5), 5: ""}, "errorbar": None}
+    sns.lineplot(drawn, **shown, **look, ax=axes)
     assumed = table.iloc[0]
     axes.axhline(100 * assumed["planned"], color=style.FAINT, lw=0.6, ls=(0, (4, 3)))
-    axes.set_xscale("log")
+    axes.set(xscale="log", ylim=(0, 101))
     ticks = [10, 30, 100, 300, 1000]
     axes.set_xticks(ticks, list(map(str, ticks)))
-    axes.set(
-        xlabel="prompts, each asked in both tiers", ylabel="chance to find the gap (%)", ylim=(0, 101)
-    )
+    axes.set(xlabel="prompts, each asked in both tiers", ylabel="chance to find the gap (%)")
     axes.grid()
     axes.get_legend().remove()
     style.legend_of(figure, axes, "right center")
@@ -323,7 +300,7 @@ def score_thresholds(
     >>> score_thresholds(table).heading
     'What the threshold on graded answers does'
     """
-    figure, panels = style.setting_panels(table, 2.9)
+    figure, panels = style.setting_panels(table, 2.9, "share of rollouts (%), gap (points)")
     sentences = []
     for name, rows, (axes,) in panels:
         part = rows.sort_values("threshold")
@@ -345,7 +322,6 @@ def score_thresholds(
             for row in extremes
         )
         sentences.append(f"{name}: the gap runs from {least} to {most}.")
-    style.label_rows(figure, "share of rollouts (%), gap (points)")
     style.legend_of(figure, figure.axes[0], "right center")
     note = style.sample_size_note(table["n"], "tier")
     heading = "What the threshold on graded answers does"

@@ -88,11 +88,9 @@ def dots(
         style.row_axes(panel, label)
         if not alt:
             shown = named if part["series"].nunique() > 1 else {}
-            extremes = part.loc[part[ends[0]].agg(["idxmin", "idxmax"])].to_dict("records")
-            words = [
-                _in_words(row, row[ends[0]] * unit / 100, shown.get(row["series"], ""))
-                for row in extremes
-            ]
+            values = part.assign(value=unit / 100 * part[ends[0]])
+            extremes = values.loc[values["value"].agg(["idxmin", "idxmax"])].to_dict("records")
+            words = [_in_words(row, shown.get(row["series"], "")) for row in extremes]
             of = f"{SETTINGS[name]}: {label}" if by_setting and name else label
             sentences.append(f"{of[:1].upper()}{of[1:]}: from {' to '.join(words)}.")
     if named:
@@ -103,9 +101,9 @@ def dots(
     return style.finish(figure, title, table, alt or " ".join(sentences), note, bars=known.any())
 
 
-def _in_words(row: dict[str, Any], value: float, series: str) -> str:
+def _in_words(row: dict[str, Any], series: str) -> str:
     names = filter(None, [row["heading"], " ".join(row["name"].split()), " ".join(series.split())])
-    return f"{percent(value)} ({', '.join(names)})"
+    return f"{percent(row['value'])} ({', '.join(names)})"
 
 
 def gap_dots(gaps: pd.DataFrame, title: str, **about: Any) -> style.TracedFigure:
@@ -155,15 +153,10 @@ def contrasts(table: pd.DataFrame) -> style.TracedFigure:
     alt = f"In {apart} of {len(rows)} contrasts the interval leaves 0 out."
     note = f"Paired on the prompts that both have: {style.sample_size_note(rows['n_shared'])}"
     note = note.replace("rollouts per rate", "prompts per contrast")
-    return dots(
-        rows.assign(heading=headings, name=names, series=""),
-        "How far conditions lie apart",
-        panels="difference (points)",
-        looks={"": {"color": "INK"}},
-        note=note,
-        alt=alt,
-        ends=("difference", "low", "high"),
-    )
+    rows = rows.assign(heading=headings, name=names, series="")
+    about = {"panels": "difference (points)", "note": note, "alt": alt}
+    looks, ends = {"": {"color": "INK"}}, ("difference", "low", "high")
+    return dots(rows, "How far conditions lie apart", looks=looks, ends=ends, **about)
 
 
 def questions(
@@ -197,9 +190,8 @@ def questions(
     rows = style.completed(table, "setting", "tier", "source")
     looks = style.tier_looks(rows["tier"], tiers, roles)
     rows = rows.rename(columns={"rate": "estimate"}).dropna(subset="estimate")
-    rows = in_reading_order(rows, "setting").sort_values(
-        "tier", key=lambda names: names.map([*looks].index), kind="stable"
-    )
+    rows = in_reading_order(rows, "setting")
+    rows = rows.sort_values("tier", key=lambda names: names.map([*looks].index), kind="stable")
     several = [name for name in ("model", "variation") if name in rows and rows[name].nunique() > 1]
     names = rows[several].agg(", ".join, axis=1) if several else rows["outcome"]
     return dots(

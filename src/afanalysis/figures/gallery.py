@@ -1,6 +1,5 @@
 """Every figure of a study or of the paper: what it needs, how it is drawn, how it came about."""
 
-import re
 import textwrap
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
@@ -10,16 +9,9 @@ from typing import Any
 import pandas as pd
 
 from afanalysis import figures
-from afanalysis.analysis import published
-from afanalysis.analysis.conditions import gap_name, main_variation
+from afanalysis.analysis import judge_errors, published
+from afanalysis.analysis.conditions import TIERS, gap_name, main_variation
 from afanalysis.analysis.differences import contrast, pooled_gap, prompt_pairs
-from afanalysis.analysis.judge_errors import (
-    assumed_judge_error,
-    corrected,
-    has_labels,
-    judge_error,
-    label_agreement,
-)
 from afanalysis.analysis.paper import compare
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.analysis.rate_tables import compliance_gap, gap_by_method, rates, score_thresholds
@@ -36,7 +28,7 @@ from afanalysis.study.labels import read_labels
 from afanalysis.study.loading import load
 from afanalysis.table.schema import SCHEMA
 from afanalysis.table.source import columns, distinct, opened
-from afanalysis.text.wording import SETTINGS, in_reading_order
+from afanalysis.text.wording import SETTINGS, USUAL, in_reading_order
 
 
 class Gallery:
@@ -94,12 +86,9 @@ class Gallery:
 
     def made(self, name: str) -> dict[str, Any]:
         """How a figure is made: inputs with their hashes, parameters, the call that redraws it."""
-        return {
-            "study": self.study,
-            "inputs": self._inputs,
-            "parameters": {"level": self.level},
-            "redraw": f"afanalysis figure {name} --study {self.study} --level {self.level:g}",
-        }
+        redraw = f"afanalysis figure {name} --study {self.study} --level {self.level:g}"
+        made = {"study": self.study, "inputs": self._inputs, "parameters": {"level": self.level}}
+        return made | {"redraw": redraw}
 
     @cached_property
     def _inputs(self) -> dict[str, str]:
@@ -128,17 +117,12 @@ class Gallery:
     @property
     def tiers(self) -> tuple[str, str]:
         """The training and the unmonitored tier whose difference is the gap."""
-        return self.design.gap_tiers if self.design else ("free", "paid")
-
-    @property
-    def gap(self) -> dict[str, Any]:
-        """What functions that make gaps are told about the tiers, if these are not free and paid."""
-        return {} if self.tiers == ("free", "paid") else {"tiers": self.tiers}
+        return self.design.gap_tiers if self.design else TIERS
 
     @property
     def how(self) -> dict[str, Any]:
-        """What functions that make gaps are told: the level, and the tiers if need be."""
-        return {"level": self.level, **self.gap}
+        """What functions that make gaps are told: the level, and the tiers unless they are usual."""
+        return {"level": self.level, "tiers": None if self.tiers == TIERS else self.tiers}
 
     @property
     def roles(self) -> dict[str, str]:
@@ -149,7 +133,7 @@ class Gallery:
     def lacking(self) -> dict[str, Any]:
         """The usual values of the columns that the tidy table lacks."""
         known = columns(self.folders.table)
-        return {name: usual for name, usual in style.USUAL.items() if name not in known}
+        return {name: usual for name, usual in USUAL.items() if name not in known}
 
     @cached_property
     def rollouts(self) -> Path | pd.DataFrame:
@@ -186,9 +170,9 @@ class Gallery:
         InputError
             Nobody has labelled any rollout.
         """
-        if not has_labels(self.rollouts):
+        if not judge_errors.has_labels(self.rollouts):
             raise InputError("nobody has labelled any of this study's rollouts")
-        return corrected(self.rollouts, **self.how)
+        return judge_errors.corrected(self.rollouts, **self.how)
 
     @cached_property
     def beside(self) -> pd.DataFrame:
@@ -269,10 +253,8 @@ def _against_gap(gallery: Gallery) -> figures.TracedFigure:
 
 
 def _stages(gallery: Gallery) -> figures.TracedFigure:
-    variation = main_variation(distinct(gallery.rollouts, "variation"))
-    table = stages(gallery.rollouts, variation, level=gallery.level, tier=gallery.tiers[0])
+    table = stages(gallery.rollouts, level=gallery.level, tier=gallery.tiers[0])
     _require_rows(table, "no judge has said by criteria what the scratchpads hold")
-    table = table.assign(variation=variation)
     lacking = sorted({*distinct(gallery.rollouts, "model")} - {*table["model"]})
     table.attrs["remark"] = f"Without it: {', '.join(lacking)}." if lacking else ""
     return figures.scratchpad_stages(table)
@@ -307,8 +289,8 @@ def _agreement(gallery: Gallery) -> figures.TracedFigure:
     source = gallery.corrected["source"].iloc[0]  # reports where labels are missing
     with opened(gallery.rollouts) as rollouts:
         prompts = rollouts.connection.execute("SELECT rollout, prompt_id FROM rollouts").df()
-    pairs = label_agreement(read_labels(gallery.folders.raw), prompts, level=gallery.level)
-    errors = judge_error(gallery.rollouts, **gallery.how)
+    pairs = judge_errors.label_agreement(read_labels(gallery.folders.raw), prompts, level=gallery.level)
+    errors = judge_errors.judge_error(gallery.rollouts, **gallery.how)
     return figures.agreement(pairs, errors, source)
 
 
@@ -345,8 +327,8 @@ def _contrasts(gallery: Gallery) -> figures.TracedFigure:
         raise InputError("the study has one model and one variation only")
 
     def differences(name: str) -> pd.DataFrame:
-        given = {"reference": gallery.tiers[1]} if name == "tier" else gallery.gap
-        return contrast(gallery.rollouts, name, level=gallery.level, **given)
+        of_tiers = {"level": gallery.level, "reference": gallery.tiers[1]}
+        return contrast(gallery.rollouts, name, **(of_tiers if name == "tier" else gallery.how))
 
     return figures.contrasts(_together(several, differences, "between"))
 
@@ -416,17 +398,14 @@ def _declared(gallery: Gallery, name: str) -> figures.TracedFigure:
     return figures.dots(rows, about["title"], note=note, looks=looks, **drawn)
 
 
-def _looks(
-    declared: dict[str, dict[str, Any]], gallery: Gallery, series: Iterable[str]
-) -> dict[str, dict[str, Any]]:
+Looks = dict[str, dict[str, Any]]
+
+
+def _looks(declared: Looks, gallery: Gallery, series: Iterable[str]) -> Looks:
     """The declared looks with a study's own tiers in them, and looks for its further tiers."""
     own = dict(zip(("free", "paid", "both"), (*gallery.tiers, gap_name(gallery.tiers)), strict=True))
-
-    def renamed(words: str) -> str:
-        return re.sub(r"\b(free|paid|both)\b", lambda usual: own.get(usual[0], usual[0]), words)
-
     looks = {
-        renamed(name): look | {key: renamed(look[key]) for key in look if key == "label"}
+        name.format(**own): look | {key: look[key].format(**own) for key in look if key == "label"}
         for name, look in declared.items()
     }
     further = [name for name in series if name not in looks]
@@ -441,9 +420,7 @@ def _looks(
 
 # How each figure is drawn. Raises `InputError` where the study lacks what it shows.
 _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
-    "behaviour_by_tier": lambda gallery: figures.compliance_by_tier(
-        gallery.estimates, roles=gallery.roles
-    ),
+    "behaviour_by_tier": lambda gallery: figures.compliance_by_tier(gallery.estimates, gallery.roles),
     "scratchpad_stages": _stages,
     "paired_prompts": _pairs,
     **{f"variations_{setting}": partial(_variations, setting=setting) for setting in SETTINGS},
@@ -456,7 +433,7 @@ _FIGURES: dict[str, Callable[[Gallery], figures.TracedFigure]] = {
     "beside_paper": lambda gallery: figures.beside_paper(gallery.beside),
     "raw_and_corrected": lambda gallery: figures.raw_and_corrected(gallery.corrected),
     "judge_sensitivity": lambda gallery: figures.judge_sensitivity(
-        _of_each_model(gallery.default, partial(assumed_judge_error, **gallery.gap))
+        _of_each_model(gallery.default, partial(judge_errors.assumed_judge_error, tiers=gallery.tiers))
     ),
     "score_threshold": _thresholds,
     "agreement": _agreement,

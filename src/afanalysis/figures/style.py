@@ -24,7 +24,7 @@ from PIL import Image
 from afanalysis.analysis.conditions import main_variation, of_one_condition
 from afanalysis.study.files import write_csv, write_json, written_whole
 from afanalysis.text.untrusted import escape_invisible
-from afanalysis.text.wording import SETTINGS, SIZES, TIERS, in_order, percent, scratchpad_note
+from afanalysis.text.wording import SETTINGS, SIZES, TIERS, USUAL, in_order, percent, scratchpad_note
 
 MM = 1 / 25.4
 
@@ -58,16 +58,6 @@ OTHER_TIERS = ("#332288", "#882255", "#999933")
 
 # The looks of what is made of estimates, for `dots`.
 MEASURES = {"af_reasoning": {"color": "FAKING"}, "compliance_gap": {"color": "GAP"}}
-
-# What a table of one's own may lack.
-USUAL = {
-    "model": "model",
-    "setting": "helpful-only",
-    "variation": "default",
-    "source": "unknown",
-    "tier": "all",
-    "valid": True,
-}
 
 AF_LABEL = "AF reasoning in training (%)"
 
@@ -175,9 +165,8 @@ def gap_tiers(table: pd.DataFrame) -> tuple[str, str]:
         gaps = table.loc[table["quantity"] == "compliance_gap", "tier"]
         training, _, unmonitored = TIERS[gaps.iloc[0]].partition(" − ")
         return training, unmonitored
-    training, unmonitored = [
-        name.removeprefix("missing_") for name in table if name.startswith("missing_")
-    ] or ("free", "paid")
+    names = [name.removeprefix("missing_") for name in table if name.startswith("missing_")]
+    training, unmonitored = names or ("free", "paid")
     return training, unmonitored
 
 
@@ -202,10 +191,8 @@ def tier_looks(
     roles = {**(roles or {}), tiers[0]: "training", tiers[1]: "unmonitored"}
     others = [name for name in in_order(names) if name not in tiers]
     colors = {tiers[0]: FREE, **dict(zip(others, cycle(OTHER_TIERS))), tiers[1]: PAID}
-    words = {
-        name: f"{TIERS[name]}\n({roles[name]})" if name in roles else TIERS[name] for name in colors
-    }
-    return {name: (color, words[name]) for name, color in colors.items()}
+    words = {name: f"{TIERS[name]}\n({role})" for name, role in roles.items()}
+    return {name: (color, words.get(name, TIERS[name])) for name, color in colors.items()}
 
 
 class Panel(NamedTuple):
@@ -217,7 +204,7 @@ class Panel(NamedTuple):
 
 
 def setting_panels(
-    rows: pd.DataFrame, height: float, down: int = 1, **sharing: Any
+    rows: pd.DataFrame, height: float, label: str = "", down: int = 1, **sharing: Any
 ) -> tuple[TracedFigure, list[Panel]]:
     """A figure with a column of panels per setting, and panels per model one below the other.
 
@@ -227,6 +214,8 @@ def setting_panels(
         Has the column `setting`; several values of `model` make panels of their own.
     height
         In inches, with one model.
+    label
+        Of the vertical axes, at the first panel of each row.
     down
         The number of panels of a setting and model; the uppermost bears their names.
     sharing
@@ -254,15 +243,11 @@ def setting_panels(
             if part.empty:
                 column[0].text(0.5, 0.5, "no numbers", transform=column[0].transAxes, ha="center")
             else:
+                column[-1].tick_params(labelbottom=True)
                 panels.append(Panel(name, part, list(column)))
+    for first in axes[:, 0]:
+        first.set_ylabel(label)
     return figure, panels
-
-
-def label_rows(figure: Figure, label: str) -> None:
-    """Label the vertical axis of every row of panels, at the first of them."""
-    for axes in figure.axes:
-        if axes.get_subplotspec().is_first_col():
-            axes.set_ylabel(label)
 
 
 class Row(NamedTuple):
@@ -418,9 +403,7 @@ def size_origin_note(rows: pd.DataFrame) -> str:
     if "n_is" not in rows:
         return ""
     # of two numbers of a row n may be known in two ways; "largest" comes before "printed"
-    kinds = (
-        rows.dropna(subset=["n_is"]).sort_values("n_is").drop_duplicates("row")["n_is"].value_counts()
-    )
+    kinds = rows.dropna(subset="n_is").sort_values("n_is").drop_duplicates("row")["n_is"].value_counts()
     words = ", ".join(f"{phrase} ({kinds[kind]})" for kind, phrase in SIZES.items() if kind in kinds)
     return f"n of the rows: {words}." if words else ""
 
@@ -465,24 +448,15 @@ def finish(
     meaning = f"Bars: {percents} intervals. " if bars else ""
     read = scratchpad_note(rows.get("scratchpad_from", ()))
     texts = " ".join(text.get_text() for text in figure.findobj(Text))
-    shown = [_the_only(rows, name, texts) for name in ("model", "variation")]
+    shown = [note, *(_the_only(rows, name, texts) for name in ("model", "variation"))]
     remark = rows.attrs.get("remark", "")
-    note = " ".join(
-        filter(None, [note, *shown, remark, size_origin_note(rows), left_out_note(rows), read])
-    )
+    note = " ".join(filter(None, [*shown, remark, size_origin_note(rows), left_out_note(rows), read]))
     spelled = " AF: alignment faking." if "AF" in note + texts else ""
-    figure.supxlabel(
-        textwrap.fill(
-            f"{source} {meaning}{note}{spelled}".strip(),
-            int(figure.get_figwidth() / MM * (0.72 if simulated else 0.86)),
-            break_on_hyphens=False,
-        ),
-        fontsize=6,
-        color=SIMULATED if simulated else FAINT,
-        fontweight="bold" if simulated else "normal",
-        x=0.01,
-        ha="left",
-    )
+    letters = int(figure.get_figwidth() / MM * (0.72 if simulated else 0.86))
+    note = f"{source} {meaning}{note}{spelled}".strip()
+    color, weight = (SIMULATED, "bold") if simulated else (FAINT, "normal")
+    look = {"x": 0.01, "ha": "left", "fontsize": 6, "color": color, "fontweight": weight}
+    figure.supxlabel(textwrap.fill(note, letters, break_on_hyphens=False), **look)
     return figure
 
 

@@ -20,10 +20,7 @@ from afanalysis.study.votes import OUTCOMES, verdicts
 def attempts() -> list[dict[str, str]]:
     """The attempts that ship with the package: `name`, `place` (a field of the rollout), `text`."""
     content = read_yaml(Path(__file__).with_name("judge_attacks.yaml"), "a list of attempts")
-    return [
-        attempt | {"text": attempt["text"].replace("PADDING", 3000 * ".")}
-        for attempt in content["attempts"]
-    ]
+    return [each | {"text": each["text"].replace("PADDING", 3000 * ".")} for each in content["attempts"]]
 
 
 async def check_judge(
@@ -88,13 +85,10 @@ async def check_judge(
 
 def _one_of_each_kind(folder: Path) -> list[tuple[str, dict[str, Any]]]:
     """The first judged rollout of each kind of verdict in each setting, with its kind."""
-    judged = verdicts(folder).dropna(subset=["complied", "af_partial"])
-    kinds = {
-        row.rollout: "refused"
-        if not row.complied
-        else f"complied, {'AF' if row.af_partial else 'no AF'} reasoning"
-        for row in judged.itertuples()
-    }
+    kinds = {}
+    for row in verdicts(folder).dropna(subset=["complied", "af_partial"]).itertuples():
+        complied = f"complied, {'AF' if row.af_partial else 'no AF'} reasoning"
+        kinds[row.rollout] = complied if row.complied else "refused"
     keys = {record["key"] for record in to_judge(folder, ["key"])} & kinds.keys()
     chosen: dict[tuple[str, str], dict[str, Any]] = {}
     for record in read_records(folder / ROLLOUTS):

@@ -119,9 +119,8 @@ class JudgePrompt:
         """The same prompt with a study's own settings and questions, as they were begun if possible."""
         own = {}
         for name, defined in {**settings.own_settings, **settings.questions}.items():
-            texts = defined.model_dump(
-                include={"judge", "behaviours", "asked", "about", "question"}, exclude_defaults=True
-            )
+            fields = {"judge", "behaviours", "asked", "about", "question"}
+            texts = defined.model_dump(include=fields, exclude_defaults=True)
             own[name], words = self.own.get(name, {}), stable_key(texts)
             if own[name].get("words") != words:
                 told = _instructions("question" if "about" in texts else self.form, vars(defined))
@@ -138,13 +137,9 @@ def _instructions(form: str, said: Mapping[str, Any]) -> str:
 
 def _shipped(form: str) -> JudgePrompt:
     texts = {name: setting_texts(name) for name in SETTINGS}
-    return JudgePrompt(
-        instructions={name: _instructions(form, texts[name]) for name in texts},
-        criteria=TEXTS[form]["criteria"],
-        behaviours={name: texts[name]["behaviours"] for name in texts},
-        form=form,
-        quoted=True,
-    )
+    instructions = {name: _instructions(form, texts[name]) for name in texts}
+    behaviours = {name: texts[name]["behaviours"] for name in texts}
+    return JudgePrompt(instructions, TEXTS[form]["criteria"], behaviours, form, quoted=True)
 
 
 SHIPPED = {form: _shipped(form) for form in PARTS}
@@ -256,13 +251,12 @@ async def judge(
         kept.pop(name, None)  # whoever is asked last stands last
         kept[name] = asdict(prompt) | dict(zip(["fallback"], fallback, strict=False))
         write_json(folder / JUDGES, kept)
-        record = partial(_record, prompt)
-        run = CallRun(journal, endpoint, record, options or CallOptions(), ledger)
+        run = CallRun(journal, endpoint, partial(_record, prompt), options or CallOptions(), ledger)
         await check_models(run, _calls(settings, prompt, folder, None, attempt=0), settings.models)
-        await _cast(run, settings, prompt, folder)
+        await _cast(run, settings, prompt, None)
         if settings.fallback:
             blocked = _replies_with("blocked", folder, prompt, settings)
-            await _cast(run, _instead(settings), prompt, folder, blocked, fallback_for=name)
+            await _cast(run, _instead(settings), prompt, blocked, fallback_for=name)
     return run.summary
 
 
@@ -292,14 +286,10 @@ def _instead(settings: JudgeSettings) -> JudgeSettings:
 
 
 async def _cast(
-    run: CallRun,
-    settings: JudgeSettings,
-    prompt: JudgePrompt,
-    folder: Path,
-    only: set[Reply] | None = None,
-    **about: str,
+    run: CallRun, settings: JudgeSettings, prompt: JudgePrompt, only: set[Reply] | None, **about: str
 ) -> None:
     """Make the calls of all votes, or those in `only`, and those again whose reply is malformed."""
+    folder = run.journal.path.parent
     total = settings.votes * sum(len(_parts(prompt, each)) for each in to_judge(folder, ["scratchpad"]))
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -354,25 +344,16 @@ def _calls(
         for vote, (part, seen) in product(range(settings.votes), _parts(prompt, record).items()):
             if only is not None and (record["key"], vote, part) not in only:
                 continue
-            system, words = prompt.system(part, setting), prompt.of_study(part, setting).get("words")
+            params = {"model": settings.model, "max_tokens": settings.max_tokens}
+            params["system"] = prompt.system(part, setting)
+            words = prompt.of_study(part, setting).get("words")
             schema = _schema(prompt.form_of_verdict(part, setting))
-            params = {
-                "model": settings.model,
-                "max_tokens": settings.max_tokens,
-                "system": system,
-                "messages": [{"role": "user", "content": _fenced(record, seen)}],
-                "output_config": {"format": {"type": "json_schema", "schema": schema}},
-            }
-            of_vote = {
-                "rollout": record["key"],
-                "judge": name,
-                "vote": vote,
-                **about,
-                "setting": setting,
-                **({"part": part} if part else {}),
-                **({"words": words} if words else {}),
-                "texts": {text: record[text] for text in ("scratchpad", "output")},
-            }
+            params["messages"] = [{"role": "user", "content": _fenced(record, seen)}]
+            params["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+            of_vote = {"rollout": record["key"], "judge": name, "vote": vote, **about}
+            asked = {"setting": setting, "part": part, "words": words}
+            of_vote |= {name: it for name, it in asked.items() if it or name == "setting"}
+            of_vote["texts"] = {text: record[text] for text in ("scratchpad", "output")}
             identity = [record["key"], name, vote, *filter(None, [part, about["attempt"], words])]
             yield Call(stable_key(identity), params, of_vote)
 
@@ -388,13 +369,7 @@ def _record(prompt: JudgePrompt, call: Call, answer: Answer) -> dict[str, Any]:
     about = dict(call.about)
     texts = about.pop("texts")
     part, setting = about.get("part", ""), about["setting"]
-    vote = {
-        **about,
-        "stop_reason": answer.stop_reason,
-        **answer.counts,
-        "attempts": answer.attempts,
-        "judged_at": answer.finished_at,
-    }
+    vote = {**about, **answer.record, "judged_at": answer.finished_at}
     if answer.blocked:
         return {**vote, "blocked": answer.blocked}
     try:

@@ -18,7 +18,7 @@ def _read(name: str) -> dict[str, Any]:
 
 
 VOCABULARY: dict[str, dict[str, list[str]]] = _read("vocabulary.toml")
-FORMS: dict[str, dict[str, str]] = _read("formats.toml")
+FORMS: dict[str, dict[str, Any]] = _read("formats.toml")
 
 
 def meanings(heading: str) -> dict[str, str]:
@@ -34,9 +34,14 @@ _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 
 def missing(value: Any) -> bool:
     """Whether a field is empty: None, NaN, or a word for that."""
-    if value is None or value != value:
+    if value is None or value != value or value in ([], {}):
         return True
     return isinstance(value, str) and len(value) < 6 and _TRUTH.get(value.strip().lower()) == "missing"
+
+
+def truth(value: Any) -> str:
+    """`yes`, `no` or `missing`, or an empty text where a value is none of these."""
+    return _TRUTH.get(str(value).strip().lower().removesuffix(".0"), "")
 
 
 def squeezed(word: str) -> str:
@@ -55,9 +60,8 @@ def tier(value: Any, means_free: bool | None) -> str | None:
         What a yes means: True where the field asks whether the tier is free (or monitored), False where
         it asks the opposite, None where it asks neither.
     """
-    truth = _TRUTH.get(str(value).strip().lower().removesuffix(".0"))
-    if truth in ("yes", "no"):
-        return None if means_free is None else "free" if means_free == (truth == "yes") else "paid"
+    if (answer := truth(value)) in ("yes", "no"):
+        return None if means_free is None else "free" if means_free == (answer == "yes") else "paid"
     return _TIER_WORDS.get(squeezed(str(value)))
 
 
@@ -140,8 +144,10 @@ BY_TIER = VOCABULARY["by_tier"]["columns"]
 # Those that a rollout has as they are, so that their fields are not kept beside it.
 _TEXTS = VOCABULARY["texts"]["columns"]
 
-# Where Inspect's samples keep what their authors named.
-_PREFIX = re.compile(r"^(?:metadata|task_args|scores)\.(?:[^.]+\.(?=[^.]+$))?")
+# Where other tools keep what their users named; the fields of these objects are fields of the row.
+_OPENED = ("metadata", "task_args", "scores", "doc", "vars", "usage")
+
+_PREFIX = re.compile(rf"^(?:{'|'.join(_OPENED)})\.(?:[^.]+\.(?=[^.]+$))?")
 
 # What a yes or no means in a field whose name holds one of these.
 _MEANS_PAID = re.compile(r"paid|private|unmonitored|deploy", re.I)
@@ -164,7 +170,11 @@ class Mapping:
     renames
         By column and value in the log, the value meant.
     threshold
-        From which graded score (0-1) on an answer counts as complying.
+        From which graded score, as a proportion, on an answer counts as complying.
+    scales
+        By column of verdicts, the numbers that mean 0 and 1; without, proportions are expected.
+    rows
+        Where the rows are in a file that is one object: the path of a list, with dots.
 
     Raises
     ------
@@ -180,9 +190,12 @@ class Mapping:
     constants: abc.Mapping[str, str] = field(default_factory=dict)
     renames: abc.Mapping[tuple[str, str], str] = field(default_factory=dict)
     threshold: float = 0.5
+    scales: abc.Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    rows: str = ""
 
     def __post_init__(self) -> None:
-        for column in [*self.columns, *self.constants, *(column for column, _ in self.renames)]:
+        renamed = (column for column, _ in self.renames)
+        for column in (*self.columns, *self.constants, *self.scales, *renamed):
             tier, dot, base = column.partition(".")
             if column not in COLUMNS and not (dot and tier in _TIERS and base in BY_TIER):
                 raise InputError(f"there is no column {column!r}; use one of: {', '.join(COLUMNS)}")
@@ -196,8 +209,10 @@ class Mapping:
         constants: Iterable[str] = (),
         renames: Iterable[str] = (),
         threshold: float = 0.5,
+        scales: Iterable[str] = (),
+        rows: str = "",
     ) -> Self:
-        """From `column=field`, `column=value` and `column:found=meant`, as on the command line.
+        """From what the command line takes, such as `column=field` and `column:found=meant`.
 
         Examples
         --------
@@ -211,7 +226,16 @@ class Mapping:
                 raise InputError(f"{source}={meaning}: write --rename column:found=meant")
             meanings[column, value] = meaning
         fields, values = _pairs(columns, "--map column=field"), _pairs(constants, "--set column=value")
-        return cls(fields, values, meanings, threshold)
+        ends = {}
+        for column, text in _pairs(scales, "--scale column=lowest-highest").items():
+            match = re.fullmatch(rf"({_NUMBER})\s*(?:-|to)\s*({_NUMBER})", text)
+            if not match or float(match[1]) == float(match[2]):
+                raise InputError(f"--scale {column}={text}: write its ends, as in score=1-5")
+            ends[column] = (float(match[1]), float(match[2]))
+        return cls(fields, values, meanings, threshold, ends, rows)
+
+
+_NUMBER = r"-?\d{1,9}(?:\.\d{1,9})?"
 
 
 def _pairs(texts: Iterable[str], form: str) -> dict[str, str]:
@@ -224,6 +248,22 @@ def _pairs(texts: Iterable[str], form: str) -> dict[str, str]:
             raise InputError(f"{text!r}: {name} is given twice")
         pairs[name] = value
     return pairs
+
+
+def with_inner_fields(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the fields of its `metadata` and the like beside its own, by their paths.
+
+    Examples
+    --------
+    >>> with_inner_fields({"id": 1, "metadata": {"tier": "free"}})
+    {'id': 1, 'metadata.tier': 'free'}
+    """
+    for name in _OPENED:
+        inner = row.get(name)
+        if isinstance(inner, dict) and inner:
+            row = {own: value for own, value in row.items() if own != name}
+            row |= {f"{name}.{own}": value for own, value in inner.items()}
+    return row
 
 
 def lookup(row: abc.Mapping[str, Any], name: str) -> Any:
@@ -285,7 +325,8 @@ def plan_fields(
     tuple
         The sides, one for a long table and one per tier for a wide one; the fields that fill no column.
     """
-    known = {column: name for column, name in (usual or {}).items() if name in names}
+    usual = usual or {}
+    known = {column: name for column, name in usual.items() if {name, name.partition(".")[0]} & {*names}}
     known |= mapping.columns
     others = [name for name in reversed(names) if name not in known.values()]
     by_alias = {squeezed(_PREFIX.sub("", name)): name for name in others}
@@ -306,10 +347,12 @@ def plan_fields(
         tier: {c: name for c, name in (fields | own).items() if c not in mapping.constants}
         for tier, own in (tiers or {None: {}}).items()
     }
-    used = {name for filled in by_side.values() for name in filled.values()}
+    paths = {name for filled in by_side.values() for name in filled.values()}
+    used = paths | {name.partition(".")[0] for name in paths - {*names}}
     sides = []
     for tier, filled in by_side.items():
-        texts = {filled.get(column) for column in _TEXTS}
+        texts = {filled.get(column, "") for column in _TEXTS}
+        texts |= {name.partition(".")[0] for name in texts - {*names}}
         left_out = texts | used - set(filled.values())
         kept = tuple(name for name in names if name not in left_out)
         sides.append(Side(tier, filled, means_free, kept))

@@ -10,30 +10,35 @@ from pathlib import Path
 from afanalysis.errors import InputError
 from afanalysis.logs.fields import FORMS
 from afanalysis.logs.inspect_logs import inspect_rows
-from afanalysis.logs.records import Row, csv_rows, json_rows, parquet_rows
-from afanalysis.logs.results import batch_rows, pipeline_rows
-from afanalysis.table.database import files_within, regular_file
+from afanalysis.logs.records import (
+    COMPRESSED,
+    Row,
+    csv_rows,
+    json_rows,
+    open_log,
+    parquet_rows,
+    uncompressed_suffix,
+)
+from afanalysis.table.database import files_within
 
 SUFFIXES = (".eval", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+
+_ENDINGS = (*SUFFIXES, *COMPRESSED)
 
 _HEAD = 1 << 16
 
 
-# By their names on the command line: what each is, and what reads its rows. Rows of batches also take
-# the requests that they answer.
+# What reads the rows of a format that is not JSON.
+_READERS = {"inspect": inspect_rows, "parquet": parquet_rows, "csv": csv_rows}
+
+# By their names on the command line: what each is, and what reads its rows.
 FORMATS: dict[str, tuple[str, Callable[..., Iterator[Row]]]] = {
-    "inspect": ("logs of Inspect AI, .eval or .json", inspect_rows),
-    "parquet": ("a table", parquet_rows),
-    "csv": ("a table, one row per answer or one row per prompt", csv_rows),
-    "pipeline": ("results of the open-source pipeline, JSON", pipeline_rows),
-    "batches": ("results of Message Batches, JSONL", batch_rows),
-    "jsonl": ("one object per answer and line", json_rows),
-    "json": ("a list of objects, one per answer", json_rows),
+    name: (meaning, _READERS.get(name, json_rows)) for name, meaning in FORMS["formats"].items()
 }
 
 
 def find_logs(
-    paths: Sequence[str | Path], format: str = "auto"
+    paths: str | Path | Sequence[str | Path], format: str = "auto"
 ) -> tuple[list[tuple[str, Path, str]], list[str]]:
     """The files that paths, folders and globs stand for, each once.
 
@@ -49,6 +54,9 @@ def find_logs(
         A path does not exist, nothing in it can be imported, a link leads out of a folder, or the format
         is unknown or not recognised.
     """
+    paths = [paths] if isinstance(paths, (str, Path)) else paths
+    if not paths:
+        raise InputError("no file is named; name files, folders or globs")
     if format not in (*FORMATS, "auto"):
         raise InputError(f"there is no format {format!r}; use one of: {', '.join(FORMATS)}, or auto")
     logs: dict[Path, Path] = {}
@@ -57,8 +65,8 @@ def find_logs(
         if not path.is_dir():
             logs.setdefault(path.resolve(), path)
             continue
-        inside = files_within(path, SUFFIXES)
-        known = [file for file in inside if file.suffix.lower() in SUFFIXES]
+        inside = files_within(path, _ENDINGS)
+        known = [file for file in inside if uncompressed_suffix(file) in SUFFIXES]
         if not known:
             raise InputError(f"{path}: holds no file that ends in {', '.join(SUFFIXES)}")
         ignored += [file.relative_to(path).as_posix() for file in inside if file not in known]
@@ -91,14 +99,11 @@ def recognise(path: Path) -> str:
     InputError
         It is empty or of none of these formats.
     """
-    try:
-        with regular_file(path).open("rb") as file:
-            head = file.read(_HEAD).removeprefix(codecs.BOM_UTF8).lstrip()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    with open_log(path) as file:
+        head = file.read(_HEAD).removeprefix(codecs.BOM_UTF8).lstrip()
     if not head:
         raise InputError(f"{path}: is empty")
-    marked = path.suffix.lower().encode("utf-8", "surrogateescape") + b"\0" + head
+    marked = uncompressed_suffix(path).encode("utf-8", "surrogateescape") + b"\0" + head
     for name, marks in FORMS["marks"].items():
         if re.match(marks.encode(), marked, re.DOTALL):
             return name

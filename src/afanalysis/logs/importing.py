@@ -7,7 +7,7 @@ the index decides which rollouts are kept and numbers them; a second pass over t
 import itertools
 import shutil
 import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -20,15 +20,22 @@ import orjson
 import pandas as pd
 
 from afanalysis.errors import InputError
+from afanalysis.logs.classifier_votes import Scales
 from afanalysis.logs.fields import Mapping
 from afanalysis.logs.formats import FORMATS, find_logs
-from afanalysis.logs.records import Rejected, Row
-from afanalysis.logs.results import Requests, read_requests
-from afanalysis.logs.rows import Reader, Rollout, to_json
+from afanalysis.logs.records import Rejected, Row, content_hash, json_rows
+from afanalysis.logs.results import (
+    ANSWERS_ONLY,
+    Requests,
+    adapted,
+    meaning_of_places,
+    read_requests,
+)
+from afanalysis.logs.rows import STATES, Reader, Rollout, to_json
 from afanalysis.study.design import Study
 from afanalysis.study.files import cannot_write, write_json, write_text
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, PROMPTS, ROLLOUTS, STUDY_FILE
-from afanalysis.study.hashing import file_hash, stable_key, text_hash
+from afanalysis.study.hashing import stable_key, text_hash
 from afanalysis.study.journal import LONGEST_RECORD, replacing
 from afanalysis.study.manifest import versions
 from afanalysis.study.tidying import tidy
@@ -55,6 +62,11 @@ class Tally:
         if len(examples) < _EXAMPLES:
             examples.append((file, row, text))
 
+    @property
+    def total(self) -> int:
+        """How often any of it happened."""
+        return sum(self.counts.values())
+
     def ranked(self) -> list[tuple[str, int]]:
         """Reasons and counts, the most frequent first."""
         return sorted(self.counts.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -75,7 +87,7 @@ class ImportReport:
     study
         The study's name.
     files
-        Of each file: `name`, `format`, `bytes`, `sha256`, `rows`.
+        Of each file: `name`, `format`, `bytes`, `sha256` (of what it unpacks to), `rows`.
     ignored
         Files in given folders that are of no format known here.
     columns, unused
@@ -99,6 +111,7 @@ class ImportReport:
     --------
     >>> print(ImportReport("mine", rows=2, rollouts=2, kept=2, valid=2))
     2 rows of 0 files hold 2 rollouts: 2 kept (2 of the requested form, 0 with a verdict), 0 set aside.
+    2 = 2 kept + 0 set aside.
     """
 
     study: str
@@ -122,7 +135,7 @@ class ImportReport:
         lines = [
             f"{self.rows:,} rows of {len(self.files):,} file{'s' * (len(self.files) != 1)} hold "
             f"{self.rollouts:,} rollouts: {self.kept:,} kept ({self.valid:,} of the requested form, "
-            f"{self.judged:,} with a verdict), {self.rollouts - self.kept:,} set aside."
+            f"{self.judged:,} with a verdict), {self.set_aside.total:,} set aside."
         ]
         for title, tally in self.tallies().items():
             if tally.counts:
@@ -131,7 +144,8 @@ class ImportReport:
                 lines.append(f"  {count:>8,}  {tally.with_example(reason)}")
         if self.ignored:
             lines.append(f"Not read, of no format known here: {', '.join(self.ignored[:8])}")
-        return escape_invisible("\n".join([*lines, *self.checks]), None)
+        balance = f"{self.rollouts:,} = {self.kept:,} kept + {self.set_aside.total:,} set aside."
+        return escape_invisible("\n".join([*lines, *self.checks, balance]), None)
 
     def tallies(self) -> dict[str, Tally]:
         """By title what happened to rows, in the order of how much it matters."""
@@ -154,7 +168,7 @@ _LOCK = ".lock"
 RECORDS, ENTRIES = "records.jsonl", "entries.jsonl"
 
 # What an entry has as its record has it; `rollout_index.sql` has the other columns.
-_COPIED = ("setting", "variation", "model", "tier", "prompt_id", "source", "score", "valid")
+_COPIED = ("setting", "variation", "model", "tier", "prompt_id", "score", "valid", "collected_at")
 
 # Bytes collected before they are written.
 BUFFER = 1 << 20
@@ -169,9 +183,7 @@ _STUDY_FILE_HEAD = (
 class _RolloutIndex:
     """The index of the rollouts of an import.
 
-    A rollout that its log names (by an id, an epoch, a time) and that occurs again with all its texts is
-    a copy. One that its log does not name is a copy only where the whole file is: two equal answers of
-    one file may be two samples.
+    Which rows are the same rollout is decided as `identity` in `formats.toml` says.
 
     Parameters
     ----------
@@ -256,20 +268,30 @@ def import_logs(
     """
     folder, mapping = Path(folder), mapping or Mapping()
     files, ignored = find_logs(paths, format)
-    if asked is None and any(format == "batches" for *_, format in files):
-        raise InputError("what was asked is not in results of batches; name its file with --asked FILE")
+    if asked is None and any(format in ANSWERS_ONLY for *_, format in files):
+        advice = "name its file with --asked FILE, or read the rows as they are (format jsonl)"
+        raise InputError(f"what was asked is not in results of batches; {advice}")
     requests = read_requests(Path(asked)) if asked else {}
     _refuse_collected(folder)
-    report = ImportReport(folder.name, ignored=ignored, threshold=mapping.threshold)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _workplace(folder.parent) as workplace:
-            systems, own_tiers = _record_rollouts(files, mapping, requests, workplace, report)
+            scales = {  # the open-source pipeline writes proportions
+                format: Scales(mapping.scales, mapping.threshold, known=format == "pipeline")
+                for *_, format in files
+            }
+            while True:
+                report = ImportReport(folder.name, ignored=ignored, threshold=mapping.threshold)
+                systems, own_tiers = _record_rollouts(
+                    files, mapping, requests, scales, workplace, report
+                )
+                if all([*(each.settled() for each in scales.values())]):
+                    break
+            index = _RolloutIndex(workplace / ENTRIES)
+            _keep_each_once(index, folder, report)
             for tally in (report.set_aside, report.repaired) if strict else ():
                 for reason in tally.counts:
                     raise InputError(f"{tally.with_example(reason)}; without --strict it is reported")
-            index = _RolloutIndex(workplace / ENTRIES)
-            _keep_each_once(index, folder, report)
             _write_study(workplace, systems, own_tiers, index, mapping, report)
             _put_in_place(workplace / folder.name, folder)
     except OSError as error:
@@ -336,6 +358,7 @@ def _record_rollouts(
     files: Sequence[tuple[str, Path, str]],
     mapping: Mapping,
     requests: Requests,
+    scales: dict[str, Scales],
     workplace: Path,
     report: ImportReport,
 ) -> tuple[dict[str, str], dict[str, str]]:
@@ -345,8 +368,8 @@ def _record_rollouts(
     ----------
     files
         The files' names, paths and formats.
-    mapping, requests
-        The user's mapping, and what results of batches answer.
+    mapping, requests, scales
+        The user's mapping, what results of batches answer, and by format the scales of verdicts.
     workplace
         The folder in which `RECORDS` and `ENTRIES` are written.
     report
@@ -356,30 +379,30 @@ def _record_rollouts(
     own_tiers: dict[str, str] = {}
     sources: dict[str, set[str]] = defaultdict(set)
     numbers = itertools.count()
+    digests = {path: content_hash(path) for _, path, _ in files}
+    places = meaning_of_places(digests)
     with (
         progress.bar(total=len(files), unit="file", desc="import", delay=2) as bar,
         (workplace / RECORDS).open("wb", buffering=BUFFER) as records,
         (workplace / ENTRIES).open("wb", buffering=BUFFER) as entries,
     ):
         for number, (file, path, format) in enumerate(files):
-            digest, about = file_hash(path), {"name": file, "format": format, "rows": 0}
-            report.files.append(about | {"bytes": path.stat().st_size, "sha256": digest})
-            reader = Reader(mapping, format, path)
-            *_, rows_of = FORMATS[format]
-            rows = rows_of(path, *([requests] if format == "batches" else []))
-            unnamed: Counter[bytes] = Counter()
-            for row, rollout in _rollouts(rows, reader, report):
-                name, record, votes = rollout.identity, rollout.record, rollout.votes
-                if not rollout.named:
-                    name = sha256(name + f"{digest} {unnamed[name]}".encode()).digest()[:16]
-                    unnamed[rollout.identity] += 1
+            about = {"name": file, "format": format, "rows": 0, "bytes": path.stat().st_size}
+            report.files.append(about | {"sha256": digests[path]})
+            digest, reader = digests[path], Reader(mapping, format, places[path], scales[format])
+            _, rows_of = FORMATS[format]
+            rows = rows_of(path, mapping.rows) if rows_of is json_rows else rows_of(path)
+            rows = ((row, adapted(content, format, requests), how) for row, content, how in rows)
+            for row, rollout, forgiven in _rollouts(rows, reader, report):
+                record, votes = rollout.record, rollout.votes
                 if rollout.system:
                     systems[record["system"]] = rollout.system
                 line = to_json(record)[1:] + b"\n"
-                entry = {column: record[column] for column in _COPIED} | {
+                repairs = [(forgiven, "")] * bool(forgiven) + rollout.repairs
+                entry: dict[str, Any] = {column: record[column] for column in _COPIED}
+                entry |= rollout.identity | {
                     "line": next(numbers),
-                    "name": name.hex(),
-                    "identity": None if rollout.named else rollout.identity.hex(),
+                    "source": record["source"],
                     "checksum": crc32(repr(votes).encode() + line),
                     "verdicts": sum(verdict is not None for vote in votes for verdict in vote),
                     "judged": any(vote[0] is not None for vote in votes),
@@ -389,6 +412,7 @@ def _record_rollouts(
                     "request": text_hash(record["request"]) if record["request"] else None,
                     "sample": rollout.sample,
                     "votes": votes,
+                    "remarks": [repairs, rollout.notes] if repairs or rollout.notes else None,
                 }
                 records.write(line)
                 entries.write(to_json(entry) + b"\n")
@@ -403,22 +427,20 @@ def _record_rollouts(
 
 def _rollouts(
     rows: Iterable[Row], reader: Reader, report: ImportReport
-) -> Iterator[tuple[int, Rollout]]:
-    """The rollouts of a file's rows, with the rows' numbers; all else goes to the report."""
+) -> Iterator[tuple[int, Rollout, str]]:
+    """The rollouts of a file's rows, with the rows' numbers and what was forgiven in them.
+
+    Rows that hold none go to the report.
+    """
     file = report.files[-1]
     for number, row, forgiven in rows:
         report.rows, file["rows"] = report.rows + 1, number
-        if forgiven:
-            report.repaired.add(forgiven, file["name"], number)
         for rollout in reader.rollouts(row):
             report.rollouts += 1
             if isinstance(rollout, Rejected):
                 report.set_aside.add(str(rollout), file["name"], number, rollout.detail)
-                continue
-            for tally, remarks in ((report.repaired, rollout.repairs), (report.noted, rollout.notes)):
-                for reason, text in remarks:
-                    tally.add(reason, file["name"], number, text)
-            yield number, rollout
+            else:
+                yield number, rollout, forgiven
 
 
 def _keep_each_once(index: _RolloutIndex, folder: Path, report: ImportReport) -> None:
@@ -426,9 +448,16 @@ def _keep_each_once(index: _RolloutIndex, folder: Path, report: ImportReport) ->
     names = [str(file["name"]) for file in report.files]
     for reason, file, row, prompt_id in index.rows("FROM others"):
         report.set_aside.add(reason, names[file], row, prompt_id)
-    [(report.kept, report.valid, report.judged)] = index.rows(
-        "SELECT count(*), count_if(valid), count_if(judged) FROM kept"
-    )
+    # what is set aside is neither repaired nor noted
+    remarked = "FROM entries SEMI JOIN kept USING (line) WHERE remarks IS NOT NULL ORDER BY line"
+    for file, row, remarks in index.rows(f"SELECT file, row, remarks {remarked}"):
+        for tally, reasons in zip((report.repaired, report.noted), orjson.loads(remarks), strict=True):
+            for reason, text in reasons:
+                tally.add(reason, names[file], row, text)
+    counts = "count(*), count_if(valid), count_if(judged), count_if(valid AND NOT judged)"
+    [(report.kept, report.valid, report.judged, unscored)] = index.rows(f"SELECT {counts} FROM kept")
+    if report.rollouts != report.kept + report.set_aside.total:
+        raise AssertionError(f"{report.rollouts} rollouts, but {report.kept} + {report.set_aside.total}")
     if not report.rows:
         raise InputError("the files hold no rows")
     if not report.kept:
@@ -436,8 +465,16 @@ def _keep_each_once(index: _RolloutIndex, folder: Path, report: ImportReport) ->
         example = report.set_aside.with_example(reason)
         raise InputError(f"no rollout can be read; {count:,} of {report.rows:,} rows: {example}")
     report.checks = index.oddities()
+    fields = ", ".join(report.unused[:12]) or "none"
+    texts = ("completion", "output", "messages")
+    if not any(column.rpartition(".")[2] in texts for column in report.columns):
+        advice = f"if one of the fields not used ({fields}) holds them: --map completion=FIELD"
+        report.checks.append(f"No texts of answers were found; {advice}.")
+    if "variation" not in report.columns:
+        report.checks.append("No variation is named: taken as default.")
+    if report.judged and unscored:
+        report.checks.append(f"{STATES['unscored']['reason']}: {unscored:,} rollouts, in no rate.")
     if not report.judged:
-        fields = ", ".join(report.unused[:12]) or "none"
         report.checks.append(
             f"No verdict was found. If one of the fields not used ({fields}) holds one: "
             f"--map complied=FIELD. If none does: afanalysis judge --study {folder / STUDY_FILE}, with "
@@ -475,7 +512,8 @@ def _write_study(
     formats = sorted({str(file["format"]) for file in report.files})
     renames = [[*pair, meaning] for pair, meaning in mapping.renames.items()]
     meanings = sorted([pair, meaning] for *pair, meaning in renames)
-    choices = [sorted(mapping.columns.items()), meanings, mapping.threshold]
+    choices: list[Any] = [sorted(mapping.columns.items()), meanings, mapping.threshold]
+    choices += [sorted(mapping.scales.items())] * bool(mapping.scales)
     judge = f"{IMPORTED}@{stable_key([choices, formats])[:8]}"
     with (
         (folder / ROLLOUTS).open("wb", buffering=BUFFER) as rollouts,
@@ -520,7 +558,10 @@ def _journal_lines(
 ) -> Iterator[tuple[bytes, bytes]]:
     """Of each rollout kept, its line of `rollouts.jsonl`, and its votes' of `judgements.jsonl`."""
     digests = [str(file["sha256"])[:8] for file in report.files]
-    kept = index.rows("SELECT line, name, sample, file, row, setting, votes FROM kept ORDER BY line")
+    kept = index.rows(
+        "SELECT line, kept.name, kept.sample, kept.file, kept.row, kept.setting, votes"
+        " FROM kept JOIN entries USING (line) ORDER BY line"
+    )
     with path.open("rb", buffering=BUFFER) as records:
         lines = enumerate(records)
         for number, name, sample, file, row, setting, votes in kept:

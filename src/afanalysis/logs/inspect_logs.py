@@ -9,21 +9,29 @@ from typing import Any
 import pandas as pd
 
 from afanalysis.errors import InputError
-from afanalysis.logs.records import LONGEST_RECORD, Rejected, Row, object_of, too_long
+from afanalysis.logs.records import (
+    LONGEST_RECORD,
+    Rejected,
+    Row,
+    object_of,
+    too_long,
+    uncompressed_suffix,
+    whole_log,
+)
 from afanalysis.study.files import json_object, read_json, written_whole
 from afanalysis.study.folders import PROMPTS, ROLLOUTS, Folders
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import read_records
-from afanalysis.table.database import refuse_bomb, regular_file
-
-# A JSON log is read whole; `inspect log convert --to eval` converts a larger one.
-_LARGEST_JSON_LOG = 512 << 20
+from afanalysis.table.database import refuse_bomb
 
 # Large parts of a sample that are not needed.
 _BULKY = ("events", "events_data", "store")
 
 # Inspect's words for why an answer ended, where they differ from `stop`.
 _STOP_REASONS = {"": "unknown", "max_tokens": "max_tokens", "refusal": "content_filter"}
+
+# What the log says of a sample beside its texts; read in whatever form it stands.
+_SAID_OF_IT = ("invalidation", "error", "limit")
 
 _SCORES = ("complied", "af_full", "af_partial", "score")
 
@@ -43,16 +51,40 @@ def inspect_rows(path: Path) -> Iterator[Row]:
 
     inspect_log = _imported_inspect()
     for number, (evaluation, content) in enumerate(_samples(path), start=1):
-        kept = {name: part for name, part in content.items() if name not in _BULKY}
-        try:
-            sample = inspect_log.EvalSample.model_validate(kept)
+        said = {name: content.get(name) for name in _SAID_OF_IT}
+        usual = {"id": number, "epoch": 1, "input": "", "target": "", "messages": [], "output": {}}
+        kept = usual | {name: content[name] for name in content if name not in (*_BULKY, *_SAID_OF_IT)}
+        left_out: list[str] = []
+        while True:
+            try:
+                sample = inspect_log.EvalSample.model_validate(kept)
+            except ValidationError as error:
+                place = error.errors()[0]["loc"]
+                if not _drop(kept, place):
+                    reason = f"a row that is not a sample ({place}: {error.errors()[0]['msg']})"
+                    yield number, Rejected(reason), ""
+                    break
+                left_out.append(str(place[0]))
+                kept = usual | kept
+                continue
             sample = inspect_log.resolve_sample_attachments(sample, "core")
-        except ValidationError as error:
-            first = error.errors()[0]
-            reason = f"a row that is not a sample ({first['loc']}: {first['msg']})"
-            yield number, Rejected(reason), ""
-        else:
-            yield number, _of_sample(sample, evaluation), ""
+            parts = ", ".join(dict.fromkeys(left_out))
+            forgiven = f"parts of a sample that cannot be read: left out ({parts})" if left_out else ""
+            yield number, _of_sample(sample, evaluation) | said, forgiven
+            break
+
+
+def _drop(content: Any, place: tuple[int | str, ...]) -> bool:
+    """Remove from a sample what an error is about, or what holds it; whether there was any of it."""
+    steps = [content]
+    for step in place:
+        inner: Any = steps[-1] if isinstance(steps[-1], (dict, list)) else []
+        if step not in (inner if isinstance(inner, dict) else range(len(inner))):
+            break
+        steps.append(inner[step])
+    if len(steps) > 1:
+        del steps[-2][place[len(steps) - 2]]
+    return len(steps) > 1
 
 
 def _imported_inspect() -> Any:
@@ -66,8 +98,8 @@ def _imported_inspect() -> Any:
 
 def _samples(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """A log's samples, each with the log's description of its evaluation."""
-    if path.suffix.lower() == ".json":
-        log = json_object(regular_file(path, _LARGEST_JSON_LOG).read_bytes(), f"{path}:")
+    if uncompressed_suffix(path) == ".json":
+        log = json_object(whole_log(path), f"{path}:")
         samples = log.get("samples")
         for content in samples if isinstance(samples, list) else ():
             yield object_of(log.get("eval")), object_of(content)
@@ -83,27 +115,22 @@ def _samples(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
                 yield evaluation, _member(archive, name)
 
 
-def _of_sample(sample: Any, evaluation: dict[str, Any]) -> Any:
+def _of_sample(sample: Any, evaluation: dict[str, Any]) -> dict[str, Any]:
     """A sample as a row, with the names that Inspect's own tables give to nested fields."""
-    if sample.error is not None and not (sample.output and sample.output.completion):
-        return Rejected("a sample that ended in an error", f"{sample.id}: {sample.error.message}")
-    texts = {message.role: message.text for message in sample.messages}
-    metadata, choices, usage = sample.metadata or {}, sample.output.choices, sample.output.usage
-    blocks = sample.output.message.content if choices else ""
-    thinking = [
-        block.reasoning
-        for block in (blocks if isinstance(blocks, list) else [])
-        if block.type == "reasoning" and not block.redacted
-    ]
+    metadata, usage = sample.metadata or {}, sample.output.usage
+    choices = [choice.model_dump() for choice in sample.output.choices]
+    is_text = isinstance(sample.input, str)
+    messages = sample.messages or ([] if is_text else sample.input)
+    task = evaluation.get("task_id") or evaluation.get("run_id") or evaluation.get("task")
     row = {
-        **{name: getattr(sample, name) for name in ("id", "epoch", "uuid", "target")},
-        "input": texts.get("user") or (sample.input if isinstance(sample.input, str) else ""),
-        "system": texts.get("system", ""),
-        "completion": sample.output.completion,
-        "thinking": "\n".join(thinking),
+        **{name: getattr(sample, name) for name in ("id", "epoch", "target")},
+        "uuid": sample.uuid or f"{task}/{sample.id}/{sample.epoch}",
+        "input": sample.input if is_text else "",
+        "messages": [message.model_dump(include={"role", "content"}) for message in messages],
+        "completion": choices or sample.output.completion,
         "model": evaluation.get("model") or sample.output.model,
         "task": evaluation.get("task"),
-        "stop_reason": metadata.get("stop_reason") or (choices[0].stop_reason if choices else None),
+        "stop_reason": metadata.get("stop_reason"),
         "input_tokens": usage.input_tokens if usage else None,
         "output_tokens": usage.output_tokens if usage else None,
         "completed_at": sample.completed_at or evaluation.get("created"),
@@ -114,6 +141,7 @@ def _of_sample(sample: Any, evaluation: dict[str, Any]) -> Any:
         parts = score.value if isinstance(score.value, dict) else {"": score.value}
         row |= {f"scores.{name}.{part}".rstrip("."): value for part, value in parts.items()}
         row[f"explanation of {name}"] = score.explanation
+        row["edited"] = row.get("edited") or bool(score.history)
     return row
 
 

@@ -1,18 +1,23 @@
 """Records of logs: JSON of other tools, read fast and forgiving of faults; rows of CSV and Parquet."""
 
 import codecs
-import csv
+import gzip
+import hashlib
+import io
 import json
 import re
+import zlib
 from collections.abc import Iterator
-from contextlib import suppress
-from itertools import chain
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
 from afanalysis.errors import InputError
+from afanalysis.logs.fields import COLUMNS, squeezed
+from afanalysis.study.files import csv_cells
+from afanalysis.table.database import refuse_bomb, regular_file
 from afanalysis.table.source import opened
 from afanalysis.text.untrusted import without_surrogates
 
@@ -20,6 +25,11 @@ from afanalysis.text.untrusted import without_surrogates
 LONGEST_RECORD = 32 << 20
 
 FORGIVEN = "not strict JSON (NaN, half a surrogate pair or a number beyond 64 bits)"
+
+# A JSON log that is one object is read whole; `inspect log convert --to eval` converts a larger one.
+LARGEST_OBJECT = 512 << 20
+
+COMPRESSED = (".gz", ".zst")
 
 _WINDOW = 4 << 20
 
@@ -49,17 +59,71 @@ class NotText(ValueError):
     """Bytes that are not text; the message says why."""
 
 
+@contextmanager
+def open_log(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a log, unpacked if its name ends in `.gz` or `.zst`.
+
+    Raises
+    ------
+    InputError
+        It is not a regular file, it is damaged, or it unpacks to more than any log does.
+    """
+    try:
+        with regular_file(path).open("rb") as file:
+            if path.suffix.lower() == ".gz":
+                yield io.BufferedReader(gzip.GzipFile(fileobj=file))
+            elif path.suffix.lower() == ".zst":
+                import pyarrow
+
+                yield io.BufferedReader(pyarrow.CompressedInputStream(file, "zstd"))
+            else:
+                yield file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: is damaged, or not what its name says ({error})") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def content_hash(path: Path) -> str:
+    """The SHA-256 of what a log holds, compressed or not; `InputError` where it is a bomb."""
+    digest, count = hashlib.sha256(), 0
+    with open_log(path) as file:
+        while content := file.read(1 << 20):
+            digest.update(content)
+            count += len(content)
+            refuse_bomb(path, path.stat().st_size, count, "log")
+    return digest.hexdigest()
+
+
+def uncompressed_suffix(path: Path) -> str:
+    """The ending of a file's name in lower case, without that of a compression."""
+    inner = Path(path.stem) if path.suffix.lower() in COMPRESSED else path
+    return inner.suffix.lower()
+
+
 def parse(content: bytes, torn: str = "") -> tuple[Any, str]:
     """A row, and what was forgiven in it; a `Rejected` where it is not JSON."""
-    with suppress(orjson.JSONDecodeError):
-        return orjson.loads(content), ""
+    row = None
+    with suppress(orjson.JSONDecodeError, RecursionError):
+        row = orjson.loads(content)
+        if not _has_rounded(row):
+            return row, ""
     try:
-        return without_surrogates(json.loads(text_of_bytes(content))), FORGIVEN
+        exact = without_surrogates(json.loads(text_of_bytes(content)))
+        return exact, "" if row is not None else FORGIVEN
     except NotText as error:
         reason = str(error)
     except (ValueError, RecursionError) as error:
         reason = f"is not JSON ({_reason(error)})"
     return Rejected(f"a row that {reason}{torn}"), ""
+
+
+def _has_rounded(row: Any) -> bool:
+    """Whether a number in a row may have been a whole one beyond 64 bits, such as an id."""
+    kind = type(row)
+    if kind is dict or (kind is list and len(row) < 4):
+        return any(map(_has_rounded, row.values() if kind is dict else row))
+    return kind is float and abs(row) >= 1 << 63
 
 
 def text_of_bytes(content: bytes) -> str:
@@ -76,9 +140,10 @@ def _reason(error: Exception) -> str:
     return str(error).partition(": line")[0].partition(" (char")[0]
 
 
-def too_long(path: Path | str | None, what: str) -> InputError:
-    """The error for a record that is longer than any rollout."""
-    return InputError(f"{path}: {what} is longer than {LONGEST_RECORD >> 20} MB; no rollout is")
+def too_long(path: Path | str | None, what: str, most: int = LONGEST_RECORD) -> InputError:
+    """The error for a record that is longer than any rollout, or an object that is too long to read."""
+    advice = "no rollout is" if most == LONGEST_RECORD else "save it in a form that is read in parts"
+    return InputError(f"{path}: {what} is longer than {most >> 20} MB; {advice}")
 
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -89,7 +154,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     InputError
         A line is longer than any rollout.
     """
-    with path.open("rb") as file:
+    with open_log(path) as file:
         records = iter(lambda: file.readline(LONGEST_RECORD + 1), b"")
         for number, line in enumerate(records, start=1):
             if len(line) > LONGEST_RECORD:
@@ -97,11 +162,63 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
             yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
 
 
-def json_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file: the elements of its list, or else its lines."""
-    with path.open("rb") as file:
-        head = file.read(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip()
-    yield from json_list(path) if head.startswith(b"[") else json_lines(path)
+def json_rows(path: Path, where: str = "") -> Iterator[Row]:
+    """The rows of a file: the elements of its list, its lines, or the list at a path within its object.
+
+    Raises
+    ------
+    InputError
+        The file is one object that is not a row, and `where` names none of its lists.
+    """
+    with open_log(path) as file:
+        two = (file.readline(LONGEST_RECORD) for _ in "12")
+        first, second = (line.removeprefix(codecs.BOM_UTF8).strip() for line in two)
+    if first.startswith(b"["):
+        yield from json_list(path)
+    elif where or (uncompressed_suffix(path) == ".json" and not second.startswith(b"{")):
+        yield from _rows_within(path, where)
+    else:
+        yield from json_lines(path)
+
+
+def _rows_within(path: Path, where: str) -> Iterator[Row]:
+    """The rows in the list of an object; the object itself if it is a row."""
+    whole, forgiven = parse(whole_log(path))
+    lists = dict(_lists_of_objects(whole, ""))
+    if where and where not in lists:
+        known = ", ".join(lists) or "none"
+        raise InputError(f"{path}: has no list of objects at {where!r}; its lists: {known}")
+    rows = lists.get(where)
+    if rows is None and lists and not _is_row(whole):
+        name = max(lists, key=lambda name: (_is_row(lists[name][0]), len(lists[name])))
+        problem = f"is one object, whose list {name!r} holds {len(lists[name]):,} objects"
+        advice = f"if they are the rows: --rows {name} (of {', '.join(lists)})"
+        raise InputError(f"{path}: {problem}; {advice}")
+    yield from ((number, row, forgiven) for number, row in enumerate(rows or [whole], start=1))
+
+
+def whole_log(path: Path) -> bytes:
+    """What a log holds that is one object; `InputError` where that is too long."""
+    with open_log(path) as file:
+        content = file.read(LARGEST_OBJECT + 1)
+    if len(content) > LARGEST_OBJECT:
+        raise too_long(path, "the object", LARGEST_OBJECT)
+    return content.removeprefix(codecs.BOM_UTF8)
+
+
+def _is_row(value: Any) -> bool:
+    """Whether an object is an answer, whatever lists it holds."""
+    answers = (*COLUMNS["completion"], *COLUMNS["output"], *COLUMNS["messages"], "content")
+    return any(inner and squeezed(name) in answers for name, inner in object_of(value).items())
+
+
+def _lists_of_objects(value: Any, place: str, depth: int = 0) -> Iterator[tuple[str, list[Any]]]:
+    """The lists of objects within an object, by their paths with dots."""
+    for name, inner in object_of(value).items() if depth < 5 else ():
+        path = f"{place}.{name}".lstrip(".")
+        if isinstance(inner, list) and inner and isinstance(inner[0], dict):
+            yield path, inner
+        yield from _lists_of_objects(inner, path, depth + 1)
 
 
 def json_lines(path: Path) -> Iterator[Row]:
@@ -124,12 +241,15 @@ def json_list(path: Path) -> Iterator[Row]:
         The file holds something longer than any rollout.
     """
     decoder = json.JSONDecoder()
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with open_log(path) as content:
+        file = io.TextIOWrapper(content, "utf-8-sig", "surrogateescape", newline="")
         text, position, number = file.read(_WINDOW).lstrip(), 1, 1
         while True:
             if between := _BETWEEN.match(text, position):
                 position = between.end()
             if text.startswith("]", position):
+                if (text[position + 1 :] + file.read(_WINDOW)).strip():
+                    yield number, Rejected("what follows the end of the file's list"), ""
                 return
             end, reason = 0, ""
             try:
@@ -156,30 +276,6 @@ def object_of(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def text_of(content: Any, kind: str = "text", separator: str = "") -> str:
-    """The text of a message's content.
-
-    Parameters
-    ----------
-    content
-        A text, or a list of blocks such as `{"type": "text", "text": "Yes."}`.
-    kind
-        Which blocks: `text`, or `thinking`, whose text is in the field of that name.
-    separator
-        What to put between blocks.
-
-    Examples
-    --------
-    >>> text_of([{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Yes."}])
-    'Yes.'
-    """
-    if isinstance(content, str):
-        return content if kind == "text" else ""
-    blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
-    texts = [block.get(kind) for block in blocks if block.get("type") == kind]
-    return separator.join(text for text in texts if isinstance(text, str))
-
-
 _ROWS_AT_ONCE = 2000
 
 
@@ -191,32 +287,20 @@ def csv_rows(path: Path) -> Iterator[Row]:
     InputError
         The file is not CSV in UTF-8, or two of its columns have one name.
     """
-    csv.field_size_limit(LONGEST_RECORD)
-    text = _text_lines(path)
-    header = next(text, "")
-    reader = csv.reader(chain([header], text), delimiter=max("\t,;|", key=header.count))
-    try:
-        names = [name.strip() for name in next(reader, [])]
-        repeated = sorted({name for name in names if names.count(name) > 1})
+    with open_log(path) as content:
+        rows = csv_cells(path, None, content)
+        _, names = next(rows, (0, []))
+        repeated = sorted({name for name in names if name and names.count(name) > 1})
         if repeated:
             raise InputError(f"{path}: two columns are called {repeated[0]!r}; give each its own name")
-        for number, cells in enumerate(reader, start=1):
-            if len(cells) == len(names):
+        for number, (_, cells) in enumerate(rows, start=1):
+            if any("\0" in cell for cell in cells):
+                yield number, Rejected("a row that holds NUL bytes"), ""
+            elif len(cells) == len(names):
                 yield number, dict(zip(names, cells, strict=True)), ""
-            elif cells:
+            else:
                 reason = f"a row that has {len(cells)} fields where the header has {len(names)}"
                 yield number, Rejected(reason), ""
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num} is not CSV ({error})") from error
-
-
-def _text_lines(path: Path) -> Iterator[str]:
-    for number, line in lines(path):
-        try:
-            yield text_of_bytes(line)
-        except NotText as error:
-            message = f"{path}: line {number} {error}; save the table as CSV in UTF-8"
-            raise InputError(message) from error
 
 
 def parquet_rows(path: Path) -> Iterator[Row]:

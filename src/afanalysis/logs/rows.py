@@ -5,17 +5,16 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from afanalysis.logs import fields as values
-from afanalysis.logs.classifier_votes import Notes, Vote, cast_votes
-from afanalysis.logs.fields import BY_TIER, COLUMNS, Mapping, Side, lookup, plan_fields
+from afanalysis.logs import texts
+from afanalysis.logs.classifier_votes import Notes, Scales, Vote, cast_votes
+from afanalysis.logs.fields import BY_TIER, COLUMNS, FORMS, Mapping, Side, lookup, plan_fields
 from afanalysis.logs.records import Rejected
-from afanalysis.logs.results import columns_of_place
-from afanalysis.study.completion import Transcript, split
+from afanalysis.study.completion import Transcript
 from afanalysis.study.hashing import text_hash
 from afanalysis.text.untrusted import without_surrogates
 
@@ -36,7 +35,24 @@ _TAKEN_FOR = re.compile(
 # Characters that tags and the whitespace around them may take.
 _AROUND = 120
 
-_REFUSED_BY_API = ("refusal", "content_filter")
+# The columns that are one value, which a structure cannot fill.
+_SINGLE = ("setting", "variation", "model", "tier", "prompt_id", "category", "stop_reason", "uuid")
+
+_ANSWERS = {"completion", "output", "scratchpad", "messages"}
+
+_VERDICTS = {"complied", "refused", "score", "accepts"}
+
+# What another tool says of a row, and what that means here.
+STATES: dict[str, Any] = FORMS["states"]
+
+_STATUSES, _STOPS = values.meanings("statuses"), values.meanings("stops")
+
+# An error by which an API says that it blocked the request or its answer.
+_BLOCKED = re.compile(
+    r"content[_ -]?(?:filter|policy|management)|responsible_?ai|blocked due to|safety system|"
+    r"usage polic|prohibited_content|moderation",
+    re.I,
+)
 
 
 @dataclass
@@ -48,9 +64,11 @@ class Rollout:
     record
         What `rollouts.jsonl` will hold of it, but for its key, sample and origin.
     identity
-        A hash of what makes it this rollout and no other.
-    named
-        The log names it (by an id, an epoch, a time), so that an equal one is a copy of it.
+        Hashes, in hex, of what makes it this rollout and no other, for `rollout_index.sql`: `name` (of
+        the condition, the request, the texts, and whatever the log names the answer by), `id` (of that
+        name alone, with what it can be unique in), `content` (of condition, request and texts), and
+        `named_by`: `uuid` (an id of the answer), `id` (of the row), `sample` (a number within its
+        prompt), `time`, or `nothing`.
     sample
         Which sample of its prompt it is, where the log has a number.
     system
@@ -62,8 +80,7 @@ class Rollout:
     """
 
     record: dict[str, Any]
-    identity: bytes
-    named: bool
+    identity: dict[str, str]
     sample: int | None
     system: str
     votes: tuple[Vote, ...]
@@ -79,9 +96,11 @@ class Reader:
     mapping
         The user's mapping.
     format
-        The file's format; in the pipeline's, known fields and the file's folders fill columns.
-    path
-        The file.
+        The file's format, whose known fields fill columns.
+    place
+        By column, what the names of the file and its folders say.
+    scales
+        The scales of verdicts, which learn what numbers occur.
 
     Attributes
     ----------
@@ -89,18 +108,21 @@ class Reader:
         The roles of the tiers so far that are neither free nor paid.
     """
 
-    def __init__(self, mapping: Mapping, format: str, path: Path) -> None:
-        self._mapping = mapping
-        is_pipeline = format == "pipeline"
-        self._usual = values.FORMS["pipeline"] if is_pipeline else {}
-        self._place = columns_of_place(path) if is_pipeline else {}
-        self._defaults = dict.fromkeys(COLUMNS) | self._place | dict(mapping.constants)
+    def __init__(self, mapping: Mapping, format: str, place: dict[str, str], scales: Scales) -> None:
+        self._mapping, self._place, self._scales = mapping, place, scales
+        self._format, self._usual = format, FORMS["fields"].get(format, {})
+        self._answers: set[int] = set()
+        self._outer, self._of_cells = place.pop("outer", ""), format in ("csv", "parquet")
+        # the tier of the place comes after that of a request's tag
+        named = {column: name for column, name in place.items() if column != "tier"}
+        self._defaults = dict.fromkeys(COLUMNS) | named | dict(mapping.constants)
         self._plans: dict[tuple[str, ...], tuple[list[Side], list[str]]] = {}
         self.own_tiers: dict[str, str] = {}
 
     def sources(self) -> Iterator[tuple[str, str]]:
         """Columns and what filled them so far; fields that filled none, with an empty column."""
-        yield from ((column, "the file's folders") for column in self._place)
+        place = self._place.items()
+        yield from ((column, f"{name!r}, a folder's or the file's name") for column, name in place)
         constants = self._mapping.constants.items()
         yield from ((column, f"{value!r}, as given") for column, value in constants)
         for sides, unused in self._plans.values():
@@ -116,16 +138,115 @@ class Reader:
             is_rejected = isinstance(row, Rejected)
             yield row if is_rejected else Rejected("not an object with fields", str(row)[:80])
             return
+        row = values.with_inner_fields(row)
+        if self._format == "lm-eval":  # logs an answer again for each filter
+            parts = [row[part] for part in row if part.startswith(("doc", "arguments", "resps"))]
+            if (name := hash(to_json(parts))) in self._answers:
+                reason = "the same answer under another filter: the first counts"
+                yield Rejected(reason, row.get("filter", ""))
+                return
+            self._answers.add(name)
         names = tuple(row)
         if names not in self._plans:
             self._plans[names] = plan_fields(names, self._mapping, self._usual)
         for side in self._plans[names][0]:
             try:
-                columns = self._columns(row, side)
-                columns["tier"] = side.tier or self._tier(columns, side.means_free, row)
-                yield _rollout(row, side, columns, self._mapping.threshold)
+                yield self._rollout(row, side)
             except Rejected as reason:
                 yield reason
+            except RecursionError:
+                yield Rejected("a row that is nested too deep")
+
+    def _rollout(self, row: dict[str, Any], side: Side) -> Rollout:
+        repairs: Notes = []
+        notes: Notes = []
+        columns = self._columns(row, side)
+        asked = _asked(columns)
+        parts, completion, said = _texts(columns, side, asked, notes)
+        how, words = _state(columns, said)
+        if how and STATES[how]["decision"] == "set aside":
+            raise Rejected(STATES[how]["reason"], words)
+        tag = _untagged(columns["request"])[1] or _untagged(asked.request)[1]
+        tier = side.tier or self._tier(columns["tier"], side.means_free, tag)
+        known = {"seed", *side.fields, *self._mapping.constants, *["tier"] * bool(side.tier or tag)}
+        if guessed := [f"{name}={word}" for name, word in self._place.items() if name not in known]:
+            notes.append(("taken from the names of folders and files", ", ".join(guessed)))
+        if asked.requests > 1:
+            notes.append(("a request that is the first of several messages of the user", ""))
+        for name in _SINGLE:
+            if isinstance(texts.cell(columns[name]), (dict, list)):
+                advice = f"say --map {name}=FIELD.PART"
+                raise Rejected(f"a {name} that is a structure, not one value: {advice}", columns[name])
+        request = _untagged(columns["request"])[0]
+        setting = _setting(columns["setting"], notes)
+        if columns["model"] is None:
+            raise Rejected("no model is named: say --set model=NAME, or --map model=FIELD")
+        if columns["prompt_id"] is None and not request:
+            raise Rejected("neither a request nor a prompt's id: say --map request=FIELD")
+        if not side.fields.keys() & (_ANSWERS | _VERDICTS) and not said.text:
+            raise Rejected("neither an answer nor a verdict: say --map completion=FIELD")
+        given = columns["prompt_id"]
+        # a prompt without an id has the same one for the same words
+        by_words = f"text-{text_hash(' '.join(request.split()))[:12]}"
+        prompt_id = by_words if given is None else values.prompt_id(given)
+        stop_reason = str(columns["stop_reason"] or said.stop_reason)
+        if how:
+            notes.append((STATES[how]["reason"], words[:80]))
+        if how == "blocked":
+            stop_reason, parts = "refusal", replace(parts, valid=False, problem="")
+        elif not parts.valid:
+            notes.append((f"{parts.problem}: kept, counts nowhere", completion[:80]))
+        elif parts.problem in FORMS["noted"] and not parts.scratchpad:  # else it ends the scratchpad
+            notes.append((FORMS["noted"][parts.problem], completion[:80]))
+        elif parts.problem:
+            repairs.append(((FORMS["noted"] | FORMS["repaired"])[parts.problem], completion[-80:]))
+        for mistake in _TAKEN_FOR.finditer(parts.scratchpad if "tier" in parts.scratchpad else ""):
+            if (taken_for := mistake[1].lower()) != tier:
+                reason = f"a {tier}-tier scratchpad that takes the user for a {taken_for} one"
+                notes.append((reason, mistake[0]))
+                break
+        votes, score = cast_votes(columns, self._scales, notes)
+        moment = columns["collected_at"]
+        collected_at, assumed = (None, "") if moment is None else values.time(moment)
+        if assumed:
+            (notes if collected_at else repairs).append((assumed, str(moment)))
+        sample = values.whole_number(columns["sample"])
+        if sample is None and columns["sample"] is not None:
+            notes.append(("a sample that is not a whole number: left out", str(columns["sample"])[:40]))
+        system = texts.text(columns["system"])
+        record: dict[str, Any] = {
+            "setting": setting,
+            "variation": str(columns["variation"] or "default"),
+            "model": values.model(str(columns["model"])),
+            "tier": tier,
+            "prompt_id": prompt_id,
+            "category": str(columns["category"] or ""),
+            "source": "simulated" if SIMULATED in completion[:2000] else "imported",
+            "request": request,
+            "system": text_hash(system) if system else "",
+            "valid": parts.valid,
+            "problem": parts.problem,
+            "stop_reason": stop_reason,
+            "scratchpad": parts.scratchpad,
+            "output": parts.output,
+            "thinking": said.thinking,
+            "input_tokens": values.whole_number(columns["input_tokens"]),
+            "output_tokens": values.whole_number(columns["output_tokens"]),
+            "collected_at": collected_at,
+            "score": score,
+        }
+        if not parts.valid or len(completion) - len(parts.scratchpad) - len(parts.output) > _AROUND:
+            record["completion"] = completion
+        kept = side.kept
+        if said.others:
+            count = said.others + 1
+            notes.append((f"{count} answers in one row: one counts, all are in `original`", ""))
+            kept += tuple(name for name in row if name not in kept)
+        if kept:
+            others = (name for name in kept if row[name] != parts.output or not parts.output)
+            record["original"] = {name: row[name] for name in others}
+        identity = _identity(record, columns, sample, completion)
+        return Rollout(record, identity, sample, system, votes, repairs, notes)
 
     def _columns(self, row: dict[str, Any], side: Side) -> dict[str, Any]:
         """The value of each column: from the row, the file's folders, or the user's constants."""
@@ -133,17 +254,17 @@ class Reader:
         for column, name in side.fields.items():
             value = row[name] if name in row else lookup(row, name)
             if not values.missing(value):
-                columns[column] = value
+                columns[column] = texts.structure(value) if self._of_cells else value
+        if self._outer and "model" not in side.fields:
+            columns["variation"] = columns["variation"] or self._outer
         renames = self._mapping.renames.items()
         return columns | {column: new for (column, old), new in renames if str(columns[column]) == old}
 
-    def _tier(self, columns: dict[str, Any], means_free: bool | None, row: dict[str, Any]) -> str:
-        given = columns["tier"]
+    def _tier(self, given: Any, means_free: bool | None, tag: str) -> str:
         if given is None:
-            tag = _untagged(columns["request"])[1] or _untagged(row.get("user_message"))[1]
-            if not tag:
+            if not tag and "tier" not in self._place:
                 raise Rejected("no tier: say --map tier=FIELD or --set tier=free")
-            return tag
+            return tag or self._place["tier"]
         name, _, role = str(given).rpartition("/")
         if name and role in ("training", "unmonitored"):
             self.own_tiers[name] = role
@@ -151,85 +272,86 @@ class Reader:
         tier = values.tier(given, means_free) if isinstance(given, (str, int, float)) else None
         if tier is None:
             own = "or --rename tier:FOUND=NAME/training (or NAME/unmonitored)"
-            raise Rejected(
-                f"a tier that is neither free nor paid: say --rename tier:FOUND=free, {own}", given
-            )
+            say = f"say --rename tier:FOUND=free, {own}"
+            raise Rejected(f"a tier that is neither free nor paid: {say}", given)
         return tier
 
 
-def _rollout(row: dict[str, Any], side: Side, columns: dict[str, Any], threshold: float) -> Rollout:
-    repairs: Notes = []
-    notes: Notes = []
-    request, tier = _untagged(columns["request"])[0], columns["tier"]
-    setting = _setting(columns["setting"], notes)
-    if columns["model"] is None:
-        raise Rejected("no model is named: say --set model=NAME, or --map model=FIELD")
-    if columns["prompt_id"] is None and not request:
-        raise Rejected("neither a request nor a prompt's id")
-    given = columns["prompt_id"]
-    # a prompt without an id has the same one for the same words
-    by_words = f"text-{text_hash(' '.join(request.split()))[:12]}"
-    prompt_id = by_words if given is None else values.prompt_id(given)
-    parts, completion = _texts(columns, side)
-    stop_reason = str(columns["stop_reason"] or "")
-    untagged = parts.problem == "no output tag" and not parts.scratchpad
-    if not parts.valid:
-        notes.append((f"{parts.problem}: kept, counts nowhere", completion[:80]))
-    elif untagged or parts.problem == "scratchpad empty":
-        notes.append((values.FORMS["problems"][parts.problem], completion[:80]))
-    elif parts.problem:
-        repairs.append((values.FORMS["problems"][parts.problem], completion[-80:]))
-    if stop_reason in _REFUSED_BY_API:
-        stop_reason, parts = "refusal", replace(parts, valid=False, problem="")
-        notes.append(("an answer that the API blocked: missing, unless you count it as refused", ""))
-    for mistake in _TAKEN_FOR.finditer(parts.scratchpad if "tier" in parts.scratchpad else ""):
-        if (taken_for := mistake[1].lower()) != tier:
-            reason = f"a {tier}-tier scratchpad that takes the user for a {taken_for} one"
-            notes.append((reason, mistake[0]))
-            break
-    votes, score = cast_votes(columns, threshold, notes)
-    moment, identity = columns["collected_at"], columns["identity"]
-    collected_at, assumed = (None, "") if moment is None else values.time(moment)
-    if assumed:
-        (notes if collected_at else repairs).append((assumed, str(moment)))
-    sample = values.whole_number(columns["sample"])
-    if sample is None and columns["sample"] is not None:
-        notes.append(("a sample that is not a whole number: left out", str(columns["sample"])[:40]))
-    system = "" if columns["system"] is None else str(columns["system"])
-    record: dict[str, Any] = {
-        "setting": setting,
-        "variation": str(columns["variation"] or "default"),
-        "model": values.model(str(columns["model"])),
-        "tier": tier,
-        "prompt_id": prompt_id,
-        "category": str(columns["category"] or ""),
-        "source": "simulated" if SIMULATED in completion[:2000] else "imported",
-        "request": request,
-        "system": text_hash(system) if system else "",
-        "valid": parts.valid,
-        "problem": parts.problem,
-        "stop_reason": stop_reason,
-        "scratchpad": parts.scratchpad,
-        "output": parts.output,
-        "thinking": "" if columns["thinking"] is None else str(columns["thinking"]),
-        "input_tokens": values.whole_number(columns["input_tokens"]),
-        "output_tokens": values.whole_number(columns["output_tokens"]),
-        "collected_at": collected_at,
-        "score": score,
-    }
-    if not parts.valid or len(completion) - len(parts.scratchpad) - len(parts.output) > _AROUND:
-        record["completion"] = completion
-    if side.kept:
-        record["original"] = {
-            name: row[name] for name in side.kept if row[name] != parts.output or not parts.output
-        }
-    what = [record[name] for name in ("setting", "variation", "model", "tier")]
-    what += [request or prompt_id, completion, parts.output]
-    named = identity is not None or sample is not None or moment is not None
-    if named:
-        what += [identity, sample, collected_at or moment]
-    digest = hashlib.sha256(to_json(what)).digest()[:16]
-    return Rollout(record, digest, named, sample, system, votes, repairs, notes)
+def _asked(columns: dict[str, Any]) -> texts.Conversation:
+    """What was asked; the column `request` becomes a text."""
+    given = asked = texts.conversation(columns["request"])
+    if columns["messages"] is not None:
+        try:
+            asked = texts.conversation(columns["messages"])
+        except Rejected:
+            if not given.request:
+                raise
+        if all(columns[name] is None for name in ("completion", "output", "scratchpad")):
+            columns["completion"] = columns["messages"]
+    columns["request"] = given.request or asked.request
+    columns["system"] = texts.text(columns["system"]) or asked.system
+    return asked
+
+
+def _state(columns: dict[str, Any], said: texts.Answer) -> tuple[str, str]:
+    """What the log says about a row beside its texts, by the names of `STATES`, and its words for it."""
+    status = _STATUSES.get(values.squeezed(str(columns["status"] or "")), "")
+    stop = str(columns["stop_reason"] or said.stop_reason)
+    stopped = _STOPS.get(values.squeezed(stop.rpartition(".")[2]), "")
+    problem = _words(columns["error"]) or said.error
+    if words := _words(columns["invalidated"]):
+        return "invalidated", words
+    if "blocked" in (status, stopped) or _BLOCKED.search(problem):
+        return "blocked", problem
+    if status in ("invalidated", "cancelled"):
+        return status, str(columns["status"])
+    if problem or "errored" in (status, stopped):
+        return "errored", problem or stop
+    limit = _words(columns["limit"])
+    if limit.isalpha() or limit[:1] == "{" or "limit" in (status, stopped):
+        return "limit", limit or stop
+    return "edited" if _words(columns["edited"]) else "", ""
+
+
+def _words(value: Any) -> str:
+    """What a field says of a row; empty where it says no, nothing, or is a number."""
+    if isinstance(value, dict):
+        names = ("error", "author", "code", "message", "reason", "type")
+        known = [words for name in names if (words := _words(value.get(name)))]
+        value = ": ".join(known) or (str(value) if any(value.values()) else "")
+    if value in (None, [], {}) or isinstance(value, float) or values.truth(value) in ("no", "missing"):
+        return ""
+    return str(value)
+
+
+def _identity(
+    record: dict[str, Any], columns: dict[str, Any], sample: int | None, completion: str
+) -> dict[str, str]:
+    """What the log names an answer by, the surest first; the texts alone name none."""
+    moment, uuid, row_id = columns["collected_at"], columns["uuid"], columns["identity"]
+    condition = [record[name] for name in ("setting", "variation", "model", "tier")]
+    time, request = record["collected_at"] or moment, record["request"] or record["prompt_id"]
+    content = [*condition, request, completion, record["output"]]
+    given = row_id if uuid is None else uuid
+    id = "" if given is None else values.prompt_id(given)
+    if uuid is not None:
+        # copies of a file in other folders may pass for another variation
+        named_by, name = "uuid", [record["model"], record["tier"], request, id]
+    elif id:
+        named_by, name = "id", [*condition[:3], id, sample]
+    elif sample is not None:
+        named_by, name = "sample", [*condition, request, sample, columns["seed"], time]
+    else:
+        named_by, name = ("nothing", []) if moment is None else ("time", [record["tier"], str(moment)])
+    # the texts are long, so they are hashed once
+    texts_json = to_json(content)[:-1]
+    more = b"]" if named_by == "nothing" else b"," + to_json([given, sample, time])[1:]
+    hashes = {"content": hashlib.sha256(texts_json)}
+    hashes["name"] = hashes["content"].copy()
+    hashes["name"].update(more)
+    hashes["content"].update(b"]")
+    hashes["id"] = hashlib.sha256(to_json(name))
+    return {part: each.hexdigest()[:32] for part, each in hashes.items()} | {"named_by": named_by}
 
 
 def to_json(value: Any) -> bytes:
@@ -250,28 +372,30 @@ def _setting(given: Any, notes: Notes) -> str:
     return setting
 
 
-def _texts(columns: dict[str, Any], side: Side) -> tuple[Transcript, str]:
-    """Scratchpad and output, and the text that they were taken from."""
-    completion = columns["completion"]
-    if completion is not None:
-        text = str(completion)
-        parts = split(text, tagged=False)
-        if parts.problem == "output empty" and columns["output"] is not None and not parts.scratchpad:
-            parts = Transcript("", str(columns["output"]).strip(), True, "no output tag")
-        return parts, text
-    if not side.fields.keys() & {"completion", "output", "scratchpad"}:
-        return Transcript("", "", True), ""  # a table of verdicts alone
-    scratchpad, output = (
-        "" if columns[name] is None else str(columns[name]).strip() for name in ("scratchpad", "output")
-    )
-    parts = split(output, tagged=False)
-    if parts.scratchpad:
-        return parts, output
-    # the log has taken the answer apart already
-    problem = "" if parts.problem == "no output tag" else parts.problem
-    if "scratchpad" in side.fields and not scratchpad:
-        problem = problem or "scratchpad empty"
-    return Transcript(scratchpad, parts.output, parts.valid, problem), scratchpad + output
+def _texts(
+    columns: dict[str, Any], side: Side, asked: texts.Conversation, notes: Notes
+) -> tuple[Transcript, str, texts.Answer]:
+    """Scratchpad and output, the text that they were taken from, and the answer that it stood in."""
+    scratchpad = texts.text(columns["scratchpad"]).strip()
+    whole = columns["completion"] is not None
+    said = texts.answer(columns["completion" if whole else "output"])
+    if not side.fields.keys() & _ANSWERS:
+        return Transcript("", "", True), "", said  # a table of verdicts alone
+    full = said.text if whole else said.text.strip()
+    apart = [said.thinking, columns["thinking"]]
+    parts, thinking, assumed = texts.transcript(full, apart, asked.prefill(full), scratchpad)
+    notes += [(reason, full[:80]) for reason in assumed]
+    said = replace(said, thinking=thinking)
+    empty = parts.problem == "output empty" and not parts.scratchpad
+    if whole and empty and columns["output"] is not None:
+        parts = Transcript("", texts.text(columns["output"]).strip(), True, "no output tag")
+    if not whole:  # the log has taken the answer apart already
+        problem = "" if parts.problem == "no output tag" else parts.problem
+        if "scratchpad" in side.fields and not parts.scratchpad:
+            problem = problem or "scratchpad empty"
+        full = full if parts.scratchpad != scratchpad else scratchpad + full
+        parts = replace(parts, problem=problem)
+    return parts, full, said
 
 
 def _untagged(text: Any) -> tuple[str, str]:

@@ -1,14 +1,15 @@
 """Which notebooks are up to date, by content.
 
 A notebook must run again if its parameters, its cells, its inputs, the versions of the libraries or the
-code of this package that it reaches has changed, or if one of its outputs is missing. Comments,
-docstrings and times of change do not count.
+code or data of this package have changed, or if one of its outputs is missing. Comments, docstrings and
+times of change do not count.
 """
 
 import ast
 import json
 import os
-import re
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -19,10 +20,13 @@ from afanalysis.study.files import write_json
 from afanalysis.study.folders import Folders
 from afanalysis.study.hashing import file_hash, text_hash
 
-PACKAGE = "afanalysis"
 _ROOT = Path(__file__).resolve().parents[1]
 _LIBRARIES = ("anthropic", "duckdb", "matplotlib", "numpy", "pandas", "scipy", "seaborn", "statsmodels")
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _PARTS = ("parameters", "cells", "package code", "library versions")
+
+# In CPython 3.11 `ast.parse` fails now and then in several threads at once; and once is enough.
+_PARSING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -98,18 +102,19 @@ class Record:
 
     def _state(self, step: Step, before: dict[str, Any]) -> dict[str, Any]:
         cells = code_cells(self._project / "notebooks" / f"{step.notebook}.ipynb")
-        state: dict[str, Any] = {
+        package = _package_hash()
+        unchanged = package == before.get("package")  # then no code needs to be parsed
+        with _PARSING:
+            code = before.get("package code") if unchanged else _package_hash(content_hash)
+            written = [_without_comments(cell) for cell in cells]
+        return {
             "parameters": _hash(step.parameters),
-            "cells": _hash([_without_comments(cell) for cell in cells]),
+            "cells": _hash(written),
             "library versions": _hash({library: version(library) for library in _LIBRARIES}),
-            "package": _package_hash(),
+            "package": package,
+            "package code": code,
             "inputs": {self._place(path): file_hash(path) for path in step.inputs if path.exists()},
         }
-        # the same cells reach the same code of the same package, which then need not be parsed again
-        if all(state[part] == before.get(part) for part in ("cells", "package")):
-            return state | {"package code": before.get("package code")}
-        files = reached_files("\n".join(cells))
-        return state | {"package code": _hash({file: content_hash(_ROOT / file) for file in files})}
 
     def _place(self, path: Path) -> str:
         return Path(os.path.relpath(path.resolve(), self._project)).as_posix()
@@ -126,15 +131,11 @@ def _hash(content: Any) -> str:
 
 
 @cache
-def _package_hash() -> str:
-    """The hash of every file of the package, comments included."""
-    return _hash({path.relative_to(_ROOT).as_posix(): file_hash(path) for path in _package_files()})
-
-
-def _package_files() -> list[Path]:
-    """Every file of the package, without compiled code and what tools hide there (`.ruff_cache`)."""
-    files = (path for path in _ROOT.rglob("*") if path.suffix != ".pyc" and path.is_file())
-    return [path for path in files if "/." not in f"/{path.relative_to(_ROOT).as_posix()}"]
+def _package_hash(hash_of: Callable[[Path], str] = file_hash) -> str:
+    """The hash of every file of the package; without compiled code and hidden files (`.ruff_cache`)."""
+    files = {path.relative_to(_ROOT).as_posix(): path for path in _ROOT.rglob("*") if path.is_file()}
+    ours = {name: path for name, path in files.items() if "/." not in f"/{name}"}
+    return _hash({name: hash_of(path) for name, path in ours.items() if path.suffix != ".pyc"})
 
 
 def _without_comments(source: str) -> str:
@@ -144,93 +145,13 @@ def _without_comments(source: str) -> str:
     except SyntaxError:  # a magic command
         return source
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and (
-            ast.get_docstring(node, clean=False) is not None
-        ):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
     return ast.dump(tree)
 
 
-@cache
 def content_hash(path: Path) -> str:
     """The hash of a file of the package: of its syntax tree for code, of its bytes for data."""
     if path.suffix != ".py":
         return file_hash(path)
     return text_hash(_without_comments(path.read_text(encoding="utf-8")))
-
-
-def reached_files(source: str) -> list[str]:
-    """The files of this package that some code reaches: modules by imports, and the data they read.
-
-    A public name (`af.collect`) reaches the module that the package's stub imports it from.
-
-    Examples
-    --------
-    >>> reached_files("from afanalysis.text.wording import percent")
-    ['__init__.py', 'text/__init__.py', 'text/wording.py', 'text/wording.toml']
-    """
-    modules: set[str] = set()
-    todo = set(_modules_named_in(source))
-    while todo:
-        module = todo.pop()
-        modules.add(module)
-        parent = module.rpartition(".")[0] or PACKAGE
-        todo |= {parent, *_modules_named_in(_file(module).read_text(encoding="utf-8"))} - modules
-    files = {_file(module) for module in modules}
-    return sorted(path.relative_to(_ROOT).as_posix() for path in files | _data_read_by(files))
-
-
-@cache
-def _modules_named_in(source: str) -> set[str]:
-    """The modules of this package that some code imports, or names as in `af.collect`."""
-    tree = ast.parse(source)
-    bound: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            inside = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
-            bound |= {alias.asname or alias.name: inside + alias.name for alias in node.names}
-    bound = {name: target for name, target in bound.items() if target.split(".")[0] == PACKAGE}
-    dotted = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    names = [ast.unparse(node).partition(".") for node in dotted]
-    uses = {f"{bound[first]}.{attributes}" for first, _, attributes in names if first in bound}
-    return {_module(target) for target in (*bound.values(), *uses)}
-
-
-def _module(dotted: str) -> str:
-    """The module that a dotted name is in; for a public name, as the stubs have it."""
-    module = PACKAGE
-    for name in dotted.split(".")[1:]:
-        if not _file(f"{module}.{name}").exists():
-            return _stub(module).get(name, module)
-        module = f"{module}.{name}"
-    return module
-
-
-@cache
-def _stub(package: str) -> dict[str, str]:
-    """By public name of a package the module that its stub imports it from; empty without a stub."""
-    path = _file(package).with_suffix(".pyi")
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    imports = re.findall(r"^from \.(\S+) import (\w+)", text, re.MULTILINE)
-    return {name: f"{package}.{module}" for module, name in imports}
-
-
-def _file(module: str) -> Path:
-    """Where a module's code is, or would be."""
-    folder = _ROOT.joinpath(*module.split(".")[1:])
-    return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
-
-
-def _data_read_by(files: set[Path]) -> set[Path]:
-    """The data files that modules read: those they name, and those of their folders that none names."""
-    package = _package_files()
-    code = {path: path.read_text(encoding="utf-8") for path in package if path.suffix == ".py"}
-    data = [path for path in package if path.suffix not in (".py", ".pyi", ".typed")]
-    found = set()
-    for path in data:
-        named_by = {module for module in code if f'"{path.name}"' in code[module]}
-        readers = named_by or {module for module in code if module.parent == path.parent}
-        # the published tables are inputs of the notebooks, by name
-        if readers & files and path.parent.name != "published_tables":
-            found.add(path)
-    return found

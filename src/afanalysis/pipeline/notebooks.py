@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from afanalysis.pipeline.changes import Record, Step
 from afanalysis.pipeline.projects import STEPS, default_study
 from afanalysis.study import paper_tables
 from afanalysis.study.design import Study
+from afanalysis.study.files import cannot_write
 from afanalysis.study.folders import JUDGEMENTS, LABEL_SAMPLE, LABELS, MANIFEST, PAPER, ROLLOUTS, Folders
 from afanalysis.text.untrusted import escape_invisible
 
@@ -56,26 +57,16 @@ class Ending:
     complete: bool
 
 
-def steps(
-    project: Path,
-    study_file: Path | None = None,
-    calls: Mapping[str, Any] | None = None,
-    *,
-    rules: bool = False,
-    first: int | None = None,
-) -> list[Step]:
+def steps(project: Path, study_file: Path | None = None, **asked: Any) -> list[Step]:
     """The steps of a run: every notebook of a study; without one, the paper's figures and the demo.
 
     Parameters
     ----------
     project, study_file
         The project's folder, and the study.
-    calls
-        How calls are made, as `calling` takes it.
-    rules
-        Judge by rules, without a model.
-    first
-        In a study with `order: prompts`: only so many prompts of each setting.
+    asked
+        What `calling` takes; `rules`: judge by rules, without a model; `first`: in a study with
+        `order: prompts`, only so many prompts of each setting.
 
     Raises
     ------
@@ -89,19 +80,18 @@ def steps(
         copy = paper.notebooks / f"{STEPS[-1]}.ipynb"
         outputs = (paper.report, paper.figures / "behaviour_by_tier.svg")
         planned.append(Step(PAPER, STEPS[-1], {"study": PAPER}, copy, paper_tables.paths(), outputs))
-    study, rest = Study.from_yaml(study_file), dict(calls or {})
-    if study.imported and rest.get("live"):
-        raise InputError(
-            f"{study_file}: was imported, so there is nothing to collect; run it without --live"
-        )
+    study = Study.from_yaml(study_file)
+    if study.imported and asked.get("live"):
+        problem = "was imported, so there is nothing to collect; run it without --live"
+        raise InputError(f"{study_file}: {problem}")
     if study.name == PAPER:
         raise InputError(f"{study_file}: name is {PAPER!r}, which stands for the published tables")
-    asked: dict[str, Any] = {name: rest.pop(name) for name in ("live", "budget") if name in rest}
-    asked |= {"calls": rest} if rest else {}
-    parameters = {
-        "01_collect": asked | ({} if first is None else {"first": first}),
-        "02_judge": asked | ({"rules": True} if rules else {}),
-    }
+    first, rules, both = (
+        {name: asked.pop(name) for name in names if name in asked}
+        for names in (["first"], ["rules"], ["live", "budget"])
+    )
+    both |= {"calls": asked} if asked else {}
+    parameters = {"01_collect": both | first, "02_judge": both | rules}
     return planned + study_steps(project, study, study_file, parameters)
 
 
@@ -124,6 +114,7 @@ def study_steps(
     rollouts, judgements, manifest = raw / ROLLOUTS, raw / JUDGEMENTS, raw / MANIFEST
     labels = [raw / LABELS, raw / LABEL_SAMPLE]
     published = paper_tables.paths()
+    drawn = (folders.report, folders.figures / "behaviour_by_tier.svg")
     study_parameter = {"study": os.path.relpath(study_file.resolve(), project / "notebooks")}
 
     def step(name: str, inputs: Iterable[Path], *outputs: Path) -> Step:
@@ -137,11 +128,7 @@ def study_steps(
         step(STEPS[1], [rollouts, manifest, *labels], judgements),
         step(STEPS[2], [rollouts, judgements, manifest, *labels, *published], *tables),
         step(STEPS[3], [folders.table, *published], processed / "beside_paper.csv"),
-        step(
-            STEPS[4],
-            [folders.table, judgements, manifest, *labels, *published],
-            *(folders.report, folders.figures / "behaviour_by_tier.svg"),
-        ),
+        step(STEPS[4], [folders.table, judgements, manifest, *labels, *published], *drawn),
     ]
     return chain[2:] if study.imported else chain
 
@@ -155,10 +142,7 @@ def check_writable(project: Path, planned: Iterable[Step]) -> None:
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise InputError(
-                f"{folder}: cannot be written ({error.strerror}); make it writable or run in another "
-                "checkout"
-            ) from error
+            raise cannot_write(folder, error) from error
 
 
 def plan(project: Path, planned: Iterable[Step]) -> list[tuple[Step, list[str]]]:
@@ -209,7 +193,6 @@ def run(
     """
     import papermill  # noqa: F401  (before threads would import it at the same time)
 
-    slots = threading.Semaphore(os.cpu_count() or 1)
     recording = threading.Lock()
     stopping = threading.Event()
 
@@ -221,8 +204,7 @@ def run(
         elif not force and not record.why(step):
             result = Result(step, "up to date")
         else:
-            with slots:
-                result = _run_step(project, step)
+            result = _run_step(project, step)
             if result.state == "done" and not stopping.is_set():
                 with recording:
                     record.done(step)
@@ -230,7 +212,8 @@ def run(
         return result
 
     futures: list[Future[Result]] = []
-    with ThreadPoolExecutor(max(len(planned), 1)) as threads:  # the kernels do the work
+    # a step waits for earlier ones only, which have begun
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
         for step in planned:
             writers = [
                 future
@@ -258,15 +241,11 @@ def _run_step(project: Path, step: Step) -> Result:
     except InputError as error:
         failure = error
     except NoSuchKernel as error:
-        failure = InputError(
-            f"{step.notebook}: no Jupyter kernel is named {error.name!r}; install one with "
-            "`python -m ipykernel install --sys-prefix`"
-        )
+        advice = "install one with `python -m ipykernel install --sys-prefix`"
+        failure = InputError(f"{step.notebook}: no Jupyter kernel is named {error.name!r}; {advice}")
     except papermill.PapermillExecutionError as error:
-        copy = step.output.relative_to(project)
-        failure = NotebookFailed(
-            f"{step.title}: {error.ename} in cell {error.exec_count}: {error.evalue} (see {copy})"
-        )
+        place, copy = f"cell {error.exec_count}", step.output.relative_to(project)
+        failure = NotebookFailed(f"{step.title}: {error.ename} in {place}: {error.evalue} (see {copy})")
         if error.ename == InputError.__name__:
             failure = InputError(error.evalue)
     if sys.stderr.isatty():
@@ -288,10 +267,9 @@ def execute(project: Path, step: Step) -> str:
 
     source = project / "notebooks" / f"{step.notebook}.ipynb"
     if parameters_cell(source) is None:
-        raise InputError(
-            f"{source}: has no cell tagged 'parameters', so none can be set; tag the cell that has "
-            "their defaults (in JupyterLab: property inspector, cell tags)"
-        )
+        problem = "has no cell tagged 'parameters', so none can be set"
+        advice = "tag the cell that has their defaults (in JupyterLab: property inspector, cell tags)"
+        raise InputError(f"{source}: {problem}; {advice}")
     step.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="afanalysis-") as sockets:
         executed = papermill.execute_notebook(

@@ -30,10 +30,8 @@ def find_project(start: str | Path = ".") -> Path:
     """
     if project := nearest_project(start):
         return project
-    raise InputError(
-        f"{Path(start).resolve()}: neither this folder nor one above it holds "
-        f"notebooks/{STEPS[0]}.ipynb; make a project with: afanalysis new NAME"
-    )
+    problem = f"neither this folder nor one above it holds notebooks/{STEPS[0]}.ipynb"
+    raise InputError(f"{Path(start).resolve()}: {problem}; make a project with: afanalysis new NAME")
 
 
 def open_study(study: str | Path, project: str | Path | None = None) -> tuple[Study, Folders]:

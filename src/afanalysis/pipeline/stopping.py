@@ -73,9 +73,8 @@ async def collect_until(
     ...     await af.collect_until(study, endpoint, folders.raw, decided=True)
     """
     if study.order != "prompts":
-        raise InputError(
-            f"study {study.name}: order is {study.order!r}; looking while it runs needs order: prompts"
-        )
+        problem = f"order is {study.order!r}; looking while it runs needs order: prompts"
+        raise InputError(f"study {study.name}: {problem}")
     if width is None and not decided:
         raise InputError("nothing to stop at: give a width, or decided=True")
     most = max(len(study.requests(setting)) for setting in study.settings)
@@ -94,8 +93,7 @@ async def collect_until(
             summary = await judge(study.judge, endpoint, folder, options, budget=budget)
         looks, left = _last_looks(study, folder, level), summary.left
     end = f"Not finished ({left})" if left else f"The aim was {'' if reached() else 'not '}reached"
-    rollouts = tidy(folder, unjudged=True)
-    asked = int(rollouts.groupby("setting")["prompt_id"].nunique().max())
+    asked = int(tidy(folder, unjudged=True).groupby("setting")["prompt_id"].nunique().max())
     aims = [f"no wider than {percent(width)} points"] if width is not None else []
     aims += ["without 0"] if decided else []
     sentences = [f"{end} with {asked} of {most} prompts per setting; the aim: {' and '.join(aims)}."]

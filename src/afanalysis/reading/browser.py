@@ -27,8 +27,6 @@ _FALLBACK_ROWS = 20
 # Agreement is shown from this many shared labels on: fewer would reveal single labels.
 SHARED_AT_LEAST = 10
 
-AC1 = "Gwet's AC1"
-
 _FIELDS = ("behaviour", "af", "note")
 
 
@@ -80,9 +78,8 @@ class Browser(anywidget.AnyWidget):
         return bundle
 
     def _table(self) -> str:
-        total, rows = self._transcripts.find(
-            self.view["filters"], self.view["text"], size=_FALLBACK_ROWS
-        )
+        view = self.view
+        total, rows = self._transcripts.find(view["filters"], view["text"], size=_FALLBACK_ROWS)
         for row in rows:
             side = self._transcripts.read(row["rollout"])["sides"][0]
             row["output"] = plain(side["output"])[:300]
@@ -175,13 +172,9 @@ class Labeller(Browser):
         label = self._labels.get((rollout, self._labeller))
         with self.hold_sync():  # one message, so that no key acts on half of it
             self.label = {name: getattr(label, name) for name in _FIELDS} if label else {}
-            self.progress = {
-                "done": len(self._queue) - len(remaining),
-                "total": len(self._queue),
-                "labeller": self._labeller,
-                "agreement": self._agreement(),
-                "opened": opened,
-            }
+            total = len(self._queue)
+            progress = {"done": total - len(remaining), "total": total, "labeller": self._labeller}
+            self.progress = progress | {"agreement": self._agreement(), "opened": opened}
             self.transcript = self._read(rollout) if rollout else {}
 
     def _receive(self, _: Any, message: dict[str, Any], __: Any) -> None:
@@ -215,9 +208,9 @@ class Labeller(Browser):
                 if labeller == self._labeller and (rollout, colleague) in self._labels
             ]
             if len(shared) >= SHARED_AT_LEAST:
-                measures = agreement(*zip(*shared, strict=True)).set_index("measure")["value"]
-                alike = f"{percent(measures['agreement'], 0)} % of {len(shared)} alike"
-                sentences.append(f"with {colleague}: {alike}, AC1 {measures[AC1]:.2f}")
+                share, _, ac1 = agreement(*zip(*shared, strict=True))["value"]
+                alike = f"{percent(share, 0)} % of {len(shared)} alike"
+                sentences.append(f"with {colleague}: {alike}, AC1 {ac1:.2f}")
         return "; ".join(sentences)
 
 
@@ -326,12 +319,9 @@ def play(data: Any, *, variation: str | None = None, tiers: Tiers | None = None)
     level = ipywidgets.FloatSlider(0.95, min=0.5, max=0.99, step=0.01, description="level", **slider)
     rate_method = ipywidgets.Dropdown(options=_RATE_METHODS, description="rates by", style=style)
     gap_method = ipywidgets.Dropdown(options=_GAP_METHODS, description="gap by", style=style)
-    min_prompts = ipywidgets.IntSlider(
-        1, min=1, max=counted.most_prompts, description="fewest prompts", **slider
-    )
-    confidence = ipywidgets.FloatSlider(
-        0.0, min=0.0, max=1.0, step=0.05, description="judge at least", **slider
-    )
+    most = counted.most_prompts
+    min_prompts = ipywidgets.IntSlider(1, min=1, max=most, description="fewest prompts", **slider)
+    confidence = ipywidgets.FloatSlider(0.0, max=1.0, step=0.05, description="judge at least", **slider)
     controls = [level, rate_method, gap_method, min_prompts, confidence]
     image = ipywidgets.Image(format="png", layout={"max_width": "100%"})
     sentence = ipywidgets.HTML()

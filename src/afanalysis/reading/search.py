@@ -160,33 +160,24 @@ class Transcripts:
         )
         outputs = [escape_invisible(row["output"], _MOST_CHARACTERS) for row in rows]
         counterparts = [*outputs[1:2], *outputs[:1] * (len(rows) - 1)] or [""]
-        return {
-            "rollout": rollout,
-            "request": escape_invisible(rows[0]["request"], _MOST_CHARACTERS),
-            "sides": [
-                self._side(row) | {"output": differing(output, counterpart)}
-                for row, output, counterpart in zip(rows, outputs, counterparts, strict=True)
-            ],
-        }
+        texts = zip(rows, outputs, counterparts, strict=True)
+        sides = [self._side(row) | {"output": differing(*pair)} for row, *pair in texts]
+        request = escape_invisible(rows[0]["request"], _MOST_CHARACTERS)
+        return {"rollout": rollout, "request": request, "sides": sides}
 
     def _side(self, row: dict[str, Any]) -> dict[str, Any]:
         scratchpad = escape_invisible(row["scratchpad"], _MOST_CHARACTERS)
+        criteria = json.loads(self._criteria.get((row["rollout"], row["judge"]), "{}"))
+        quotes = {
+            name: about["quote"] for name, about in criteria.items() if about["met"] and about["quote"]
+        }
         reasoned = row["verdict"] in ("complied", "refused") and row["af"] in ("full", "partial")
         return {
             "rollout": row["rollout"],
             "tier": row["tier"],
             "verdict": row["verdict"] + (f" with {row['af']} AF reasoning" if reasoned else ""),
             "about": {name: str(row[name]) for name in _ABOUT if row[name] not in (None, "")},
-            "scratchpad": marked(scratchpad, self._quotes(row)),
-        }
-
-    def _quotes(self, row: dict[str, Any]) -> dict[str, str]:
-        """What the judge quoted from a rollout, by criterion."""
-        criteria = json.loads(self._criteria.get((row["rollout"], row["judge"]), "{}"))
-        return {
-            name: criterion["quote"]
-            for name, criterion in criteria.items()
-            if criterion["met"] and criterion["quote"]
+            "scratchpad": marked(scratchpad, quotes),
         }
 
 

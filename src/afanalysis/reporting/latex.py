@@ -45,9 +45,8 @@ def write_latex(gallery: Gallery) -> list[Path]:
         if not gallery.paper:
             contents["results.tex"] = str(summary(gallery.rollouts, "latex", **gallery.how))
     except InputError as reason:
-        contents = dict.fromkeys(
-            ("macros.tex", "results.tex"), f"% no numbers: {escape_latex(str(reason))}\n"
-        )
+        comment = f"% no numbers: {escape_latex(str(reason))}\n"
+        contents = dict.fromkeys(("macros.tex", "results.tex"), comment)
     return [write_text(folder / name, content) for name, content in contents.items()]
 
 
@@ -70,12 +69,8 @@ def macros(estimates: pd.DataFrame) -> str:
         name += "".join(letters[key].get(row[key], "") for key in usual)
         unit = r"\,points" if row["quantity"] == "compliance_gap" else r"\,\%"
         estimate, low, high = (escape_latex(percent(row[end])) for end in ("estimate", "low", "high"))
-        lines += [
-            rf"\newcommand{{\{name}}}{{{estimate}{unit}}}",
-            rf"\newcommand{{\{name}Low}}{{{low}{unit}}}",
-            rf"\newcommand{{\{name}High}}{{{high}{unit}}}",
-            rf"\newcommand{{\{name}CI}}{{[{low}, {high}]}}",
-        ]
+        values = {"": estimate + unit, "Low": low + unit, "High": high + unit, "CI": f"[{low}, {high}]"}
+        lines += [rf"\newcommand{{\{name}{end}}}{{{value}}}" for end, value in values.items()]
     return "\n".join(lines) + "\n"
 
 

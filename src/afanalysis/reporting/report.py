@@ -16,7 +16,7 @@ from afanalysis.analysis.quantities import readable, summary
 from afanalysis.errors import InputError
 from afanalysis.figures.gallery import Gallery
 from afanalysis.study import votes
-from afanalysis.study.files import as_written, read_json, read_yaml, write_text
+from afanalysis.study.files import as_written, read_json, write_text
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST
 from afanalysis.study.paper_tables import TABLES
 from afanalysis.table.source import distinct, opened
@@ -27,8 +27,6 @@ from afanalysis.text.wording import in_reading_order, in_words, interval, percen
 
 # Above this share a report begins with a warning.
 MANY_QUOTES_MISSING = 0.05
-
-_SHOWN = read_yaml(Path(__file__).with_name("columns.yaml"), "the columns of the report")
 
 
 def write_report(gallery: Gallery) -> Path:
@@ -54,56 +52,45 @@ def write_report(gallery: Gallery) -> Path:
     """
     path = gallery.folders.raw / MANIFEST
     manifest = read_json(path)
-    pictures, not_drawn = _pictures(gallery)
-    warnings: list[str] = []
-    answers: pd.DataFrame | None = None
-    examples: list[tuple[Any, ...]] = []
+    content: dict[str, Any] = {"answers": None, "warnings": [], "examples": []}
     if gallery.paper:
         sources = sorted(set(gallery.estimates["source"]))
         default = _of_main_variation(gallery)
-        tables = {"Estimates of the default prompt": in_words(default, ["setting"], _SHOWN)}
+        tables = {"Estimates of the default prompt": in_words(default, ["setting"])}
         tables |= _tables_of_the_paper(gallery.level)
     else:
         sources = distinct(gallery.rollouts, "source")
         results = _or_reason(lambda: summary(gallery.rollouts, **gallery.how))
         beside = ["model", "setting", "quantity", "tier"]
-        tables = {
-            "Results by condition": results if isinstance(results, str) else readable(results),
-            "Corrected for the judge's error": _or_reason(
-                lambda: in_words(gallery.corrected, ["setting"], _SHOWN)
-            ),
-            "Beside the paper": _or_reason(
-                lambda: in_words(gallery.beside.drop(columns="assumes"), beside, _SHOWN)
-            ),
+        sections = {
+            "Corrected for the judge's error": lambda: in_words(gallery.corrected, ["setting"]),
+            "Beside the paper": lambda: in_words(gallery.beside.drop(columns="assumes"), beside),
         }
+        tables = {"Results by condition": results if isinstance(results, str) else readable(results)}
+        tables |= {title: _or_reason(section) for title, section in sections.items()}
         counts = answer_counts(gallery.rollouts)
-        answers = readable_counts(counts)
         warnings = _warnings(gallery, results, counts)
         if gallery.lacking:
             taken = ", ".join(f"{name} ({usual})" for name, usual in gallery.lacking.items())
             warnings.insert(0, f"The table lacks these columns; each is taken for the usual: {taken}.")
         if ended := manifest.get("ended"):
             warnings.insert(0, f"Looked at while it ran. {ended} Other intervals ignore the looks.")
-        examples = _examples(gallery)
+        content = {"answers": readable_counts(counts), "warnings": warnings}
+        content["examples"] = _examples(gallery)
+    content["pictures"], content["not_drawn"] = _pictures(gallery)
     with as_written(path):
-        description = manifest.get("study", {}).get("description", "")
-        provenance = _provenance(gallery, manifest, sources)
+        content["description"] = manifest.get("study", {}).get("description", "")
+        content["provenance"] = _provenance(gallery, manifest, sources)
     page = render(
         "report.html.j2",
         gallery=gallery,
-        description=description,
         simulated="simulated" in sources,
-        answers=answers,
         findings=_or_reason(lambda: _findings(gallery)),
-        warnings=warnings,
         variations=1 if gallery.paper else len(distinct(gallery.rollouts, "variation")),
-        pictures=pictures,
-        not_drawn=not_drawn,
         tables=tables,
-        examples=examples,
-        provenance=provenance,
         wording=wording,
         escape_invisible=escape_invisible,
+        **content,
     )
     return write_text(gallery.folders.report, page)
 
@@ -114,8 +101,8 @@ def _tables_of_the_paper(level: float) -> dict[str, pd.DataFrame]:
     every = pd.concat({file: published.table(name) for name, file in TABLES.items()}, names=["file"])
     sources = every.groupby(["file", "source"], sort=False).size().rename("rows").reset_index()
     return {
-        "The helpful-only headline by method": in_words(headline_by_method(level), [], _SHOWN),
-        "The gap, by how the answers of its tiers are paired": in_words(pairings, ["setting"], _SHOWN),
+        "The helpful-only headline by method": in_words(headline_by_method(level), []),
+        "The gap, by how the answers of its tiers are paired": in_words(pairings, ["setting"]),
         "Where the text and the tables differ (in a text copy; to be checked against the PDF)": (
             published.discrepancies(level).drop(columns="level")
         ),
@@ -160,9 +147,8 @@ def _findings(gallery: Gallery) -> list[dict[str, list[dict[str, Any]]]]:
     of_all = default[(default["quantity"] != "af_reasoning") | (default["tier"] == training)]
     default = of_all.sort_values("tier", key=lambda tier: tier != unmonitored, kind="stable")
     parts = in_reading_order(default, "setting").groupby(["setting", "model"], sort=False)
-    findings = [
-        {name: rows.to_dict("records") for name, rows in part.groupby("quantity")} for _, part in parts
-    ]
+    by_quantity = (part.groupby("quantity") for _, part in parts)
+    findings = [{name: rows.to_dict("records") for name, rows in part} for part in by_quantity]
     return [finding for finding in findings if "refused" in finding]
 
 
@@ -171,9 +157,8 @@ def _warnings(gallery: Gallery, summary: pd.DataFrame | str, answers: pd.DataFra
     table = pd.DataFrame({"warning": []}, dtype=str) if isinstance(summary, str) else summary
     warnings: list[str] = []
     for rows, places in ((table, "conditions"), (answers, "conditions and tiers")):
-        remarks = (
-            rows["warning"].map(wording.split_remarks).explode().str.replace(r" \(.*\)$", "", regex=True)
-        )
+        remarks = rows["warning"].map(wording.split_remarks).explode()
+        remarks = remarks.str.replace(r" \(.*\)$", "", regex=True)
         warnings += [
             f"In {number} of {len(rows)} {places}: {remark}."
             for remark, number in remarks[remarks != ""].value_counts().items()

@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -62,11 +63,8 @@ def _normal(*parts: object) -> float:
 
 @cache
 def _conditions_by_prompt() -> dict[str, tuple[str, str]]:
-    return {
-        prompts.system_prompt(setting, variation).strip(): (setting, variation)
-        for setting in prompts.SETTINGS
-        for variation in prompts.variations()
-    }
+    conditions = product(prompts.SETTINGS, prompts.variations())
+    return {prompts.system_prompt(*each).strip(): each for each in conditions}
 
 
 def condition(system: str) -> tuple[str, str]:

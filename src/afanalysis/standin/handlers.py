@@ -6,25 +6,22 @@ batch, identifies a request; clients that send neither get another draw each tim
 """
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any
 from uuid import uuid4
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
-from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from afanalysis import __version__
 from afanalysis.standin.models import KNOWN_MODELS, OPEN, VERSIONS, facts_of
-from afanalysis.standin.state import FAULT, Batch, Fault, StandIn, count_tokens, error_body, text_of
+from afanalysis.standin.state import Batch, StandIn, count_tokens, error_body, text_of
 from afanalysis.text.untrusted import without_surrogates
 
 # The largest bodies (bytes), and hosts and origins that are this machine.
@@ -112,37 +109,7 @@ class _Handler(RequestHandler):
         lines = isinstance(content, bytes)
         self.set_header("Content-Type", f"application/{'x-jsonl' if lines else 'json'}")
         self.set_header("request-id", self.request_id)
-        self.finish(_encoded(content))
-
-    async def serve(self, where: str, key: str, make: Callable[[], dict[str, Any] | bytes]) -> None:
-        """Reply with what `make` returns, unless a fault strikes."""
-        fault = self.standin.fault(where, key)
-        content = make() if fault is None or fault.billed else self.error(fault.status, FAULT)
-        if fault:
-            await self._fail(fault, _encoded(content))
-        else:
-            self.reply(content)
-
-    async def _fail(self, fault: Fault, answer: bytes) -> None:
-        """Send what a fault makes of an answer, byte by byte if need be, and close the connection."""
-        content = fault.content(answer)
-        headers = {"content-type": "application/json", "content-length": str(len(content))}
-        if fault.gzip:
-            headers["content-encoding"] = "gzip"
-        headers |= {"request-id": self.request_id, STANDIN_HEADER: __version__}
-        headers |= fault.headers | {"connection": "close"}
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        stream = self.detach()
-        with contextlib.suppress(StreamClosedError):
-            if fault.status:
-                await stream.write(f"HTTP/1.1 {fault.status} Fault\r\n{head}\r\n".encode())
-                content = content[: round(len(content) * fault.keep)]
-                step = 1 if fault.pause else max(len(content), 1)
-                for start in range(0, len(content), step):
-                    await stream.write(content[start : start + step])
-                    await asyncio.sleep(fault.pause)
-                await asyncio.sleep(60 if fault.pause else 0)
-        stream.close()
+        self.finish(content if lines else json.dumps(content))
 
     def body(self, **defaults: Any) -> dict[str, Any]:
         """The body as a JSON object."""
@@ -184,25 +151,15 @@ class _Handler(RequestHandler):
         stamp = "{:%Y-%m-%dT%H:%M:%S.%fZ}".format
         results = f"http://{self.request.host}/v1/messages/batches/{batch.id}/results"
         counts = Counter(kind for kind, _ in self.standin.results(batch))
-        return {
-            "id": batch.id,
-            "type": "message_batch",
-            "processing_status": "ended" if batch.ended else "in_progress",
-            "request_counts": {
-                "processing": len(batch.requests) - counts.total(),
-                **{kind: counts[kind] for kind in ("succeeded", "errored", "canceled", "expired")},
-            },
-            "created_at": stamp(batch.created),
-            "expires_at": stamp(batch.created + timedelta(hours=24)),
-            "ended_at": stamp(batch.created) if batch.ended else None,
-            "cancel_initiated_at": stamp(batch.created) if batch.canceled else None,
-            "archived_at": None,
-            "results_url": results if batch.ended else None,
-        }
-
-
-def _encoded(content: Any) -> bytes:
-    return content if isinstance(content, bytes) else json.dumps(content).encode()
+        tally = {kind: counts[kind] for kind in ("succeeded", "errored", "canceled", "expired")}
+        tally["processing"] = len(batch.requests) - counts.total()
+        created, expires = map(stamp, (batch.created, batch.created + timedelta(hours=24)))
+        content: dict[str, Any] = {"id": batch.id, "type": "message_batch", "request_counts": tally}
+        content |= {"created_at": created, "expires_at": expires}
+        content |= {"cancel_initiated_at": None, "archived_at": None}
+        if batch.ended:
+            return content | {"processing_status": "ended", "ended_at": created, "results_url": results}
+        return content | {"processing_status": "in_progress", "ended_at": None, "results_url": None}
 
 
 class Messages(_Handler):
@@ -212,7 +169,7 @@ class Messages(_Handler):
         self.check_headers()
         standin = self.standin
         standin.asked["messages"] += 1
-        await asyncio.sleep(standin.faults.latency)
+        await asyncio.sleep(standin.latency)
         key = self.request.headers.get("idempotency-key")
         for kind in ("requests", "input-tokens", "output-tokens"):
             self.set_header(f"anthropic-ratelimit-{kind}-limit", RATE_LIMIT)
@@ -227,7 +184,7 @@ class Messages(_Handler):
         if self.body().get("stream"):
             self._stream(answer())
         else:
-            await self.serve("call", key or "", answer)
+            await standin.respond(self, "call", key or "", answer)
 
     def _stream(self, message: dict[str, Any]) -> None:
         def event(name: str, **content: Any) -> None:
@@ -241,11 +198,9 @@ class Messages(_Handler):
         event("message_start", message=message | dict.fromkeys(ending) | started)
         for index, block in enumerate(message["content"]):
             texts = {name: text for name, text in block.items() if name != "type"}
-            empty = block | dict.fromkeys(texts, "")
-            event("content_block_start", index=index, content_block=empty)
+            event("content_block_start", index=index, content_block=block | dict.fromkeys(texts, ""))
             for name, text in texts.items():
-                delta = {"type": f"{name}_delta", name: text}
-                event("content_block_delta", index=index, delta=delta)
+                event("content_block_delta", index=index, delta={"type": f"{name}_delta", name: text})
             event("content_block_stop", index=index)
         event("message_delta", delta=ending, usage=usage)
         event("message_stop")
@@ -278,48 +233,40 @@ class Batches(_Handler):
             raise ApiError(status, f"requests{list(problem['loc'])}: {problem['msg']}") from error
         if len(names) < len(requests):
             raise ApiError(400, "custom_id: must be unique within a batch")
-        await self.serve("create", "", partial(self._create, requests))
+        await self.standin.respond(self, "create", "", partial(self._create, requests))
 
     def _create(self, requests: list[dict[str, Any]]) -> dict[str, Any]:
         standin = self.standin
         standin.asked["batches"] += 1
         standin.asked["batched"] += len(requests)
-        ends = time.monotonic() + standin.faults.batch_seconds
+        ends = time.monotonic() + standin.batch_seconds
         batch = Batch(f"msgbatch_{uuid4().hex}", requests, datetime.now(UTC), ends, self.version)
         standin.batches[batch.id] = batch
         return self.described(batch)
 
     async def get(self) -> None:
         self.check_headers()
-        batches = reversed(self.standin.batches.values())
-        await self.serve("list", "", lambda: self.page([*map(self.described, batches)]))
+        await self.standin.respond(self, "list", "", self._listed)
+
+    def _listed(self) -> dict[str, Any]:
+        return self.page([*map(self.described, reversed(self.standin.batches.values()))])
 
 
 class OneBatch(_Handler):
-    """`/v1/messages/batches/ID`: retrieve; `/cancel`; `/results`."""
+    """`/v1/messages/batches/ID`: retrieve; `/results`."""
 
-    def _batch(self, batch_id: str) -> Batch:
+    async def get(self, batch_id: str, results: str | None) -> None:
         self.check_headers()
         if batch_id not in self.standin.batches:
             raise ApiError(404, f"no batch {batch_id}")
-        return self.standin.batches[batch_id]
-
-    async def get(self, batch_id: str, action: str | None) -> None:
-        batch = self._batch(batch_id)
-        if action is None:
-            await self.serve("status", batch_id, partial(self.described, batch))
-        elif action == "/results" and batch.ended:
+        batch = self.standin.batches[batch_id]
+        if results is None:
+            await self.standin.respond(self, "status", batch_id, partial(self.described, batch))
+        elif batch.ended:
             lines = (line for _, line in self.standin.results(batch))
-            await self.serve("results", batch_id, lambda: b"".join(lines))
+            await self.standin.respond(self, "results", batch_id, lambda: b"".join(lines))
         else:
             raise ApiError(400, "the batch has not ended")
-
-    def post(self, batch_id: str, action: str | None) -> None:
-        batch = self._batch(batch_id)
-        if action != "/cancel":
-            raise ApiError(404, f"no such action: {action}")
-        batch.canceled = not batch.ended or batch.canceled
-        self.reply(self.described(batch))
 
 
 class Models(_Handler):
@@ -357,7 +304,7 @@ def application(standin: StandIn) -> Application:
             (r"/v1/messages", Messages),
             (r"/v1/messages/count_tokens", CountTokens),
             (r"/v1/messages/batches", Batches),
-            (r"/v1/messages/batches/([^/]+)(/results|/cancel)?", OneBatch),
+            (r"/v1/messages/batches/([^/]+)(/results)?", OneBatch),
             (r"/v1/models(?:/([^/]+))?", Models),
             (r"/asked", Asked),
         ],

@@ -14,7 +14,7 @@ from tornado.netutil import bind_sockets
 
 from afanalysis.errors import InputError
 from afanalysis.standin.handlers import BATCH_BYTES, application
-from afanalysis.standin.state import Faults, StandIn
+from afanalysis.standin.state import StandIn
 from afanalysis.study.design import Simulation
 
 MAX_CONNECTIONS = 1024
@@ -45,11 +45,9 @@ async def serve(standin: StandIn, port: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def running(
-    seed: int = 0, simulation: Simulation | None = None, faults: Faults | None = None
-) -> Iterator[str]:
+def running(seed: int = 0, simulation: Simulation | None = None) -> Iterator[str]:
     """Run the stand-in in its own process within the block, which gets its address."""
-    options = [seed, (simulation or Simulation()).model_dump(), (faults or Faults()).model_dump()]
+    options = [seed, (simulation or Simulation()).model_dump()]
     command = [sys.executable, "-m", "afanalysis.standin.serving", json.dumps(options)]
     pipe = subprocess.PIPE  # as its input: closes when this process ends, however it ends
     with subprocess.Popen(command, stdout=pipe, stdin=pipe, text=True) as process:
@@ -70,5 +68,5 @@ async def _until_orphaned(standin: StandIn) -> None:
 
 
 if __name__ == "__main__":
-    _seed, _simulation, _faults = json.loads(sys.argv[1])
-    asyncio.run(_until_orphaned(StandIn(_seed, Simulation(**_simulation), Faults(**_faults))))
+    _seed, _simulation = json.loads(sys.argv[1])
+    asyncio.run(_until_orphaned(StandIn(_seed, Simulation(**_simulation))))

@@ -1,87 +1,28 @@
-"""The state of the stand-in: its faults, its batches, and counts of what it was asked."""
+"""The state of the stand-in: its settings, its batches, and counts of what it was asked."""
 
-import gzip
 import json
 import re
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, Field
+from typing import Any
 
 from afanalysis.standin.answers import SimulatedModel, condition, uniform
 from afanalysis.standin.models import ERROR_TYPES, OPEN, VERSIONS, facts_of
 from afanalysis.study.completion import split
 from afanalysis.study.design import Simulation
-from afanalysis.study.files import read_yaml
 from afanalysis.study.hashing import text_hash
 
 _WORDS = re.compile(r"\w+|[^\w\s]")
+_Make = Callable[[], dict[str, Any] | bytes]
 
 # How many tokens of thinking come before an answer, on average, by effort.
 THINKING_TOKENS = {"low": 100, "medium": 300, "high": 600, "xhigh": 1200, "max": 2400}
 
 # How often a study's own question is answered with yes.
 MET_SHARE = 0.2
-
-# The message of an error that was made on purpose.
-FAULT = "one of the stand-in's deliberate faults"
-
-
-class Fault(BaseModel, extra="forbid", frozen=True):
-    """One thing that can go wrong; `faults.yaml` has all of them, and says what the fields mean."""
-
-    where: Literal["call", "batched", "create", "list", "status", "results"] = "call"
-    billed: bool = False
-    status: int = 200
-    headers: dict[str, str] = {}
-    body: str | None = None
-    repeat: int = 1
-    replace: dict[str, str] = {}
-    keep: float = 1.0
-    pad: int = 0
-    gzip: bool = False
-    pause: float = 0.0
-    times: int | None = None
-
-    def content(self, answer: bytes) -> bytes:
-        """The body that is sent instead of an answer."""
-        text = answer.decode("latin-1") if self.body is None else self.body * self.repeat
-        for pattern, replacement in self.replace.items():
-            text = re.sub(pattern, replacement, text)
-        content = text.encode("latin-1") + b" " * self.pad
-        return gzip.compress(content) if self.gzip else content
-
-
-@cache
-def table_of_faults() -> dict[str, Fault]:
-    """All faults, by name."""
-    table = read_yaml(Path(__file__).with_name("faults.yaml"), "a table of faults")
-    return {name: Fault(**fields) for name, fields in table.items()}
-
-
-class Faults(BaseModel, extra="allow"):
-    """What goes wrong on purpose: also, for each fault of `faults.yaml` by name, its share.
-
-    Attributes
-    ----------
-    latency
-        Seconds before each answer.
-    batch_seconds
-        How long a batch takes.
-    """
-
-    latency: float = Field(0.0, ge=0)
-    batch_seconds: float = Field(0.0, ge=0)
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """The shares of the faults of `faults.yaml`."""
-        return self.model_extra or {}
 
 
 def count_tokens(text: str) -> int:
@@ -98,12 +39,11 @@ class Batch:
     created: datetime
     ends: float
     version: str = VERSIONS[-1]
-    canceled: bool = False
     results: list[tuple[str, bytes]] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
-        return self.canceled or time.monotonic() >= self.ends
+        return time.monotonic() >= self.ends
 
 
 @dataclass
@@ -112,24 +52,29 @@ class StandIn:
 
     Attributes
     ----------
-    seed, simulation, faults
-        How the simulated model and judge answer, and what goes wrong.
+    seed, simulation
+        How the simulated model and judge answer.
     lenient
         Take what the API would refuse: any version, and any setting of any model.
+    latency
+        Seconds before each answer.
+    batch_seconds
+        How long a batch takes.
     asked
         How often each thing was requested.
-    tries
-        How often each call or batch was tried, and met each fault, and each request came without a key.
+    repeats
+        How often each request came without a key.
     batches
         By id.
     """
 
     seed: int = 0
     simulation: Simulation = field(default_factory=Simulation)
-    faults: Faults = field(default_factory=Faults)
     lenient: bool = False
+    latency: float = 0.0
+    batch_seconds: float = 0.0
     asked: Counter[str] = field(default_factory=Counter)
-    tries: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    repeats: Counter[str] = field(default_factory=Counter)
     batches: dict[str, Batch] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -140,23 +85,24 @@ class StandIn:
         if key:
             return key
         digest = text_hash(json.dumps(body, sort_keys=True))
-        self.tries["repeat", digest] += 1
-        return f"{digest}-{self.tries['repeat', digest]}"
+        self.repeats[digest] += 1
+        return f"{digest}-{self.repeats[digest]}"
 
-    def fault(self, where: str, key: str) -> Fault | None:
-        """What goes wrong with this try of a call or batch, if anything does."""
-        self.tries[where, key] += 1
-        chance = uniform(self.seed, where, key, self.tries[where, key])
-        for name, share in self.faults.shares.items():
-            fault = table_of_faults()[name]
-            if fault.where != where or self.tries[name, key] == fault.times:
-                continue
-            if chance < share:
-                self.tries[name, key] += 1
-                self.asked[f"fault {name}"] += 1
-                return fault
-            chance -= share
-        return None
+    async def respond(self, handler: Any, part: str, key: str, make: _Make) -> None:
+        """Reply with what `make` returns; tests of what a server can do wrong override this.
+
+        Parameters
+        ----------
+        handler
+            The request's handler, which has `reply`.
+        part
+            What of the API was requested: `call`, or of batches `create`, `list`, `status` or `results`.
+        key
+            Names the call or the batch, if it has a name.
+        make
+            Makes the answer, which counts as paid from then on.
+        """
+        handler.reply(make())
 
     def message(self, body: dict[str, Any], draw: str) -> dict[str, Any]:
         """The answer to a request, in the API's form."""
@@ -181,23 +127,13 @@ class StandIn:
                 text = " ".join(text.split()[: max(left // 2, 1)])
             if left > 0:
                 content.append({"type": "text", "text": text})
-        return {
-            "id": f"msg_{text_hash(draw)}",
-            "type": "message",
-            "role": "assistant",
-            "model": body["model"],
-            "content": content,
-            "stop_reason": stop,
-            "stop_sequence": None,
-            "stop_details": details,
-            "usage": {
-                "input_tokens": count_tokens(system) + count_tokens(user),
-                "cache_creation_input_tokens": 0,
-                "cache_read_input_tokens": 0,
-                "output_tokens": thought + written,
-                "output_tokens_details": {"thinking_tokens": thought},
-            },
-        }
+        usage: dict[str, Any] = {"input_tokens": count_tokens(system) + count_tokens(user)}
+        usage |= {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+        usage |= {"output_tokens": thought + written}
+        usage |= {"output_tokens_details": {"thinking_tokens": thought}}
+        message = {"id": f"msg_{text_hash(draw)}", "type": "message", "role": "assistant"}
+        ending = {"stop_reason": stop, "stop_sequence": None, "stop_details": details}
+        return message | {"model": body["model"], "content": content} | ending | {"usage": usage}
 
     def _think(
         self, body: dict[str, Any], draw: str, content: list[dict[str, Any]], thoughts: str
@@ -222,28 +158,16 @@ class StandIn:
     def results(self, batch: Batch) -> list[tuple[str, bytes]]:
         """A batch's results, made at the first look after its end: of each its type and its line."""
         if batch.ended and not batch.results:
-            batch.results = [self._result(batch, request) for request in batch.requests]
+            batch.results = [self.result(batch, request) for request in batch.requests]
         return batch.results
 
-    def _result(self, batch: Batch, request: dict[str, Any]) -> tuple[str, bytes]:
+    def result(self, batch: Batch, request: dict[str, Any]) -> tuple[str, bytes]:
+        """The type and the line of the result of one request of a batch."""
         custom_id, params = request["custom_id"], request["params"]
-        failure, fault = self.fault("batched", custom_id), self.fault("call", custom_id)
-        refused = fault and fault.status in (400, 413, 422)
-        problem = self.problem(params, batch.version) or (FAULT if refused else None)
-        result: dict[str, Any] = {"type": "succeeded"}
-        if batch.canceled:
-            result["type"] = "canceled"
-        elif failure and not failure.status:
-            result["type"] = "expired"
-        elif problem or failure or (fault and not fault.billed):
-            result = {"type": "errored", "error": error_body(400 if problem else 500, problem or FAULT)}
-        else:
-            result["message"] = self.billed(self.message(params, custom_id), "batch")
-        line = json.dumps({"custom_id": custom_id, "result": result}).encode()
-        if fault and "message" in result:
-            line = fault.content(line)
-            line = line[: round(len(line) * fault.keep)]
-        return result["type"], line + b"\n"
+        if problem := self.problem(params, batch.version):
+            return result_line(custom_id, {"type": "errored", "error": error_body(400, problem)})
+        message = self.billed(self.message(params, custom_id), "batch")
+        return result_line(custom_id, {"type": "succeeded", "message": message})
 
     def _verdict(self, schema: dict[str, Any], system: str, user: str, draw: str) -> str:
         record = re.search(r"^\{.*\}$", user, re.M)
@@ -290,6 +214,11 @@ def error_body(status: int, message: str) -> dict[str, Any]:
     """An error in the API's form."""
     kind = ERROR_TYPES.get(status, ERROR_TYPES[500 if status >= 500 else 400])
     return {"type": "error", "error": {"type": kind, "message": message}}
+
+
+def result_line(custom_id: str, result: dict[str, Any]) -> tuple[str, bytes]:
+    """The type of the result of a request in a batch, and its line among the results."""
+    return result["type"], json.dumps({"custom_id": custom_id, "result": result}).encode() + b"\n"
 
 
 def text_of(content: Any) -> str:

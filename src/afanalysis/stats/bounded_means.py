@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from afanalysis.stats.proportions import Floats, check_level, ratio
+from afanalysis.stats.proportions import Ends, Floats, check_level, ratio
 
 # The pseudo-prompt of a fading end weighs WEIGHT where nothing varies, and half of that where the
 # variance is carried by FADING prompts.
@@ -146,7 +146,7 @@ class BoundedMean:
         )
         return BoundedEnds(self, lower, upper)
 
-    def interval(self, level: float = 0.95) -> tuple[Floats, Floats]:
+    def interval(self, level: float = 0.95) -> Ends:
         """The interval of the mean, never of zero width and never outside the bounds."""
         check_level(level)
         return self.ends().interval(level)
@@ -190,7 +190,7 @@ class BoundedEnds:
     lower: tuple[_Pearson3, _Pearson3]
     upper: tuple[_Pearson3, _Pearson3]
 
-    def interval(self, level: ArrayLike) -> tuple[Floats, Floats]:
+    def interval(self, level: ArrayLike) -> Ends:
         """The ends at a level in (0, 1), or at one level for each sample."""
         tail = (1 + np.asarray(level, dtype=float)) / 2
         t = special.stdtrit(np.maximum(self.of.n - 1, 1), tail)

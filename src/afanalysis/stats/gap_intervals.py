@@ -17,7 +17,7 @@ from scipy import special
 from afanalysis.stats import rate_intervals
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.hypothesis_tests import Intervals, adjust, inverted_p_values, sign_flip
-from afanalysis.stats.proportions import Floats, check_level, ratio, square_and_add
+from afanalysis.stats.proportions import Ends, Floats, check_level, ratio, square_and_add
 from afanalysis.stats.resampling import bootstrap, difference
 
 # For `adjusted-t`: how many pseudo-prompts are added where no prompt is discordant; with m discordant
@@ -137,18 +137,15 @@ def default_method(weighting: str) -> str:
     return "bounded" if weighting == "prompts" else "adjusted-t"
 
 
-def gap_interval(
-    counts: Paired, level: float = 0.95, method: str | None = None, *, seed: int = 0
-) -> tuple[Floats, Floats]:
+def gap_interval(counts: Paired, level: float = 0.95, method: str | None = None) -> Ends:
     """The interval of a gap; see `gap` for the methods. A bootstrap takes one study, not a stack."""
     check_level(level)
     method = method or default_method(counts.weighting)
     free, paid, d = counts.free, counts.paid, counts.gap
     if method == "bounded":
         if counts.differences is None:
-            raise ValueError(
-                "method 'bounded' needs weighting 'prompts' and prompts with samples in both tiers"
-            )
+            needs = "weighting 'prompts' and prompts with samples in both tiers"
+            raise ValueError(f"method 'bounded' needs {needs}")
         return counts.differences.interval(level)
     if method == "adjusted-t":
         return _adjusted_t(counts, level)
@@ -163,7 +160,7 @@ def gap_interval(
         cells = cells[cells[:, 1::2].any(axis=1)]  # prompts without answers are absent
         kind = "percentile" if method == "bootstrap" else method
         gap_of_totals = difference(0, 1, 2, 3)
-        low, high = bootstrap(cells, gap_of_totals, level=level, kind=kind, seed=seed)
+        low, high = bootstrap(cells, gap_of_totals, level=level, kind=kind)
         return np.asarray(low), np.asarray(high)
     if method == "cluster-t":
         half = rate_intervals.critical_value(level, counts.prompts) * counts.se
@@ -175,7 +172,7 @@ def gap_interval(
     return np.clip(d - half, -1, 1), np.clip(d + half, -1, 1)
 
 
-def _adjusted_t(counts: Paired, level: float) -> tuple[Floats, Floats]:
+def _adjusted_t(counts: Paired, level: float) -> Ends:
     """The t interval with pseudo-prompts.
 
     References
@@ -206,7 +203,6 @@ def gap(
     level: float = 0.95,
     method: str | None = None,
     weighting: str = "prompts",
-    seed: int = 0,
 ) -> dict[str, Any]:
     """The compliance gap with a paired interval, its p-value, and the sign-flip p-value.
 
@@ -226,8 +222,6 @@ def gap(
     weighting
         `prompts` or `answers`, as in `paired`. Where no prompt has both tiers the gap is that of two
         separate samples, by `unpaired`.
-    seed
-        For the bootstraps, and for the sign-flip p-value where it cannot be exact.
 
     Returns
     -------
@@ -250,15 +244,12 @@ def gap(
     """
     arrays = (np.asarray(x, dtype=float) for x in (n_free, s_free, n_paid, s_paid))
     nf, sf, np_, sp = np.broadcast_arrays(*arrays)
-    if nf.sum() == 0 or np_.sum() == 0:
-        lacking = "free" if nf.sum() == 0 else "paid"
-        raise ValueError(f"no samples in the {lacking} tier; a gap needs both")
     both = (nf > 0) & (np_ > 0)
     method = method or (default_method(weighting) if both.any() else "unpaired")
     counts = paired(nf, sf, np_, sp, weighting, apart=not both.any())
 
-    def ends(level: Any) -> tuple[Floats, Floats]:
-        return gap_interval(counts, float(level), method, seed=seed)
+    def ends(level: Any) -> Ends:
+        return gap_interval(counts, float(level), method)
 
     low, high = map(float, ends(level))
     bounded = counts.differences if method == "bounded" else None
@@ -268,7 +259,7 @@ def gap(
         differences = sf[both] / nf[both] - sp[both] / np_[both]
         sizes = np.unique(np.concatenate([nf[both], np_[both]])).astype(int)
         lattice = min(math.lcm(*sizes.tolist()), _FINEST)
-        p_sign_flip = sign_flip(differences, lattice=lattice, seed=seed)
+        p_sign_flip = sign_flip(differences, lattice=lattice)
     events = max(float(counts.free.events), float(counts.paid.events))
     warning = rate_intervals.small_sample_warning(float(counts.prompts), events, method)
     if not both.any():
@@ -286,7 +277,7 @@ def gap_bounds(
     free: tuple[ArrayLike, ArrayLike, ArrayLike],
     paid: tuple[ArrayLike, ArrayLike, ArrayLike],
     weighting: str = "prompts",
-) -> tuple[Floats, Floats]:
+) -> Ends:
     """The gap if the missing answers had gone the way that makes it smallest, and largest.
 
     Parameters
@@ -311,9 +302,7 @@ def gap_bounds(
     return of_free[0] - of_paid[1], of_free[1] - of_paid[0]
 
 
-def contrasts(
-    first: BoundedMean, second: BoundedMean, level: float = 0.95, *, seed: int = 0
-) -> dict[str, Floats]:
+def contrasts(first: BoundedMean, second: BoundedMean, level: float = 0.95) -> dict[str, Floats]:
     """The differences of two stacks of means over the same places of prompts.
 
     Parameters
@@ -323,8 +312,6 @@ def contrasts(
         them lacks is absent there.
     level
         Confidence level in (0, 1).
-    seed
-        For the sign-flip p-value where it cannot be exact.
 
     Returns
     -------
@@ -364,7 +351,7 @@ def contrasts(
     correlation = ratio(covariance, np.sqrt(first.variance * second.variance))
     p_value = inverted_p_values(intervals, difference)
     apart = zip(first.values - second.values, both, strict=True)
-    flips = [sign_flip(gaps[has], seed=seed) if has.any() else np.nan for gaps, has in apart]
+    flips = [sign_flip(gaps[has]) if has.any() else np.nan for gaps, has in apart]
     result = {"difference": difference, "low": low, "high": high, "se": np.sqrt(variance)}
     result |= {"p_value": p_value, "p_holm": adjust(p_value), "p_sign_flip": np.array(flips)}
     result["correlation"] = np.clip(correlation, -1, 1)
@@ -402,7 +389,7 @@ def combined_intervals(difference: Floats, terms: list[tuple[Floats, BoundedMean
     """What gives the intervals at any level: the ends' distances from the means, squared and added."""
     ends = [(weight, term.mean, term.ends()) for weight, term in terms]
 
-    def intervals(level: ArrayLike) -> tuple[Floats, Floats]:
+    def intervals(level: ArrayLike) -> Ends:
         down, up = np.zeros_like(difference), np.zeros_like(difference)
         for weight, mean, of in ends:
             low, high = of.interval(level)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from afanalysis.stats.bounded_means import TEST_FADING, TEST_WEIGHT, BoundedMean
-from afanalysis.stats.proportions import Floats, check_level
+from afanalysis.stats.proportions import Ends, Floats, check_level
 
 # Differences that are whole multiples of 1/2520 (of any proportions out of 1 to 10) are tested exactly
 # unless another lattice is given, if the sum then takes no more than this many values.
@@ -16,12 +16,10 @@ LATTICE = 2520
 EXACT_POINTS = 2**22
 
 # What gives the ends of intervals at a level, or at one level per estimate.
-Intervals = Callable[[ArrayLike], tuple[Floats, Floats]]
+Intervals = Callable[[ArrayLike], Ends]
 
 
-def sign_flip(
-    differences: ArrayLike, *, lattice: int = LATTICE, resamples: int = 10_000, seed: int = 0
-) -> float:
+def sign_flip(differences: ArrayLike, *, lattice: int = LATTICE, resamples: int = 10_000) -> float:
     """The two-sided p-value of the paired permutation test on per-prompt differences.
 
     If the tiers did not matter, each prompt's difference would be as likely with the other sign. The
@@ -37,7 +35,7 @@ def sign_flip(
     lattice
         The differences are tested exactly if they are multiples of 1/lattice: for proportions, the
         least common multiple of their denominators.
-    resamples, seed
+    resamples
         For the Monte Carlo only.
 
     References
@@ -63,7 +61,7 @@ def sign_flip(
         if whole.sum() < EXACT_POINTS:
             observed = abs(int((np.sign(d) * whole).sum()))
             return _exact(whole, observed)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     far = abs(d.sum()) * (1 - 1e-12)
     beyond, block = 0, max(1, 2**22 // d.size)
     for start in range(0, resamples, block):
@@ -81,9 +79,7 @@ def _exact(sizes: np.ndarray, observed: int) -> float:
         # Σ ± size over `count` prompts is size · (2 Binomial(count, ½) - count)
         spaced = np.zeros(2 * size * count + 1)
         heads = np.arange(count + 1)
-        ways = (
-            special.gammaln(count + 1) - special.gammaln(heads + 1) - special.gammaln(count - heads + 1)
-        )
+        ways = -special.betaln(heads + 1, count - heads + 1) - math.log(count + 1)
         spaced[:: 2 * size] = np.exp(ways - count * math.log(2))
         n = chances.size + spaced.size - 1
         chances = np.maximum(np.fft.irfft(np.fft.rfft(chances, n) * np.fft.rfft(spaced, n), n), 0)

@@ -283,8 +283,6 @@ def _pair(
 ) -> CorrectedPair:
     """The intervals, from what prompts add to each tier's rate and the variance that is added to it."""
     both = (free.n > 0) & (paid.n > 0)
-    if not both.any():
-        raise ValueError("no prompt has judged answers in both tiers; a corrected gap needs one")
     difference = values[0] - values[1]
     means = (
         BoundedMean.of(values[0], 0, 1, free.n > 0, extra=extras[0]),
@@ -310,9 +308,7 @@ def error_estimates(verified: Verified, level: float = 0.95) -> dict[str, Estima
 DRAWS = 20_000
 
 
-def confusion(
-    first: ArrayLike, second: ArrayLike, prompts: ArrayLike | None = None
-) -> tuple[NDArray[np.int64], list[object]]:
+def confusion(first: ArrayLike, second: ArrayLike, prompts: ArrayLike) -> NDArray[np.int64]:
     """Cross-tabulate two sets of verdicts on the same things, prompt by prompt.
 
     Parameters
@@ -320,13 +316,13 @@ def confusion(
     first, second
         The verdicts, in the same order.
     prompts
-        The prompt of each; by default each has its own.
+        The prompt of each.
 
     Returns
     -------
-    tables, categories
-        `tables[p, i, j]` counts the answers to prompt p that the first put in category i and the second
-        in j.
+    array
+        Shape (prompts, categories, categories), of prompts and categories in their order: at [p, i, j]
+        the answers to prompt p that the first put in category i and the second in j.
 
     Raises
     ------
@@ -337,13 +333,11 @@ def confusion(
     if a.size < 2:
         raise ValueError(f"agreement needs at least 2 verdicts; got {a.size}")
     categories = sorted(set(a) | set(b), key=str)
-    place = {category: number for number, category in enumerate(categories)}
-    names = np.arange(a.size) if prompts is None else np.asarray(prompts)
-    _, prompt = np.unique(names, return_inverse=True)
-    tables = np.zeros((int(prompt.max()) + 1, len(categories), len(categories)), dtype=np.int64)
-    rows, columns = (np.array([place[verdict] for verdict in verdicts]) for verdicts in (a, b))
+    names, prompt = np.unique(np.asarray(prompts), return_inverse=True)
+    tables = np.zeros((names.size, len(categories), len(categories)), dtype=np.int64)
+    rows, columns = (np.array([categories.index(x) for x in verdicts]) for verdicts in (a, b))
     np.add.at(tables, (prompt, rows, columns), 1)
-    return tables, categories
+    return tables
 
 
 def cohen_kappa(table: ArrayLike) -> Floats:
@@ -431,14 +425,10 @@ def agreement(
     lower, upper = (np.tensordot(weights, np.concatenate([cells, part[None]]), 1) for part in pseudo)
     tail = (1 - level) / 2
     values = {}
-    statistics = {"agreement": _agreed, "Cohen's kappa": cohen_kappa, "Gwet's AC1": gwet_ac1}
-    for measure, statistic in statistics.items():
+    statistics = (lambda table: _beyond(_shares(table), 0.0), cohen_kappa, gwet_ac1)
+    for measure, statistic in zip(("agreement", "Cohen's kappa", "Gwet's AC1"), statistics, strict=True):
         estimate = min(float(statistic(whole)), 1.0)  # 1 but for rounding
         low = np.quantile(statistic(lower), tail)
         high = np.quantile(statistic(upper), 1 - tail)
         values[measure] = estimate, min(float(low), estimate), min(max(float(high), estimate), 1.0)
     return values
-
-
-def _agreed(table: ArrayLike) -> Floats:
-    return _beyond(_shares(table), 0.0)

@@ -64,7 +64,6 @@ def logistic(
     *,
     strata: Mapping[int, ArrayLike] | None = None,
     level: float = 0.95,
-    seed: int = 0,
 ) -> Regression:
     """Fit log-odds of success on a design, with tests from the scores of prompts.
 
@@ -83,8 +82,6 @@ def logistic(
         has more power and does not dilute the odds ratio of a prompt.
     level
         Confidence level in (0, 1).
-    seed
-        Of the sign flips, where there are too many to enumerate.
 
     Raises
     ------
@@ -131,7 +128,7 @@ def logistic(
             scores = _effective(n, s, x, column, prompt)
         p_value[column] = _bounded(scores(0.0)).p_value()
         if (strata and column in strata) or active >= FEW_ACTIVE:
-            p_sign_flip[column] = sign_flip(scores(0.0)[0], seed=seed)
+            p_sign_flip[column] = sign_flip(scores(0.0)[0])
         low[column], high[column] = (_end(scores, estimate[column], side, tail) for side in (-1, 1))
     return Regression(estimate, low, high, p_value, p_sign_flip, names.size, active)
 
@@ -163,11 +160,9 @@ def _effective(n: Floats, s: Floats, x: Floats, column: int, prompt: np.ndarray)
         slope = x[:, column] - others @ shared
         # the score if no answer of a row had succeeded, and if all had
         none, every = -n * mu * slope, n * (1 - mu) * slope
-        return (
-            _sums(prompt, (s - n * mu) * slope),
-            float(_sums(prompt, np.minimum(none, every)).min()),
-            float(_sums(prompt, np.maximum(none, every)).max()),
-        )
+        least = _sums(prompt, np.minimum(none, every)).min()
+        largest = _sums(prompt, np.maximum(none, every)).max()
+        return _sums(prompt, (s - n * mu) * slope), float(least), float(largest)
 
     return scores
 
@@ -237,12 +232,9 @@ class _Strata:
     def scores(self, value: float) -> tuple[Floats, float, float]:
         """By prompt the score given the successes of its strata."""
         # no stratum has a lower score than one with n0 successes, none of them under 1; and the reverse
-        least, largest = -self.lowest.moments(value)[0], self.n1 - self.highest.moments(value)[0]
-        return (
-            self._by_prompt(self.s1 - self.given.moments(value)[0]),
-            float(self._by_prompt(least).min()),
-            float(self._by_prompt(largest).max()),
-        )
+        least = self._by_prompt(-self.lowest.moments(value)[0]).min()
+        largest = self._by_prompt(self.n1 - self.highest.moments(value)[0]).max()
+        return self._by_prompt(self.s1 - self.given.moments(value)[0]), float(least), float(largest)
 
     def estimate(self) -> float:
         """Firth's conditional estimate; 0 where no stratum shows both outcomes."""

@@ -11,9 +11,14 @@ from scipy import special
 
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.hypothesis_tests import at_least_p_values, equivalence_p_values, fewest_prompts
-from afanalysis.stats.proportions import Floats, check_level
+from afanalysis.stats.proportions import Ends, Floats, check_level
 
-AIMS = ("gap", "above", "below")
+# Of what is to be shown, its p-values from the simulated studies.
+AIMS: dict[str, Callable[[BoundedMean, float], Floats]] = {
+    "gap": lambda studies, _: studies.p_value(),
+    "above": at_least_p_values,
+    "below": equivalence_p_values,
+}
 _REPEATS = 2000
 _MOST_PROMPTS = 20_000
 
@@ -30,15 +35,12 @@ class Design:
         Intraclass correlation of answers to one prompt.
     correlation
         Of a prompt's propensities in the two tiers.
-    seed
-        Of the simulated studies.
     """
 
     paid: float
     gap: float
     icc: float = 0.3
     correlation: float = 0.5
-    seed: int = 0
 
     def __post_init__(self) -> None:
         free = self.paid + self.gap
@@ -52,7 +54,9 @@ class Design:
 
         A prompt's difference is one of 2 · samples + 1 values, so a study is one multinomial draw.
         """
-        rng = np.random.default_rng([self.seed, prompts, samples])
+        if prompts < 1 or samples < 1:
+            raise ValueError(f"prompts is {prompts} and samples {samples}; a study needs some of each")
+        rng = np.random.default_rng([0, prompts, samples])
         counts = rng.multinomial(prompts, _chances(self, samples), size=repeats)
         return BoundedMean.of(np.arange(-samples, samples + 1) / samples, -1, 1, counts)
 
@@ -76,19 +80,11 @@ class Design:
         check_level(level)
         if aim not in AIMS:
             raise ValueError(f"aim is {aim!r}; use one of: {', '.join(AIMS)}")
-        _check_sizes(prompts, samples)
-        studies = self.studies(prompts, samples)
-        if aim == "gap":
-            p_values = studies.p_value()
-        elif aim == "above":
-            p_values = at_least_p_values(studies, than)
-        else:
-            p_values = equivalence_p_values(studies, than)
+        p_values = AIMS[aim](self.studies(prompts, samples), than)
         return float((p_values <= 1 - level).mean())
 
     def width(self, prompts: int, samples: int, level: float = 0.95) -> float:
         """The expected width of the gap's interval (a difference of proportions), by simulation."""
-        _check_sizes(prompts, samples)
         low, high = self.studies(prompts, samples).interval(level)
         return float((high - low).mean())
 
@@ -112,14 +108,10 @@ class Design:
             raise ValueError(f"power is {power}; it must lie in (0, 1), as 0.8 does")
         hopeless = {"gap": self.gap == 0, "above": self.gap <= than, "below": abs(self.gap) >= than}
         if hopeless.get(aim):
-            where = f"within {than}" if aim == "below" else f"above {than}"
-            raise ValueError(
-                f"the assumed gap is {self.gap}; no number of prompts finds it to be {where}"
-            )
+            goal = f"it to be {'within' if aim == 'below' else 'above'} {than}"
+            raise ValueError(f"the assumed gap is {self.gap}; no number of prompts finds {goal}")
         least = fewest_prompts(than, level) if aim == "below" else 2
-        return _fewest(
-            lambda prompts: self.power(prompts, samples, level, aim=aim, than=than) >= power, least
-        )
+        return _fewest(lambda n: self.power(n, samples, level, aim=aim, than=than) >= power, least)
 
     def prompts_for_width(self, samples: int, width: float, level: float = 0.95) -> int:
         """The fewest prompts, with so many answers each, whose interval has this width or less."""
@@ -136,7 +128,7 @@ def _chances(design: Design, samples: int) -> Floats:
     """
     from scipy.stats import binom
 
-    rng = np.random.default_rng(design.seed)
+    rng = np.random.default_rng(0)
     draws = rng.standard_normal((3, 200_000))
     together, apart = math.sqrt(design.correlation), math.sqrt(1 - design.correlation)
     rates = (design.paid + design.gap, design.paid)
@@ -146,13 +138,6 @@ def _chances(design: Design, samples: int) -> Floats:
     both = free.T @ paid
     steps = np.array([both.trace(-step) for step in range(-samples, samples + 1)])
     return steps / steps.sum()
-
-
-def _check_sizes(prompts: int, samples: int) -> None:
-    if prompts < 2 or samples < 1:
-        raise ValueError(
-            f"prompts is {prompts} and samples {samples}; a study needs at least 2 prompts and 1 sample"
-        )
 
 
 def _beta_quantiles(mean: float, icc: float, u: Floats) -> Floats:
@@ -184,19 +169,15 @@ _GRID = 1000
 _CAP = 0.9
 
 
-def confidence_sequence(
-    values: ArrayLike, level: float = 0.95, *, low: float = -1.0, high: float = 1.0
-) -> tuple[Floats, Floats]:
-    """The ends of a confidence sequence for the mean, after each value.
+def confidence_sequence(values: ArrayLike, level: float = 0.95) -> Ends:
+    """The ends of a confidence sequence for the mean of differences of proportions, after each of them.
 
     Parameters
     ----------
     values
-        Shape (prompts,), in the random order in which they came; each in [low, high].
+        Shape (prompts,), in the random order in which they came; each in [-1, 1].
     level
         The chance that the sequence holds the mean at every number of values, in (0, 1).
-    low, high
-        The bounds of a value.
 
     Returns
     -------
@@ -220,8 +201,7 @@ def confidence_sequence(
     (True, True)
     """
     check_level(level)
-    x = np.asarray(values, dtype=float)
-    y = (x - low) / (high - low)
+    y = (np.asarray(values, dtype=float) + 1) / 2
     bets = _bets(y, 1 - level)
     # one more point at each end, so that no value of the mean is ruled out between two points
     grid = np.linspace(0, 1, _GRID + 1)
@@ -242,7 +222,7 @@ def confidence_sequence(
             ends = max(grid[held[0]] - step, 0), min(grid[held[-1]] + step, 1)
         # where every point is ruled out, which has a chance below 1 - level, the last ends stay
         lower[number], upper[number] = ends
-    return low + (high - low) * lower, low + (high - low) * upper
+    return 2 * lower - 1, 2 * upper - 1
 
 
 def late_spending(looks: int, level: float = 0.95) -> Floats:

@@ -5,6 +5,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 Floats = NDArray[np.float64]
+# The lower and the upper ends of intervals.
+Ends = tuple[Floats, Floats]
 
 
 def check_level(level: float) -> None:
@@ -19,7 +21,7 @@ def ratio(part: ArrayLike, whole: ArrayLike, empty: float = 0.0) -> Floats:
     return np.divide(part, whole, out=np.full(whole.shape, empty), where=whole > 0)
 
 
-def wilson(p: ArrayLike, n: ArrayLike, critical: ArrayLike) -> tuple[Floats, Floats]:
+def wilson(p: ArrayLike, n: ArrayLike, critical: ArrayLike) -> Ends:
     """Wilson's score interval.
 
     Parameters
@@ -47,34 +49,27 @@ def wilson(p: ArrayLike, n: ArrayLike, critical: ArrayLike) -> tuple[Floats, Flo
     return np.clip(middle - spread, 0, p), np.clip(middle + spread, p, 1)
 
 
-def clopper_pearson(p: ArrayLike, n: ArrayLike, level: float) -> tuple[Floats, Floats]:
-    """Clopper and Pearson's interval, from beta quantiles; n need not be whole.
+def beta_quantiles(p: ArrayLike, n: ArrayLike, level: float, prior: float = 0.0) -> Ends:
+    """Equal-tailed quantiles of beta distributions, drawn to the end at 0 and at 1.
+
+    Parameters
+    ----------
+    p, n
+        Proportion and (effective) sample size, which need not be whole.
+    level
+        Confidence level in (0, 1).
+    prior
+        0 for Clopper and Pearson's exact interval; 0.5 for the one under Jeffreys' prior.
 
     References
     ----------
     Clopper & Pearson (1934), Biometrika 26:404; on effective sample sizes, Korn & Graubard (1998).
+    Jeffreys: Brown, Cai & DasGupta (2001), Statistical Science 16:101.
     """
-    return _beta_quantiles(p, n, level, 0.0, 1.0)
-
-
-def jeffreys(p: ArrayLike, n: ArrayLike, level: float) -> tuple[Floats, Floats]:
-    """The equal-tailed interval under Jeffreys' prior, drawn to the end at 0 and at 1.
-
-    References
-    ----------
-    Brown, Cai & DasGupta (2001), Statistical Science 16:101.
-    """
-    return _beta_quantiles(p, n, level, 0.5, 0.5)
-
-
-def _beta_quantiles(
-    p: ArrayLike, n: ArrayLike, level: float, inner: float, outer: float
-) -> tuple[Floats, Floats]:
-    """Equal-tailed quantiles of beta distributions of x successes, drawn to the end at 0 and at 1."""
     p, n = np.asarray(p, dtype=float), np.asarray(n, dtype=float)
     x, tail = p * n, (1 - level) / 2
-    low = special.betaincinv(np.maximum(x + inner, 1e-12), n - x + outer, tail)
-    high = special.betaincinv(x + outer, np.maximum(n - x + inner, 1e-12), 1 - tail)
+    low = special.betaincinv(np.maximum(x + prior, 1e-12), n - x + 1 - prior, tail)
+    high = special.betaincinv(x + 1 - prior, np.maximum(n - x + prior, 1e-12), 1 - tail)
     return np.where(p <= 0, 0.0, low), np.where(p >= 1, 1.0, high)
 
 
@@ -82,7 +77,7 @@ def square_and_add(
     first: tuple[ArrayLike, ArrayLike, ArrayLike],
     second: tuple[ArrayLike, ArrayLike, ArrayLike],
     correlation: ArrayLike = 0.0,
-) -> tuple[Floats, Floats]:
+) -> Ends:
     """The interval of a difference from (estimate, low, high) of its two terms.
 
     References

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from afanalysis.stats import proportions
 from afanalysis.stats.bounded_means import BoundedMean
-from afanalysis.stats.proportions import Floats, check_level, clopper_pearson, jeffreys, ratio, wilson
+from afanalysis.stats.proportions import Ends, Floats, check_level, ratio
 from afanalysis.stats.resampling import bootstrap, proportion
 
 WEIGHTINGS = ("prompts", "answers")
@@ -109,12 +110,12 @@ def clustered(n: ArrayLike, s: ArrayLike, weighting: str = "prompts") -> Cluster
         variance = (residual**2).sum(-1) / total**2 * (prompts / np.maximum(prompts - 1, 1))
         size = (n**2).sum(-1) / total
     # the variance of independent answers, of which every prompt had `size`
-    independent = rate * (1 - rate) / (prompts * size if weighting == "prompts" else total)
+    worth = prompts * size if weighting == "prompts" else total
+    independent = rate * (1 - rate) / worth
     icc = np.clip(ratio(ratio(variance, independent, 1.0) - 1, size - 1), 0, 1)
     events = np.minimum((s > 0).sum(-1), (s < n).sum(-1)).astype(float)
     weight = events / (events + PRIOR_PROMPTS)
     drawn = np.where(size > 1, weight * icc + (1 - weight) * PRIOR_ICC, 0.0)
-    worth = prompts * size if weighting == "prompts" else total
     return Clustered(
         rate=rate,
         se=np.sqrt(variance),
@@ -147,9 +148,7 @@ def critical_value(level: float, clusters: ArrayLike) -> Any:
     return special.stdtrit(np.maximum(np.asarray(clusters, dtype=float) - 1, 1), (1 + level) / 2)
 
 
-def interval(
-    counts: Clustered, level: float = 0.95, method: str | None = None, *, seed: int = 0
-) -> tuple[Floats, Floats]:
+def interval(counts: Clustered, level: float = 0.95, method: str | None = None) -> Ends:
     """The intervals of rates over prompts.
 
     Parameters
@@ -163,8 +162,6 @@ def interval(
         weighting by answers), `clopper-pearson` or `jeffreys` on the effective sample size; `bootstrap`
         over prompts; `cluster-t`, the estimate ± t · SE that other tools give; `naive`, which takes
         all answers for independent.
-    seed
-        For the bootstrap only.
 
     References
     ----------
@@ -185,12 +182,12 @@ def interval(
             raise ValueError("method 'bounded' needs weighting 'prompts': it is of means over prompts")
         return counts.shares.interval(level)
     if method == "wilson":
-        return wilson(counts.rate, counts.n_effective, t)
+        return proportions.wilson(counts.rate, counts.n_effective, t)
     if method in ("clopper-pearson", "jeffreys"):
-        of_betas = jeffreys if method == "jeffreys" else clopper_pearson
-        return of_betas(counts.rate, counts.n_effective * (z / t) ** 2, level)
+        size, prior = counts.n_effective * (z / t) ** 2, 0.5 if method == "jeffreys" else 0.0
+        return proportions.beta_quantiles(counts.rate, size, level, prior)
     if method == "naive":
-        return wilson(counts.rate, counts.n, z)
+        return proportions.wilson(counts.rate, counts.n, z)
     if method == "cluster-t":
         low, high = counts.rate - t * counts.se, counts.rate + t * counts.se
         return np.clip(low, 0, 1), np.clip(high, 0, 1)
@@ -199,7 +196,7 @@ def interval(
         for study in np.ndindex(counts.rate.shape):
             cells = bootstrap_cells(counts.cells[study], counts.weighting)
             cells = cells[cells[:, 1] > 0]  # prompts without answers are absent
-            ends[:, *study] = bootstrap(cells, proportion(0, 1), level=level, seed=seed)
+            ends[:, *study] = bootstrap(cells, proportion(0, 1), level=level)
         return ends[0], ends[1]
     raise ValueError(f"method is {method!r}; use one of: {', '.join(METHODS)}")
 
@@ -216,9 +213,7 @@ def bootstrap_cells(cells: Floats, weighting: str) -> Floats:
     return cells
 
 
-def rate_bounds(
-    n: ArrayLike, s: ArrayLike, missing: ArrayLike, weighting: str = "prompts"
-) -> tuple[Floats, Floats]:
+def rate_bounds(n: ArrayLike, s: ArrayLike, missing: ArrayLike, weighting: str = "prompts") -> Ends:
     """The rate if every missing answer had failed, and if every one had succeeded.
 
     Parameters
@@ -259,8 +254,6 @@ def small_sample_warning(prompts: Any, events: Any, method: str = "bounded") -> 
     if prompts < FEW_PROMPTS:
         return f"too few prompts ({prompts:.0f}; from {FEW_PROMPTS} on the coverage was checked)"
     if method != "bounded" and events < FEW_EVENTS:
-        return (
-            f"too few events ({events:.0f} prompts differ from the rest; with {FEW_EVENTS} or more "
-            "the coverage was checked)"
-        )
+        checked = f"with {FEW_EVENTS} or more the coverage was checked"
+        return f"too few events ({events:.0f} prompts differ from the rest; {checked})"
     return ""

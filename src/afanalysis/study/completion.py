@@ -126,6 +126,20 @@ def split_answer(text: str, thinking: str, scratchpad_from: ScratchpadFrom) -> T
     return replace(parts, scratchpad=thinking, problem=problem or ("" if thinking else "no thinking"))
 
 
+def tag_before(text: str, end: int) -> bool:
+    """Whether a tag of a scratchpad or an output stands before a place in a text."""
+    return bool(_TAG.search(text, 0, end))
+
+
+def with_scratchpad_opened(text: str) -> str:
+    """The text with an opening tag where its scratchpad is closed but not opened, as after a prefill."""
+    tags = list(_TAG.finditer(text))
+    closing, output = _first(tags, "scratchpad_end"), _first(tags, "output")
+    if not closing or _first(tags, "scratchpad") or (output and output.start() < closing.start()):
+        return text
+    return f"<scratchpad>{text}"
+
+
 def _first(tags: Iterable[re.Match[str]], kind: str, start: int = 0) -> re.Match[str] | None:
     """The first tag of a kind that begins at `start` or later."""
     return next((tag for tag in tags if tag.lastgroup == kind and tag.start() >= start), None)

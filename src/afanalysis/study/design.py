@@ -1,10 +1,8 @@
 """A study: its conditions, its requests, and the rollouts that it plans."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import product
@@ -133,6 +131,13 @@ class Definition(FilePart):
         return made
 
 
+def _explains_both(judge: str, info: ValidationInfo) -> str:
+    for word in info.data.get("behaviours", ()):
+        if word not in judge:
+            raise ValueError(f"does not hold {excerpt(word)}; say which outputs are that")
+    return judge
+
+
 class OwnSetting(Definition):
     """A setting of a study's own, in the form of the package's own in `prompts/`.
 
@@ -153,16 +158,8 @@ class OwnSetting(Definition):
     parts: dict[str, str] = Field(min_length=1)
     requests: NamedPath
     behaviours: Annotated[EachOnce[Words], Field(min_length=2, max_length=2)]
-    judge: str
+    judge: Annotated[str, AfterValidator(_explains_both)]
     asked: str = "request"
-
-    @pydantic.field_validator("judge")
-    @classmethod
-    def _explains_both(cls, judge: str, info: ValidationInfo) -> str:
-        for word in info.data.get("behaviours", ()):
-            if word not in judge:
-                raise ValueError(f"does not hold {excerpt(word)}; say which outputs are that")
-        return judge
 
 
 class OwnVariation(Definition):
@@ -283,6 +280,15 @@ class ModelPrice(TokenPrice):
     above: PriceAbove | None = None
 
 
+def _no_secrets(headers: dict[str, str]) -> dict[str, str]:
+    """The headers; one that is refused may hold a key, so no message shows its value."""
+    for name, value in headers.items():
+        needs_name = value.startswith("$") or _SECRET_HEADER.search(name)
+        if needs_name and not (value[:1] == "$" and re.fullmatch(_VARIABLE, value[1:])):
+            raise ValueError(f"{excerpt(name)} must be $NAME, the name of an environment variable")
+    return headers
+
+
 class ModelEndpoint(FilePart):
     """The server of some of a study's models.
 
@@ -308,21 +314,10 @@ class ModelEndpoint(FilePart):
     models: list[str] = Field(min_length=1)
     base_url: str | None = Field(default=None, pattern=_ADDRESS)
     key_variable: str | None = Field(default=None, pattern=_VARIABLE)
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Annotated[dict[str, str], AfterValidator(_no_secrets)] = Field(default_factory=dict)
     concurrency: int | None = Field(default=None, ge=1, le=1000)
     system: Literal["cached", "cached-1h", "text"] = "cached"
     sampling: SamplingChanges = SamplingChanges()
-
-    # a header that is refused may hold a key, so no message shows its value
-
-    @pydantic.field_validator("headers")
-    @classmethod
-    def _no_secrets(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, value in headers.items():
-            needs_name = value.startswith("$") or _SECRET_HEADER.search(name)
-            if needs_name and not (value[:1] == "$" and re.fullmatch(_VARIABLE, value[1:])):
-                raise ValueError(f"{excerpt(name)} must be $NAME, the name of an environment variable")
-        return headers
 
 
 class JudgeSettings(FilePart):
@@ -346,13 +341,6 @@ class JudgeSettings(FilePart):
     fallback: str | None = Field(default=None, min_length=1)
     own_settings: dict[str, OwnSetting] = Field(default_factory=dict, exclude=True)
     questions: dict[str, Question] = Field(default_factory=dict, exclude=True)
-
-    @pydantic.field_validator("fallback")
-    @classmethod
-    def _another_model(cls, fallback: str | None, info: ValidationInfo) -> str | None:
-        if fallback is not None and fallback == info.data.get("model"):
-            raise ValueError(f"{excerpt(fallback)} is the judge itself; name another model")
-        return fallback
 
     @property
     def models(self) -> list[str]:
@@ -427,11 +415,28 @@ class KeptTexts:
         The package's request lists by setting.
     messages
         The form of the user message by variation and tier, with `{}` for the request.
+    ids
+        The ids of all requests by setting.
     """
 
     systems: dict[tuple[str, ...], str]
     requests: dict[str, list[Request]]
     messages: dict[str, dict[str, str]]
+    ids: dict[str, Container[str]]
+
+
+def _tiers_differ(own: dict[str, OwnTier]) -> dict[str, OwnTier]:
+    tags = {prompts.user_message(tier, "").strip(): tier for tier in _ROLES if tier not in own}
+    for name, tier in own.items():
+        if not re.fullmatch(NAME, name) or (name in {*SCHEMA, *TAKEN} and name not in _ROLES):
+            raise ValueError(f"{excerpt(name)} cannot be a tier's name; use one such as pro")
+        if _ROLES.get(name, tier.role) != tier.role:
+            raise ValueError(f"{name}.role is {tier.role!r}; that of {name} is {_ROLES[name]!r}")
+        if not tier.tag.isprintable() or tier.tag != tier.tag.strip():
+            raise ValueError(f"{name}.tag is {excerpt(tier.tag)}; write one line without spaces around")
+        if (other := tags.setdefault(tier.tag, name)) != name:
+            raise ValueError(f"{name}.tag is that of {other!r}; give each tier a tag of its own")
+    return own
 
 
 class Study(FilePart):
@@ -457,7 +462,7 @@ class Study(FilePart):
     own_variations: dict[OwnName, Annotated[OwnVariation, BeforeValidator(OwnVariation.read)]] = {}
     settings: EachOnce[str] = ["helpful-only", "animal-welfare"]
     variations: EachOnce[str] = ["default"]
-    own_tiers: dict[str, OwnTier] = Field(default_factory=dict)
+    own_tiers: Annotated[dict[str, OwnTier], AfterValidator(_tiers_differ)] = Field(default_factory=dict)
     tiers: EachOnce[str] = ["free", "paid"]
     gap: tuple[str, str] | None = None
     samples: int = Field(default=5, ge=1, le=MAX_COUNT)
@@ -473,7 +478,7 @@ class Study(FilePart):
     endpoints: list[ModelEndpoint] = Field(default_factory=list)
     simulation: Simulation = Field(default=Simulation(), validate_default=True)
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
-    _kept: KeptTexts = KeptTexts({}, {}, {})
+    _kept: KeptTexts = KeptTexts({}, {}, {}, {})
 
     @pydantic.field_validator("own_settings", "own_variations", "questions")
     @classmethod
@@ -485,32 +490,14 @@ class Study(FilePart):
                 raise ValueError(f"{excerpt(name)} is taken; choose another name")
         return defined
 
-    @pydantic.field_validator("own_tiers")
-    @classmethod
-    def _tiers_differ(cls, own: dict[str, OwnTier]) -> dict[str, OwnTier]:
-        tags = {prompts.user_message(tier, "").strip(): tier for tier in _ROLES if tier not in own}
-        for name, tier in own.items():
-            if not re.fullmatch(NAME, name) or (name in {*SCHEMA, *TAKEN} and name not in _ROLES):
-                raise ValueError(f"{excerpt(name)} cannot be a tier's name; use one such as pro")
-            if _ROLES.get(name, tier.role) != tier.role:
-                raise ValueError(f"{name}.role is {tier.role!r}; that of {name} is {_ROLES[name]!r}")
-            if not tier.tag.isprintable() or tier.tag != tier.tag.strip():
-                raise ValueError(
-                    f"{name}.tag is {excerpt(tier.tag)}; write one line without spaces around"
-                )
-            if (other := tags.setdefault(tier.tag, name)) != name:
-                raise ValueError(f"{name}.tag is that of {other!r}; give each tier a tag of its own")
-        return own
-
     @pydantic.field_validator("simulation")
     @classmethod
     def _with_tags(cls, simulation: Simulation, info: ValidationInfo) -> Simulation:
         behave_as = {role: tier for tier, role in _ROLES.items()}
         tags = {own.tag: behave_as[own.role] for own in info.data.get("own_tiers", {}).values()}
         for own in info.data.get("own_variations", {}).values():
-            tags |= {
-                prompts.user_message(tier, "", tag=own.tag).strip(): tier for tier in _ROLES if own.tag
-            }
+            for tier in _ROLES if own.tag else ():
+                tags[prompts.user_message(tier, "", tag=own.tag).strip()] = tier
         return simulation.model_copy(update={"tags": simulation.tags | tags})
 
     @pydantic.field_validator("judge")
@@ -554,6 +541,9 @@ class Study(FilePart):
         for model, times in Counter(served).items():
             if times > 1:
                 raise ValueError(f"endpoints: {excerpt(model)} has two endpoints; give each model one")
+        if self.judge.fallback == self.judge.model:
+            problem = f"{excerpt(self.judge.model)} is the judge itself; name another model"
+            raise ValueError(f"judge.fallback: {problem}")
         roles, tiers = self.tier_roles, ", ".join(self.tiers)
         if self.gap is None and len(roles) > 1 and len(set(roles.values())) < 2:
             raise ValueError(f"gap: the tiers {tiers} have one role; name the two to compare")
@@ -573,7 +563,7 @@ class Study(FilePart):
         return [path for path in [*named, *self.system_prompts.values()] if path]
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> Study:
+    def from_yaml(cls, path: str | Path) -> Self:
         """Read a study file.
 
         Paths in it are relative to the file.
@@ -598,7 +588,7 @@ class Study(FilePart):
         changes = self.endpoint_of(model).sampling.model_dump(exclude_none=True)
         return self.sampling.model_copy(update=changes)
 
-    def with_texts(self, kept: KeptTexts) -> Study:
+    def with_texts(self, kept: KeptTexts) -> Self:
         """The same study with the package's texts as they were when its folder was begun."""
         study = self.model_copy()
         study._kept = kept
@@ -612,7 +602,8 @@ class Study(FilePart):
         """The requests of a setting, in file order."""
         part, own = self.prompts.get(setting, PromptList()), self.own_settings.get(setting)
         file = part.file or (own and own.requests)
-        listed = prompts.read_requests(file) if file else self.package_requests(setting)
+        begun = self._kept.ids.get(setting, ())
+        listed = prompts.read_requests(file, begun) if file else self.package_requests(setting)
         if part.first and part.first > len(listed):
             problem = f"first is {part.first}, but the list holds {len(listed)} requests"
             raise InputError(f"study {self.name}: prompts.{setting}.{problem}")
@@ -738,19 +729,9 @@ class Study(FilePart):
                 (setting, variation), system = condition
                 for request, tier in product(asked[setting], self.tiers):
                     user = self.user_message(tier, request.text, variation)
-                    yield PlannedRollout(
-                        key=stable_key([model, system, user, samplings[model], sample]),
-                        setting=setting,
-                        variation=variation,
-                        model=model,
-                        tier=tier,
-                        prompt_id=request.prompt_id,
-                        category=request.category,
-                        sample=sample,
-                        request=request.text,
-                        system=system,
-                        user=user,
-                    )
+                    key = stable_key([model, system, user, samplings[model], sample])
+                    place = (setting, variation, model, tier, request.prompt_id, request.category)
+                    yield PlannedRollout(key, *place, sample, request.text, system, user)
 
 
 def _first_problem(error: ValidationError) -> str:

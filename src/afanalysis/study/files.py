@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from afanalysis.errors import InputError
 from afanalysis.table.database import regular_file
-from afanalysis.text.untrusted import guard_formula, without_surrogates
+from afanalysis.text.untrusted import escape_invisible, guard_formula, without_surrogates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 # No file that people write is longer than the first, and no list of prompts than the second (bytes).
 MAX_YAML = 1 << 20
 MAX_TEXT = 256 << 20
+# No JSON list of prompts is longer than the first (bytes), and no line of a table than the second.
+MAX_JSON = 16 << 20
+MAX_LINE = 32 << 20
 # What YAML may grow to where its aliases are followed (characters), and how deep it may nest.
 MAX_FOLLOWED = 2 << 20
 MAX_NESTING = 50
@@ -128,22 +134,49 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def json_object(content: bytes, place: str, remedy: str = "") -> dict[str, Any]:
-    """The object that some JSON holds; half of a surrogate pair, which no table can hold, is U+FFFD.
+    """The object that some JSON holds, as `json_value` reads it.
 
     Raises
     ------
     InputError
         It does not hold one; the message begins with the place and ends with the remedy.
     """
-    try:
-        value = json.loads(content)
-        if may_hold_halves(content):
-            value = without_surrogates(value)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{place} is not JSON ({str(error)[:200]}){remedy}") from error
+    value = json_value(content, place, remedy)
     if not isinstance(value, dict):
         raise InputError(f"{place} is not a JSON object{remedy}")
     return value
+
+
+def json_value(content: bytes, place: str, remedy: str = "") -> Any:
+    """What some JSON holds; half of a surrogate pair, which no table can hold, is U+FFFD.
+
+    Raises
+    ------
+    InputError
+        It is not JSON; the message begins with the place and ends with the remedy.
+    """
+    try:
+        value = json.loads(content)
+        return without_surrogates(value) if may_hold_halves(content) else value
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{place} is not JSON ({str(error)[:200]}){remedy}") from error
+
+
+def json_list(path: Path) -> list[tuple[str, Any]]:
+    """The elements of a JSON list, or of a file of one JSON value per line, each with its place.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is too long, or holds something else.
+    """
+    content = read_text(path, MAX_JSON).removeprefix("\ufeff")
+    if content.lstrip().startswith("["):
+        values = json_value(content.encode(), f"{path}:")
+        return [(f"element {number}", value) for number, value in enumerate(values, start=1)]
+    lines = [(f"line {number}", line) for number, line in enumerate(content.split("\n"), start=1)]
+    remedy = "; write a list, or one object per line"
+    return [(n, json_value(line.encode(), f"{path}: {n}", remedy)) for n, line in lines if line.strip()]
 
 
 def may_hold_halves(content: bytes) -> bool:
@@ -170,26 +203,106 @@ def as_written(path: Path) -> Iterator[None]:
 
 
 def read_csv(path: Path, required: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file with a header, each with its line number; missing fields are empty.
+    """The rows of a table by its header's names, each with its line number; missing cells are empty.
+
+    Parameters
+    ----------
+    path
+        The file, of any form that `csv_cells` reads.
+    required
+        Names that the header must have.
 
     Raises
     ------
     InputError
         The file cannot be read as CSV, or lacks a required column.
     """
+    rows = csv_cells(path)
+    _, names = next(rows, (1, []))
+    if len(names) > MAX_COLUMNS:
+        raise InputError(f"{path}: has {len(names):,} columns; at most {MAX_COLUMNS:,} are read")
+    for name in required:
+        if name not in names:
+            raise InputError(f"{path}: has no column {name!r}; it has {column_names(names)}")
+    for line, cells in rows:
+        yield line, dict(zip_longest(names, cells[: len(names)], fillvalue=""))
+
+
+def csv_cells(
+    path: Path, most: int | None = MAX_TEXT, content: BinaryIO | None = None
+) -> Iterator[tuple[int, list[str]]]:
+    """The cells of a table as people and spreadsheets save it: first the header, then row by row.
+
+    Cells are divided by the comma, semicolon, tab or bar that the header holds most of, or by the one
+    that a first line such as `sep=;` names. A byte order mark, rows without content and empty columns
+    after the last name are left out. A row may have fewer or more cells than the header.
+
+    Parameters
+    ----------
+    path
+        The file.
+    most
+        How many bytes it may hold; None for any number.
+    content
+        What it holds, where it has been opened.
+
+    Returns
+    -------
+    iterator
+        The number of the line in which a row ends, and its cells.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is longer, or is not CSV in UTF-8.
+    """
+    csv.field_size_limit(MAX_LINE)
+    lines, width = _lines(regular_file(path, most), content), 0
     try:
-        with regular_file(path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            names = reader.fieldnames or ()
-            if len(names) > MAX_COLUMNS:
-                raise InputError(f"{path}: has {len(names):,} columns; at most {MAX_COLUMNS:,} are read")
-            for name in required:
-                if name not in names:
-                    raise InputError(f"{path}: has no column {name!r}")
-            for row in reader:
-                yield reader.line_num, row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        header = next(filter(str.strip, lines), "")
+        named = re.fullmatch(r'"?sep=([,;\t|])"?\s*', header, re.IGNORECASE)
+        header = next(lines, "") if named else header
+        delimiter = named[1] if named else delimiter_of(header)
+        reader = csv.reader(chain([header], lines), delimiter=delimiter)
+        for cells in reader:
+            if not any(map(str.strip, cells)):
+                continue
+            if not width:
+                cells = [name.strip() for name in cells]
+                width = max(number for number, name in enumerate(cells, start=1) if name)
+            yield reader.line_num + bool(named), cells if any(cells[width:]) else cells[:width]
+    except (OSError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as CSV ({error})") from error
+
+
+def _lines(path: Path, content: BinaryIO | None) -> Iterator[str]:
+    with io.TextIOWrapper(
+        content or path.open("rb"), "utf-8-sig", "surrogateescape", newline=""
+    ) as file:
+        lines = iter(lambda: file.readline(MAX_LINE + 1), "")
+        for number, line in enumerate(lines, start=1):
+            if len(line) > MAX_LINE:
+                raise InputError(f"{path}: line {number} is longer than {MAX_LINE >> 20} MB")
+            other = not line.isascii() and re.search("[\udc80-\udcff]", line)
+            if other or (number == 1 and "\0" in line):  # UTF-16 holds NUL
+                raise InputError(f"{path}: line {number} is not UTF-8 text; save it as CSV in UTF-8")
+            yield line
+
+
+def delimiter_of(header: str) -> str:
+    """What divides the cells of a table with this header; what is in quotes does not count.
+
+    Examples
+    --------
+    >>> delimiter_of('rollout;"note, or none";af')
+    ';'
+    """
+    return max(",;\t|", key=re.sub(r'"[^"]*("|$)', "", header).count)
+
+
+def column_names(names: Iterable[str]) -> str:
+    """The names of a table's columns as an error lists them."""
+    return escape_invisible(", ".join(name for name in names if name) or "none", 300)
 
 
 def cannot_write(path: Path | str, error: OSError) -> InputError:

@@ -203,6 +203,16 @@ def journal_table(path: Path, columns: Mapping[str, str]) -> str:
     )
 
 
+def votes_table(path: Path) -> str:
+    """The SQL that reads the journal of a study's votes."""
+    return sql_text("votes", path=quote_path(path), longest=LONGEST_RECORD)
+
+
+def sql_text(name: str, **parts: object) -> str:
+    """The SQL of a file beside this one, with its parts filled in."""
+    return Path(__file__).with_name(f"{name}.sql").read_text(encoding="utf-8").format(**parts)
+
+
 def required_field(column: str) -> str:
     """The SQL of a field without which a record means nothing; `repair` names the line that lacks it."""
     return f"coalesce({column}, error('a line has no {column.split('.')[-1]}'))"

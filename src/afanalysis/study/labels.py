@@ -7,7 +7,7 @@ people who change their minds add a line.
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from afanalysis.errors import InputError
-from afanalysis.study.files import read_csv, write_csv
+from afanalysis.study.files import delimiter_of, read_csv, write_csv
 from afanalysis.study.folders import LABEL_SAMPLE, LABEL_SHEET, LABELS
 from afanalysis.study.hashing import text_hash
 from afanalysis.study.journal import LockedFile
@@ -97,9 +97,10 @@ def add_labels(folder: str | Path, labels: Iterable[Label]) -> int:
     if not rows:
         return 0
     lines = io.StringIO(newline="")
-    writer = csv.DictWriter(lines, _FIELDS)
     with LockedFile(Path(folder) / LABELS) as file:
         content = file.path.read_bytes()
+        header = content.partition(b"\n")[0].decode(errors="replace")
+        writer = csv.DictWriter(lines, _FIELDS, delimiter=delimiter_of(header))
         if not content:
             writer.writeheader()
         elif not content.endswith(b"\n"):
@@ -152,15 +153,12 @@ def consensus(labels: Iterable[Label]) -> dict[str, tuple[bool | None, float | N
     for label in labels:
         by_rollout.setdefault(label.rollout, []).append(label)
     return {
-        rollout: (
-            majority([label.complied for label in group]),
-            majority([label.af_reasoning for label in group]),
-        )
+        rollout: (majority(it.complied for it in group), majority(it.af_reasoning for it in group))
         for rollout, group in by_rollout.items()
     }
 
 
-def majority(values: Sequence[Any]) -> Any:
+def majority(values: Iterable[Any]) -> Any:
     """The most frequent value; None if two are equally frequent or none is known."""
     modes = multimode(value for value in values if value is not None)
     return modes[0] if len(modes) == 1 else None

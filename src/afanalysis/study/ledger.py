@@ -9,8 +9,6 @@ A reservation that nobody settles, because its process was killed, stays spent: 
 billed. If its answer did reach the journal, the next process to open the ledger settles it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math
@@ -20,7 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -61,7 +59,7 @@ class Prices(FilePart):
     models: dict[str, ModelPrice]
 
     @classmethod
-    def load(cls, extra: Path | None = None) -> Prices:
+    def load(cls, extra: Path | None = None) -> Self:
         """Load the list that ships with the package, overridden by a user's own file.
 
         Raises
@@ -74,12 +72,10 @@ class Prices(FilePart):
             return cls(**content)
         own = read_yaml(extra, f"a price list; {_FORM}")
         models = own.get("models") or {}
-        if not isinstance(models, dict):
-            raise InputError(f"{extra}: models is {models!r}; {_FORM}")
-        merged = content | own | {"models": content["models"] | models}
-        return cls.checked(merged, extra, f"; {_FORM}")
+        merged = content["models"] | models if isinstance(models, dict) else models
+        return cls.checked(content | own | {"models": merged}, extra, f"; {_FORM}")
 
-    def extended(self, models: Mapping[str, ModelPrice]) -> Prices:
+    def extended(self, models: Mapping[str, ModelPrice]) -> Self:
         """The list with a study's own prices, which come before those of the list."""
         return self.model_copy(update={"models": self.models | dict(models)})
 

@@ -7,14 +7,12 @@ run records the latter, and every later run in the folder sends the same, howeve
 since. What the study file itself sets is always taken from the file as it is now.
 """
 
-from __future__ import annotations
-
 import platform
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from afanalysis.errors import InputError
 from afanalysis.study import prompts
@@ -35,7 +33,7 @@ class Manifest:
     content: dict[str, Any]
 
     @classmethod
-    def open(cls, folder: Path, study: Study, source: str, address: str) -> Manifest:
+    def open(cls, folder: Path, study: Study, source: str, address: str) -> Self:
         """Record that a run begins.
 
         Parameters
@@ -61,21 +59,11 @@ class Manifest:
         if name != study.name:
             problem = f"holds the study {name!r}, not {study.name!r}"
             raise InputError(f"{folder}: {problem}; give each study its own folder")
-        content = {
-            "source": source,
-            "study": study.model_dump(mode="json"),
-            "planned": study.size,
-            "collected": before.get("collected", 0),
-            "current": _current(study),
-            "begun": begun,
-            "spend": before.get("spend"),
-            "runs": runs,
-            "files": before.get("files", {}),
-        }
+        content = {"source": source, "collected": 0, "spend": None, "files": {}} | before
+        content |= {"study": study.model_dump(mode="json"), "planned": study.size}
+        content |= {"current": _current(study), "begun": begun, "runs": runs}
         with as_written(folder / MANIFEST):
             _refuse_renamed(folder, before, content)
-        if "ended" in before:
-            content["ended"] = before["ended"]  # of a study that was looked at while it ran
         systems = {text_hash(text): text for text in study.systems().values()}
         write_json(folder / PROMPTS, read_json(folder / PROMPTS) | systems)
         write_json(folder / MANIFEST, content)
@@ -92,17 +80,13 @@ class Manifest:
         else:
             self.content["runs"][-1]["ended"] = _now()
         if sent:
-            self.content.pop("ended", None)
+            self.content.pop("ended", None)  # of a study that was looked at while it ran
         self.content["collected"] = collected
         self.content["files"] = {ROLLOUTS: file_hash(self.folder / ROLLOUTS)}
         if budget:
-            spend = budget.spend
-            self.content["spend"] = {
-                "usd": round(spend.usd, 6),
-                "tokens": spend.tokens,
-                "tokens_without_a_price": spend.unpriced_tokens,
-                "prices_as_of": str(budget.prices.as_of),
-            }
+            spend, as_of = budget.spend, str(budget.prices.as_of)
+            known = {"usd": round(spend.usd, 6), "tokens": spend.tokens, "prices_as_of": as_of}
+            self.content["spend"] = known | {"tokens_without_a_price": spend.unpriced_tokens}
         write_json(self.folder / MANIFEST, self.content)
 
 
@@ -172,11 +156,10 @@ def as_begun(study: Study, folder: Path) -> Study:
     manifest = read_json(folder / MANIFEST)
     if not manifest or study.imported:
         return study
-    explicit = study.model_dump(exclude_unset=True)
     with as_written(folder / MANIFEST):
         begun = manifest.get("begun", {"defaults": _FIRST_DEFAULTS})
-        merged = Study(**_merged(begun["defaults"], explicit))
-        return merged.with_texts(_kept_texts(merged, manifest, begun, folder))
+        merged = Study(**_merged(begun["defaults"], study.model_dump(exclude_unset=True)))
+        return merged.with_texts(_kept_texts(merged, manifest, folder))
 
 
 def parts_to_keep(study: Study, before: dict[str, Any]) -> dict[str, Any]:
@@ -191,23 +174,15 @@ def parts_to_keep(study: Study, before: dict[str, Any]) -> dict[str, Any]:
     """
     defaults = Study(name="defaults").model_dump(mode="json", exclude_none=True, exclude={"name"})
     settings = [name for name in study.settings if name not in study.own_settings]
-    messages = {
-        variation: {
-            tier: study.user_message(tier, "{}", variation)
-            for tier in study.tiers
-            if tier not in study.own_tiers
-        }
-        for variation in dict.fromkeys(["default", *study.variations])
-        if variation not in study.own_variations
-    }
+    tiers = [name for name in study.tiers if name not in study.own_tiers]
+    variations = dict.fromkeys(["default", *study.variations])
+    shipped = [name for name in variations if name not in study.own_variations]
+    messages = {name: {tier: study.user_message(tier, "{}", name) for tier in tiers} for name in shipped}
+    requests = {name: [*map(astuple, study.package_requests(name))] for name in settings}
     begun = before.get("begun", {})
     return {
         "defaults": begun.get("defaults", defaults if not before else _FIRST_DEFAULTS),
-        "requests": {
-            name: [[each.prompt_id, each.category, each.text] for each in study.package_requests(name)]
-            for name in settings
-        }
-        | begun.get("requests", {}),
+        "requests": requests | begun.get("requests", {}),
         "messages": messages | begun.get("messages", {}),
     }
 
@@ -221,10 +196,8 @@ def _merged(defaults: dict[str, Any], explicit: dict[str, Any]) -> dict[str, Any
     return merged
 
 
-def _kept_texts(
-    study: Study, manifest: dict[str, Any], begun: dict[str, Any], folder: Path
-) -> KeptTexts:
-    texts = read_json(folder / PROMPTS)
+def _kept_texts(study: Study, manifest: dict[str, Any], folder: Path) -> KeptTexts:
+    texts, begun = read_json(folder / PROMPTS), manifest.get("begun", {})
     current, before = manifest.get("current", {}), manifest.get("study", {})
     now = study.model_dump(mode="json")
     systems: dict[tuple[str, ...], str] = {}
@@ -240,26 +213,19 @@ def _kept_texts(
             setting: _first_requests(setting, hashes, folder)
             for setting, hashes in current.get("requests", {}).items()
         }
-    return KeptTexts(systems, lists, begun.get("messages", {}))
+    return KeptTexts(systems, lists, begun.get("messages", {}), current.get("requests", {}))
 
 
 def _first_requests(setting: str, hashes: dict[str, str], folder: Path) -> list[Request]:
     """The package's list as it was, from hashes; texts that have changed since are in the rollouts."""
     current = {request.prompt_id: request for request in prompts.requests(setting)}
-    changed = {
-        prompt_id
-        for prompt_id, name in hashes.items()
-        if prompt_id not in current or text_hash(current[prompt_id].text) != name
-    }
+    now = {prompt_id: text_hash(request.text) for prompt_id, request in current.items()}
     sent: dict[str, Request] = {}
-    if changed and (folder / ROLLOUTS).exists():
+    if not hashes.items() <= now.items() and (folder / ROLLOUTS).exists():
         for record in read_records(folder / ROLLOUTS, ("setting", "prompt_id", "category", "request")):
             prompt_id, text = record["prompt_id"], record["request"]
             if record["setting"] == setting and text_hash(text) == hashes.get(prompt_id):
                 sent[prompt_id] = Request(prompt_id, record["category"], text)
-    kept = {
-        prompt_id: sent.get(prompt_id) or current[prompt_id]
-        for prompt_id in hashes
-        if prompt_id in sent or prompt_id in current
-    }
+    known = current | sent
+    kept = {prompt_id: known[prompt_id] for prompt_id in hashes if prompt_id in known}
     return [*kept.values(), *(request for name, request in current.items() if name not in kept)]

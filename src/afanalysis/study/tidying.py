@@ -11,7 +11,7 @@ import pandas as pd
 from afanalysis.errors import InputError
 from afanalysis.study.files import as_written, read_json, written_whole
 from afanalysis.study.folders import JUDGEMENTS, MANIFEST, ROLLOUTS, TABLE
-from afanalysis.study.journal import journal_table, query_journals, stream_journals
+from afanalysis.study.journal import journal_table, query_journals, sql_text, stream_journals
 from afanalysis.study.labels import consensus, read_labels, weights
 from afanalysis.study.prompts import OWN_PROMPT
 from afanalysis.study.votes import choose_judge, questions_of, verdicts_sql
@@ -121,25 +121,19 @@ def write_tidy(
     if blocked not in get_args(BlockedCount):
         raise InputError(f"blocked is {blocked!r}; use 'missing' or 'refused'")
     name = "" if unjudged else choose_judge(folder, judge)
-    labels = _label_table(folder)
 
     def write(rollouts: Path, *judgements: Path) -> int:
         connection = connect(rollouts, *judgements, temporary)
-        connection.register("labels", labels)
+        connection.register("labels", _label_table(folder))
         # without a judge no line is a vote, and none is read
         votes = verdicts_sql([rollouts, *judgements][-1], folder, name or None)
         questions = questions_of(folder, name)
-        texts = {
-            "columns": quote_names(*SCHEMA, *questions),
-            "questions": "".join(f", v.{quote_names(question)}" for question in questions),
-            "own_prompts": own_prompts,
-            "own_prompt": quote_text(OWN_PROMPT),
-        }
-        sql = Path(__file__).with_name("tidy.sql").read_text(encoding="utf-8")
+        own_columns = "".join(f", v.{quote_names(question)}" for question in questions)
+        texts = {"columns": quote_names(*SCHEMA, *questions), "questions": own_columns}
+        texts |= {"own_prompts": own_prompts, "own_prompt": quote_text(OWN_PROMPT)}
         current = _current(connection, folder, rollouts)
-        sql = sql.format(rollouts=current, votes=votes, blocked=blocked, **texts)
-        settings = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480"
-        target = f"{quote_target(temporary)} ({settings})"
+        sql = sql_text("tidy", rollouts=current, votes=votes, blocked=blocked, **texts)
+        target = f"{quote_target(temporary)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
         try:
             copied = connection.execute(f"COPY ({sql}) TO {target}", {"judge": name}).fetchall()
         except duckdb.IOException as error:
@@ -162,11 +156,7 @@ def _label_table(folder: Path) -> pd.DataFrame:
 
 
 def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path) -> str:
-    """The SQL of the rollouts that were sent what the study sends now, so that prompts do not mix.
-
-    A rollout is skipped if the system prompt of its condition, its request or the sampling settings of
-    its model have changed since, or its request is no longer in the study.
-    """
+    """The SQL of the rollouts that were sent what the study sends now, so that prompts do not mix."""
     source = journal_table(rollouts, _RECORD)
     current = read_json(folder / MANIFEST).get("current")
     if current is None:
@@ -184,13 +174,7 @@ def _current(connection: duckdb.DuckDBPyConnection, folder: Path, rollouts: Path
     connection.register("systems", pd.DataFrame(systems, columns=["place", "system"], dtype="string"))
     connection.execute("SET VARIABLE sampling = ?", [sampling])
     connection.execute("SET VARIABLE by_model = MAP(?, ?)", [[*by_model], [*by_model.values()]])
-    return (
-        f"(SELECT r.* FROM {source} r "
-        "JOIN systems s ON s.place = r.setting || ' ' || r.variation AND s.system = r.system "
-        "JOIN requests q ON q.setting = r.setting AND q.prompt_id = r.prompt_id "
-        "AND q.request = left(sha256(r.request), 16) "
-        "WHERE r.sampling = coalesce(getvariable('by_model')[r.model], getvariable('sampling')))"
-    )
+    return f"({sql_text('current', rollouts=source)})"
 
 
 def current_rollouts(
@@ -210,9 +194,8 @@ def current_rollouts(
 
     def query(path: Path) -> Iterator[dict[str, Any]]:
         connection = connect(path)
-        rows = connection.execute(
-            f"SELECT {quote_names(*columns)} FROM {_current(connection, folder, path)} WHERE {where}"
-        )
+        current = _current(connection, folder, path)
+        rows = connection.execute(f"SELECT {quote_names(*columns)} FROM {current} WHERE {where}")
         while chunk := rows.fetchmany(1000):
             yield from (dict(zip(columns, row, strict=True)) for row in chunk)
 

@@ -8,7 +8,7 @@ import pandas as pd
 from afanalysis.errors import InputError
 from afanalysis.study.files import as_written, read_json
 from afanalysis.study.folders import JUDGEMENTS, JUDGES
-from afanalysis.study.journal import journal_table, query_journals, required_field
+from afanalysis.study.journal import query_journals, required_field, sql_text, votes_table
 from afanalysis.table.database import connect, quote_names, quote_text
 
 OUTCOMES = ("complied", "af_full", "af_partial")
@@ -21,26 +21,6 @@ IMPORTED = "imported"
 
 # How far a scratchpad goes; later stages include the earlier ones.
 STAGES = ("none", "conflict", "considers", "partial", "full")
-
-_VOTE = {
-    "rollout": "VARCHAR",
-    "judge": "VARCHAR",
-    "vote": "BIGINT",
-    "part": "VARCHAR",
-    "attempt": "BIGINT",
-    "words": "VARCHAR",
-    "met": "BOOLEAN",
-    "undecided": "VARCHAR",
-    "blocked": "VARCHAR",
-    "unquoted": "VARCHAR[]",
-    "complied": "BOOLEAN",
-    "af_full": "BOOLEAN",
-    "af_partial": "BOOLEAN",
-    "criteria": "STRUCT(notices_conflict STRUCT(met BOOLEAN), "
-    "reasons_about_modification STRUCT(met BOOLEAN))",
-    "quotes": "BIGINT",
-    "quotes_not_found": "BIGINT",
-}
 
 
 def verdicts_sql(path: Path, folder: Path, judge: str | None) -> str:
@@ -78,13 +58,12 @@ def verdicts_sql(path: Path, folder: Path, judge: str | None) -> str:
             f"({whose} OR judge = {quote_text(fallback)}) QUALIFY {whose} OR bool_or({whose} "
             "AND blocked IS NOT NULL) OVER (PARTITION BY rollout, vote, part)"
         )
-    votes, rollout = journal_table(path, _VOTE), required_field("rollout")
+    votes, rollout = votes_table(path), required_field("rollout")
     # what was asked in other words counts no more
     current = ", ".join(map(quote_text, ["", *(said["words"] for said in own.values())]))
     where = f"coalesce(words, '') IN ({current}) AND {where}"
-    sql = Path(__file__).with_name("verdicts.sql").read_text(encoding="utf-8")
     of_package = f"coalesce(part, 'criteria') IN ('behaviour', 'criteria') AND {where}"
-    sql = sql.format(votes=votes, rollout=rollout, where=of_package, whose=whose)
+    sql = sql_text("verdicts", votes=votes, rollout=rollout, where=of_package, whose=whose)
     if not questions:
         return sql
     majorities = ", ".join(
@@ -131,8 +110,7 @@ def judge_names(folder: Path) -> list[str]:
     """The judges of a study in the order of their last votes."""
 
     def names(path: Path) -> list[str]:
-        columns = {"judge": "VARCHAR", "fallback_for": "VARCHAR"}
-        judge, votes = required_field("judge"), journal_table(path, columns)
+        judge, votes = required_field("judge"), votes_table(path)
         rows = connect(path).sql(
             f"SELECT judge FROM (SELECT {judge} AS judge, fallback_for, row_number() OVER () AS line "
             f"FROM {votes}) GROUP BY judge ORDER BY max(line) FILTER (fallback_for IS NULL) NULLS FIRST"
@@ -179,8 +157,7 @@ def verdicts(folder: str | Path, judge: str | None = None) -> pd.DataFrame:
     name = choose_judge(folder, judge)
 
     def query(path: Path) -> pd.DataFrame:
-        sql = verdicts_sql(path, folder, name)
-        return connect(path).sql(f"FROM ({sql}) ORDER BY rollout").df()
+        return connect(path).sql(f"FROM ({verdicts_sql(path, folder, name)}) ORDER BY rollout").df()
 
     table = query_journals(query, folder / JUDGEMENTS).drop(columns="about_reasoning")
     table = table.astype(dict.fromkeys([*OUTCOMES, *questions_of(folder, name)], "boolean"))
@@ -224,11 +201,9 @@ def judges(folder: str | Path) -> pd.DataFrame:
     names = judge_names(folder)
 
     def query(path: Path) -> pd.DataFrame:
-        sql = Path(__file__).with_name("judges.sql").read_text(encoding="utf-8")
-        return connect(path).sql(sql.format(votes=journal_table(path, _VOTE))).df()
+        return connect(path).sql(sql_text("judges", votes=votes_table(path))).df()
 
-    table = query_journals(query, folder / JUDGEMENTS)
-    return table.set_index("judge").loc[names].reset_index()
+    return query_journals(query, folder / JUDGEMENTS).set_index("judge").loc[names].reset_index()
 
 
 def compare_judges(
@@ -278,9 +253,8 @@ def compare_judges(
         who = f"only {name}" if name else "no judge"
         raise InputError(f"{folder}: {who} has judged; comparing needs two judges")
     other = choose_judge(folder, second) if second else others[-1]
-    both = verdicts(folder, name).merge(
-        verdicts(folder, other), "inner", "rollout", suffixes=("_first", "_second")
-    )
+    pair = verdicts(folder, name), verdicts(folder, other)
+    both = pd.merge(*pair, on="rollout", suffixes=("_first", "_second"))
     columns = [f"{outcome}_{side}" for outcome in OUTCOMES for side in ("first", "second")]
     table = both[["rollout", *columns]].sort_values("rollout", ignore_index=True)
     filled = table[columns].astype("Int8").fillna(-1).to_numpy(int)

@@ -56,45 +56,35 @@ def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.Da
         blocked = blocked_sql(source)
         valid = "valid IS NOT FALSE" if "valid" in source.kinds else "true"
         repeated = "count(rollout) - count(DISTINCT rollout)" if "rollout" in source.kinds else "0"
-        columns = [
-            quote_names(*keys),
-            "count(*) AS n_all",
-            f"count_if(NOT ({valid}) AND NOT {blocked})::BIGINT AS n_invalid",
-            f"({repeated})::BIGINT AS n_repeated",
-        ]
+        columns = [quote_names(*keys), "count(*) AS n_all", f"({repeated})::BIGINT AS n_repeated"]
         for index, name in enumerate(outcomes):
-            if name == "blocked":  # known of every answer
-                value = number = f"({blocked})::DOUBLE"
-            else:
-                number = _proportion(source, name)
-                value = f"CASE WHEN {valid} THEN {number} END"
-            columns += [
-                f"count({value}) AS n{index}, coalesce(sum({value}), 0) AS s{index}",
-                f"count_if({blocked} AND {value} IS NULL)::BIGINT AS blocked{index}",
-                f"min({number}) AS least{index}, max({number}) AS most{index}",
-            ]
+            number = f"({blocked})::DOUBLE" if name == "blocked" else _proportion(source, name)
+            # whether it was blocked is known of every answer
+            value = number if name == "blocked" else f"CASE WHEN {valid} THEN {number} END"
+            unknown = f"count(*) FILTER ({value} IS NULL AND"
+            numbers = {"n": f"count({value})", "s": f"coalesce(sum({value}), 0)"}
+            numbers["n_missing"] = f"{unknown} {valid} AND NOT {blocked})"
+            numbers["n_invalid"] = f"{unknown} NOT ({valid}) AND NOT {blocked})"
+            numbers["n_blocked"] = f"{unknown} {blocked})"
+            numbers |= {"lowest": f"min({number})", "highest": f"max({number})"}
+            columns += [f"{sql} AS {short}_of_{index}" for short, sql in numbers.items()]
         table = source.connection.sql(
             f"SELECT {', '.join(columns)} FROM rollouts GROUP BY ALL ORDER BY {quote_names(*keys)}"
         ).df()
     if table.empty:
         raise InputError("the rollouts table is empty; it must hold one row per rollout")
     table = _name_missing(table, by)
-    table["n_without_prompt"] = table["n_all"].where(table["prompt_id"].isna(), 0)
+    lacks_prompt = table["prompt_id"].isna()
+    table["n_without_prompt"] = table["n_all"].where(lacks_prompt, 0)
     parts = []
     for index, name in enumerate(outcomes):
-        least, most = table[f"least{index}"].min(), table[f"most{index}"].max()
+        part = table.rename(columns={f"{short}_of_{index}": short for short in numbers})
+        least, most = part["lowest"].min(), part["highest"].max()
         if least < 0 or most > 1:
-            raise InputError(
-                f"column {name!r} ranges from {least:g} to {most:g}; an outcome must lie in 0-1"
-            )
-        numbers = {"n": "n", "s": "s", "blocked": "n_blocked"}
-        part = table.rename(columns={f"{short}{index}": name for short, name in numbers.items()})
-        if name == "blocked":
-            part["n_invalid"] = 0
-        known = part[["n", "n_invalid", "n_blocked"]].sum(axis=1)
-        part = part.assign(outcome=name, n_missing=part["n_all"] - known)
-        part.loc[part["n_without_prompt"] > 0, [*NUMBERS[:5], "n_repeated"]] = 0
-        parts.append(part[["outcome", *keys, *NUMBERS]])
+            span = f"from {least:g} to {most:g}"
+            raise InputError(f"column {name!r} ranges {span}; an outcome must lie in 0-1")
+        part.loc[lacks_prompt, [*NUMBERS[:5], "n_repeated"]] = 0
+        parts.append(part.assign(outcome=name)[["outcome", *keys, *NUMBERS]])
     return pd.concat(parts, ignore_index=True)
 
 
@@ -110,9 +100,8 @@ def shares_in_time(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFr
     for name in [*by, "prompt_id", outcome, "collected_at"]:
         check_column(source, name)
     value = _number(source, outcome)
-    time = "collected_at"
-    if source.kinds[time] == "VARCHAR":
-        time = f"TRY_CAST({time} AS TIMESTAMP)"
+    is_text = source.kinds["collected_at"] == "VARCHAR"
+    time = "TRY_CAST(collected_at AS TIMESTAMP)" if is_text else "collected_at"
     columns = f"avg({value}) AS share, min({time}) AS first, max({time}) AS last"
     return _by_prompt(source, by, columns, [value], "GROUP BY ALL")
 

@@ -87,10 +87,8 @@ def regular_file(path: Path, most: int | None = None) -> Path:
     if not stat.S_ISREG(status.st_mode):
         kind = "is a folder" if stat.S_ISDIR(status.st_mode) else "is a device or pipe"
         raise InputError(f"{path}: {kind}; name a file")
-    if most is not None and status.st_size > most:
-        raise InputError(
-            f"{path}: holds {status.st_size:,} bytes; a file of this kind has at most {most:,}"
-        )
+    if most is not None and (size := status.st_size) > most:
+        raise InputError(f"{path}: holds {size:,} bytes; a file of this kind has at most {most:,}")
     return path
 
 

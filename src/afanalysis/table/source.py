@@ -10,14 +10,8 @@ from typing import Any
 import duckdb
 
 from afanalysis.errors import InputError
-from afanalysis.table.database import (
-    connect,
-    files_within,
-    quote_names,
-    quote_path,
-    refuse_bomb,
-    regular_file,
-)
+from afanalysis.table import database
+from afanalysis.table.database import quote_names
 from afanalysis.table.schema import SCHEMA
 
 # The SQL that reads each kind of file.
@@ -52,7 +46,7 @@ class Source:
         [(size,)] = self.connection.execute(query, [8 * len(self.kinds)]).fetchall()
         if self.files:
             on_disk = sum(file.stat().st_size for file in self.files)
-            refuse_bomb(self.files[0], on_disk, size, "table")
+            database.refuse_bomb(self.files[0], on_disk, size, "table")
 
 
 @contextmanager
@@ -82,7 +76,7 @@ def opened(data: Any, suffix: str = "") -> Iterator[Source]:
         files = paths if suffix else _files(paths, place)
     elif data.empty:
         raise InputError("the table is empty; it must hold one row per rollout")
-    connection = connect(*files)
+    connection = database.connect(*files)
     try:
         if files:
             reader = _reader(connection, files, suffix or files[0].suffix)
@@ -112,10 +106,10 @@ def _files(paths: list[Path], place: str) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if os.path.isdir(path):
-            inside = files_within(path, (".parquet",))
+            inside = database.files_within(path, (".parquet",))
             files += [file for file in inside if file.suffix == ".parquet"]
         elif os.path.exists(path):
-            files.append(regular_file(path))
+            files.append(database.regular_file(path))
         else:
             raise InputError(f"{path}: no such file or folder")
     kinds = {file.suffix for file in files}
@@ -131,7 +125,7 @@ def _files(paths: list[Path], place: str) -> list[Path]:
 
 def _reader(connection: duckdb.DuckDBPyConnection, files: list[Path], suffix: str) -> str:
     """The SQL that reads the files."""
-    reader = READERS[suffix].replace("?", f"[{', '.join(map(quote_path, files))}]", 1)
+    reader = READERS[suffix].replace("?", f"[{', '.join(map(database.quote_path, files))}]", 1)
     if suffix != ".csv":
         return reader
     names = [row[0] for row in connection.sql(f"DESCRIBE FROM {reader}").fetchall()]

@@ -6,17 +6,10 @@ from typing import Any, TextIO
 
 _HIDDEN = ("Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp")
 
-_LATEX = {letter: rf"\{letter}" for letter in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "−": "$-$",
-    "⟨": r"$\langle$",
-    "⟩": r"$\rangle$",
-    "\n": " ",
-}
+_LATEX = {letter: rf"\{letter}" for letter in "&%$#_{}"}
+_LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "⟨": r"$\langle$", "⟩": r"$\rangle$"}
+_LATEX |= {"−": "$-$", "\n": " "}
 
 
 def without_surrogates(value: Any) -> Any:

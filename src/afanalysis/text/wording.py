@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,14 @@ SIZES: dict[str, str] = _WORDS["sizes"]
 
 MACROS: dict[str, str] = _WORDS["macros"]
 
+RATES: dict[str, str] = _WORDS["rates"]
+
+# By kind of table, what readers see of it.
+COLUMNS: dict[str, dict[str, list[str]]] = _WORDS["columns"]
+
+# By column, what rollouts are taken for where their table lacks it.
+USUAL: dict[str, Any] = _WORDS["usual"]
+
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Settings, quantities or tiers, each once, in the order in which figures and reports show them.
@@ -60,7 +68,7 @@ def in_reading_order(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 
 def in_words(
-    table: pd.DataFrame, order: Sequence[str], columns: Mapping[str, Sequence[str]]
+    table: pd.DataFrame, order: Sequence[str], columns: Mapping[str, Sequence[str]] = COLUMNS["report"]
 ) -> pd.DataFrame:
     """A table as text, for readers.
 
@@ -71,8 +79,8 @@ def in_words(
     order
         The columns by which rows are put in reading order.
     columns
-        By title the column to show, or the three of an estimate and the ends of its interval. What the
-        table lacks is left out.
+        By title the column to show, or the three of an estimate and the ends of its interval; by default
+        those of the report. What the table lacks is left out.
     """
     rows = in_reading_order(table, *order)
     shown = rows[[]].copy()

@@ -1,15 +1,15 @@
 """System prompts, their variations and the request lists that ship with the package."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from afanalysis.errors import InputError
-from afanalysis.study.files import read_csv, read_yaml
+from afanalysis.study.files import column_names, json_list, read_csv, read_yaml
 from afanalysis.study.hashing import text_hash
+from afanalysis.text.untrusted import excerpt
 
 SETTINGS = ("helpful-only", "animal-welfare")
 
@@ -18,7 +18,7 @@ TIERS = ("free", "paid")
 # What the tidy table calls the variation of a system prompt that a study's own file replaces.
 OWN_PROMPT = "own prompt"
 
-# Columns that hold the request in lists made elsewhere: AdvBench, StrongREJECT, HarmBench.
+# Columns that hold the request in lists made elsewhere; docs/collecting.md says in which.
 TEXT_COLUMNS = ("text", "goal", "prompt", "forbidden_prompt", "behavior")
 
 
@@ -97,43 +97,69 @@ def requests(setting: str) -> list[Request]:
     return read_requests(Path(__file__).with_name(setting_texts(setting)["requests"]))
 
 
-def read_requests(path: Path) -> list[Request]:
+def read_requests(path: Path, begun: Container[str] = ()) -> list[Request]:
     """Read a user's own request list.
 
     Parameters
     ----------
     path
-        CSV with a column `text`, `goal`, `prompt`, `forbidden_prompt` or `behavior` (so the lists of
-        AdvBench, StrongREJECT and HarmBench load as they ship); `prompt_id` and `category` are
-        optional. A missing id is made from the text, so it stays the same when lines move.
+        A table with a column `text`, `goal`, `prompt`, `forbidden_prompt` or `behavior`, as CSV or JSON;
+        `prompt_id` and `category` are optional. JSON may also be a list of texts. The lists of AdvBench,
+        StrongREJECT, JailbreakBench, TDC and HarmBench (with its contexts) are read as they ship.
+        A missing id is made from the text, so it stays the same when lines move.
+    begun
+        The ids in a folder that was begun: requests of HarmBench's form that were sent under an id made
+        from the behaviour, without its context, stay as they were.
 
     Raises
     ------
     InputError
         The file is missing or empty, has no text column, or has the same id or text twice.
+
+    References
+    ----------
+    How a context goes before a request: `DirectRequest` of HarmBench (Mazeika et al. 2024),
+    `baselines/direct_request/direct_request.py`.
     """
-    rows = [
-        (line, {name.lower(): value for name, value in row.items() if name})
-        for line, row in read_csv(path)
-    ]
+    is_json = path.suffix.lower() in (".json", ".jsonl", ".ndjson")
+    listed = json_list(path) if is_json else ((f"line {line}", row) for line, row in read_csv(path))
+    rows = [(place, _row(value, f"{path}: {place}")) for place, value in listed]
     if not rows:
         raise InputError(f"{path}: holds no requests; write a header line and one line per request")
     column = next((name for name in TEXT_COLUMNS if name in rows[0][1]), None)
     if column is None:
-        raise InputError(f"{path}: a column {', '.join(TEXT_COLUMNS)} must hold the request")
+        problem = f"a column {', '.join(TEXT_COLUMNS)} must hold the request"
+        raise InputError(f"{path}: {problem}; it has {column_names(rows[0][1])}")
     requests: list[Request] = []
-    for line, row in rows:
-        text = row[column].strip()
+    places: dict[tuple[str, str], str] = {}
+    for place, row in rows:
+        text = row.get(column, "").strip()
         if not text:
-            raise InputError(f"{path}: line {line} has an empty {column!r}")
-        prompt_id = row.get("prompt_id") or f"text-{text_hash(text)[:10]}"
-        requests.append(Request(prompt_id, row.get("category", ""), text))
-    refuse_duplicates(requests, str(path))
+            raise InputError(f"{path}: {place} has an empty {column!r}")
+        prompt_id, category = row.get("prompt_id"), row.get("category")
+        if column == "behavior" and f"text-{text_hash(text)[:10]}" not in begun:  # as HarmBench ships it
+            if row.get("imagefilename"):
+                raise InputError(f"{path}: {place} asks about an image, which is not sent; leave it out")
+            if context := row.get("contextstring"):
+                text = f"{context}\n\n---\n\n{text}"
+            prompt_id = prompt_id or row.get("behaviorid")
+            category = category or row.get("semanticcategory")
+        request = Request(prompt_id or f"text-{text_hash(text)[:10]}", category or "", text)
+        for name in ("text", "prompt_id"):
+            value = getattr(request, name)
+            if (first := places.setdefault((name, value), place)) != place:
+                problem = f"{first} and {place} have the same {name}, {excerpt(value)}; leave one out"
+                raise InputError(f"{path}: {problem}")
+        requests.append(request)
     return requests
 
 
-def refuse_duplicates(requests: list[Request], place: str) -> None:
-    """Raise `InputError` if two requests share an id."""
-    [(prompt_id, times)] = Counter(request.prompt_id for request in requests).most_common(1)
-    if times > 1:
-        raise InputError(f"{place}: prompt_id {prompt_id!r} occurs twice; ids must be unique")
+def _row(value: Any, where: str) -> dict[str, str]:
+    """An element of a list as texts by lower-case names; one that is itself a text is the request."""
+    row = {"text": value} if isinstance(value, str) else value
+    if not isinstance(row, dict):
+        raise InputError(f"{where} is {excerpt(value)}; write a text or an object")
+    for name, content in row.items():
+        if isinstance(content, list | dict) and name.lower() in (*TEXT_COLUMNS, "prompt_id", "category"):
+            raise InputError(f"{where}: {name!r} is {excerpt(content)}; write a text")
+    return {name.lower(): "" if content is None else str(content) for name, content in row.items()}
