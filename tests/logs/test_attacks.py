@@ -8,10 +8,12 @@ import pytest
 
 from afanalysis.errors import InputError
 from afanalysis.logs.fields import Mapping
-from tests.logs.test_kinds import (
+from afanalysis.table import database
+from tests.logs.samples import (
     MODEL,
     NO,
     YES,
+    compressed,
     harness_row,
     inspect_log,
     lines,
@@ -280,3 +282,25 @@ def test_nothing_is_read_from_no_files_and_a_text_is_one_path(tmp_path):
     (tmp_path / "two.json").write_text(json.dumps([plain_row()]) + "\n[1]")
     _, report = read(tmp_path / "two.json")
     assert "what follows the end of the file's list" in report.set_aside.counts
+
+
+def test_a_condition_below_a_models_folder_is_reported_and_goes_with_that_model_alone(tmp_path):
+    folder = tmp_path / "some_Model-32B" / "cut-provenance"
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_text("prompt,response,tier\nWhy?,No.,free\n")
+    table, report = read(folder / "a.csv", Mapping())
+    assert set(table.variation) == {"cut-provenance"}
+    assert "model=some_Model-32B, variation=cut-provenance" in str(report)
+    assert "taken as default" not in str(report)
+    (folder / "a.csv").write_text("prompt,response,tier,model\nWhy?,No.,free,m\n")
+    table, report = read(folder / "a.csv", Mapping())
+    assert set(table.variation) == {"default"}
+    assert "taken from the names" not in str(report)
+
+
+def test_requests_that_are_a_bomb_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "_EXPANSION_ALLOWED", 1 << 20)
+    log, asked = responses([(500, {})], tmp_path)
+    asked.write_bytes(asked.read_bytes() + b"\n" * (8 << 20))
+    with pytest.raises(InputError, match="that is a bomb"):
+        read(log, asked=compressed(asked, ".gz"))

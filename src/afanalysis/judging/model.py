@@ -123,8 +123,10 @@ class JudgePrompt:
             texts = defined.model_dump(include=fields, exclude_defaults=True)
             own[name], words = self.own.get(name, {}), stable_key(texts)
             if own[name].get("words") != words:
-                told = _instructions("question" if "about" in texts else self.form, vars(defined))
-                own[name] = texts | {"words": words, "instructions": told}
+                instructions = _instructions(
+                    "question" if "about" in texts else self.form, vars(defined)
+                )
+                own[name] = texts | {"words": words, "instructions": instructions}
         return replace(self, own=own)
 
 
@@ -350,9 +352,10 @@ def _calls(
             schema = _schema(prompt.form_of_verdict(part, setting))
             params["messages"] = [{"role": "user", "content": _fenced(record, seen)}]
             params["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-            of_vote = {"rollout": record["key"], "judge": name, "vote": vote, **about}
-            asked = {"setting": setting, "part": part, "words": words}
-            of_vote |= {name: it for name, it in asked.items() if it or name == "setting"}
+            place: dict[str, Any] = {"rollout": record["key"], "judge": name, "vote": vote}
+            of_vote = {**place, **about, "setting": setting}
+            of_vote |= {"part": part} if part else {}
+            of_vote |= {"words": words} if words else {}
             of_vote["texts"] = {text: record[text] for text in ("scratchpad", "output")}
             identity = [record["key"], name, vote, *filter(None, [part, about["attempt"], words])]
             yield Call(stable_key(identity), params, of_vote)

@@ -59,7 +59,7 @@ class Scale:
     low, high
         What means 0 and what means 1.
     given
-        The user or the format says so.
+        Whether the user or the format states it.
     decimal_comma, grades
         Whether `0,5` is a half and not two votes; whether the words are Inspect's grades.
     """
@@ -179,7 +179,7 @@ class Scales(dict[str, Scale]):
 
     def settled(self) -> bool:
         """Whether no column has to be read again."""
-        return all([*(scale.settled() for scale in self.values())])
+        return not [scale for scale in self.values() if not scale.settled()]
 
 
 def shares(value: Any, scale: Scale, reasoning: bool, notes: Notes) -> Shares:

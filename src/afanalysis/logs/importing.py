@@ -22,13 +22,12 @@ import pandas as pd
 from afanalysis.errors import InputError
 from afanalysis.logs.classifier_votes import Scales
 from afanalysis.logs.fields import Mapping
-from afanalysis.logs.formats import FORMATS, find_logs
+from afanalysis.logs.formats import FORMATS, find_logs, meaning_of_places
 from afanalysis.logs.records import Rejected, Row, content_hash, json_rows
 from afanalysis.logs.results import (
     ANSWERS_ONLY,
     Requests,
     adapted,
-    meaning_of_places,
     read_requests,
 )
 from afanalysis.logs.rows import STATES, Reader, Rollout, to_json
@@ -216,7 +215,7 @@ def _sql(name: str) -> str:
 
 
 def import_logs(
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     folder: str | Path,
     *,
     format: str = "auto",
@@ -237,8 +236,7 @@ def import_logs(
     folder
         The study's raw folder; its last part is the study's name.
     format
-        `inspect`, `pipeline`, `batches`, `csv`, `jsonl`, `json`, `parquet`, or `auto` to recognise each
-        file.
+        One of `afanalysis.logs.formats.FORMATS`, or `auto` to recognise each file.
     mapping
         Which field is which column, where names do not tell, and from which score an answer complies.
     asked
@@ -280,13 +278,13 @@ def import_logs(
                 format: Scales(mapping.scales, mapping.threshold, known=format == "pipeline")
                 for *_, format in files
             }
-            while True:
+            digests, settled = {path: content_hash(path) for _, path, _ in files}, False
+            while not settled:  # a column whose scale shows at its end is read again
                 report = ImportReport(folder.name, ignored=ignored, threshold=mapping.threshold)
                 systems, own_tiers = _record_rollouts(
-                    files, mapping, requests, scales, workplace, report
+                    files, digests, mapping, requests, scales, workplace, report
                 )
-                if all([*(each.settled() for each in scales.values())]):
-                    break
+                settled = not [each for each in scales.values() if not each.settled()]
             index = _RolloutIndex(workplace / ENTRIES)
             _keep_each_once(index, folder, report)
             for tally in (report.set_aside, report.repaired) if strict else ():
@@ -300,7 +298,7 @@ def import_logs(
 
 
 def read_logs(
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     *,
     format: str = "auto",
     mapping: Mapping | None = None,
@@ -356,6 +354,7 @@ def _workplace(parent: Path) -> Iterator[Path]:
 
 def _record_rollouts(
     files: Sequence[tuple[str, Path, str]],
+    digests: dict[Path, str],
     mapping: Mapping,
     requests: Requests,
     scales: dict[str, Scales],
@@ -366,8 +365,8 @@ def _record_rollouts(
 
     Parameters
     ----------
-    files
-        The files' names, paths and formats.
+    files, digests
+        The files' names, paths and formats, and by path a hash of what it holds.
     mapping, requests, scales
         The user's mapping, what results of batches answer, and by format the scales of verdicts.
     workplace
@@ -379,7 +378,6 @@ def _record_rollouts(
     own_tiers: dict[str, str] = {}
     sources: dict[str, set[str]] = defaultdict(set)
     numbers = itertools.count()
-    digests = {path: content_hash(path) for _, path, _ in files}
     places = meaning_of_places(digests)
     with (
         progress.bar(total=len(files), unit="file", desc="import", delay=2) as bar,
@@ -472,14 +470,12 @@ def _keep_each_once(index: _RolloutIndex, folder: Path, report: ImportReport) ->
         report.checks.append(f"No texts of answers were found; {advice}.")
     if "variation" not in report.columns:
         report.checks.append("No variation is named: taken as default.")
-    if report.judged and unscored:
-        report.checks.append(f"{STATES['unscored']['reason']}: {unscored:,} rollouts, in no rate.")
     if not report.judged:
-        report.checks.append(
-            f"No verdict was found. If one of the fields not used ({fields}) holds one: "
-            f"--map complied=FIELD. If none does: afanalysis judge --study {folder / STUDY_FILE}, with "
-            "--rules or --live."
-        )
+        have = f"If one of the fields not used ({fields}) holds one: --map complied=FIELD."
+        judge = f"afanalysis judge --study {folder / STUDY_FILE}, with --rules or --live"
+        report.checks.append(f"No verdict was found. {have} If none does: {judge}.")
+    elif unscored:
+        report.checks.append(f"{STATES['unscored']['reason']}: {unscored:,} rollouts, in no rate.")
 
 
 def _write_study(

@@ -30,8 +30,8 @@ _BULKY = ("events", "events_data", "store")
 # Inspect's words for why an answer ended, where they differ from `stop`.
 _STOP_REASONS = {"": "unknown", "max_tokens": "max_tokens", "refusal": "content_filter"}
 
-# What the log says of a sample beside its texts; read in whatever form it stands.
-_SAID_OF_IT = ("invalidation", "error", "limit")
+# Fields for the state of a sample, read in whatever form they stand.
+_STATE_FIELDS = ("invalidation", "error", "limit")
 
 _SCORES = ("complied", "af_full", "af_partial", "score")
 
@@ -51,9 +51,9 @@ def inspect_rows(path: Path) -> Iterator[Row]:
 
     inspect_log = _imported_inspect()
     for number, (evaluation, content) in enumerate(_samples(path), start=1):
-        said = {name: content.get(name) for name in _SAID_OF_IT}
+        states = {name: content.get(name) for name in _STATE_FIELDS}
         usual = {"id": number, "epoch": 1, "input": "", "target": "", "messages": [], "output": {}}
-        kept = usual | {name: content[name] for name in content if name not in (*_BULKY, *_SAID_OF_IT)}
+        kept = usual | {name: content[name] for name in content if name not in (*_BULKY, *_STATE_FIELDS)}
         left_out: list[str] = []
         while True:
             try:
@@ -70,7 +70,7 @@ def inspect_rows(path: Path) -> Iterator[Row]:
             sample = inspect_log.resolve_sample_attachments(sample, "core")
             parts = ", ".join(dict.fromkeys(left_out))
             forgiven = f"parts of a sample that cannot be read: left out ({parts})" if left_out else ""
-            yield number, _of_sample(sample, evaluation) | said, forgiven
+            yield number, _of_sample(sample, evaluation) | states, forgiven
             break
 
 

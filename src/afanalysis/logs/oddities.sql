@@ -20,7 +20,7 @@ WITH conditions AS (
         (SELECT count(*) FILTER (tiers = 2) AS paired, count(*) FILTER (tiers = 1 AND of_condition = 2) AS alone FROM prompts),
         (SELECT count(*) FILTER (tiers > 1) AS in_both, count(*) FILTER (prompt_ids > 1) AS doubled FROM requests),
         (SELECT count(*) FILTER (requests > 1) AS mixed FROM ids),
-        (SELECT count(score) AS graded, count(told_by) - count(DISTINCT told_by) AS alike FROM kept)
+        (SELECT count(score) AS graded, count(evidence) - count(DISTINCT evidence) AS alike FROM kept)
 )
 SELECT sentence FROM (
     SELECT 1 AS place, concat_ws(', ', setting, variation, model) AS names, concat(

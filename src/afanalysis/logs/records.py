@@ -66,7 +66,7 @@ def open_log(path: Path) -> Iterator[BinaryIO]:
     Raises
     ------
     InputError
-        It is not a regular file, it is damaged, or it unpacks to more than any log does.
+        It is not a regular file, or it is damaged; whether it is a bomb, `content_hash` finds.
     """
     try:
         with regular_file(path).open("rb") as file:

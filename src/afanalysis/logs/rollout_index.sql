@@ -40,7 +40,7 @@ GROUP BY named_by;
 
 -- What is the same for all rows of one rollout. Equal rows of one file are told apart by their order in it, unless
 -- an id says that they are copies; those of two files are, unless the files are equal.
-CREATE VIEW told AS
+CREATE VIEW named AS
 SELECT entries.* EXCLUDE (votes, remarks), tells, nth, CASE
     WHEN named_by = 'uuid' THEN id
     WHEN named_by = 'id' AND tells THEN concat_ws('/', id, content)
@@ -55,7 +55,7 @@ FROM entries JOIN (
 -- the files. Rollouts are numbered among the answers to their prompt in their condition.
 CREATE TABLE kept AS
 WITH once AS (
-    FROM told
+    FROM named
     QUALIFY row_number() OVER (
         PARTITION BY rollout
         ORDER BY verdicts DESC, valid DESC, variation != 'default', collected_at DESC, digest, row DESC, line DESC
@@ -67,7 +67,7 @@ WITH once AS (
             WHEN row_number() OVER (PARTITION BY name ORDER BY nth, digest) = 1 THEN name
             ELSE md5(concat_ws('/', name, digest, nth))
         END AS name
-    ), if(named_by = 'nothing' OR NOT tells, content, once.name) AS told_by FROM once
+    ), if(named_by = 'nothing' OR NOT tells, content, once.name) AS evidence FROM once
 )
 SELECT * REPLACE (row_number() OVER (
     PARTITION BY setting, variation, model, tier, prompt_id ORDER BY coalesce(sample, -1), name
@@ -78,6 +78,6 @@ FROM unique_names;
 CREATE VIEW others AS
 SELECT if(entry.checksum = kept.checksum, 'a copy of another row',
     'another version of a rollout, with fewer verdicts or other fields') AS reason, entry.file, entry.row, entry.prompt_id
-FROM told AS entry JOIN kept USING (rollout)
+FROM named AS entry JOIN kept USING (rollout)
 WHERE entry.line != kept.line
 ORDER BY entry.digest, entry.row, entry.name, entry.line

@@ -109,24 +109,22 @@ class Reader:
     """
 
     def __init__(self, mapping: Mapping, format: str, place: dict[str, str], scales: Scales) -> None:
-        self._mapping, self._place, self._scales = mapping, place, scales
+        self._mapping, self._scales = mapping, scales
+        self._place = {column: name for column, name in place.items() if column != "outer"}
+        self._outer, self._of_cells = place.get("outer", ""), format in ("csv", "parquet")
         self._format, self._usual = format, FORMS["fields"].get(format, {})
         self._answers: set[int] = set()
-        self._outer, self._of_cells = place.pop("outer", ""), format in ("csv", "parquet")
-        # the tier of the place comes after that of a request's tag
-        named = {column: name for column, name in place.items() if column != "tier"}
-        self._defaults = dict.fromkeys(COLUMNS) | named | dict(mapping.constants)
         self._plans: dict[tuple[str, ...], tuple[list[Side], list[str]]] = {}
         self.own_tiers: dict[str, str] = {}
 
     def sources(self) -> Iterator[tuple[str, str]]:
         """Columns and what filled them so far; fields that filled none, with an empty column."""
-        place = self._place.items()
-        yield from ((column, f"{name!r}, a folder's or the file's name") for column, name in place)
         constants = self._mapping.constants.items()
         yield from ((column, f"{value!r}, as given") for column, value in constants)
         for sides, unused in self._plans.values():
             for side in sides:
+                for column, name in self._place_of(side).items():
+                    yield column, f"{name!r}, a folder's or the file's name"
                 for column, name in side.fields.items():
                     of_tier = side.tier and column in BY_TIER
                     yield f"{side.tier}.{column}" if of_tier else column, name
@@ -162,14 +160,15 @@ class Reader:
         notes: Notes = []
         columns = self._columns(row, side)
         asked = _asked(columns)
-        parts, completion, said = _texts(columns, side, asked, notes)
-        how, words = _state(columns, said)
+        parts, completion, reply = _texts(columns, side, asked, notes)
+        how, words = _state(columns, reply)
         if how and STATES[how]["decision"] == "set aside":
             raise Rejected(STATES[how]["reason"], words)
         tag = _untagged(columns["request"])[1] or _untagged(asked.request)[1]
         tier = side.tier or self._tier(columns["tier"], side.means_free, tag)
         known = {"seed", *side.fields, *self._mapping.constants, *["tier"] * bool(side.tier or tag)}
-        if guessed := [f"{name}={word}" for name, word in self._place.items() if name not in known]:
+        place = self._place_of(side).items()
+        if guessed := [f"{column}={name}" for column, name in place if column not in known]:
             notes.append(("taken from the names of folders and files", ", ".join(guessed)))
         if asked.requests > 1:
             notes.append(("a request that is the first of several messages of the user", ""))
@@ -183,13 +182,13 @@ class Reader:
             raise Rejected("no model is named: say --set model=NAME, or --map model=FIELD")
         if columns["prompt_id"] is None and not request:
             raise Rejected("neither a request nor a prompt's id: say --map request=FIELD")
-        if not side.fields.keys() & (_ANSWERS | _VERDICTS) and not said.text:
+        if not side.fields.keys() & (_ANSWERS | _VERDICTS) and not reply.text:
             raise Rejected("neither an answer nor a verdict: say --map completion=FIELD")
         given = columns["prompt_id"]
         # a prompt without an id has the same one for the same words
         by_words = f"text-{text_hash(' '.join(request.split()))[:12]}"
         prompt_id = by_words if given is None else values.prompt_id(given)
-        stop_reason = str(columns["stop_reason"] or said.stop_reason)
+        stop_reason = str(columns["stop_reason"] or reply.stop_reason)
         if how:
             notes.append((STATES[how]["reason"], words[:80]))
         if how == "blocked":
@@ -213,7 +212,6 @@ class Reader:
         sample = values.whole_number(columns["sample"])
         if sample is None and columns["sample"] is not None:
             notes.append(("a sample that is not a whole number: left out", str(columns["sample"])[:40]))
-        system = texts.text(columns["system"])
         record: dict[str, Any] = {
             "setting": setting,
             "variation": str(columns["variation"] or "default"),
@@ -223,13 +221,13 @@ class Reader:
             "category": str(columns["category"] or ""),
             "source": "simulated" if SIMULATED in completion[:2000] else "imported",
             "request": request,
-            "system": text_hash(system) if system else "",
+            "system": text_hash(columns["system"]) if columns["system"] else "",
             "valid": parts.valid,
             "problem": parts.problem,
             "stop_reason": stop_reason,
             "scratchpad": parts.scratchpad,
             "output": parts.output,
-            "thinking": said.thinking,
+            "thinking": reply.thinking,
             "input_tokens": values.whole_number(columns["input_tokens"]),
             "output_tokens": values.whole_number(columns["output_tokens"]),
             "collected_at": collected_at,
@@ -238,25 +236,30 @@ class Reader:
         if not parts.valid or len(completion) - len(parts.scratchpad) - len(parts.output) > _AROUND:
             record["completion"] = completion
         kept = side.kept
-        if said.others:
-            count = said.others + 1
+        if reply.others:
+            count = reply.others + 1
             notes.append((f"{count} answers in one row: one counts, all are in `original`", ""))
             kept += tuple(name for name in row if name not in kept)
         if kept:
             others = (name for name in kept if row[name] != parts.output or not parts.output)
             record["original"] = {name: row[name] for name in others}
         identity = _identity(record, columns, sample, completion)
-        return Rollout(record, identity, sample, system, votes, repairs, notes)
+        return Rollout(record, identity, sample, columns["system"], votes, repairs, notes)
+
+    def _place_of(self, side: Side) -> dict[str, str]:
+        """What names of folders and files say; those below a model's only if it gives the model."""
+        outer = {"variation": self._outer} if self._outer and "model" not in side.fields else {}
+        return self._place | outer
 
     def _columns(self, row: dict[str, Any], side: Side) -> dict[str, Any]:
         """The value of each column: from the row, the file's folders, or the user's constants."""
-        columns = self._defaults.copy()
+        # the tier of the place comes after that of a request's tag
+        given = {"tier": None, **self._mapping.constants}
+        columns = dict.fromkeys(COLUMNS) | self._place_of(side) | given
         for column, name in side.fields.items():
             value = row[name] if name in row else lookup(row, name)
             if not values.missing(value):
                 columns[column] = texts.structure(value) if self._of_cells else value
-        if self._outer and "model" not in side.fields:
-            columns["variation"] = columns["variation"] or self._outer
         renames = self._mapping.renames.items()
         return columns | {column: new for (column, old), new in renames if str(columns[column]) == old}
 
@@ -293,12 +296,12 @@ def _asked(columns: dict[str, Any]) -> texts.Conversation:
     return asked
 
 
-def _state(columns: dict[str, Any], said: texts.Answer) -> tuple[str, str]:
+def _state(columns: dict[str, Any], reply: texts.Answer) -> tuple[str, str]:
     """What the log says about a row beside its texts, by the names of `STATES`, and its words for it."""
     status = _STATUSES.get(values.squeezed(str(columns["status"] or "")), "")
-    stop = str(columns["stop_reason"] or said.stop_reason)
+    stop = str(columns["stop_reason"] or reply.stop_reason)
     stopped = _STOPS.get(values.squeezed(stop.rpartition(".")[2]), "")
-    problem = _words(columns["error"]) or said.error
+    problem = _words(columns["error"]) or reply.error
     if words := _words(columns["invalidated"]):
         return "invalidated", words
     if "blocked" in (status, stopped) or _BLOCKED.search(problem):
@@ -378,14 +381,14 @@ def _texts(
     """Scratchpad and output, the text that they were taken from, and the answer that it stood in."""
     scratchpad = texts.text(columns["scratchpad"]).strip()
     whole = columns["completion"] is not None
-    said = texts.answer(columns["completion" if whole else "output"])
+    reply = texts.answer(columns["completion" if whole else "output"])
     if not side.fields.keys() & _ANSWERS:
-        return Transcript("", "", True), "", said  # a table of verdicts alone
-    full = said.text if whole else said.text.strip()
-    apart = [said.thinking, columns["thinking"]]
+        return Transcript("", "", True), "", reply  # a table of verdicts alone
+    full = reply.text if whole else reply.text.strip()
+    apart = [reply.thinking, columns["thinking"]]
     parts, thinking, assumed = texts.transcript(full, apart, asked.prefill(full), scratchpad)
     notes += [(reason, full[:80]) for reason in assumed]
-    said = replace(said, thinking=thinking)
+    reply = replace(reply, thinking=thinking)
     empty = parts.problem == "output empty" and not parts.scratchpad
     if whole and empty and columns["output"] is not None:
         parts = Transcript("", texts.text(columns["output"]).strip(), True, "no output tag")
@@ -395,7 +398,7 @@ def _texts(
             problem = problem or "scratchpad empty"
         full = full if parts.scratchpad != scratchpad else scratchpad + full
         parts = replace(parts, problem=problem)
-    return parts, full, said
+    return parts, full, reply
 
 
 def _untagged(text: Any) -> tuple[str, str]:

@@ -27,6 +27,9 @@ _THINKING = (
 
 _STOPS = ("finish_reason", "stop_reason", "finishReason", "reason", "blockReason")
 
+# An object with one of these is an answer, even if it holds no text.
+_IN_ANSWERS = {"role", "refusal", "promptFeedback", "incomplete_details", *_STOPS, *_WITHIN}
+
 _TEXT_BLOCKS = ("text", "output_text", "input_text", "message", "refusal")
 
 _THINKING_BLOCKS = ("thinking", "reasoning", "reasoningContent")
@@ -109,18 +112,18 @@ def structure(value: Any) -> Any:
     >>> structure("[{'type': 'text', 'text': 'No.'}]"), structure('{"text": "No."}')
     ([{'type': 'text', 'text': 'No.'}], '{"text": "No."}')
     """
-    found = cell(value)
-    parts = found if isinstance(found, list) else [found]
-    if found is value or not parts or not all(isinstance(part, dict) for part in parts):
+    parsed = cell(value)
+    parts = parsed if isinstance(parsed, list) else [parsed]
+    if parsed is value or not parts or not all(isinstance(part, dict) for part in parts):
         return value
     choices = parts[0].get("choices")
     kinds = (*_TEXT_BLOCKS, *_THINKING_BLOCKS, *_OTHER_BLOCKS)
     known = (
         all(part.get("role") in _ROLES and "content" in part for part in parts)
-        or (parts is found and all(part.get("type") in kinds for part in parts))
+        or (parts is parsed and all(part.get("type") in kinds for part in parts))
         or (isinstance(choices, list) and isinstance(next(iter(choices), None), dict))
     )
-    return found if known else value
+    return parsed if known else value
 
 
 def answer(value: Any) -> Answer:
@@ -146,8 +149,7 @@ def answer(value: Any) -> Answer:
         return answer(value["messages"])
     name = next((name for name in _WITHIN if value.get(name) is not None), "")
     error = value.get("error")
-    known = {"role", "refusal", "promptFeedback", "incomplete_details", *_STOPS, *_WITHIN}
-    if not name and not error and known.isdisjoint(value):
+    if not name and not error and _IN_ANSWERS.isdisjoint(value):
         raise Rejected("an answer that is a structure without a text: name its text with --map", value)
     inner = answer(value.get(name)) if name else Answer()
     beside = not value.get("redacted") and not value.keys().isdisjoint(_THINKING)
@@ -165,9 +167,11 @@ def _of_list(values: list[Any]) -> Answer:
     objects = [value for value in values if isinstance(value, dict)]
     roles, typed = {_role(value) for value in objects}, all("type" in value for value in objects)
     if roles & {"user", "system"} or (roles - {""} and not typed):
-        said = [value for value in objects if _role(value) == "assistant"]
         turns = [text for role, text in _turns(values) if role == "assistant"]
-        return replace(answer(said[-1]), text=turns[-1], others=len(turns) - 1) if said else Answer()
+        if not turns:
+            return Answer()
+        last = [value for value in objects if _role(value) == "assistant"][-1]
+        return replace(answer(last), text=turns[-1], others=len(turns) - 1)
     if objects and all(_is_block(value) for value in objects):
         parts = [answer(value) for value in objects if _kind(value) == "text"]
         thoughts = [_thinking(value) for value in objects if _kind(value) == "thinking"]
@@ -234,7 +238,7 @@ def conversation(value: Any) -> Conversation:
     if not isinstance(value, list):
         return Conversation(text(value))
     turns = _turns(value)
-    texts = {role: [text for each, text in turns if each == role] for role in _ROLES.values()}
+    texts = {role: [text for each, text in turns if each == role] for role in {*_ROLES.values()}}
     if not texts["user"]:
         raise Rejected("a request that is a structure without a message of a user", value)
     ends, system = turns[-1][0] == "assistant", "\n".join(texts["system"])
@@ -249,10 +253,10 @@ def _turns(messages: Sequence[Any]) -> list[tuple[str, str]]:
             continue  # a use of a tool, or reasoning that stands apart
         if not isinstance(message, dict) or not {"role", "from"} & message.keys():
             raise Rejected("a structure without messages where some should be: name them", messages)
-        role, said = _role(message), answer({"content": message.get("value", ""), **message}).text
+        role, text = _role(message), answer({"content": message.get("value", ""), **message}).text
         if role == "assistant" and turns and turns[-1][0] == role:
-            said = turns.pop()[1] + said
-        turns.append((role, said))
+            text = turns.pop()[1] + text
+        turns.append((role, text))
     return turns
 
 
@@ -294,7 +298,8 @@ def _without_thinking(whole: str) -> tuple[str, str, bool]:
 
     Where a tag of a scratchpad or an output comes first, there is no thinking.
     """
-    if not any(end in lowered for lowered in [whole.lower()] for end in _ENDS):
+    lowered = whole.lower()
+    if not any(end in lowered for end in _ENDS):
         return "", whole, True
     thoughts = []
     while (match := _THOUGHT.search(whole)) and not tag_before(whole, match.start()):
