@@ -137,8 +137,11 @@ def test_its_own_viewer_opens_an_exported_log(reported, tmp_path, browser):
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.goto(f"http://127.0.0.1:{port}/")
-        page.get_by_text("small helpful-only default").first.click()
-        page.get_by_text("ho-", exact=False).first.wait_for(timeout=30_000)
+        page.get_by_text("small helpful-only default").first.wait_for(timeout=120_000)
+        # by its address: a click while the list still fills is lost
+        name = next((tmp_path / "logs").glob("*helpful-only_default*.eval")).name
+        page.goto(f"http://127.0.0.1:{port}/#/tasks/{name}")
+        page.get_by_text("ho-", exact=False).first.wait_for(timeout=120_000)
         assert "claude-opus-5-5" in page.content()
         assert not problems
     finally:
