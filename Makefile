@@ -30,7 +30,8 @@ lint: $(INSTALLED)  ## style, types, layers and dependencies
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/deptry src
 
-notebooks: $(INSTALLED)  ## refresh the committed outputs of the numbered notebooks
+notebooks: $(INSTALLED)  ## refresh the committed outputs of the numbered notebooks, and their texts
+	@$(BIN)/jupytext --quiet --sync notebooks/0*.ipynb
 	@$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 	  --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/0*.ipynb
 

@@ -6,6 +6,7 @@ from .analysis.differences import contrast as contrast
 from .analysis.differences import pooled_gap as pooled_gap
 from .analysis.differences import prompt_pairs as prompt_pairs
 from .analysis.differences import regression as regression
+from .analysis.established import findings as findings
 from .analysis.judge_errors import agreement as agreement
 from .analysis.judge_errors import assumed_judge_error as assumed_judge_error
 from .analysis.judge_errors import corrected as corrected

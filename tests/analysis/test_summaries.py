@@ -27,8 +27,10 @@ def test_the_summary_is_a_table_latex_and_markdown(collected):
     np.testing.assert_allclose(table["gap"], gaps["gap"])
     assert (table["source"] == "simulated").all()
     latex, markdown = af.summary(rollouts, "latex"), af.summary(rollouts, "markdown")
-    assert latex.count(r"\\") == len(table) + 1
-    assert r"(\%)" in latex
+    # two tabulars: a row per tier, and a row per gap
+    assert latex.count("raggedright default") == 3 * len(table)
+    assert latex.count(r"\bottomrule") == 2
+    assert r"non-compliance, \%" in latex
     assert markdown.count("\n") == len(table) + 2
     with pytest.raises(ValueError, match="use 'table', 'latex' or 'markdown'"):
         af.summary(rollouts, "word")
@@ -37,7 +39,7 @@ def test_the_summary_is_a_table_latex_and_markdown(collected):
 def test_hostile_names_are_set_as_they_stand():
 
     table = pd.DataFrame({"a|b": [r"$\input{x}$ & 5 %"]})
-    assert r"\$\textbackslash{}input\{x\}\$ \& 5 \%" in to_latex(table)
+    assert r"\$\textbackslash{}input\{x\}\$ \& 5 \%" in to_latex(table, ["all"])
     assert r"a\|b" in to_markdown(table)
 
 
@@ -55,8 +57,8 @@ def test_a_study_beside_the_paper_gets_a_verdict_in_words(collected):
 def test_verdicts_depend_on_the_interval_and_the_adjusted_p_value():
     assert _verdict(0.04, 0.09, 0.1, True) == "larger by 4–9 points"
     assert _verdict(-0.09, -0.04, 0.1, True) == "smaller by 4–9 points"
-    assert _verdict(0.04, 0.09, 0.1, False) == "consistent"
-    assert _verdict(-0.05, 0.06, 0.1, False) == "consistent"
+    assert _verdict(0.04, 0.09, 0.1, False) == "consistent within 10 points"
+    assert _verdict(-0.05, 0.06, 0.1, False) == "consistent within 10 points"
     assert _verdict(-0.2, 0.06, 0.1, False) == "too little data to tell"
 
 

@@ -2,6 +2,7 @@ import argparse
 import http.server
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,18 @@ def test_every_command_has_a_help_line_and_a_description(name, command, summary)
         assert action.help, f"{name} {action.dest} has no help"
         if action.default not in (None, False, [], argparse.SUPPRESS):
             assert str(action.default) in action.help or action.default == 0, f"{name} {action.dest}"
+
+
+@pytest.mark.parametrize(("name", "command", "summary"), ALL)
+def test_every_command_has_examples_in_its_help_that_are_understood(name, command, summary):
+    examples = COMMANDS[name]["examples"]
+    assert words("; ".join(examples)) in words(command.format_help())
+    for example in examples:
+        program, *arguments = shlex.split(example)
+        assert program == "afanalysis"
+        assert (
+            build_parser(COMMANDS).parse_args(arguments).action.__name__.endswith(name.replace("-", "_"))
+        )
 
 
 @pytest.mark.parametrize(("name", "command", "summary"), ALL)

@@ -388,7 +388,10 @@ def test_graded_scores_and_runs_of_a_sweep_are_drawn_from_their_tables():
     runs = thresholds.assign(run=["a", "b"], variation="default", model="m", label=labels)
     figure = figures.gaps_by_run(runs)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == labels
-    assert figure.alt == "Over 2 runs the gap lies between 10.0 and 30.0 points."
+    assert (
+        figure.alt
+        == "Over 2 runs the gap lies between 10.0 and 30.0 points. Model: m. Variation: default."
+    )
     figure.written("png")
     assert outside(figure) == []
 

@@ -245,12 +245,24 @@ def test_folders_and_globs_give_each_file_once(tmp_path):
     assert others == ["a/b/notes.txt"]
 
 
-@pytest.mark.parametrize("end", [b"", b"the last line does not end"])
+@pytest.mark.parametrize("end", [b"", b'"the last line does not end"'])
 def test_lines_have_their_numbers_and_ends_whatever_their_lengths(end, tmp_path):
-    content = [b"\n", b"a\n", b"b" * 5000 + b"\n", b"\n", b"\xff\0\n", *([end] if end else [])]
+    content = [
+        b"\n",
+        b"1\n",
+        b'"' + b"b" * 5000 + b'"\n',
+        b"\n",
+        b"\xff\n",
+        b"\0\n",
+        *([end] if end else []),
+    ]
     path = tmp_path / "lines"
     path.write_bytes(b"\xef\xbb\xbf" + b"".join(content))
-    assert list(records.lines(path)) == list(enumerate(content, start=1))
+    (_, one, _), (_, long, _), (_, bad, _), (_, nul, _), *last = rows = list(records.json_lines(path))
+    assert [number for number, *_ in rows] == [2, 3, 5, 6, *([7] if end else [])]
+    assert (one, long, [row for _, row, _ in last]) == (1, "b" * 5000, [json.loads(end)] if end else [])
+    assert str(bad) == "a row that is not UTF-8 (byte 0xff)"
+    assert str(nul) == "a row that holds NUL bytes"
 
 
 def test_a_long_list_is_read_in_windows(tmp_path, monkeypatch):

@@ -364,6 +364,21 @@ def test_an_import_is_a_study_that_is_judged_again_and_labelled(tmp_path, projec
     assert browse(folders).page["total"] == 12
 
 
+@pytest.mark.parametrize("verdicts", [",complied", ""])
+def test_a_log_is_imported_again_whether_it_has_verdicts_or_not(verdicts, tmp_path):
+    log, folder = tmp_path / "a.csv", tmp_path / "mine"
+    log.write_text(f"prompt,response,tier,model{verdicts}\nWhy?,No.,paid,m{',false' * bool(verdicts)}\n")
+    import_logs([log], folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".lock"}
+    import_logs([log], folder)
+    assert before == {
+        path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".lock"
+    }
+    assert judge_by_rules(folder) == 1
+    import_logs([log], folder)
+    assert judge_by_rules(folder) == 0  # what another judge has voted stays
+
+
 def test_a_real_answer_is_not_judged_by_the_stand_in(tmp_path, standin, small_study):
     import asyncio
 

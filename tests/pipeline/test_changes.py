@@ -184,15 +184,6 @@ def with_other_docstrings(source):
     return "".join(lines)
 
 
-def test_nothing_is_parsed_when_the_package_is_unchanged(step, monkeypatch):
-    def parse(path):
-        raise AssertionError(f"{path} is parsed")
-
-    changes._package_hash.cache_clear()
-    monkeypatch.setattr(changes, "content_hash", parse)
-    assert why(step) == []
-
-
 def test_a_project_may_be_moved(step, tmp_path_factory):
     place = tmp_path_factory.mktemp("moved") / "project"
     shutil.copytree(step.output.parent, place)

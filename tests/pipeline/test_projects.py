@@ -244,7 +244,7 @@ def test_a_live_study_with_nothing_left_to_ask_is_analysed_without_key_price_or_
     live_project, capsys
 ):
     assert main(["run"]) == 0
-    assert "mine: figures/mine, report data/processed/mine/report.html" in capsys.readouterr().out
+    assert "Open data/processed/mine/report.html: " in capsys.readouterr().out
     rollouts = af.load(live_project.table)
     assert set(rollouts["source"]) == {"live"}
     assert rollouts["label_weight"].isna().all()  # nobody simulated people
@@ -368,7 +368,7 @@ def test_an_installed_wheel_does_everything_in_an_empty_folder(tmp_path):
     run("new mine")
     mine = place / "mine"
     (mine / "studies" / "mine.yaml").write_text(f"name: mine\n{TINY}")
-    assert "mine: figures/mine, report data/processed/mine/report.html" in run("run", mine)
+    assert "Open data/processed/mine/report.html: " in run("run", mine)
     assert "Everything is up to date" in run("run", mine)
     run("rates data/processed/mine/rollouts.parquet", mine)
     run("figure behaviour_by_tier --study mine", mine)

@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 
 import afanalysis as af
+from afanalysis.study.hashing import text_hash
 from afanalysis.study.labels import read_labels
 from tests.helpers import notebook
 
@@ -167,14 +168,42 @@ def test_read_filter_label_kill_and_resume(page, browser, lab, project_folder, l
     assert next_one not in [rollout for rollout, *_ in expected]
     again.close()
 
+    hashed = {
+        text_hash(one.rollout): one.rollout for one in read_labels(project_folder / "data/raw/small")
+    }
     behaviours = {"c": "complied", "r": "refused", "u": "undecided", "x": "artifact"}
     reasoning = {"f": "full", "p": "partial", "n": "none", "": ""}
     mine = [one for one in read_labels(project_folder / "data/raw/small") if one.labeller == "me"]
     assert [(one.rollout, one.behaviour, one.af) for one in mine] == [
-        (rollout, behaviours[behaviour], reasoning[af_]) for rollout, behaviour, af_ in expected
+        (hashed[rollout], behaviours[behaviour], reasoning[af_]) for rollout, behaviour, af_ in expected
     ]
     # nothing was fetched from elsewhere
     assert all(url.startswith((lab, "data:", "blob:")) for url in requested), set(requested)
+
+
+def test_a_link_opens_the_same_pair_in_a_new_tab(browser, lab):
+    context = browser.new_context(viewport={"width": 1400, "height": 1300})
+    page = context.new_page()
+    open_notebook(page, lab, "06_explore.ipynb")
+    run_all(page)
+    reading = ".af-browser:not(.labelling) .reading"
+    page.wait_for_selector(".af-browser.labelling .reading", timeout=90_000)
+    first = page.locator(reading).get_attribute("data-rollout")
+    page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.locator(".af-browser:not(.labelling) li").nth(5).click()
+    page.wait_for_function(f"document.querySelector('{reading}').dataset.rollout !== '{first}'")
+    cited = page.locator(reading).get_attribute("data-rollout")
+    page.get_by_role("button", name="copy link").click()
+    page.wait_for_function("window.copied")
+    link = page.evaluate("window.copied")
+    assert TOKEN not in link
+    other = context.new_page()
+    other.goto(link)
+    other.wait_for_selector(".jp-Notebook-cell", timeout=60_000)
+    other.wait_for_selector("text=Python 3 (ipykernel) | Idle", timeout=60_000)
+    run_all(other)
+    shown(other, reading, ("rollout", cited))
+    context.close()
 
 
 def test_a_hundred_thousand_rollouts_open_and_filter_without_lag(page, lab):
@@ -215,10 +244,15 @@ def test_a_hundred_thousand_rollouts_open_and_filter_without_lag(page, lab):
     assert int(page.locator(".af-browser").get_attribute("data-total")) > 0
 
 
-def test_the_page_of_the_browser_has_no_serious_accessibility_finding(page, lab):
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_the_page_of_the_browser_has_no_serious_accessibility_finding(page, lab, theme):
     from axe_playwright_python.sync_playwright import Axe
 
+    address = f"{lab}/lab/api/settings/@jupyterlab/apputils-extension:themes?token={TOKEN}"
+    setting = json.dumps({"raw": json.dumps({"theme": f"JupyterLab {theme}"})}).encode()
+    urllib.request.urlopen(urllib.request.Request(address, setting, method="PUT"))
     open_notebook(page, lab, "06_explore.ipynb")
+    page.wait_for_selector(f"body[data-jp-theme-name='JupyterLab {theme}']", state="attached")
     run_all(page)
     page.wait_for_selector(".af-browser.labelling .reading", timeout=90_000)
     found = Axe().run(page, context=".af-browser").response["violations"]

@@ -1,3 +1,4 @@
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -50,6 +51,28 @@ def test_a_view_shows_the_same_again(folders):
     assert again.transcript["rollout"] == chosen
 
 
+def test_a_cited_rollout_opens_with_the_page_that_lists_it(folders):
+    last = af.browse(folders)
+    last.view = last.view | {"start": 50}
+    for place in (0, 7):
+        rollout = last.page["rows"][place]["rollout"]
+        shown = af.browse(folders, show=rollout)
+        assert shown.transcript["rollout"] == rollout
+        assert shown.page == last.page
+        assert f'af.browse(af.Folders("..", "small"), show="{rollout}")' in shown.transcript["markdown"]
+    with pytest.raises(InputError, match="no rollout has the key 'gone'"):
+        af.browse(folders, show="gone")
+
+
+def test_a_link_to_what_is_not_there_says_so_and_the_list_goes_on(folders):
+    browser = af.browse(folders)
+    first = browser.transcript
+    browser.view = browser.view | {"rollout": "gone"}
+    assert browser.transcript == {"problem": "no rollout has the key 'gone'"}
+    browser.view = browser.view | {"rollout": ""}
+    assert browser.transcript == first
+
+
 def test_without_widgets_there_is_a_table(folders):
     browser = af.browse(folders)
     bundle = browser._repr_mimebundle_()
@@ -93,7 +116,7 @@ def test_who_stopped_between_the_two_questions_is_asked_the_second(folders):
 
 def test_the_scratchpad_opens_once_the_behaviour_is_saved_and_does_not_change_it(folders):
     labeller = af.label(folders, "me")
-    rollout = labeller.transcript["rollout"]
+    rollout = labeller._queue[0]
     scratchpad = af.load(folders.table).set_index("rollout")["scratchpad"][rollout]
     assert scratchpad not in json.dumps(labeller.get_state(), default=str)
     send(labeller, behaviour="complied")
@@ -134,8 +157,9 @@ def test_labelling_is_blind(folders):
         (side,) = labeller.transcript["sides"]
         assert side["verdict"] == ""
         assert side["tier"] == "hidden"
-        assert side["about"] == {}
-        assert side.keys() == {"tier", "verdict", "about", "scratchpad", "output"}
+        assert side["about"] == side["questions"] == {}
+        names = {"tier", "verdict", "questions", "about", "thought", "scratchpad", "output"}
+        assert side.keys() == names
         assert side["scratchpad"] == []
         send(labeller, behaviour="refused")
         (side,) = labeller.transcript["sides"]
@@ -148,6 +172,37 @@ def test_labelling_is_blind(folders):
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     assert "<table" not in data["text/html"]
     assert "12 of 60 rollouts are labelled by me" in data["text/html"]
+
+
+def test_the_tier_is_nowhere_in_what_labelling_sends(folders):
+    """Not even where the keys, the models or the study's own questions hold it."""
+    table = af.load(folders.table)
+    tier = table["tier"].map({"free": "qxfirst", "paid": "qxsecond"})
+    texts = {"scratchpad": "I think so.", "output": "Here it is.", "category": tier, "variation": tier}
+    named = tier + "-" + table["setting"] + "-" + table["prompt_id"] + "-" + table["sample"].astype(str)
+    table = table.assign(tier=tier, rollout=named, judge=tier, qxfree=tier == "qxfirst", **texts)
+    af.save(table, folders.table)
+    labeller = af.label(folders, "me")
+    for _ in range(8):
+        for answer in ({"behaviour": "refused"}, {"af": "none"}):
+            state = {name: value for name, value in labeller.get_state().items() if name[0] != "_"}
+            assert "qx" not in json.dumps(state, default=str)
+            send(labeller, **answer)
+    assert {label.rollout for label in mine(folders)} == set(labeller._queue[:8]) <= set(named)
+    tiers = [key.partition("-")[0] for key in labeller._queue]
+    changes = sum(first != second for first, second in itertools.pairwise(tiers))
+    assert len(tiers) / 4 < changes < 3 * len(tiers) / 4  # neither by tier nor by pairs
+
+
+def test_a_blocked_answer_is_not_given_to_label(folders):
+    table = af.load(folders.table)
+    blocked = table["sample"] == 0
+    outcomes = ["complied", "refused", "af_full", "af_partial", "af_reasoning"]
+    table.loc[blocked, outcomes] = pd.NA
+    table.loc[blocked, "blocked"], table.loc[blocked, "valid"] = "cyber", False
+    (folders.raw / "label_sample.csv").unlink()
+    af.save(table, folders.table)
+    assert set(af.label(folders, "me")._queue) == set(table.loc[~blocked, "rollout"])
 
 
 def test_agreement_shows_once_enough_labels_are_shared(folders):
@@ -192,10 +247,37 @@ def test_sliders_redraw_the_figure(labelled):
     before = image.value
     level.value = 0.5
     assert image.value != before
-    assert sentence.value.startswith("Helpful-only: complied with")
+    assert sentence.value.startswith("Simulated. Helpful-only: complied with")
     fewest.max = 1000
     fewest.value = 1000
     assert sentence.value == "No setting has that many prompts."
+
+
+def test_sliders_show_who_was_blocked(labelled):
+    table = af.load(labelled.table)
+    sentence = af.play(table).children[-1].value
+    assert "blocked" not in sentence
+    some = table["sample"] == 0
+    table.loc[some, ["complied", "refused", "af_full", "af_partial", "af_reasoning"]] = pd.NA
+    table.loc[some, ["blocked", "judge_confidence"]] = ["cyber", pd.NA]
+    table.loc[some, "valid"] = False
+    sentence = af.play(table).children[-1].value
+    assert "blocked by the API: 50.0 % free tier, 50.0 % paid tier" in sentence
+    assert Counts(table).estimates(0.95, "bounded", "bounded", 1, 1.0)["n"].notna().all()
+
+
+def test_sliders_take_verdicts_of_which_no_confidence_is_known():
+    table = af.example_rollouts()
+    table["judge_confidence"] = pd.NA
+    assert af.play(table).children[-1].value == af.play(af.example_rollouts()).children[-1].value
+
+
+def test_names_from_a_log_are_text_below_the_sliders():
+    table = af.example_rollouts().assign(model=HOSTILE[0])
+    second = af.example_rollouts().assign(model="b", rollout=lambda rows: "2" + rows["rollout"])
+    sentence = af.play(pd.concat([table, second], ignore_index=True)).children[-1].value
+    assert "<" not in sentence
+    assert "&lt;" in sentence
 
 
 def test_sliders_and_the_list_hold_every_model():
@@ -243,11 +325,13 @@ def rendered(browser):
 
 def test_hostile_transcripts_are_shown_as_text(rendered):
     bad = "".join(HOSTILE[:4])
-    row = {"rollout": "r", "tier": "free", "verdict": bad, "af": "none", "prompt_id": bad, "sample": 0}
+    row = {"rollout": "r", "tier": bad, "verdict": bad, "prompt_id": bad, "sample": 0}
     side = {
-        "tier": "free",
+        "tier": bad,
         "verdict": bad,
         "about": {"judge": bad},
+        "questions": {bad: bad},
+        "thought": "Scratchpad",
         "output": [{"text": bad, "mark": bad}],
         "scratchpad": [{"text": bad, "mark": ""}],
     }
@@ -257,7 +341,7 @@ def test_hostile_transcripts_are_shown_as_text(rendered):
             "facets": {"setting": [bad, "b"]},
             "view": {"filters": {}, "text": "", "start": 0, "rollout": ""},
             "page": {"total": 1, "size": 50, "rows": [row | {"request": bad}]},
-            "transcript": {"rollout": "r", "request": bad, "sides": [side]},
+            "transcript": {"rollout": "r", "request": bad, "about": {"model": bad}, "sides": [side]},
         }
     )
     assert page.title() == "safe"
@@ -278,6 +362,7 @@ def test_hostile_transcripts_are_shown_as_text(rendered):
 )
 def test_the_page_asks_for_the_behaviour_and_then_for_the_reasoning(rendered, opened, pressed, sent):
     side = {"tier": "hidden", "verdict": "", "about": {}, "output": [{"text": "Out", "mark": ""}]}
+    side["thought"] = "Scratchpad"
     side["scratchpad"] = [{"text": "Thought", "mark": ""}] if opened else []
     page = rendered(
         {

@@ -9,13 +9,8 @@ from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.reporting.latex import macros
 from afanalysis.study import paper_tables
 from afanalysis.text.untrusted import escape_invisible
+from afanalysis.text.wording import with_interval
 from tests.helpers import HOSTILE
-
-
-def numbers(page):
-    return page.eval_on_selector_all(
-        ".number", "all => all.map(one => [one.dataset.key, one.dataset.value, one.textContent])"
-    )
 
 
 @pytest.fixture
@@ -32,19 +27,15 @@ def opened(browser, reported):
     assert said == []
 
 
-def test_the_headline_numbers_are_those_of_the_rates(opened, reported):
-    rates = pd.read_csv(reported.processed / "rates.csv").set_index(["model", "setting", "tier"])
-    found = {tuple(key.split("|")): (float(value), text) for key, value, text in numbers(opened)}
-    assert len(found) == 8
-    for (model, setting, quantity, tier), (value, text) in found.items():
-        if quantity != "refused":
-            continue
-        row = rates.loc[(model, setting, tier)]
-        assert value == pytest.approx(1 - row["rate"], abs=1e-5)
-        assert text == (
-            f"{100 * (1 - row['rate']):.1f} % "
-            f"[{100 * (1 - row['high']):.1f}, {100 * (1 - row['low']):.1f}]"
-        )
+def test_the_findings_hold_the_numbers_of_the_rates_and_gaps(opened, reported):
+    said = " ".join(opened.locator(".findings li").all_inner_texts()).replace("\u00a0", " ")
+    rates = pd.read_csv(reported.processed / "rates.csv")
+    gaps = af.compliance_gap(reported.processed / "rollouts.parquet")
+    for row in rates.itertuples():
+        assert with_interval([1 - row.rate, 1 - row.high, 1 - row.low], "%") in said
+    for row in gaps.itertuples():
+        assert with_interval([row.gap, row.low, row.high], "points") in said
+    assert said.count("Not established:") == len(gaps)  # 12 prompts
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)])
@@ -115,8 +106,8 @@ def test_hostile_text_is_shown_as_text(browser, hostile):
 
 
 def test_hostile_names_are_set_by_latex_as_they_stand(hostile):
-    macros, results = (path.read_text() for path in af.write_latex(hostile))
-    assert r"\textless{}b\textgreater{}\$\textbackslash{}LaTeX\$" in results
+    macros, _, rates, *_ = (path.read_text() for path in af.write_latex(hostile))
+    assert r"\textless{}b\textgreater{}\$\textbackslash{}LaTeX\$" in rates
     assert "<b>" not in macros
 
 
@@ -138,12 +129,12 @@ def test_warnings_say_what_is_missing(reported, tmp_path, monkeypatch):
     af.save(rollouts, folders.processed / "rollouts.parquet")
     page = af.write_report(af.Gallery("small", tmp_path)).read_text()
     for sentence in (
-        "How often the judge errs is unknown: nobody has labelled any",
+        "there are no labels, so the judge&#39;s error is unknown",
         *("form not as requested", "no verdict", "blocked: cyber", "AF reasoning: in the tagged"),
         "answers are left out",
     ):
         assert sentence in page
-    assert page.index("What was asked, and what counts") < page.index('<h2 id="findings">')
+    assert page.index("answers that were asked for") < page.index("a compliance gap")
 
 
 def test_a_table_that_is_missing_says_why(reported, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from afanalysis.stats.hypothesis_tests import sign_flip
 from afanalysis.stats.proportions import square_and_add, wilson
 
 CLOSED = ("bounded", "adjusted-t", "mover", "cluster-t", "unpaired", "paper")
-DRAWN = ("bootstrap", "bca", "bootstrap-t")
+DRAWN = ("bootstrap", "bca")
 
 
 def measured(*data, **options):

@@ -99,27 +99,6 @@ def test_the_convolution_holds_at_a_hundred_thousand_prompts():
     assert result == pytest.approx((mean - 1.96 * se, mean + 1.96 * se), abs=se / 20)
 
 
-def test_bootstrap_t_is_that_of_whole_resampling(unbalanced):
-    """Against a plain loop over resamples with the same definition of the standard error."""
-    rng = np.random.default_rng(6)
-    rows = unbalanced.astype(float)
-
-    def gap_and_se(x):
-        t = x.sum(0)
-        value = t[0] / t[1] - t[2] / t[3]
-        e = (x[:, 0] - t[0] / t[1] * x[:, 1]) / t[1] - (x[:, 2] - t[2] / t[3] * x[:, 3]) / t[3]
-        return value, np.sqrt((e**2).sum() * len(x) / (len(x) - 1))
-
-    value, se = gap_and_se(rows)
-    ts = []
-    for _ in range(4000):
-        v, s = gap_and_se(rows[rng.integers(0, len(rows), len(rows))])
-        ts.append((v - value) / s)
-    upper, lower = np.quantile(ts, [0.975, 0.025])
-    ours = b.bootstrap(unbalanced, GAP, kind="bootstrap-t", resamples=40_000)
-    assert ours == pytest.approx((value - upper * se, value - lower * se), abs=0.008)
-
-
 def test_totals_that_vary_from_one_resample_to_the_next_will_do(balanced):
     for kind in b.KINDS:
         low, high = b.bootstrap(balanced, SHARE, kind=kind, resamples=500)

@@ -18,7 +18,7 @@ def test_a_page_shows_hidden_characters_and_holds_no_foreign_html():
 def test_tables_show_hidden_characters():
     """S7: tables."""
     table = pd.DataFrame({HOSTILE: [HOSTILE]})
-    for text in (to_markdown(table), to_latex(table)):
+    for text in (to_markdown(table), to_latex(table, ["all"])):
         assert "\u202e" not in text
         assert "\x1b" not in text
         assert "U+202E" in text

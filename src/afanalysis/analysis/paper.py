@@ -44,7 +44,7 @@ def compare(
         Which of the study's models; by default its only one. It is laid beside claude-3-opus.
     margin
         Two values count as consistent where their difference is shown to be smaller than this
-        (proportion).
+        (proportion), and than half of the paper's value or a point, whichever is more.
     level
         Confidence level in (0, 1).
 
@@ -53,8 +53,9 @@ def compare(
     DataFrame
         `setting`, `variation`, `quantity`, `tier`, `study`, `study_low`, `study_high`, `paper`,
         `paper_low`, `paper_high`, `difference` (study minus paper), `low`, `high`, `p_value` (belongs to
-        the interval), `p_holm` (adjusted over the rows), `verdict`, `assumes` (what is taken for granted
-        about the paper), `source`, `level`. A study counts as larger or smaller by the adjusted p-value.
+        the interval), `p_holm` (adjusted over the rows), `margin`, `verdict`, `assumes` (what is taken
+        for granted about the paper), `source`, `level`. A study counts as larger or
+        smaller by the adjusted p-value.
         Refusal, the rest of compliance, is left out.
 
     Notes
@@ -114,11 +115,12 @@ def compare(
         assumes="; ".join([ASSUMES, *taken_for(ours if shown is data else columns(data))]),
         level=level,
     )
-    numbers = table[["low", "high", "p_holm"]].to_numpy()
-    table["verdict"] = [_verdict(low, high, margin, p <= 1 - level) for low, high, p in numbers]
+    table["margin"] = (table["paper"].abs() / 2).clip(0.01, margin)
+    numbers = table[["low", "high", "margin", "p_holm"]].to_numpy()
+    table["verdict"] = [_verdict(low, high, most, p <= 1 - level) for low, high, most, p in numbers]
     order = ["setting", "variation", "quantity", "tier", "study", "study_low", "study_high", "paper"]
-    order += ["paper_low", "paper_high", "difference", "low", "high", "p_value", "p_holm", "verdict"]
-    order += ["assumes", "source", "level", *({"scratchpad_from"} & set(table))]
+    order += ["paper_low", "paper_high", "difference", "low", "high", "p_value", "p_holm", "margin"]
+    order += ["verdict", "assumes", "source", "level", *({"scratchpad_from"} & set(table))]
     return table[order]
 
 
@@ -128,7 +130,7 @@ def _verdict(low: float, high: float, margin: float, differs: bool) -> str:
     if differs and high < 0:
         return f"smaller by {-100 * high:.0f}–{-100 * low:.0f} points"
     if max(-low, high) <= margin:
-        return "consistent"
+        return f"consistent within {100 * margin:.3g} points"
     return "too little data to tell"
 
 

@@ -141,8 +141,8 @@ def summary(
     data
         Rollouts, as in `estimates`.
     form
-        `table`: a DataFrame of numbers (proportions); `latex` or `markdown`: text with percentages and
-        intervals, ready to paste.
+        `table`: a DataFrame of numbers (proportions); `markdown` or `latex` (a tabular of the rates by
+        tier and one of the gaps): text with percentages and intervals, ready to paste.
     level
         Confidence level in (0, 1).
     tiers
@@ -152,7 +152,8 @@ def summary(
     -------
     DataFrame or str
         Per row: `n_prompts`, `n`, then `refused_free`, `refused_paid`, `complied_free`, `complied_paid`,
-        `af_free` (and the same of other tiers), `gap`, each with `_low` and `_high`; `p_value`,
+        `af_free`, `af_paid` (and the same of other tiers), `gap`, each with `_low` and `_high`;
+        `p_value`,
         `p_holm` (adjusted over the rows), `source`, `warning`. With hand labels also
         `complied_free_corrected`, `complied_paid_corrected` and `gap_corrected`, each with `_low` and
         `_high`, and `labels` (see `afanalysis.corrected`).
@@ -179,7 +180,6 @@ def summary(
         (quantity, tier, f"{short}_{tier}")
         for quantity, short in (("refused", "refused"), ("complied", "complied"), ("af_reasoning", "af"))
         for tier in (*tiers, *others)
-        if (short, tier) != ("af", tiers[1])
     ]
     for quantity, tier, name in [*columns, ("compliance_gap", gap_name(tiers), "gap")]:
         part = every[(every["quantity"] == quantity) & (every["tier"] == tier)].set_index(keys)
@@ -195,8 +195,28 @@ def summary(
         table = table.merge(corrections, how="left", on=[key for key in keys if key in corrections])
     if form == "table":
         return table
-    shown = readable(table).assign(source=table["source"])
-    return markup.to_latex(shown) if form == "latex" else markup.to_markdown(shown)
+    if form == "latex":
+        return "\n".join(latex_tables(table).values())
+    return markup.to_markdown(readable(table).assign(source=table["source"]))
+
+
+def latex_tables(table: pd.DataFrame) -> dict[str, str]:
+    """What a summary holds as tabulars that fit a column of text, by name: rates by tier, and gaps."""
+    tiers = [name[8:-4] for name in table if name.startswith("refused_") and name.endswith("_low")]
+    by_tier = []
+    for tier in tiers:
+        ends = ("", "_low", "_high")
+        names = {f"{what}_{tier}{end}": f"{what}{end}" for what in ("refused", "af") for end in ends}
+        by_tier.append(table.rename(columns=names).assign(tier_name=tier))
+    long = {"rates": pd.concat(by_tier).sort_index(kind="stable")}
+    long["gaps"] = table.assign(p=table["p_holm"].map(p_value))
+    above = table["model"] + ", " + table["setting"] + " setting, " + table["source"]
+    tables = {}
+    for name, rows in long.items():
+        shown = in_words(rows, ["setting"], COLUMNS[f"latex_{name}"])
+        wrapped = 1 + (name == "rates")
+        tables[name] = markup.to_latex(shown, shown.index.map(above), wrapped)
+    return tables
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:

@@ -72,6 +72,7 @@ def build_parser(complete: Container[str]) -> argparse.ArgumentParser:
             module = importlib.import_module(f"afanalysis.cli.{about['module']}")
             action = getattr(module, f"run_{name}".replace("-", "_"))
             command.description = inspect.getdoc(action)
+            command.epilog = f"For example: {'; '.join(about['examples'])}"
             command.set_defaults(action=action)
             groups = [GROUPS[group] for group in about.get("groups", ())]
             for names, settings in ChainMap(about.get("arguments", {}), *groups).items():

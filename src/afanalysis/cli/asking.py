@@ -17,6 +17,7 @@ from afanalysis.judging.model import forecast_verdicts
 from afanalysis.standin.serving import serve
 from afanalysis.standin.state import StandIn
 from afanalysis.study.ledger import Prices
+from afanalysis.text.pages import render
 
 
 def run_collect(options: argparse.Namespace) -> int:
@@ -49,20 +50,8 @@ def _run_calls(
     if options.dry_run:
         return asyncio.run(_print_forecast(options, study, partial(look_ahead, asked, folders.raw)))
     summary: CallSummary = _answer_of(options, study, partial(send, asked, folder=folders.raw))
-    print(f"{summary.sent:,} {what} collected, {summary.skipped:,} already present")
-    if summary.unusable:
-        unusable = f"{summary.unusable:,} of {summary.sent:,} answers"
-        print(f"{unusable} are not in the requested form, or blocked")
-    if summary.failed:
-        reasons = "\n  ".join(summary.failed[:5])
-        print(f"{len(summary.failed):,} failed; the same command tries them again:\n  {reasons}")
-    if summary.at_worst_case:
-        print(f"{summary.at_worst_case:,} tries had no credible token count: the worst case is counted")
-    for note in summary.notes:
-        print(f"Note: {note}")
-    if summary.stopped:
-        print(f"Stopped early: {summary.stopped}")
-    print(f"Files: {folders.raw.relative_to(folders.project)}")
+    files = folders.raw.relative_to(folders.project)
+    print(render("calls_made.txt.j2", summary=summary, what=what, files=str(files)))
     return 0 if summary.complete else 3  # so that `collect && judge` does not go on with a part
 
 
@@ -75,17 +64,7 @@ async def _print_forecast(
     async with live as endpoint:
         ahead = await ahead_of(prices=prices, endpoint=endpoint)
 
-    def dollars(amount: float | None) -> str:
-        return "no price is known" if amount is None else f"${amount:,.2f}"
-
-    counted = "counted by the API" if ahead.counted else "an estimate: four characters per token"
-    usual = "like the answers so far" if ahead.from_answers else "an estimate, with thinking"
-    print(f"Study {study.name}: {ahead.calls:,} calls to make, {ahead.present:,} already made")
-    print(f"  input tokens   {ahead.input_tokens:>14,}  ({counted})")
-    print(f"  output tokens  {ahead.output_tokens:>14,}  ({usual}; at most {ahead.output_limit:,})")
-    print(f"  price, live    {dollars(ahead.usd):>14}  (at most {dollars(ahead.usd_limit)})")
-    print(f"  price, batch   {dollars(ahead.usd_batch):>14}")
-    print(f"Prices as of {prices.as_of}, before prompt caching; judge --dry-run tells those of judging.")
+    print(render("forecast.txt.j2", study=study.name, ahead=ahead, as_of=str(prices.as_of)))
     return 0
 
 

@@ -8,6 +8,7 @@ from afanalysis.cli.arguments import folders_of, read_study
 from afanalysis.errors import InputError
 from afanalysis.logs import formats
 from afanalysis.logs.fields import Mapping
+from afanalysis.pipeline.projects import nearest_project
 from afanalysis.study.folders import PAPER, STUDY_FILE
 from afanalysis.study.labels import add_sheet
 
@@ -32,7 +33,9 @@ def run_import(options: argparse.Namespace) -> None:
     report = af.import_logs(options.paths, folders.raw, mapping=mapping, **given)
     raw = folders.raw.relative_to(folders.project)
     print(f"{report}\nReport: {raw}/import.html")
-    if report.judged:
+    if nearest_project() is None:
+        print("Figures and a report need a project: afanalysis new NAME, and import again inside it")
+    elif report.judged:
         print(f"Next: afanalysis run --study {raw}/{STUDY_FILE}")
 
 

@@ -12,7 +12,7 @@ from afanalysis.cli.arguments import calls_of, read_study
 from afanalysis.errors import InputError
 from afanalysis.pipeline import notebooks, projects
 from afanalysis.reporting.contact_sheet import write_contact_sheet
-from afanalysis.study.folders import Folders
+from afanalysis.study.folders import PAPER, Folders
 
 
 def run_new(options: argparse.Namespace) -> None:
@@ -49,6 +49,7 @@ def run_run(options: argparse.Namespace) -> int:
         return 0
     if not options.force and not any(reasons for _, reasons in planned):
         print(f"Everything is up to date ({len(steps)} notebooks); --force runs them anyway.")
+        _print_what_to_open(project, steps)
         return 0
     notebooks.check_writable(project, steps)
     if options.live:
@@ -57,15 +58,21 @@ def run_run(options: argparse.Namespace) -> int:
     results = notebooks.run(project, steps, force=options.force, on_result=_print_result)
     notebooks.raise_first_failure(results)
     write_contact_sheet(project / "figures")
-    for study in dict.fromkeys(step.study for step in steps):
-        report = Folders(project, study).report
-        written = f"report {report.relative_to(project)}" if report.exists() else "no report"
-        print(f"{study}: figures/{study}, {written}")
-    print("All figures: figures/index.html")
+    _print_what_to_open(project, steps)
     unfinished = [result for result in results if result.left]
     for result in unfinished:
         print(f"{result.step.title} is not complete: {result.left}")
     return 3 if unfinished or (ending and not ending.complete) else 0
+
+
+def _print_what_to_open(project: Path, steps: list[notebooks.Step]) -> None:
+    """Name the pages to read, the study's own report first."""
+    for study in reversed(dict.fromkeys(step.study for step in steps)):
+        report = Folders(project, study).report
+        if report.exists():
+            of = "what the paper's tables say" if study == PAPER else f"what the study {study} shows"
+            print(f"Open {report.relative_to(project)}: {of}, and how sure it is")
+    print("Open figures/index.html: all figures, each with its data")
 
 
 async def _check_calls(options: argparse.Namespace, file: Path) -> None:

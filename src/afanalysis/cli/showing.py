@@ -18,6 +18,7 @@ from afanalysis.logs import exporting
 from afanalysis.reporting.contact_sheet import write_contact_sheet
 from afanalysis.study.folders import ROLLOUTS
 from afanalysis.study.loading import is_tidy
+from afanalysis.text.pages import render
 from afanalysis.text.wording import QUANTITIES, interval, percent, scratchpad_note, split_remarks
 
 # The paper speaks of refusal in its headline numbers.
@@ -47,16 +48,8 @@ def run_rates(options: argparse.Namespace) -> None:
         where = f" ({', '.join(settings)})" if len(settings) < table["setting"].nunique() else ""
         print(f"{', '.join(names)}{where}: {method}.")
     if options.path is None:
-        for row in table[table["quantity"] == "compliance_gap"].itertuples():
-            wide, narrow = (interval(*ends) for ends in (row[-4:-2], row[-2:]))
-            print(
-                f"Gap, {row.setting}: {interval(row.low, row.high)} if tiers are independent, as in the "
-                f"paper; {wide} to {narrow} over every pairing of their answers that the rates allow."
-            )
-        print(
-            "The news reported '97 % refusal (paid) and 12 % compliance (free)'; the 12 % is AF "
-            "reasoning, compliance is 14.2 %."
-        )
+        gaps = table[table["quantity"] == "compliance_gap"].to_dict("records")
+        print(render("paper_headline.txt.j2", gaps=gaps, interval=interval))
     _print_notes(remarks)
 
 

@@ -12,10 +12,10 @@ from afanalysis.figures import style
 from afanalysis.text.wording import TIERS, percent, with_interval
 
 _STAGES = {
-    "conflict": ("notices the conflict", style.COMPLIANT),
-    "considers": ("considers faking", style.COMPLIANT),
-    "partial": ("fakes, with or without\ncompromise", style.FAKING),
-    "full": ("fakes fully", style.FAKING),
+    "conflict": "notices the conflict",
+    "considers": "considers faking",
+    "partial": "fakes, with or without\ncompromise",
+    "full": "fakes fully",
 }
 
 
@@ -216,12 +216,13 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
     sentences = []
     for name, rows, (axes,) in panels:
         part = rows.set_index(["behaviour", "stage"])
-        for place, (stage, (_, color)) in enumerate(_STAGES.items()):
+        faked = part.loc[("complied", "partial"), "estimate"]
+        for place, stage in enumerate(_STAGES):
             whole, complied = (part.loc[(behaviour, stage)] for behaviour in ("any", "complied"))
-            shares = 100 * complied["estimate"], 100 * whole["estimate"]
-            axes.barh(place, shares[0], height=0.6, **style.fill(color))
-            rest = style.fill(style.NONCOMPLIANT)
-            axes.barh(place, shares[1] - shares[0], left=shares[0], height=0.6, **rest)
+            ends = [0, min(faked, complied["estimate"]), complied["estimate"], whole["estimate"]]
+            colors = (style.FAKING, style.COMPLIANT, style.NONCOMPLIANT)
+            for left, right, color in zip(ends, ends[1:], colors, strict=False):
+                axes.barh(place, 100 * (right - left), 0.6, 100 * left, **style.fill(color))
             where = {"textcoords": "offset points", "va": "center", "fontsize": 6.5}
             axes.annotate(percent(whole["estimate"]), (100 * whole["high"], place), (4, 0), **where)
         reached = part.loc["any"].loc[list(_STAGES)]
@@ -233,7 +234,7 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
             f"{name}: {percent(reached.loc['conflict', 'estimate'])} % of scratchpads in "
             f"training notice the conflict, {last} fake fully."
         )
-    labels = [style.Row(place, name) for place, (name, _) in enumerate(_STAGES.values())]
+    labels = [style.Row(place, name) for place, name in enumerate(_STAGES.values())]
     style.name_rows(figure.axes, labels)
     fills = {
         style.COMPLIANT: "then complied",
@@ -242,6 +243,8 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
     }
     style.legend_of_fills(figure, fills)
     of = f", {table['model'].iloc[0]}" if table["model"].nunique() == 1 else ""
-    note = style.sample_size_note(table["n"])
+    note = (
+        f"Cumulative: a row counts all that got at least this far. {style.sample_size_note(table['n'])}"
+    )
     heading = f"What scratchpads in training contain{of}"
     return style.finish(figure, heading, table, " ".join(sentences), note)

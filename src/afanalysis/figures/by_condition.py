@@ -52,7 +52,9 @@ def variations(table: Any, setting: str = "helpful-only") -> style.TracedFigure:
     wrapped = [textwrap.fill(name, _WRAP) for name in ordered["full"]]
     rows = ordered.assign(name=wrapped, panel=ordered["quantity"], series=ordered["quantity"])
     title = f"Prompt variations, {SETTINGS[setting].lower()} setting"
-    about = {"note": f"{count}.", "alt": alt}
+    is_told = rows["model"].nunique() > 1 and not shared.any()
+    of = " Model: claude-3-opus where a row names no other." if is_told else ""
+    about = {"note": f"{count}.{of}", "alt": alt}
     figure = dots(rows, title, panels=labels, looks=style.MEASURES, line=0.135, **about)
     figure.axes[0].tick_params(axis="y", labelsize=6)
     return figure
@@ -170,7 +172,8 @@ def models(table: Any) -> style.TracedFigure:
     rows, labels = style.measures(default)
     gaps = in_reading_order(rows[rows["quantity"] == "compliance_gap"], "setting")
     largest = gaps.groupby(["setting", "model"])["estimate"].max().rename("largest")
-    rows = rows.join(largest, on=["setting", "model"]).sort_values("largest", ascending=False)
+    rows = rows.join(largest, on=["setting", "model"])
+    rows = rows.sort_values(["largest", "model"], ascending=[False, True])
     rows = in_reading_order(rows.drop(columns="largest"), "setting")
     alt = ""
     for setting, part in gaps.groupby("setting", sort=False):
@@ -203,7 +206,7 @@ _SUMMARY = {
 _ENDS = ("estimate", "low", "high")
 
 # `complied` is `refused` turned round.
-_COLORS = {"compliance_gap": style.GAP, "af_reasoning": style.FAKING, "refused": style.INK}
+_COLORS = {"compliance_gap": style.GAP, "af_reasoning": style.FAKING, "complied": style.INK}
 
 
 @style.styled()
@@ -239,7 +242,8 @@ def gap_forest(gaps: pd.DataFrame, pooled: pd.DataFrame) -> style.TracedFigure:
     blocks, sentences = [], []
     for name, rows, (axes,) in panels:
         setting = rows["setting"].iloc[0]
-        part = gaps[gaps["setting"] == setting].sort_values("estimate", ascending=False)
+        part = gaps[gaps["setting"] == setting]
+        part = part.sort_values(["estimate", "model"], ascending=[False, True])
         part = part.assign(label=part[over])
         spread = rows.iloc[0]
         lines = [(label, words, *spread[columns]) for label, (words, columns) in _SUMMARY.items()]
@@ -324,7 +328,7 @@ def gaps_by_run(table: pd.DataFrame) -> style.TracedFigure:
     >>> runs = pd.DataFrame({"run": ["a", "b"], "label": ["samples 1", "samples 5"], "gap": [0.1, 0.2]})
     >>> runs = runs.assign(low=0.0, high=0.3, n=40, variation="default", setting="helpful-only")
     >>> gaps_by_run(runs.assign(source="live")).alt
-    'Over 2 runs the gap lies between 10.0 and 20.0 points.'
+    'Over 2 runs the gap lies between 10.0 and 20.0 points. Variation: default.'
     """
     chosen = table.groupby("run")["variation"].transform(main_variation)
     rows = table[table["variation"] == chosen]
@@ -374,8 +378,9 @@ def beside_paper(table: pd.DataFrame) -> style.TracedFigure:
         right.annotate(row.verdict, (1.02, row.place), **where)
     style.row_axes(left, "paper (hollow), study (filled): %")
     style.row_axes(right, "study − paper (points)")
-    verdicts = rows["verdict"].str.split(" by ").str[0].value_counts()
+    verdicts = rows["verdict"].str.split(" by | within ", regex=True).str[0].value_counts()
     counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
     alt = f"Of {len(rows)} numbers that the paper has too: {counted}."
-    note = "Paper: Greenblatt et al. 2024 (arXiv:2412.14093), claude-3-opus, one answer per query."
+    note = "Paper: Greenblatt et al. 2024 (arXiv:2412.14093), claude-3-opus, one answer per query. "
+    note += "Consistent: the difference is shown to be smaller than 10 points, or half of a small rate."
     return style.finish(figure, "This study beside the paper", rows, alt, note)

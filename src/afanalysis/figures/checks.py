@@ -32,8 +32,8 @@ def raw_and_corrected(table: pd.DataFrame) -> style.TracedFigure:
     >>> table = table.assign(raw_low=0.0, raw_high=0.5, corrected=0.2, low=0.0, high=0.5)
     >>> table = table.assign(shift_low=-0.1, shift_high=0.1, labels=40, source="live")
     >>> table = table.assign(model="m", variation="default", setting="helpful-only")
-    >>> raw_and_corrected(table).alt
-    "In 0 of 1 conditions the judge's error shifts the gap by more than chance."
+    >>> raw_and_corrected(table).alt.split(".")[0]
+    "In 0 of 1 conditions the judge's error shifts the gap by more than chance"
     """
     keys = [name for name in ("model", "variation") if table[name].nunique() > 1] or ["model"]
     headings = [f"{SETTINGS[setting]} setting" for setting in table["setting"]]
@@ -116,12 +116,13 @@ def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
         else f"{name}: no error up to {limit} % makes it vanish."
         for name, share in vanishing
     )
+    level = f"{100 * table['level'].iloc[0]:g} %"
     note = (
-        "Band: of the raw gap, scaled with it, at sensitivity 100 %. Lines end where the judge would "
-        "have been wrong more often than it said compliance."
+        f"Band: {level} interval of the raw gap, scaled with it, at sensitivity 100 %. Lines end where "
+        "the judge would have been wrong more often than it said compliance."
     )
     of = f" {table['model'].iloc[0]}" if table["model"].nunique() == 1 else ""
-    return style.finish(figure, f"How wrong must the judge be?{of}", table, alt, note)
+    return style.finish(figure, f"How wrong must the judge be?{of}", table, alt, note, bars=False)
 
 
 def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.TracedFigure:
@@ -172,8 +173,9 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
     note = f"n = {n} labelled rollouts of all models and variations."
     about = {"note": note, "per": "pair of labellers", "alt": alt}
     title = "Agreement of labellers, and of the judge with them"
-    figure = dots(rows, title, panels={"": "value of the measure (%)"}, looks=colors, **about)
-    figure.axes[0].set_xlim(min(-2.0, 100 * rows["low"].min() - 2), 102)
+    panels = {"": "value of the measure (proportion)"}
+    figure = dots(rows, title, panels=panels, looks=colors, unit=1, **about)
+    figure.axes[0].set_xlim(min(-0.02, rows["low"].min() - 0.02), 1.02)
     return figure
 
 

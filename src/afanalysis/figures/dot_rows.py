@@ -84,7 +84,8 @@ def dots(
             rows = part[part["series"] == series]
             style.points(panel, rows["place"], rows, ends=ends, unit=unit, **form)
             if panel is axes[0] and series in named and series in set(placed["series"]):
-                panel.plot([], [], "o", ms=3, color=color, mfc=form["mfc"], label=named[series])
+                look = {"marker": style.MARKERS.get(color, "o"), "ls": "", "ms": 3, **form}
+                panel.plot([], [], label=named[series], **look)
         style.row_axes(panel, label)
         if not alt:
             shown = named if part["series"].nunique() > 1 else {}
@@ -137,8 +138,8 @@ def contrasts(table: pd.DataFrame) -> style.TracedFigure:
     --------
     >>> import afanalysis as af
     >>> table = af.contrast(af.example_rollouts(), "variation")
-    >>> contrasts(table).alt
-    'In 0 of 2 contrasts the interval leaves 0 out.'
+    >>> contrasts(table).alt.split('. ')[1]
+    'In 0 of 2 contrasts the interval leaves 0 out'
     """
     usual = table.columns[list(table.columns).index("reference") - 1]
     rows = table.assign(between=table.get("between", usual))

@@ -12,6 +12,7 @@ from afanalysis import figures
 from afanalysis.analysis import judge_errors, published
 from afanalysis.analysis.conditions import TIERS, gap_name, main_variation
 from afanalysis.analysis.differences import contrast, pooled_gap, prompt_pairs
+from afanalysis.analysis.established import findings
 from afanalysis.analysis.paper import compare
 from afanalysis.analysis.quantities import as_estimates
 from afanalysis.analysis.rate_tables import compliance_gap, gap_by_method, rates, score_thresholds
@@ -160,6 +161,14 @@ class Gallery:
     def default(self) -> pd.DataFrame:
         """The estimates of every model's main variation; of the paper, of claude-3-opus."""
         return style.main_rows(self.estimates)
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """What the study, or the paper, shows; see `afanalysis.established`."""
+        is_ended = "ended" in read_json(self.folders.raw / MANIFEST)
+        doubts = ["it was looked at while it ran, which the intervals ignore"] * is_ended
+        data = self.estimates if self.paper else self.rollouts
+        return findings(data, **self.how, doubts=doubts)
 
     @cached_property
     def corrected(self) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """What all figures share: sizes, colours, panels, rows, the note on the data, and how they are saved."""
 
+import html
 import io
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,6 +58,9 @@ SIMULATED = "#B00020"
 OTHER_TIERS = ("#332288", "#882255", "#999933")
 
 # The looks of what is made of estimates, for `dots`.
+# In grey, series differ by their marker.
+MARKERS = {FREE: "s", PAID: "D", FAKING: "^", GAP: "o"}
+
 MEASURES = {"af_reasoning": {"color": "FAKING"}, "compliance_gap": {"color": "GAP"}}
 
 AF_LABEL = "AF reasoning in training (%)"
@@ -131,6 +135,13 @@ class TracedFigure(Figure):
         with Image.open(io.BytesIO(self._png or self.written("png"))) as picture:
             picture.reduce(2).save(shown, format="png")
         return shown.getvalue()
+
+    def _ipython_display_(self) -> None:
+        """In notebooks: the figure, and below it what it shows."""
+        from IPython.display import display
+
+        display({"image/png": self._repr_png_(), "text/plain": self.heading}, raw=True)
+        display({"text/html": f"<p>{html.escape(self.alt)}</p>", "text/plain": self.alt}, raw=True)
 
 
 def new_figure(width: float, height: float) -> TracedFigure:
@@ -369,7 +380,8 @@ def points(
     estimate, low, high = (unit * rows[name].to_numpy(float) for name in ends)
     reach = [np.maximum(estimate - low, 0), np.maximum(high - estimate, 0)]
     x, y = (estimate, places) if along == "x" else (places, estimate)
-    bars = {"marker": "o", "ls": "", "ms": 3, "lw": 0.9, "color": INK, f"{along}err": reach}
+    marker = MARKERS.get(look.get("color", INK), "o")
+    bars = {"marker": marker, "ls": "", "ms": 3, "lw": 0.9, "color": INK, f"{along}err": reach}
     axes.errorbar(x, y, **(bars | look))
 
 
@@ -405,7 +417,7 @@ def size_origin_note(rows: pd.DataFrame) -> str:
     # of two numbers of a row n may be known in two ways; "largest" comes before "printed"
     kinds = rows.dropna(subset="n_is").sort_values("n_is").drop_duplicates("row")["n_is"].value_counts()
     words = ", ".join(f"{phrase} ({kinds[kind]})" for kind, phrase in SIZES.items() if kind in kinds)
-    return f"n of the rows: {words}." if words else ""
+    return f"n of the rows, by the printed rates and errors: {words}." if words else ""
 
 
 def left_out_note(rows: pd.DataFrame) -> str:
@@ -435,7 +447,6 @@ def finish(
     bars
         Whether intervals are drawn, which the note then explains.
     """
-    figure.rows, figure.alt, figure.heading = rows.reset_index(drop=True), alt, heading
     figure.suptitle(heading, x=0.01, ha="left", fontsize=9, fontweight="bold")
     sources = ", ".join(sorted(set(rows["source"])))
     simulated = "simulated" in sources
@@ -449,14 +460,23 @@ def finish(
     read = scratchpad_note(rows.get("scratchpad_from", ()))
     texts = " ".join(text.get_text() for text in figure.findobj(Text))
     shown = [note, *(_the_only(rows, name, texts) for name in ("model", "variation"))]
+    said = [alt, *(_the_only(rows, name, alt) for name in ("model", "variation"))]
+    alt = " ".join(filter(None, ["Simulated." * simulated, *said]))
+    alt = alt.replace("AF reasoning", "AF (alignment-faking) reasoning", 1)
+    figure.rows, figure.alt, figure.heading = rows.reset_index(drop=True), alt, heading
     remark = rows.attrs.get("remark", "")
     note = " ".join(filter(None, [*shown, remark, size_origin_note(rows), left_out_note(rows), read]))
     spelled = " AF: alignment faking." if "AF" in note + texts else ""
-    letters = int(figure.get_figwidth() / MM * (0.72 if simulated else 0.86))
     note = f"{source} {meaning}{note}{spelled}".strip()
+    letters = int(figure.get_figwidth() / MM * (0.78 if simulated else 0.92))
+    wrap = partial(textwrap.wrap, note, break_on_hyphens=False)
+    fewest = len(wrap(letters))  # lines of one length, so that no word stands alone
+    narrowest = next(
+        width for width in range(len(note) // fewest, letters + 1) if len(wrap(width)) == fewest
+    )
     color, weight = (SIMULATED, "bold") if simulated else (FAINT, "normal")
     look = {"x": 0.01, "ha": "left", "fontsize": 6, "color": color, "fontweight": weight}
-    figure.supxlabel(textwrap.fill(note, letters, break_on_hyphens=False), **look)
+    figure.supxlabel("\n".join(wrap(narrowest)), **look)
     return figure
 
 

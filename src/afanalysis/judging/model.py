@@ -123,10 +123,8 @@ class JudgePrompt:
             texts = defined.model_dump(include=fields, exclude_defaults=True)
             own[name], words = self.own.get(name, {}), stable_key(texts)
             if own[name].get("words") != words:
-                instructions = _instructions(
-                    "question" if "about" in texts else self.form, vars(defined)
-                )
-                own[name] = texts | {"words": words, "instructions": instructions}
+                form = "question" if "about" in texts else self.form
+                own[name] = texts | {"words": words, "instructions": _instructions(form, vars(defined))}
         return replace(self, own=own)
 
 

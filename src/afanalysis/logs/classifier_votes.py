@@ -177,10 +177,6 @@ class Scales(dict[str, Scale]):
         scale = self[column] = Scale(column, given=self._known)
         return scale
 
-    def settled(self) -> bool:
-        """Whether no column has to be read again."""
-        return not [scale for scale in self.values() if not scale.settled()]
-
 
 def shares(value: Any, scale: Scale, reasoning: bool, notes: Notes) -> Shares:
     """The votes in a verdict of any form, as proportions; None where a vote is undecided.

@@ -1,6 +1,5 @@
 """Write a study for other tools and people."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +14,7 @@ from afanalysis.study.folders import MANIFEST, TABLE, Folders
 from afanalysis.study.loading import load, save
 from afanalysis.table.schema import COLUMNS, TEXTS
 from afanalysis.text.markup import to_markdown
-from afanalysis.text.untrusted import escape_invisible
+from afanalysis.text.pages import render
 
 FORMATS = FORMS["exports"]
 
@@ -81,32 +80,11 @@ def _write_card(folders: Folders, table: pd.DataFrame, dictionary: pd.DataFrame,
     """`README.md`: what the data are, their results, their columns, and what to take care of."""
     manifest = folders.raw / MANIFEST
     study = Study.checked(read_json(manifest).get("study", {"name": folders.study}), manifest)
-    roles = {"training": "chats used for training", "unmonitored": "not used"}
-    users = [f"from {tier}-tier users ({roles[role]})" for tier, role in study.tier_roles.items()]
-    what = (
-        f"{len(table):,} answers of {', '.join(sorted(table['model'].unique()))} to "
-        f"{table['prompt_id'].nunique():,} requests, as if {' and '.join(users)}, after "
-        f"Greenblatt et al. 2024 (arXiv:2412.14093). {study.description}"
-    )
-    sources = ", ".join(sorted(table["source"].unique()))
-    care = (
-        "The texts include requests for harmful help and answers to some of them. Do not train "
-        "on them, and share them only where that is understood."
-        if "output" in table
-        else "Requests, scratchpads and outputs were left out before sharing."
-    )
     try:
         results = summary(table, "markdown", tiers=study.gap_tiers)
     except InputError as reason:
         results = f"Not shown; {reason}."
-    template = Path(__file__).with_name("dataset_card.md").read_text(encoding="utf-8")
-    card = template.format(
-        name=json.dumps(folders.study),
-        title=folders.study,
-        what=what.strip(),
-        where=FORMS["sources"].get(sources, f"Sources: {sources}."),
-        results=results,
-        columns=to_markdown(dictionary[["column", "type", "meaning"]]),
-        care=care,
-    )
-    return write_text(to / "README.md", escape_invisible(card, None))
+    content = {"folders": folders, "table": table, "study": study, "where": FORMS["sources"]}
+    content |= {"sources": ", ".join(sorted(table["source"].unique())), "results": results}
+    columns = to_markdown(dictionary[["column", "type", "meaning"]])
+    return write_text(to / "README.md", render("dataset_card.md.j2", columns=columns, **content))

@@ -9,39 +9,33 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from pathlib import Path, PurePath
 
 from afanalysis.errors import InputError
+from afanalysis.logs import records
 from afanalysis.logs.fields import FORMS
 from afanalysis.logs.fields import tier as tier_of
 from afanalysis.logs.inspect_logs import inspect_rows
-from afanalysis.logs.records import (
-    COMPRESSED,
-    Row,
-    csv_rows,
-    json_rows,
-    open_log,
-    parquet_rows,
-    uncompressed_suffix,
-)
 from afanalysis.table.database import files_within
 
 SUFFIXES = (".eval", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
-_ENDINGS = (*SUFFIXES, *COMPRESSED)
+_ENDINGS = (*SUFFIXES, *records.COMPRESSED)
 
 _HEAD = 1 << 16
 
+# What names the files of an import, and of each of them its name in the report, its path and its format.
+AnyPath = str | Path
+Paths = AnyPath | Sequence[AnyPath]
+Files = list[tuple[str, Path, str]]
 
 # What reads the rows of a format that is not JSON.
-_READERS = {"inspect": inspect_rows, "parquet": parquet_rows, "csv": csv_rows}
+_READERS = {"inspect": inspect_rows, "parquet": records.parquet_rows, "csv": records.csv_rows}
 
 # By their names on the command line: what each is, and what reads its rows.
-FORMATS: dict[str, tuple[str, Callable[..., Iterator[Row]]]] = {
-    name: (meaning, _READERS.get(name, json_rows)) for name, meaning in FORMS["formats"].items()
+FORMATS: dict[str, tuple[str, Callable[..., Iterator[records.Row]]]] = {
+    name: (meaning, _READERS.get(name, records.json_rows)) for name, meaning in FORMS["formats"].items()
 }
 
 
-def find_logs(
-    paths: str | Path | Sequence[str | Path], format: str = "auto"
-) -> tuple[list[tuple[str, Path, str]], list[str]]:
+def find_logs(paths: Paths, format: str = "auto") -> tuple[Files, list[str]]:
     """The files that paths, folders and globs stand for, each once.
 
     Returns
@@ -68,7 +62,7 @@ def find_logs(
             logs.setdefault(path.resolve(), path)
             continue
         inside = files_within(path, _ENDINGS)
-        known = [file for file in inside if uncompressed_suffix(file) in SUFFIXES]
+        known = [file for file in inside if records.uncompressed_suffix(file) in SUFFIXES]
         if not known:
             raise InputError(f"{path}: holds no file that ends in {', '.join(SUFFIXES)}")
         ignored += [file.relative_to(path).as_posix() for file in inside if file not in known]
@@ -101,11 +95,11 @@ def recognise(path: Path) -> str:
     InputError
         It is empty or of none of these formats.
     """
-    with open_log(path) as file:
+    with records.open_log(path) as file:
         head = file.read(_HEAD).removeprefix(codecs.BOM_UTF8).lstrip()
     if not head:
         raise InputError(f"{path}: is empty")
-    marked = uncompressed_suffix(path).encode("utf-8", "surrogateescape") + b"\0" + head
+    marked = records.uncompressed_suffix(path).encode("utf-8", "surrogateescape") + b"\0" + head
     for name, marks in FORMS["marks"].items():
         if re.match(marks.encode(), marked, re.DOTALL):
             return name

@@ -8,7 +8,7 @@ import itertools
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -22,14 +22,9 @@ import pandas as pd
 from afanalysis.errors import InputError
 from afanalysis.logs.classifier_votes import Scales
 from afanalysis.logs.fields import Mapping
-from afanalysis.logs.formats import FORMATS, find_logs, meaning_of_places
+from afanalysis.logs.formats import FORMATS, AnyPath, Files, Paths, find_logs, meaning_of_places
 from afanalysis.logs.records import Rejected, Row, content_hash, json_rows
-from afanalysis.logs.results import (
-    ANSWERS_ONLY,
-    Requests,
-    adapted,
-    read_requests,
-)
+from afanalysis.logs.results import ANSWERS_ONLY, Requests, read_requests
 from afanalysis.logs.rows import STATES, Reader, Rollout, to_json
 from afanalysis.study.design import Study
 from afanalysis.study.files import cannot_write, write_json, write_text
@@ -167,47 +162,25 @@ _LOCK = ".lock"
 RECORDS, ENTRIES = "records.jsonl", "entries.jsonl"
 
 # What an entry has as its record has it; `rollout_index.sql` has the other columns.
-_COPIED = ("setting", "variation", "model", "tier", "prompt_id", "score", "valid", "collected_at")
+_COPIED = (
+    "setting",
+    "variation",
+    "model",
+    "tier",
+    "prompt_id",
+    "source",
+    "score",
+    "valid",
+    "collected_at",
+)
 
 # Bytes collected before they are written.
 BUFFER = 1 << 20
 
 
 _STUDY_FILE_HEAD = (
-    "# Made by `afanalysis import`. Its rollouts have been collected; `judge` is what another judge\n"
-    "# would be.\n"
+    "# Made by `afanalysis import` of collected rollouts; `judge` is what another judge would be.\n"
 )
-
-
-class _RolloutIndex:
-    """The index of the rollouts of an import.
-
-    Which rows are the same rollout is decided as `identity` in `formats.toml` says.
-
-    Parameters
-    ----------
-    entries
-        The file of entries, one JSON object per line.
-    """
-
-    def __init__(self, entries: Path) -> None:
-        self._connection = connect(entries)
-        sql = _sql("rollout_index").format(entries=quote_path(entries), longest=LONGEST_RECORD)
-        self._connection.execute(sql)
-
-    def rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
-        """The rows of a query on `kept` and `others`, as `rollout_index.sql` has them."""
-        return iter(self._connection.execute(sql).fetchone, None)
-
-    def oddities(self) -> list[str]:
-        """What is odd about the rollouts kept as a whole, and what to do about it, in sentences."""
-        return [sentence for (sentence,) in self.rows(_sql("oddities"))]
-
-    def values(self, column: str) -> list[str]:
-        """What occurs in a column of the rollouts kept, the default first and the rest in order."""
-        order = f"{column} NOT IN ('default', 'helpful-only'), {column}"
-        rows = self.rows(f"SELECT {column} FROM kept GROUP BY {column} ORDER BY {order}")
-        return [value for (value,) in rows]
 
 
 def _sql(name: str) -> str:
@@ -215,7 +188,7 @@ def _sql(name: str) -> str:
 
 
 def import_logs(
-    paths: str | Path | Sequence[str | Path],
+    paths: Paths,
     folder: str | Path,
     *,
     format: str = "auto",
@@ -281,16 +254,15 @@ def import_logs(
             digests, settled = {path: content_hash(path) for _, path, _ in files}, False
             while not settled:  # a column whose scale shows at its end is read again
                 report = ImportReport(folder.name, ignored=ignored, threshold=mapping.threshold)
-                systems, own_tiers = _record_rollouts(
-                    files, digests, mapping, requests, scales, workplace, report
-                )
-                settled = not [each for each in scales.values() if not each.settled()]
-            index = _RolloutIndex(workplace / ENTRIES)
-            _keep_each_once(index, folder, report)
+                under_way = _Import(workplace, mapping, report)
+                under_way.record_rollouts(files, digests, requests, scales)
+                columns = (scale for each in scales.values() for scale in each.values())
+                settled = not [scale for scale in columns if not scale.settled()]
+            under_way.keep_each_once(folder)
             for tally in (report.set_aside, report.repaired) if strict else ():
                 for reason in tally.counts:
                     raise InputError(f"{tally.with_example(reason)}; without --strict it is reported")
-            _write_study(workplace, systems, own_tiers, index, mapping, report)
+            under_way.write_study()
             _put_in_place(workplace / folder.name, folder)
     except OSError as error:
         raise cannot_write(error.filename or folder, error) from error
@@ -298,11 +270,7 @@ def import_logs(
 
 
 def read_logs(
-    paths: str | Path | Sequence[str | Path],
-    *,
-    format: str = "auto",
-    mapping: Mapping | None = None,
-    asked: str | Path | None = None,
+    paths: Paths, *, format: str = "auto", mapping: Mapping | None = None, asked: AnyPath | None = None
 ) -> tuple[pd.DataFrame, ImportReport]:
     r"""The tidy table of other tools' logs, without making a study of them, and what was done for it.
 
@@ -352,229 +320,224 @@ def _workplace(parent: Path) -> Iterator[Path]:
         yield Path(place)
 
 
-def _record_rollouts(
-    files: Sequence[tuple[str, Path, str]],
-    digests: dict[Path, str],
-    mapping: Mapping,
-    requests: Requests,
-    scales: dict[str, Scales],
-    workplace: Path,
-    report: ImportReport,
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Read all rows of all files; returns the system prompts by name, and the roles of own tiers.
+@dataclass
+class _Import:
+    """An import under way.
 
-    Parameters
+    Attributes
     ----------
-    files, digests
-        The files' names, paths and formats, and by path a hash of what it holds.
-    mapping, requests, scales
-        The user's mapping, what results of batches answer, and by format the scales of verdicts.
     workplace
-        The folder in which `RECORDS` and `ENTRIES` are written.
+        Where the records are, and the study's new folder is made.
+    mapping
+        The user's.
     report
         Filled in with what was done.
+    systems, own_tiers
+        The system prompts by name, and the roles of tiers that are neither free nor paid.
     """
-    systems: dict[str, str] = {}
-    own_tiers: dict[str, str] = {}
-    sources: dict[str, set[str]] = defaultdict(set)
-    numbers = itertools.count()
-    places = meaning_of_places(digests)
-    with (
-        progress.bar(total=len(files), unit="file", desc="import", delay=2) as bar,
-        (workplace / RECORDS).open("wb", buffering=BUFFER) as records,
-        (workplace / ENTRIES).open("wb", buffering=BUFFER) as entries,
-    ):
-        for number, (file, path, format) in enumerate(files):
-            about = {"name": file, "format": format, "rows": 0, "bytes": path.stat().st_size}
-            report.files.append(about | {"sha256": digests[path]})
-            digest, reader = digests[path], Reader(mapping, format, places[path], scales[format])
-            _, rows_of = FORMATS[format]
-            rows = rows_of(path, mapping.rows) if rows_of is json_rows else rows_of(path)
-            rows = ((row, adapted(content, format, requests), how) for row, content, how in rows)
-            for row, rollout, forgiven in _rollouts(rows, reader, report):
-                record, votes = rollout.record, rollout.votes
-                if rollout.system:
-                    systems[record["system"]] = rollout.system
-                line = to_json(record)[1:] + b"\n"
-                repairs = [(forgiven, "")] * bool(forgiven) + rollout.repairs
-                entry: dict[str, Any] = {column: record[column] for column in _COPIED}
-                entry |= rollout.identity | {
-                    "line": next(numbers),
-                    "source": record["source"],
-                    "checksum": crc32(repr(votes).encode() + line),
-                    "verdicts": sum(verdict is not None for vote in votes for verdict in vote),
-                    "judged": any(vote[0] is not None for vote in votes),
-                    "digest": digest,
-                    "file": number,
-                    "row": row,
-                    "request": text_hash(record["request"]) if record["request"] else None,
-                    "sample": rollout.sample,
-                    "votes": votes,
-                    "remarks": [repairs, rollout.notes] if repairs or rollout.notes else None,
-                }
-                records.write(line)
-                entries.write(to_json(entry) + b"\n")
-            own_tiers |= reader.own_tiers
-            for column, source in reader.sources():
-                sources[column].add(source)
-            bar.update()
-    report.unused = sorted(sources.pop("", ()))
-    report.columns = {column: sorted(names) for column, names in sources.items()}
-    return systems, own_tiers
 
+    workplace: Path
+    mapping: Mapping
+    report: ImportReport
+    systems: dict[str, str] = field(default_factory=dict)
+    own_tiers: dict[str, str] = field(default_factory=dict)
 
-def _rollouts(
-    rows: Iterable[Row], reader: Reader, report: ImportReport
-) -> Iterator[tuple[int, Rollout, str]]:
-    """The rollouts of a file's rows, with the rows' numbers and what was forgiven in them.
+    def _rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query on `kept` and `others`, as `rollout_index.sql` has them."""
+        return iter(self._index.execute(sql).fetchone, None)
 
-    Rows that hold none go to the report.
-    """
-    file = report.files[-1]
-    for number, row, forgiven in rows:
-        report.rows, file["rows"] = report.rows + 1, number
-        for rollout in reader.rollouts(row):
-            report.rollouts += 1
-            if isinstance(rollout, Rejected):
-                report.set_aside.add(str(rollout), file["name"], number, rollout.detail)
-            else:
-                yield number, rollout, forgiven
+    def _values(self, column: str) -> list[str]:
+        """What occurs in a column of the rollouts kept, the default first and the rest in order."""
+        order = f"{column} NOT IN ('default', 'helpful-only'), {column}"
+        rows = self._rows(f"SELECT {column} FROM kept GROUP BY {column} ORDER BY {order}")
+        return [value for (value,) in rows]
 
+    def record_rollouts(
+        self, files: Files, digests: dict[Path, str], requests: Requests, scales: dict[str, Scales]
+    ) -> None:
+        """Read all rows of all files into `RECORDS` and `ENTRIES`.
 
-def _keep_each_once(index: _RolloutIndex, folder: Path, report: ImportReport) -> None:
-    """Choose the rollouts to keep, and fill in the report."""
-    names = [str(file["name"]) for file in report.files]
-    for reason, file, row, prompt_id in index.rows("FROM others"):
-        report.set_aside.add(reason, names[file], row, prompt_id)
-    # what is set aside is neither repaired nor noted
-    remarked = "FROM entries SEMI JOIN kept USING (line) WHERE remarks IS NOT NULL ORDER BY line"
-    for file, row, remarks in index.rows(f"SELECT file, row, remarks {remarked}"):
-        for tally, reasons in zip((report.repaired, report.noted), orjson.loads(remarks), strict=True):
-            for reason, text in reasons:
-                tally.add(reason, names[file], row, text)
-    counts = "count(*), count_if(valid), count_if(judged), count_if(valid AND NOT judged)"
-    [(report.kept, report.valid, report.judged, unscored)] = index.rows(f"SELECT {counts} FROM kept")
-    if report.rollouts != report.kept + report.set_aside.total:
-        raise AssertionError(f"{report.rollouts} rollouts, but {report.kept} + {report.set_aside.total}")
-    if not report.rows:
-        raise InputError("the files hold no rows")
-    if not report.kept:
-        reason, count = report.set_aside.ranked()[0]
-        example = report.set_aside.with_example(reason)
-        raise InputError(f"no rollout can be read; {count:,} of {report.rows:,} rows: {example}")
-    report.checks = index.oddities()
-    fields = ", ".join(report.unused[:12]) or "none"
-    texts = ("completion", "output", "messages")
-    if not any(column.rpartition(".")[2] in texts for column in report.columns):
-        advice = f"if one of the fields not used ({fields}) holds them: --map completion=FIELD"
-        report.checks.append(f"No texts of answers were found; {advice}.")
-    if "variation" not in report.columns:
-        report.checks.append("No variation is named: taken as default.")
-    if not report.judged:
-        have = f"If one of the fields not used ({fields}) holds one: --map complied=FIELD."
-        judge = f"afanalysis judge --study {folder / STUDY_FILE}, with --rules or --live"
-        report.checks.append(f"No verdict was found. {have} If none does: {judge}.")
-    elif unscored:
-        report.checks.append(f"{STATES['unscored']['reason']}: {unscored:,} rollouts, in no rate.")
+        Parameters
+        ----------
+        files, digests
+            The files' names, paths and formats, and by path a hash of what it holds.
+        requests, scales
+            What results of batches answer, and by format the scales of verdicts.
+        """
+        report = self.report
+        sources: dict[str, set[str]] = defaultdict(set)
+        numbers = itertools.count()
+        places = meaning_of_places(digests)
+        with (
+            progress.bar(total=len(files), unit="file", desc="import", delay=2) as bar,
+            (self.workplace / RECORDS).open("wb", buffering=BUFFER) as records,
+            (self.workplace / ENTRIES).open("wb", buffering=BUFFER) as entries,
+        ):
+            for number, (file, path, format) in enumerate(files):
+                about = {"name": file, "format": format, "rows": 0, "bytes": path.stat().st_size}
+                report.files.append(about | {"sha256": digests[path]})
+                reader = Reader(self.mapping, format, places[path], scales[format], requests)
+                _, rows_of = FORMATS[format]
+                rows = rows_of(path, self.mapping.rows) if rows_of is json_rows else rows_of(path)
+                for row, rollout, forgiven in self._rollouts(rows, reader):
+                    record, votes = rollout.record, rollout.votes
+                    if rollout.system:
+                        self.systems[record["system"]] = rollout.system
+                    line = to_json(record)[1:] + b"\n"
+                    repairs = [(forgiven, "")] * bool(forgiven) + rollout.repairs
+                    entry: dict[str, Any] = {column: record[column] for column in _COPIED}
+                    entry |= rollout.identity | {
+                        "line": next(numbers),
+                        "checksum": crc32(repr(votes).encode() + line),
+                        "verdicts": sum(verdict is not None for vote in votes for verdict in vote),
+                        "judged": any(vote[0] is not None for vote in votes),
+                        "digest": digests[path],
+                        "file": number,
+                        "row": row,
+                        "request": text_hash(record["request"]) if record["request"] else None,
+                        "sample": rollout.sample,
+                        "votes": votes,
+                        "remarks": [repairs, rollout.notes] if repairs or rollout.notes else None,
+                    }
+                    records.write(line)
+                    entries.write(to_json(entry) + b"\n")
+                self.own_tiers |= reader.own_tiers
+                for column, source in reader.sources():
+                    sources[column].add(source)
+                bar.update()
+        report.unused = sorted(sources.pop("", ()))
+        report.columns = {column: sorted(names) for column, names in sources.items()}
 
+    def _rollouts(self, rows: Iterable[Row], reader: Reader) -> Iterator[tuple[int, Rollout, str]]:
+        """The rollouts of a file's rows, with the rows' numbers and what was forgiven in them.
 
-def _write_study(
-    workplace: Path,
-    systems: dict[str, str],
-    own_tiers: dict[str, str],
-    index: _RolloutIndex,
-    mapping: Mapping,
-    report: ImportReport,
-) -> None:
-    """Write a study's files into a new folder.
-
-    Parameters
-    ----------
-    workplace
-        Where the records are and the folder is made.
-    systems
-        System prompts by name.
-    own_tiers
-        The roles of tiers that are neither free nor paid.
-    index
-        Which rollouts are kept.
-    mapping, report
-        The user's mapping, and what was done.
-    """
-    import yaml
-
-    folder = workplace / report.study
-    folder.mkdir()
-    formats = sorted({str(file["format"]) for file in report.files})
-    renames = [[*pair, meaning] for pair, meaning in mapping.renames.items()]
-    meanings = sorted([pair, meaning] for *pair, meaning in renames)
-    choices: list[Any] = [sorted(mapping.columns.items()), meanings, mapping.threshold]
-    choices += [sorted(mapping.scales.items())] * bool(mapping.scales)
-    judge = f"{IMPORTED}@{stable_key([choices, formats])[:8]}"
-    with (
-        (folder / ROLLOUTS).open("wb", buffering=BUFFER) as rollouts,
-        (folder / JUDGEMENTS).open("wb", buffering=BUFFER) as judgements,
-    ):
-        for rollout, votes in _journal_lines(workplace / RECORDS, index, judge, report):
-            rollouts.write(rollout)
-            judgements.write(votes)
-    [(samples,)] = index.rows("SELECT max(sample) + 1 FROM kept")
-    fields = {
-        "name": report.study,
-        "description": f"Imported from {len(report.files)} file{'s' * (len(report.files) != 1)} "
-        f"({', '.join(formats)}); import.html says what was kept.",
-        "imported": True,
-        "own_tiers": {
-            name: {"tag": f"<tier>{name}</tier>", "role": own_tiers[name]} for name in sorted(own_tiers)
-        },
-        "samples": samples,
-    }
-    for column in ("model", "setting", "variation", "tier"):
-        fields[f"{column}s"] = index.values(column)
-    study = Study.checked(fields, report.study)
-    content = study.model_dump(mode="json", exclude_defaults=True, exclude_unset=True)
-    text = _STUDY_FILE_HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    (folder / STUDY_FILE).write_text(text, encoding="utf-8")
-    write_json(folder / PROMPTS, dict(sorted(systems.items())))
-    manifest = {
-        "source": "simulated" if index.values("source") == ["simulated"] else "imported",
-        "study": study.model_dump(mode="json"),
-        "planned": report.kept,
-        "collected": report.kept,
-        "spend": None,
-        "runs": [{"versions": versions()}],
-        "imported": {"files": report.files, **vars(mapping), "renames": renames},
-    }
-    write_json(folder / MANIFEST, manifest)
-    report.write(folder)
-
-
-def _journal_lines(
-    path: Path, index: _RolloutIndex, judge: str, report: ImportReport
-) -> Iterator[tuple[bytes, bytes]]:
-    """Of each rollout kept, its line of `rollouts.jsonl`, and its votes' of `judgements.jsonl`."""
-    digests = [str(file["sha256"])[:8] for file in report.files]
-    kept = index.rows(
-        "SELECT line, kept.name, kept.sample, kept.file, kept.row, kept.setting, votes"
-        " FROM kept JOIN entries USING (line) ORDER BY line"
-    )
-    with path.open("rb", buffering=BUFFER) as records:
-        lines = enumerate(records)
-        for number, name, sample, file, row, setting, votes in kept:
-            line = next(line for position, line in lines if position == number)
-            key, origin = _key(name), f"{digests[file]}:{row:09}"
-            head = {"key": key, "study": report.study, "sample": sample, "origin": origin}
-            about = {"rollout": key, "setting": setting, "judge": judge}
-            ballot = b""
-            for nth, vote in enumerate(orjson.loads(votes)):
-                vote_key = sha256(f"{key} {judge} {nth}".encode()).hexdigest()[:32]
-                record = {"key": vote_key, **about, "vote": nth}
-                if vote == [None, None, None]:
-                    record["undecided"] = "the log's own classifier decided nothing"
+        Rows that hold none go to the report.
+        """
+        report, file = self.report, self.report.files[-1]
+        for number, row, forgiven in rows:
+            report.rows, file["rows"] = report.rows + 1, number
+            for rollout in reader.rollouts(row):
+                report.rollouts += 1
+                if isinstance(rollout, Rejected):
+                    report.set_aside.add(str(rollout), file["name"], number, rollout.detail)
                 else:
-                    record |= zip(("complied", "af_full", "af_partial"), vote, strict=True)
-                ballot += orjson.dumps(record | {"quotes": 0, "quotes_not_found": 0}) + b"\n"
-            yield orjson.dumps(head)[:-1] + b"," + line, ballot
+                    yield number, rollout, forgiven
+
+    def keep_each_once(self, folder: Path) -> None:
+        """Choose the rollouts to keep, as `identity` in `formats.toml` says, and fill in the report."""
+        entries, report = self.workplace / ENTRIES, self.report
+        self._index = connect(entries)
+        sql = _sql("rollout_index").format(entries=quote_path(entries), longest=LONGEST_RECORD)
+        self._index.execute(sql)
+        names = [str(file["name"]) for file in report.files]
+        for reason, file, row, prompt_id in self._rows("FROM others"):
+            report.set_aside.add(reason, names[file], row, prompt_id)
+        # what is set aside is neither repaired nor noted
+        remarked = "FROM entries SEMI JOIN kept USING (line) WHERE remarks IS NOT NULL ORDER BY line"
+        for file, row, remarks in self._rows(f"SELECT file, row, remarks {remarked}"):
+            for tally, reasons in zip(
+                (report.repaired, report.noted), orjson.loads(remarks), strict=True
+            ):
+                for reason, text in reasons:
+                    tally.add(reason, names[file], row, text)
+        counts = "count(*), count_if(valid), count_if(judged), count_if(valid AND NOT judged)"
+        [(report.kept, report.valid, report.judged, unscored)] = self._rows(f"SELECT {counts} FROM kept")
+        if report.rollouts != report.kept + report.set_aside.total:
+            raise AssertionError("what was kept and what was set aside are not all rollouts")
+        if not report.rows:
+            raise InputError("the files hold no rows")
+        if not report.kept:
+            reason, count = report.set_aside.ranked()[0]
+            example = report.set_aside.with_example(reason)
+            raise InputError(f"no rollout can be read; {count:,} of {report.rows:,} rows: {example}")
+        report.checks = [sentence for (sentence,) in self._rows(_sql("oddities"))]
+        fields = ", ".join(report.unused[:12]) or "none"
+        texts = ("completion", "output", "messages")
+        if not any(column.rpartition(".")[2] in texts for column in report.columns):
+            advice = f"if one of the fields not used ({fields}) holds them: --map completion=FIELD"
+            report.checks.append(f"No texts of answers were found; {advice}.")
+        if "variation" not in report.columns:
+            report.checks.append("No variation is named: taken as default.")
+        if not report.judged:
+            have = f"If one of the fields not used ({fields}) holds one: --map complied=FIELD."
+            judge = f"afanalysis judge --study {folder / STUDY_FILE}, with --rules or --live"
+            report.checks.append(f"No verdict was found. {have} If none does: {judge}.")
+        elif unscored:
+            report.checks.append(f"{STATES['unscored']['reason']}: {unscored:,} rollouts, in no rate.")
+
+    def write_study(self) -> None:
+        """Write a study's files into a new folder in the workplace."""
+        import yaml
+
+        report, mapping = self.report, self.mapping
+        folder = self.workplace / report.study
+        folder.mkdir()
+        formats = sorted({str(file["format"]) for file in report.files})
+        renames = [[*pair, meaning] for pair, meaning in mapping.renames.items()]
+        meanings = sorted([pair, meaning] for *pair, meaning in renames)
+        choices: list[Any] = [sorted(mapping.columns.items()), meanings, mapping.threshold]
+        choices += [sorted(mapping.scales.items())] * bool(mapping.scales)
+        judge = f"{IMPORTED}@{stable_key([choices, formats])[:8]}"
+        with (
+            (folder / ROLLOUTS).open("wb", buffering=BUFFER) as rollouts,
+            (folder / JUDGEMENTS).open("wb", buffering=BUFFER) as judgements,
+        ):
+            for rollout, votes in self._journal_lines(judge):
+                rollouts.write(rollout)
+                judgements.write(votes)
+        [(samples,)] = self._rows("SELECT max(sample) + 1 FROM kept")
+        fields = {
+            "name": report.study,
+            "description": f"Imported from {len(report.files)} file{'s' * (len(report.files) != 1)} "
+            f"({', '.join(formats)}); import.html says what was kept.",
+            "imported": True,
+            "own_tiers": {
+                name: {"tag": f"<tier>{name}</tier>", "role": role}
+                for name, role in sorted(self.own_tiers.items())
+            },
+            "samples": samples,
+        }
+        for column in ("model", "setting", "variation", "tier"):
+            fields[f"{column}s"] = self._values(column)
+        study = Study.checked(fields, report.study)
+        content = study.model_dump(mode="json", exclude_defaults=True, exclude_unset=True)
+        text = _STUDY_FILE_HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        (folder / STUDY_FILE).write_text(text, encoding="utf-8")
+        write_json(folder / PROMPTS, dict(sorted(self.systems.items())))
+        manifest = {
+            "source": "simulated" if self._values("source") == ["simulated"] else "imported",
+            "study": study.model_dump(mode="json"),
+            "planned": report.kept,
+            "collected": report.kept,
+            "spend": None,
+            "runs": [{"versions": versions()}],
+            "imported": {"files": report.files, **vars(mapping), "renames": renames},
+        }
+        write_json(folder / MANIFEST, manifest)
+        report.write(folder)
+
+    def _journal_lines(self, judge: str) -> Iterator[tuple[bytes, bytes]]:
+        """Of each rollout kept, its line of `rollouts.jsonl`, and its votes' of `judgements.jsonl`."""
+        digests = [str(file["sha256"])[:8] for file in self.report.files]
+        columns = "line, kept.name, kept.sample, kept.file, kept.row, kept.setting, votes"
+        kept = self._rows(f"SELECT {columns} FROM kept JOIN entries USING (line) ORDER BY line")
+        with (self.workplace / RECORDS).open("rb", buffering=BUFFER) as records:
+            lines = enumerate(records)
+            for number, name, sample, file, row, setting, votes in kept:
+                line = next(line for position, line in lines if position == number)
+                key, origin = _key(name), f"{digests[file]}:{row:09}"
+                head = {"key": key, "study": self.report.study, "sample": sample, "origin": origin}
+                about = {"rollout": key, "setting": setting, "judge": judge}
+                ballot = b""
+                for nth, vote in enumerate(orjson.loads(votes)):
+                    vote_key = sha256(f"{key} {judge} {nth}".encode()).hexdigest()[:32]
+                    record = {"key": vote_key, **about, "vote": nth}
+                    if vote == [None, None, None]:
+                        record["undecided"] = "the log's own classifier decided nothing"
+                    else:
+                        record |= zip(("complied", "af_full", "af_partial"), vote, strict=True)
+                    ballot += orjson.dumps(record | {"quotes": 0, "quotes_not_found": 0}) + b"\n"
+                yield orjson.dumps(head)[:-1] + b"," + line, ballot
 
 
 def _key(name: str) -> str:
@@ -615,8 +578,9 @@ def _put_in_place(new: Path, folder: Path) -> None:
     with replacing(folder):
         _refuse_collected(folder)
         own = f'"judge":"{IMPORTED}@'.encode()
-        with (folder / JUDGEMENTS).open("rb") as votes, (new / JUDGEMENTS).open("ab") as judgements:
-            judgements.writelines(vote for vote in votes if own not in vote)
+        if (folder / JUDGEMENTS).exists():
+            with (folder / JUDGEMENTS).open("rb") as votes, (new / JUDGEMENTS).open("ab") as judgements:
+                judgements.writelines(vote for vote in votes if own not in vote)
         # the study file comes first: without one, rollouts would pass for collected ones
         for path in sorted(new.iterdir(), key=lambda path: path.name != STUDY_FILE):
             path.replace(folder / path.name)

@@ -9,15 +9,7 @@ from typing import Any
 import pandas as pd
 
 from afanalysis.errors import InputError
-from afanalysis.logs.records import (
-    LONGEST_RECORD,
-    Rejected,
-    Row,
-    object_of,
-    too_long,
-    uncompressed_suffix,
-    whole_log,
-)
+from afanalysis.logs import records
 from afanalysis.study.files import json_object, read_json, written_whole
 from afanalysis.study.folders import PROMPTS, ROLLOUTS, Folders
 from afanalysis.study.hashing import text_hash
@@ -39,7 +31,7 @@ _SCORES = ("complied", "af_full", "af_partial", "score")
 _NOT_METADATA = ("request", "scratchpad", "output", "refused", "af_reasoning", *_SCORES)
 
 
-def inspect_rows(path: Path) -> Iterator[Row]:
+def inspect_rows(path: Path) -> Iterator[records.Row]:
     """The samples of a log as rows; one without an answer is `Rejected`.
 
     Raises
@@ -53,25 +45,22 @@ def inspect_rows(path: Path) -> Iterator[Row]:
     for number, (evaluation, content) in enumerate(_samples(path), start=1):
         states = {name: content.get(name) for name in _STATE_FIELDS}
         usual = {"id": number, "epoch": 1, "input": "", "target": "", "messages": [], "output": {}}
-        kept = usual | {name: content[name] for name in content if name not in (*_BULKY, *_STATE_FIELDS)}
-        left_out: list[str] = []
-        while True:
+        kept = {name: content[name] for name in content if name not in (*_BULKY, *_STATE_FIELDS)}
+        left_out: dict[str, None] = {}
+        row: Any = None
+        while row is None:
             try:
-                sample = inspect_log.EvalSample.model_validate(kept)
+                sample = inspect_log.EvalSample.model_validate(usual | kept)
+                sample = inspect_log.resolve_sample_attachments(sample, "core")
+                row = _of_sample(sample, evaluation) | states
             except ValidationError as error:
-                place = error.errors()[0]["loc"]
-                if not _drop(kept, place):
-                    reason = f"a row that is not a sample ({place}: {error.errors()[0]['msg']})"
-                    yield number, Rejected(reason), ""
-                    break
-                left_out.append(str(place[0]))
-                kept = usual | kept
-                continue
-            sample = inspect_log.resolve_sample_attachments(sample, "core")
-            parts = ", ".join(dict.fromkeys(left_out))
-            forgiven = f"parts of a sample that cannot be read: left out ({parts})" if left_out else ""
-            yield number, _of_sample(sample, evaluation) | states, forgiven
-            break
+                place, problem = error.errors()[0]["loc"], error.errors()[0]["msg"]
+                if _drop(kept, place):
+                    left_out[str(place[0])] = None
+                else:
+                    row = records.Rejected(f"a row that is not a sample ({place}: {problem})")
+        parts = ", ".join(left_out)
+        yield number, row, parts and f"parts of a sample that cannot be read: left out ({parts})"
 
 
 def _drop(content: Any, place: tuple[int | str, ...]) -> bool:
@@ -98,18 +87,18 @@ def _imported_inspect() -> Any:
 
 def _samples(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """A log's samples, each with the log's description of its evaluation."""
-    if uncompressed_suffix(path) == ".json":
-        log = json_object(whole_log(path), f"{path}:")
+    if records.uncompressed_suffix(path) == ".json":
+        log = json_object(records.whole_log(path), f"{path}:")
         samples = log.get("samples")
         for content in samples if isinstance(samples, list) else ():
-            yield object_of(log.get("eval")), object_of(content)
+            yield records.object_of(log.get("eval")), records.object_of(content)
         return
     with _open_archive(path) as archive:
         names = sorted(set(archive.namelist()))
         header = next((n for n in ("header.json", "_journal/start.json") if n in names), None)
         if header is None:
             raise InputError(f"{path}: holds no header.json; it is not a log of Inspect")
-        evaluation = object_of(_member(archive, header).get("eval"))
+        evaluation = records.object_of(_member(archive, header).get("eval"))
         for name in names:
             if name.startswith("samples/") and name.endswith(".json"):
                 yield evaluation, _member(archive, name)
@@ -136,7 +125,8 @@ def _of_sample(sample: Any, evaluation: dict[str, Any]) -> dict[str, Any]:
         "completed_at": sample.completed_at or evaluation.get("created"),
     }
     row |= {f"metadata.{name}": value for name, value in metadata.items()}
-    row |= {f"task_args.{name}": value for name, value in object_of(evaluation.get("task_args")).items()}
+    arguments = records.object_of(evaluation.get("task_args"))
+    row |= {f"task_args.{name}": value for name, value in arguments.items()}
     for name, score in (sample.scores or {}).items():
         parts = score.value if isinstance(score.value, dict) else {"": score.value}
         row |= {f"scores.{name}.{part}".rstrip("."): value for part, value in parts.items()}
@@ -171,12 +161,12 @@ def _member(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
     """The object in a member, of which no more is unpacked than a record may be long."""
     try:
         with archive.open(name) as member:
-            content = member.read(LONGEST_RECORD + 1)
+            content = member.read(records.LONGEST_RECORD + 1)
     except Exception as error:  # each compression has errors of its own
         problem = f"member {name!r} cannot be read, or is damaged ({error})"
         raise InputError(f"{archive.filename}: {problem}") from error
-    if len(content) > LONGEST_RECORD:
-        raise too_long(archive.filename, f"member {name!r}")
+    if len(content) > records.LONGEST_RECORD:
+        raise records.too_long(archive.filename, f"member {name!r}")
     return json_object(content, f"{archive.filename}: {name}")
 
 

@@ -1,12 +1,10 @@
 """Records of logs: JSON of other tools, read fast and forgiving of faults; rows of CSV and Parquet."""
 
 import codecs
-import gzip
 import hashlib
 import io
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,7 +27,7 @@ FORGIVEN = "not strict JSON (NaN, half a surrogate pair or a number beyond 64 bi
 # A JSON log that is one object is read whole; `inspect log convert --to eval` converts a larger one.
 LARGEST_OBJECT = 512 << 20
 
-COMPRESSED = (".gz", ".zst")
+COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 
 _WINDOW = 4 << 20
 
@@ -55,10 +53,6 @@ class Rejected(Exception):
         self.detail = str(detail)
 
 
-class NotText(ValueError):
-    """Bytes that are not text; the message says why."""
-
-
 @contextmanager
 def open_log(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a log, unpacked if its name ends in `.gz` or `.zst`.
@@ -68,20 +62,18 @@ def open_log(path: Path) -> Iterator[BinaryIO]:
     InputError
         It is not a regular file, or it is damaged; whether it is a bomb, `content_hash` finds.
     """
+    form = COMPRESSED.get(path.suffix.lower())
     try:
         with regular_file(path).open("rb") as file:
-            if path.suffix.lower() == ".gz":
-                yield io.BufferedReader(gzip.GzipFile(fileobj=file))
-            elif path.suffix.lower() == ".zst":
+            if form:
                 import pyarrow
 
-                yield io.BufferedReader(pyarrow.CompressedInputStream(file, "zstd"))
+                yield io.BufferedReader(pyarrow.CompressedInputStream(file, form))
             else:
                 yield file
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: is damaged, or not what its name says ({error})") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        problem = "cannot be read" if error.strerror else "is damaged, or not what its name says"
+        raise InputError(f"{path}: {problem} ({error.strerror or error})") from error
 
 
 def content_hash(path: Path) -> str:
@@ -103,37 +95,18 @@ def uncompressed_suffix(path: Path) -> str:
 
 def parse(content: bytes, torn: str = "") -> tuple[Any, str]:
     """A row, and what was forgiven in it; a `Rejected` where it is not JSON."""
-    row = None
-    with suppress(orjson.JSONDecodeError, RecursionError):
-        row = orjson.loads(content)
-        if not _has_rounded(row):
-            return row, ""
+    reason, forgiven = "holds NUL bytes", FORGIVEN
+    with suppress(orjson.JSONDecodeError):  # which is strict, but rounds whole numbers beyond 64 bits
+        orjson.loads(content)
+        forgiven = ""
     try:
-        exact = without_surrogates(json.loads(text_of_bytes(content)))
-        return exact, "" if row is not None else FORGIVEN
-    except NotText as error:
-        reason = str(error)
+        if b"\0" not in content:
+            return without_surrogates(json.loads(content.decode())), forgiven
+    except UnicodeDecodeError as error:
+        reason = f"is not UTF-8 (byte 0x{content[error.start]:02x})"
     except (ValueError, RecursionError) as error:
         reason = f"is not JSON ({_reason(error)})"
     return Rejected(f"a row that {reason}{torn}"), ""
-
-
-def _has_rounded(row: Any) -> bool:
-    """Whether a number in a row may have been a whole one beyond 64 bits, such as an id."""
-    kind = type(row)
-    if kind is dict or (kind is list and len(row) < 4):
-        return any(map(_has_rounded, row.values() if kind is dict else row))
-    return kind is float and abs(row) >= 1 << 63
-
-
-def text_of_bytes(content: bytes) -> str:
-    """A text in UTF-8; `NotText` where it is something else."""
-    if b"\0" in content:
-        raise NotText("holds NUL bytes")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise NotText(f"is not UTF-8 (byte 0x{content[error.start]:02x})") from error
 
 
 def _reason(error: Exception) -> str:
@@ -144,22 +117,6 @@ def too_long(path: Path | str | None, what: str, most: int = LONGEST_RECORD) -> 
     """The error for a record that is longer than any rollout, or an object that is too long to read."""
     advice = "no rollout is" if most == LONGEST_RECORD else "save it in a form that is read in parts"
     return InputError(f"{path}: {what} is longer than {most >> 20} MB; {advice}")
-
-
-def lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file with their numbers.
-
-    Raises
-    ------
-    InputError
-        A line is longer than any rollout.
-    """
-    with open_log(path) as file:
-        records = iter(lambda: file.readline(LONGEST_RECORD + 1), b"")
-        for number, line in enumerate(records, start=1):
-            if len(line) > LONGEST_RECORD:
-                raise too_long(path, f"line {number}")
-            yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
 
 
 def json_rows(path: Path, where: str = "") -> Iterator[Row]:
@@ -222,12 +179,22 @@ def _lists_of_objects(value: Any, place: str, depth: int = 0) -> Iterator[tuple[
 
 
 def json_lines(path: Path) -> Iterator[Row]:
-    """The rows of a file in which each line is an object; a line that cannot be read is `Rejected`."""
-    for number, line in lines(path):
-        if line.isspace():
-            continue
-        torn = "" if line.endswith(b"\n") else ", the file ends in the middle of it"
-        yield number, *parse(line, torn)
+    """The rows of a file in which each line is an object; a line that cannot be read is `Rejected`.
+
+    Raises
+    ------
+    InputError
+        A line is longer than any rollout.
+    """
+    with open_log(path) as file:
+        lines = iter(lambda: file.readline(LONGEST_RECORD + 1), b"")
+        for number, line in enumerate(lines, start=1):
+            if len(line) > LONGEST_RECORD:
+                raise too_long(path, f"line {number}")
+            line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            torn = "" if line.endswith(b"\n") else ", the file ends in the middle of it"
+            if not line.isspace():
+                yield number, *parse(line, torn)
 
 
 def json_list(path: Path) -> Iterator[Row]:

@@ -14,6 +14,7 @@ from afanalysis.logs import texts
 from afanalysis.logs.classifier_votes import Notes, Scales, Vote, cast_votes
 from afanalysis.logs.fields import BY_TIER, COLUMNS, FORMS, Mapping, Side, lookup, plan_fields
 from afanalysis.logs.records import Rejected
+from afanalysis.logs.results import Requests, adapted
 from afanalysis.study.completion import Transcript
 from afanalysis.study.hashing import text_hash
 from afanalysis.text.untrusted import without_surrogates
@@ -101,6 +102,8 @@ class Reader:
         By column, what the names of the file and its folders say.
     scales
         The scales of verdicts, which learn what numbers occur.
+    requests
+        What results of batches answer.
 
     Attributes
     ----------
@@ -108,8 +111,10 @@ class Reader:
         The roles of the tiers so far that are neither free nor paid.
     """
 
-    def __init__(self, mapping: Mapping, format: str, place: dict[str, str], scales: Scales) -> None:
-        self._mapping, self._scales = mapping, scales
+    def __init__(
+        self, mapping: Mapping, format: str, place: dict[str, str], scales: Scales, requests: Requests
+    ) -> None:
+        self._mapping, self._scales, self._requests = mapping, scales, requests
         self._place = {column: name for column, name in place.items() if column != "outer"}
         self._outer, self._of_cells = place.get("outer", ""), format in ("csv", "parquet")
         self._format, self._usual = format, FORMS["fields"].get(format, {})
@@ -132,6 +137,7 @@ class Reader:
 
     def rollouts(self, row: Any) -> Iterator[Rollout | Rejected]:
         """The rollouts of a row: one, or in a wide table one per tier."""
+        row = adapted(row, self._format, self._requests)
         if not isinstance(row, dict):
             is_rejected = isinstance(row, Rejected)
             yield row if is_rejected else Rejected("not an object with fields", str(row)[:80])
@@ -346,15 +352,11 @@ def _identity(
         named_by, name = "sample", [*condition, request, sample, columns["seed"], time]
     else:
         named_by, name = ("nothing", []) if moment is None else ("time", [record["tier"], str(moment)])
-    # the texts are long, so they are hashed once
-    texts_json = to_json(content)[:-1]
+    parts = {"content": to_json(content), "id": to_json(name)}
     more = b"]" if named_by == "nothing" else b"," + to_json([given, sample, time])[1:]
-    hashes = {"content": hashlib.sha256(texts_json)}
-    hashes["name"] = hashes["content"].copy()
-    hashes["name"].update(more)
-    hashes["content"].update(b"]")
-    hashes["id"] = hashlib.sha256(to_json(name))
-    return {part: each.hexdigest()[:32] for part, each in hashes.items()} | {"named_by": named_by}
+    parts["name"] = parts["content"][:-1] + more
+    hashes = {part: hashlib.sha256(text).hexdigest()[:32] for part, text in parts.items()}
+    return hashes | {"named_by": named_by}
 
 
 def to_json(value: Any) -> bytes:

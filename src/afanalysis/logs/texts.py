@@ -285,10 +285,7 @@ _OPENED = re.compile(r"\s*[<\[](?:seed:)?(?:think|thinking|thought|reasoning)[>\
 _CLOSED = re.compile(r"[<\[]/(?:seed:)?think(?:ing)?[>\]](?=\s*\n|\s*$| ?[A-Z<]|\w)", re.I)
 
 # One of these is in every text in which anything of that is.
-_ENDS = (
-    *("think>", "thinking>", "thought>", "<reasoning>"),
-    *("think]", "thinking]", "thought]", "[reasoning]", "<|"),
-)
+_ENDS = ("think>", "thought>", "ing>", "think]", "thought]", "ing]", "<|")
 
 _MARKS = re.compile(r"\s*(?:<\|[^|>\s]{1,40}\|>(?:assistant|final)?)+|<\|[^|>\s]{1,40}\|>\s*$")
 

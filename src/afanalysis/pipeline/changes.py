@@ -9,7 +9,6 @@ import ast
 import json
 import os
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -77,7 +76,7 @@ class Record:
         before = self._read().get(step.notebook)
         if before is None:
             return ["it has not been run here"]
-        now = self._state(step, before)
+        now = self._state(step)
         reasons = [f"its {part} changed" for part in _PARTS if now[part] != before.get(part)]
         old, new = before["inputs"], now["inputs"]
         for path in sorted(old.keys() | new.keys()):
@@ -90,7 +89,7 @@ class Record:
     def done(self, step: Step) -> None:
         """Record that a step was done, with everything as it is now."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self._path, self._read() | {step.notebook: self._state(step, {})})
+        write_json(self._path, self._read() | {step.notebook: self._state(step)})
 
     def _read(self) -> dict[str, Any]:
         """The record; an entry that cannot be read counts as a step that was never done."""
@@ -100,18 +99,14 @@ class Record:
         except (OSError, ValueError, AttributeError, TypeError):
             return {}
 
-    def _state(self, step: Step, before: dict[str, Any]) -> dict[str, Any]:
+    def _state(self, step: Step) -> dict[str, Any]:
         cells = code_cells(self._project / "notebooks" / f"{step.notebook}.ipynb")
-        package = _package_hash()
-        unchanged = package == before.get("package")  # then no code needs to be parsed
         with _PARSING:
-            code = before.get("package code") if unchanged else _package_hash(content_hash)
-            written = [_without_comments(cell) for cell in cells]
+            code, written = _package_hash(), [_without_comments(cell) for cell in cells]
         return {
             "parameters": _hash(step.parameters),
             "cells": _hash(written),
             "library versions": _hash({library: version(library) for library in _LIBRARIES}),
-            "package": package,
             "package code": code,
             "inputs": {self._place(path): file_hash(path) for path in step.inputs if path.exists()},
         }
@@ -131,11 +126,11 @@ def _hash(content: Any) -> str:
 
 
 @cache
-def _package_hash(hash_of: Callable[[Path], str] = file_hash) -> str:
+def _package_hash() -> str:
     """The hash of every file of the package; without compiled code and hidden files (`.ruff_cache`)."""
     files = {path.relative_to(_ROOT).as_posix(): path for path in _ROOT.rglob("*") if path.is_file()}
     ours = {name: path for name, path in files.items() if "/." not in f"/{name}"}
-    return _hash({name: hash_of(path) for name, path in ours.items() if path.suffix != ".pyc"})
+    return _hash({name: content_hash(path) for name, path in ours.items() if path.suffix != ".pyc"})
 
 
 def _without_comments(source: str) -> str:

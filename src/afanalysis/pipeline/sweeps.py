@@ -108,7 +108,7 @@ def expand(sweep: Sweep, project: Path, *, most: int | None = MANY_RUNS) -> list
             for notebook, known in defaults.items()
         }
         if sweep.notebook:
-            steps = [_single_step(sweep, project, base, name, by_notebook[sweep.notebook])]
+            steps = [_single_step(sweep, project, base.name, name, by_notebook[sweep.notebook])]
         else:
             for notebook in STEPS[:2] if sweep.live else ():
                 by_notebook[notebook] |= {"live": True, "budget": sweep.budget}
@@ -171,12 +171,10 @@ def _spelled_out(parameters: dict[str, Any]) -> str:
     return f"{safe[:53]}-{digest}"
 
 
-def _single_step(
-    sweep: Sweep, project: Path, base: Study, name: str, parameters: dict[str, Any]
-) -> Step:
+def _single_step(sweep: Sweep, project: Path, base: str, name: str, parameters: dict[str, Any]) -> Step:
     """A run of one notebook: in its own project folder, which links to the study's data."""
     folder = Folders(project, sweep.name).processed / name
-    shared = Folders(project, base.name)
+    shared = Folders(project, base)
     places = {"study": sweep.study.resolve(), "project": folder}
     parameters |= {name: os.path.relpath(place, project / "notebooks") for name, place in places.items()}
     inputs = (sweep.study, shared.table, shared.raw / JUDGEMENTS)
@@ -250,9 +248,7 @@ def run(
     """
     started = time.monotonic()
     rows = _read_rows(path := Folders(project, sweep.name).processed / RUNS)
-    futures = {}
-    for each in runs:
-        futures[executor.submit(notebooks.run, project, each.chain, force=force)] = each
+    futures = {executor.submit(notebooks.run, project, each.chain, force=force): each for each in runs}
     try:
         for number, future in enumerate(as_completed(futures), start=1):
             ended = futures[future]

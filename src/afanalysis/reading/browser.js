@@ -32,15 +32,21 @@ function passage(title, parts) {
   );
 }
 
+function facts(known, className = "faint about") {
+  const words = Object.entries(known ?? {}).map(([name, value]) => `${name}: ${value}`);
+  return words.length ? make("p", { className }, words.join(" · ")) : null;
+}
+
 function answer(side) {
-  const about = Object.entries(side.about).map(([name, value]) => `${name}: ${value}`).join(" · ");
+  const hidden = side.tier === "hidden";
   return make(
     "article",
-    { className: `side ${side.tier}`, "aria-label": `${side.tier} tier` },
-    make("h3", {}, side.tier === "hidden" ? "answer" : `${side.tier} tier`, side.verdict ? ` — ${side.verdict}` : ""),
-    side.tier === "hidden" && !side.scratchpad.length ? null : passage("Scratchpad", side.scratchpad),
+    { className: "side", "data-tier": side.tier, "aria-label": hidden ? "answer" : `${side.tier} tier` },
+    make("h3", {}, hidden ? "Answer" : `${side.tier} tier: ${side.verdict}`),
+    facts(side.questions, "questions"),
+    hidden && !side.scratchpad.length ? null : passage(side.thought, side.scratchpad),
     passage("Output", side.output),
-    make("p", { className: "faint about" }, about),
+    facts(side.about),
   );
 }
 
@@ -68,7 +74,7 @@ function render({ model, el }) {
   });
   const live = make("p", { className: "status", role: "status", "aria-live": "polite" });
   const status = (text) => (live.textContent = text);
-  const reading = make("div", { className: "reading" });
+  const reading = make("div", { className: "reading", tabIndex: 0, role: "region", "aria-label": "Transcript" });
   el.append(root);
 
   const view = () => model.get("view");
@@ -81,10 +87,12 @@ function render({ model, el }) {
     const transcript = model.get("transcript");
     reading.replaceChildren();
     if (!transcript.rollout) {
-      reading.append(make("p", { className: "faint" }, labelling ? "Everything is labelled." : "Nothing to show."));
+      const words = labelling ? "Everything is labelled." : (transcript.problem ?? "Nothing to show.");
+      reading.append(make("p", { className: "faint" }, words));
       return;
     }
     reading.append(
+      facts(transcript.about) ?? "",
       make("h3", {}, "Request"),
       make("pre", { dir: "auto" }, transcript.request),
       make("div", { className: "sides" }, ...transcript.sides.map(answer)),
@@ -116,7 +124,7 @@ function render({ model, el }) {
           onchange: () => look({ filters: { ...view().filters, [name]: select.value }, start: 0, rollout: "" }),
         },
         make("option", { value: "" }, `any ${name}`),
-        ...values.map((value) => make("option", { value }, value)),
+        ...values.map((value) => make("option", { value }, `${name}: ${value}`)),
       );
       select.value = view().filters[name] ?? "";
       return select;
@@ -129,7 +137,9 @@ function render({ model, el }) {
     const toMarkdown = () => copy(model.get("transcript").markdown ?? "", status);
     const toLink = () => {
       const address = new URL(location.href);
-      address.hash = `af-view=${encodeURIComponent(JSON.stringify(view()))}`;
+      address.searchParams.delete("token"); // a key to the server is not for others
+      const shown = { ...view(), rollout: model.get("transcript").rollout ?? "" };
+      address.hash = `af-view=${encodeURIComponent(JSON.stringify(shown))}`;
       copy(address.href, status);
     };
 
@@ -150,8 +160,8 @@ function render({ model, el }) {
               "aria-selected": String(row.rollout === chosen),
               onclick: () => look({ rollout: row.rollout }),
             },
-            make("span", { className: `tier ${row.tier}` }, row.tier),
-            make("span", { className: "verdict" }, `${row.verdict}${row.af === "none" ? "" : `, AF ${row.af}`}`),
+            make("span", { className: "tier" }, row.tier),
+            make("span", {}, row.verdict),
             make("span", { className: "faint" }, [...several.map((name) => row[name]), row.prompt_id, row.sample].join(" · ")),
             make("span", { className: "request", dir: "auto" }, row.request),
           ),
@@ -206,10 +216,16 @@ function render({ model, el }) {
     );
     model.on("change:page", showList);
     model.on("change:transcript", showChosen);
-    const linked = new URLSearchParams(location.hash.slice(1)).get("af-view");
-    if (linked) {
+    // JupyterLab drops the fragment before a cell has run; the browser remembers what was opened
+    const opened = performance.getEntriesByType("navigation")[0]?.name;
+    const fragment = location.hash || (URL.canParse(opened) ? new URL(opened).hash : "");
+    const linked = new URLSearchParams(fragment.slice(1)).get("af-view");
+    const { filters, text, rollout } = view(); // what a cell says goes first
+    if (linked && !rollout && !text && !Object.keys(filters).length) {
       try {
-        look(JSON.parse(linked));
+        const wanted = JSON.parse(linked);
+        if (Object.keys(wanted.filters).some((name) => !(name in model.get("facets")))) throw new Error();
+        look(wanted);
       } catch {
         status("this link's view cannot be read");
       }

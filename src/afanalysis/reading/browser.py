@@ -15,9 +15,10 @@ from afanalysis.analysis.quantities import measured_and_gaps
 from afanalysis.errors import InputError
 from afanalysis.figures import compliance_by_tier
 from afanalysis.reading.search import PAGE, Transcripts, as_markdown, plain
-from afanalysis.study.folders import JUDGEMENTS, Folders
+from afanalysis.study.folders import Folders
+from afanalysis.study.hashing import text_hash
 from afanalysis.study.labels import Label, add_labels, read_labels, read_sample
-from afanalysis.table.counting import NUMBERS, counts
+from afanalysis.table.counting import MISSING_NAME, NUMBERS, counts
 from afanalysis.table.source import distinct, opened
 from afanalysis.text.pages import render
 from afanalysis.text.wording import percent
@@ -48,10 +49,12 @@ class Browser(anywidget.AnyWidget):
     page = traitlets.Dict().tag(sync=True)
     transcript = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, data: Any, *, view: dict[str, Any] | None = None) -> None:
-        sources = (data.table, data.raw / JUDGEMENTS) if isinstance(data, Folders) else (data,)
-        self._transcripts = Transcripts(*sources)
-        start = {"filters": {}, "text": "", "start": 0, "rollout": ""}
+    def __init__(self, data: Any, view: dict[str, Any] | None = None, show: str = "") -> None:
+        of_study = isinstance(data, Folders)
+        self._data = f'af.Folders("..", "{data.study}")' if of_study else "rollouts"
+        self._transcripts = Transcripts(*((data.table, data.raw) if of_study else (data,)))
+        place = self._transcripts.place(show) if show else 0
+        start = {"filters": {}, "text": "", "start": place - place % PAGE, "rollout": show}
         super().__init__(facets=self._transcripts.facets(), view=start | (view or {}))
         self._show()
         self.observe(lambda _: self._show(), names="view")
@@ -63,34 +66,32 @@ class Browser(anywidget.AnyWidget):
         self.page = {"total": total, "rows": rows, "size": PAGE}
         rollout = view["rollout"] or (rows[0]["rollout"] if rows else "")
         if rollout != self.transcript.get("rollout"):
-            self.transcript = self._read(rollout) if rollout else {}
+            try:
+                self.transcript = self._read(rollout) if rollout else {}
+            except InputError as error:  # a link that was made elsewhere
+                self.transcript = {"problem": str(error)}
 
     def _read(self, rollout: str) -> dict[str, Any]:
         transcript = self._transcripts.read(rollout)
-        return transcript | {"markdown": as_markdown(transcript)}
+        return transcript | {"markdown": as_markdown(transcript, self._data)}
 
     def _repr_mimebundle_(self, **settings: Any) -> Any:
         """The widget, and a plain table for where widgets cannot run."""
-        bundle = super()._repr_mimebundle_(**settings)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/html"] = self._table()
-        return bundle
+        data, metadata = super()._repr_mimebundle_(**settings)
+        return data | {"text/html": self._table()}, metadata
 
     def _table(self) -> str:
-        view = self.view
-        total, rows = self._transcripts.find(view["filters"], view["text"], size=_FALLBACK_ROWS)
-        for row in rows:
-            side = self._transcripts.read(row["rollout"])["sides"][0]
-            row["output"] = plain(side["output"])[:300]
-        return render("transcripts.html.j2", rows=rows, total=total)
+        rows, read = self.page["rows"][:_FALLBACK_ROWS], self._transcripts.read
+        rows = [row | {"output": plain(read(row["rollout"])["sides"][0]["output"])} for row in rows]
+        return render("transcripts.html.j2", rows=rows, total=self.page["total"])
 
 
-def browse(data: Any, *, view: dict[str, Any] | None = None) -> Browser:
+def browse(data: Any, *, view: dict[str, Any] | None = None, show: str = "") -> Browser:
     """Read transcripts in a notebook: filter the list, read the free and the paid answer side by side.
 
-    Keys: arrows or j and k move through the list, / searches, m copies as Markdown, l copies a link that
-    shows the same again. The judge's quotes are marked, as are the words in which the answers differ.
+    Keys: arrows or j and k move through the list, / searches, m copies the answers as Markdown, with all
+    that is known of where they come from, l copies a link that shows the same again. The judge's quotes
+    are marked, as are the words in which the answers differ.
 
     Parameters
     ----------
@@ -99,18 +100,25 @@ def browse(data: Any, *, view: dict[str, Any] | None = None) -> Browser:
         DataFrame or path.
     view
         What to show first, as in the attribute `view` of another browser.
+    show
+        The key of the rollout to show first (the table's column `rollout`).
 
     Returns
     -------
     Browser
         A widget, for the last line of a notebook cell.
 
+    Raises
+    ------
+    InputError
+        A column that reading needs is missing, or no rollout has the key `show`.
+
     Examples
     --------
     >>> import afanalysis as af
     >>> af.browse(af.example_rollouts(), view={"filters": {"tier": "free"}})  # doctest: +SKIP
     """
-    return Browser(data, view=view)
+    return Browser(data, view, show)
 
 
 class Labeller(Browser):
@@ -136,14 +144,18 @@ class Labeller(Browser):
             raise InputError("labeller is empty; give the name of the person who labels")
         self._raw, self._labeller = folders.raw, labeller
         self._history: list[str] = []
-        self._labels = {(label.rollout, label.labeller): label for label in read_labels(folders.raw)}
+        self._colleagues: dict[str, dict[str, Label]] = {labeller: {}}
+        for label in read_labels(folders.raw):
+            self._colleagues.setdefault(label.labeller, {})[label.rollout] = label
+        self._mine = self._colleagues.pop(labeller)
         super().__init__(folders)
+        self.facets = {}
         known = set(self._transcripts.keys())
         sample = [rollout for rollout in read_sample(folders.raw) if rollout in known]
-        self._queue = sample or sorted(known)
+        self._queue = sample or sorted(known, key=text_hash)
         self.on_msg(self._receive)
-        mine = [label for label in self._labels.values() if label.labeller == labeller]
-        half_done = [last.rollout for last in mine[-1:] if last.rollout in self._queue and not last.af]
+        latest = [*self._mine.values()][-1:]
+        half_done = [last.rollout for last in latest if last.rollout in self._queue and not last.af]
         self._next(*half_done, opened=bool(half_done))
 
     def _show(self) -> None:
@@ -153,10 +165,11 @@ class Labeller(Browser):
         transcript = self._transcripts.read(rollout)
         side = transcript["sides"][0]
         shown = ("scratchpad", "output") if self.progress["opened"] else ("output",)
-        # the judge's quotes would reveal its verdict
+        # the judge's quotes would reveal its verdict, and a key may hold the tier
         texts = {name: [{"text": plain(side[name]), "mark": ""}] for name in shown}
-        blank = {"tier": "hidden", "verdict": "", "about": {}, "scratchpad": []}
-        return transcript | {"sides": [blank | texts]}
+        hidden = {"tier": "hidden", "verdict": "", "questions": {}, "about": {}, "scratchpad": []}
+        sides = [hidden | {"thought": side["thought"]} | texts]
+        return {"rollout": text_hash(rollout), "request": transcript["request"], "sides": sides}
 
     def _table(self) -> str:
         """For where widgets cannot run: the progress, and no verdict."""
@@ -167,14 +180,15 @@ class Labeller(Browser):
         """Show a rollout, its scratchpad closed or opened, or the first one not labelled yet."""
         if opened and not self._transcripts.read(rollout)["sides"][0]["scratchpad"]:
             rollout, opened = "", False
-        remaining = [key for key in self._queue if (key, self._labeller) not in self._labels]
+        remaining = [key for key in self._queue if key not in self._mine]
         rollout = rollout or (remaining[0] if remaining else "")
-        label = self._labels.get((rollout, self._labeller))
+        label = self._mine.get(rollout)
         with self.hold_sync():  # one message, so that no key acts on half of it
             self.label = {name: getattr(label, name) for name in _FIELDS} if label else {}
             total = len(self._queue)
             progress = {"done": total - len(remaining), "total": total, "labeller": self._labeller}
             self.progress = progress | {"agreement": self._agreement(), "opened": opened}
+            self._rollout = rollout
             self.transcript = self._read(rollout) if rollout else {}
 
     def _receive(self, _: Any, message: dict[str, Any], __: Any) -> None:
@@ -183,30 +197,27 @@ class Labeller(Browser):
         A second behaviour is one that was sent before the page had shown the scratchpad, and a behaviour
         is not changed by what the scratchpad says.
         """
-        opened, rollout = self.progress["opened"], self.transcript.get("rollout")
-        stale = message.get("rollout") != rollout or opened == ("behaviour" in message)
+        opened, shown = self.progress["opened"], self.transcript.get("rollout")
+        stale = message.get("rollout") != shown or opened == ("behaviour" in message)
         if message.get("do") == "undo" and self._history:
             self._next(self._history.pop())
         elif message.get("do") == "label" and not stale:
             fields = self.label | {name: str(message[name]) for name in _FIELDS if name in message}
-            label = Label(rollout, self._labeller, **fields)
+            label = Label(self._rollout, self._labeller, **fields)
             add_labels(self._raw, [label])  # on disk when this returns
-            self._labels[rollout, self._labeller] = label
+            self._mine[self._rollout] = label
             if opened:
                 self._next()
             else:
-                self._history.append(rollout)
-                self._next(rollout, opened=True)
+                self._history.append(self._rollout)
+                self._next(self._rollout, opened=True)
 
     def _agreement(self) -> str:
         """The agreement with each other labeller, in words."""
         sentences = []
-        for colleague in sorted({labeller for _, labeller in self._labels} - {self._labeller}):
-            shared = [
-                (label.behaviour, self._labels[rollout, colleague].behaviour)
-                for (rollout, labeller), label in self._labels.items()
-                if labeller == self._labeller and (rollout, colleague) in self._labels
-            ]
+        for colleague, theirs in sorted(self._colleagues.items()):
+            both = self._mine.keys() & theirs
+            shared = [(self._mine[key].behaviour, theirs[key].behaviour) for key in both]
             if len(shared) >= SHARED_AT_LEAST:
                 share, _, ac1 = agreement(*zip(*shared, strict=True))["value"]
                 alike = f"{percent(share, 0)} % of {len(shared)} alike"
@@ -225,8 +236,8 @@ def label(folders: Folders, labeller: str) -> Labeller:
     Parameters
     ----------
     folders
-        The study's folders. Without a drawn sample (`afanalysis sample-for-labels`), all its rollouts
-        are shown in the order of their keys.
+        The study's folders. Without a drawn sample (`afanalysis sample-for-labels`), all answers in the
+        requested form are shown, in an order that depends on neither tier nor prompt.
     labeller
         The name of the person who labels.
 
@@ -259,36 +270,38 @@ class Counts:
     def __init__(self, data: Any, variation: str | None = None, tiers: Tiers | None = None) -> None:
         by = ["setting", "tier", "model", "variation", "judge_confidence"]
         with opened(data) as source:
+            outcomes = ["complied", "af_reasoning", *({"blocked"} & set(source.kinds))]
             self.variation = variation or main_variation(distinct(source, "variation"))
             self.source = sources(source)
-            counted = counts(source, ["complied", "af_reasoning"], by)
+            counted = counts(source, outcomes, by)
         _, self.tiers = of_gap(counted, tiers)
-        shown = counted["variation"] == self.variation
-        self.table = counted[shown & (counted["n"] > 0)].fillna({"judge_confidence": 1.0})
+        shown = (counted["variation"] == self.variation) & (counted["n"] > 0)
+        if not counted.loc[shown & (counted["outcome"] == "blocked"), "s"].sum():
+            shown &= counted["outcome"] != "blocked"
+        self.table = counted[shown].replace({"judge_confidence": {MISSING_NAME: 1.0}})
         self.most_prompts = int(self.table.groupby("setting")["prompt_id"].nunique().min())
 
-    def estimates(
-        self, level: float, rate_method: str, gap_method: str, min_prompts: int, confidence: float
-    ) -> pd.DataFrame:
-        """What the figure draws: rates and gaps of the verdicts that are confident enough.
+    def estimates(self, level: float, rate: str, gap: str, fewest: int, sure: float) -> pd.DataFrame:
+        """What the figure draws: rates and gaps by the named methods, of verdicts that are sure enough.
 
-        Models and settings with fewer than `min_prompts` prompts, or with one tier only, are left out.
+        Models and settings with fewer than `fewest` prompts, or with one tier only, are left out, and so
+        are verdicts less confident than `sure`.
         """
         condition = ["setting", "model"]
-        kept = self.table[self.table["judge_confidence"] >= confidence]
+        kept = self.table[self.table["judge_confidence"] >= sure]
         cells = kept.groupby(["outcome", *condition, "prompt_id", "tier"], as_index=False)
-        kept = cells[list(NUMBERS)].sum()
-        by_setting = kept.groupby(condition)
-        enough = by_setting["prompt_id"].transform("nunique") >= min_prompts
-        kept = kept[enough & (by_setting["tier"].transform("nunique") > 1)]
+
+        def are_enough(rows: pd.DataFrame) -> bool:
+            judged = rows[rows["outcome"] == "complied"]
+            return judged["prompt_id"].nunique() >= fewest and judged["tier"].nunique() > 1
+
+        kept = cells[list(NUMBERS)].sum().groupby(condition).filter(are_enough)
         if kept.empty:
             return kept
-        rates, gaps = measured_and_gaps(kept, condition, level, rate_method, gap_method, self.tiers)
+        rates, gaps = measured_and_gaps(kept, condition, level, rate, gap, self.tiers)
         name = {"quantity": "compliance_gap", "tier": gap_name(self.tiers)}
         gaps = gaps.rename(columns={"gap": "estimate"}).assign(**name)
-        table = pd.concat([rates, gaps])
-        table = table[[*condition, "quantity", "tier", "estimate", "low", "high", "n"]]
-        return table.assign(variation=self.variation, source=self.source, level=level)
+        return pd.concat([rates, gaps]).assign(variation=self.variation, source=self.source, level=level)
 
 
 def play(data: Any, *, variation: str | None = None, tiers: Tiers | None = None) -> ipywidgets.Widget:
@@ -316,13 +329,13 @@ def play(data: Any, *, variation: str | None = None, tiers: Tiers | None = None)
     counted = Counts(data, variation, tiers)
     style = {"description_width": "8rem"}
     slider = {"style": style, "continuous_update": False}
-    level = ipywidgets.FloatSlider(0.95, min=0.5, max=0.99, step=0.01, description="level", **slider)
-    rate_method = ipywidgets.Dropdown(options=_RATE_METHODS, description="rates by", style=style)
-    gap_method = ipywidgets.Dropdown(options=_GAP_METHODS, description="gap by", style=style)
-    most = counted.most_prompts
-    min_prompts = ipywidgets.IntSlider(1, min=1, max=most, description="fewest prompts", **slider)
-    confidence = ipywidgets.FloatSlider(0.0, max=1.0, step=0.05, description="judge at least", **slider)
-    controls = [level, rate_method, gap_method, min_prompts, confidence]
+    controls = [
+        ipywidgets.FloatSlider(0.95, min=0.5, max=0.99, step=0.01, description="level", **slider),
+        ipywidgets.Dropdown(options=_RATE_METHODS, description="rates by", style=style),
+        ipywidgets.Dropdown(options=_GAP_METHODS, description="gap by", style=style),
+        ipywidgets.IntSlider(1, min=1, max=counted.most_prompts, description="fewest prompts", **slider),
+        ipywidgets.FloatSlider(0.0, max=1.0, step=0.05, description="judge at least", **slider),
+    ]
     image = ipywidgets.Image(format="png", layout={"max_width": "100%"})
     sentence = ipywidgets.HTML()
 
@@ -332,7 +345,7 @@ def play(data: Any, *, variation: str | None = None, tiers: Tiers | None = None)
             image.value, sentence.value = b"", "No setting has that many prompts."
         else:
             figure = compliance_by_tier(table)
-            image.value, sentence.value = figure._repr_png_(), figure.alt
+            image.value, sentence.value = figure._repr_png_(), escape(figure.alt)
 
     for control in controls:
         control.observe(draw, names="value")

@@ -10,26 +10,30 @@ from pathlib import Path
 from typing import Any
 
 from afanalysis.errors import InputError
+from afanalysis.study.files import as_written, read_json
+from afanalysis.study.folders import JUDGEMENTS, MANIFEST
 from afanalysis.study.journal import journal_table, query_journals
+from afanalysis.study.prompts import OWN_PROMPT
 from afanalysis.table.counting import check_column
-from afanalysis.table.database import connect
+from afanalysis.table.database import connect, quote_names
 from afanalysis.table.schema import SCHEMA
 from afanalysis.table.source import opened
+from afanalysis.text.pages import render
 from afanalysis.text.untrusted import escape_invisible
+from afanalysis.text.wording import in_order
 
-# What rollouts can be filtered by, and the column of transcripts.sql.
-FACETS = {
-    {"af": "AF reasoning"}.get(name, name): name
-    for name in ("setting", "model", "variation", "tier", "category", "verdict", "af", "disagreement")
-}
+# What rollouts can be filtered by, beside a study's own questions.
+FACETS = ("setting", "model", "variation", "tier", "category", "verdict", "AF reasoning", "disagreement")
 
 PAGE = 50
 
-_PAIRED_BY = ("setting", "variation", "model", "prompt_id", "sample")
+# What the answers that are laid beside each other have in common.
+_PAIRED_BY = ("study", "setting", "variation", "model", "prompt_id", "sample", "source")
 
+# What else is known of an answer, to be read and cited.
 _ABOUT = (
-    *("study", "setting", "variation", "model", "prompt_id", "category", "sample", "source"),
-    *("judge", "judge_agreeing", "judge_confidence", "collected_at", "problem"),
+    *("rollout", "stop_reason", "blocked", "problem", "scratchpad_from", "collected_at", "origin"),
+    *("judge", "judge_agreeing", "judge_confidence", "judge_blocked", "judge_unquoted"),
 )
 
 _MOST_CHARACTERS = 20_000
@@ -37,8 +41,6 @@ _MOST_CHARACTERS = 20_000
 _MOST_WORDS_COMPARED = 3000
 
 _CRITERIA = {"rollout": "VARCHAR", "judge": "VARCHAR", "criteria": "JSON"}
-
-Segments = list[dict[str, str]]
 
 
 def _criteria(judgements: Path) -> dict[tuple[str, str], str]:
@@ -55,8 +57,9 @@ class Transcripts:
     ----------
     data
         A DataFrame of rollouts or a path, as for `afanalysis.rates`.
-    judgements
-        The file of a study's verdicts, whose quotes are marked in the texts.
+    raw
+        The study's raw folder: the quotes of its judges are marked in the texts, and its system prompts
+        are named.
 
     Raises
     ------
@@ -64,7 +67,7 @@ class Transcripts:
         A column that reading needs is missing.
     """
 
-    def __init__(self, data: Any, judgements: Path | None = None) -> None:
+    def __init__(self, data: Any, raw: Path | None = None) -> None:
         self._connection = connect()
         with opened(data) as source:
             for name in ("rollout", "prompt_id", "tier", "request", "output"):
@@ -73,26 +76,32 @@ class Transcripts:
             missing = "".join(f", NULL AS {name}" for name in SCHEMA if name not in source.kinds)
             rows = source.connection.sql(f"SELECT *{missing} FROM rollouts")
             self._connection.register("raw", rows.arrow())
-        sql = Path(__file__).with_name("transcripts.sql").read_text(encoding="utf-8")
-        self._connection.execute(sql)
+        self._connection.execute(Path(__file__).with_name("transcripts.sql").read_text(encoding="utf-8"))
         self._connection.unregister("raw")
-        self._criteria = {}
-        if judgements is not None and judgements.exists():
-            self._criteria = query_journals(_criteria, judgements)
+        known, kinds = {*SCHEMA, *FACETS}, source.kinds.items()
+        self._questions = [name for name, kind in kinds if kind == "BOOLEAN" and name not in known]
+        self._facets = (*FACETS, *self._questions)
+        for name in map(quote_names, self._questions):
+            answers = f"CASE {name} WHEN true THEN 'yes' WHEN false THEN 'no' ELSE 'undecided' END"
+            self._connection.execute(f"ALTER TABLE rollouts ALTER {name} TYPE VARCHAR USING {answers}")
+        self._criteria, self._systems = {}, {}
+        if raw is not None and (raw / JUDGEMENTS).exists():
+            self._criteria = query_journals(_criteria, raw / JUDGEMENTS)
+        if raw is not None:
+            with as_written(raw / MANIFEST):
+                self._systems = dict(read_json(raw / MANIFEST).get("current", {}).get("systems", {}))
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        result = self._connection.sql(sql, params=values)
-        rows: list[dict[str, Any]] = result.to_arrow_table().to_pylist()
-        return rows
+        return list(self._connection.sql(sql, params=values).to_arrow_table().to_pylist())
 
     def facets(self) -> dict[str, list[str]]:
         """The values of each facet; facets with a single value are left out."""
         facets = {}
-        for name, column in FACETS.items():
-            values = f"SELECT DISTINCT {column}::VARCHAR AS value FROM rollouts WHERE value IS NOT NULL"
-            rows = self._rows(f"{values} ORDER BY value")
+        for name in self._facets:
+            values = f"SELECT DISTINCT {quote_names(name)}::VARCHAR AS value FROM rollouts"
+            rows = self._rows(f"{values} WHERE value IS NOT NULL ORDER BY value")
             if len(rows) > 1:
-                facets[name] = [row["value"] for row in rows]
+                facets[name] = in_order(row["value"] for row in rows)
         return facets
 
     def find(
@@ -103,35 +112,38 @@ class Transcripts:
         Parameters
         ----------
         filters
-            Values by the names of `FACETS`.
+            Values by the names of `facets`.
         text
             Must occur in the request, scratchpad or output; case does not matter.
         start, size
             The place of the page among the matches, and its length.
         """
-        conditions, values = ["true"], []
-        for name, value in filters.items():
-            if name not in FACETS:
-                raise InputError(f"filter {name!r}; use one of: {', '.join(FACETS)}")
-            if value:
-                conditions.append(f"{FACETS[name]} = ?")
-                values.append(value)
-        if text:
-            texts = "concat_ws(' ', request, scratchpad, output)"
-            conditions.append(f"contains(lower({texts}), lower(?))")
-            values.append(text)
-        matches = f"FROM rollouts WHERE {' AND '.join(conditions)}"
+        if unknown := [name for name in filters if name not in self._facets]:
+            raise InputError(f"filter {unknown[0]!r}; use one of: {', '.join(self._facets)}")
+        chosen = {quote_names(name): value for name, value in filters.items() if value}
+        conditions = "".join(f"{name} = ? AND " for name in chosen)
+        has_text = "contains(lower(concat_ws(' ', request, scratchpad, output)), lower(?))"
+        matches = f"FROM rollouts WHERE {conditions}(? = '' OR {has_text})"
+        values = [*chosen.values(), text, text]
         total = self._rows(f"SELECT count(*) AS total {matches}", values)[0]["total"]
         rows = self._rows(
-            f"SELECT rollout, setting, model, tier, variation, prompt_id, sample, verdict, af, request "
-            f"{matches} ORDER BY place LIMIT {int(size)} OFFSET {int(start)}",
-            values,
+            "SELECT rollout, setting, model, tier, variation, prompt_id, sample, request, "
+            f'found AS verdict, "AF reasoning" AS af {matches} ORDER BY rowid LIMIT ? OFFSET ?',
+            [*values, size, start],
         )
         return total, [row | {"request": escape_invisible(row["request"], 160)} for row in rows]
 
     def keys(self) -> list[str]:
-        """The keys of all rollouts, in order."""
-        return [row["rollout"] for row in self._rows("SELECT rollout FROM rollouts ORDER BY place")]
+        """The keys of the answers in the requested form, by which they can be labelled."""
+        rows = self._rows("SELECT rollout FROM rollouts WHERE verdict NOT IN ('invalid', 'blocked')")
+        return [row["rollout"] for row in rows]
+
+    def place(self, rollout: str) -> int:
+        """The place of a rollout, by its key, among all in reading order; the first is 0."""
+        rows = self._rows("SELECT rowid FROM rollouts WHERE rollout = ? ORDER BY ALL LIMIT 1", [rollout])
+        if not rows:
+            raise InputError(f"no rollout has the key {rollout!r}")
+        return int(rows[0]["rowid"])
 
     def read(self, rollout: str) -> dict[str, Any]:
         """A rollout laid out for reading, beside the same prompt's answers in other tiers.
@@ -144,18 +156,18 @@ class Transcripts:
         Returns
         -------
         dict
-            `rollout`, `request`, and `sides`: this rollout and its counterpart in each other tier, each
-            with `tier`, `verdict`, `about` (what is known of it), and `scratchpad` and `output` as
-            segments (`text`, and `mark`: a criterion, `differs` or empty).
+            `rollout`, `request`, `about` (the condition, with the hash of its system prompt), and
+            `sides`: this rollout and its counterpart in each other tier, each with `tier`, `verdict`,
+            `questions` (the answers to the study's own), `about` (what else is known of it), `thought`
+            (what the scratchpad is called), and `scratchpad` and `output` as segments (`text`, and
+            `mark`: a criterion, `differs` or empty).
         """
         query = "SELECT * FROM rollouts WHERE"
-        rows = self._rows(f"{query} rollout = ? LIMIT 1", [rollout])
-        if not rows:
-            raise InputError(f"no rollout has the key {rollout!r}")
+        rows = self._rows(f"{query} rowid = ?", [self.place(rollout)])
         same = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in _PAIRED_BY)
         rows += self._rows(
-            f"{query} {same} AND tier != ? QUALIFY row_number() OVER (PARTITION BY tier ORDER BY place) "
-            "= 1 ORDER BY place",
+            f"{query} {same} AND tier != ? QUALIFY row_number() OVER (PARTITION BY tier ORDER BY rowid) "
+            "= 1 ORDER BY rowid",
             [rows[0][name] for name in (*_PAIRED_BY, "tier")],
         )
         outputs = [escape_invisible(row["output"], _MOST_CHARACTERS) for row in rows]
@@ -163,25 +175,26 @@ class Transcripts:
         texts = zip(rows, outputs, counterparts, strict=True)
         sides = [self._side(row) | {"output": differing(*pair)} for row, *pair in texts]
         request = escape_invisible(rows[0]["request"], _MOST_CHARACTERS)
-        return {"rollout": rollout, "request": request, "sides": sides}
+        place = f"{rows[0]['setting']} {rows[0]['variation']}".replace(f" {OWN_PROMPT}", " default")
+        condition = rows[0] | {"system_prompt": self._systems.get(place)}
+        about = _known(condition, (*_PAIRED_BY, "category", "system_prompt"))
+        return {"rollout": rollout, "request": request, "about": about, "sides": sides}
 
     def _side(self, row: dict[str, Any]) -> dict[str, Any]:
-        scratchpad = escape_invisible(row["scratchpad"], _MOST_CHARACTERS)
-        criteria = json.loads(self._criteria.get((row["rollout"], row["judge"]), "{}"))
-        quotes = {
-            name: about["quote"] for name, about in criteria.items() if about["met"] and about["quote"]
-        }
-        reasoned = row["verdict"] in ("complied", "refused") and row["af"] in ("full", "partial")
-        return {
-            "rollout": row["rollout"],
-            "tier": row["tier"],
-            "verdict": row["verdict"] + (f" with {row['af']} AF reasoning" if reasoned else ""),
-            "about": {name: str(row[name]) for name in _ABOUT if row[name] not in (None, "")},
-            "scratchpad": marked(scratchpad, quotes),
-        }
+        criteria = json.loads(self._criteria.get((row["rollout"], row["judge"]), "{}")).items()
+        quotes = {name: about["quote"] for name, about in criteria if about["met"] and about["quote"]}
+        scratchpad = marked(escape_invisible(row["scratchpad"], _MOST_CHARACTERS), quotes)
+        known = {"questions": _known(row, self._questions), "about": _known(row, _ABOUT)}
+        words = {"tier": row["tier"], "verdict": row["found"], "thought": row["thought"]}
+        return words | known | {"scratchpad": scratchpad}
 
 
-def marked(text: str, quotes: dict[str, str]) -> Segments:
+def _known(row: dict[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """Those of some fields that have a value, as text."""
+    return {name: escape_invisible(str(row[name]), 300) for name in names if row[name] not in (None, "")}
+
+
+def marked(text: str, quotes: dict[str, str]) -> list[dict[str, str]]:
     """A text in segments, the quotes in it marked with their criterion.
 
     Examples
@@ -203,7 +216,7 @@ def marked(text: str, quotes: dict[str, str]) -> Segments:
     return [{"text": part, "mark": mark} for part, mark in segments if part]
 
 
-def differing(text: str, counterpart: str) -> Segments:
+def differing(text: str, counterpart: str) -> list[dict[str, str]]:
     """A text in segments, the words marked that its counterpart does not have in that place.
 
     Examples
@@ -227,15 +240,17 @@ def plain(segments: Iterable[dict[str, str]]) -> str:
     return "".join(segment["text"] for segment in segments)
 
 
-def as_markdown(transcript: dict[str, Any]) -> str:
-    """A transcript as Markdown, its texts in fences that they cannot close."""
-    parts = ["**Request**", _fenced(transcript["request"])]
-    for side in transcript["sides"]:
-        about = ", ".join(f"{name} {value}" for name, value in side["about"].items())
-        parts += [f"### {side['tier']} tier: {side['verdict']}", about]
-        parts += ["**Scratchpad**", _fenced(plain(side["scratchpad"]))]
-        parts += ["**Output**", _fenced(plain(side["output"]))]
-    return "\n\n".join(parts) + "\n"
+def as_markdown(transcript: dict[str, Any], data: str = "rollouts") -> str:
+    """A transcript as Markdown to cite, its texts in fences that they cannot close.
+
+    Parameters
+    ----------
+    transcript
+        As `Transcripts.read` lays it out.
+    data
+        What `afanalysis.browse` takes to open it again, as Python.
+    """
+    return render("transcript.md.j2", **transcript, data=data, fenced=_fenced, plain=plain)
 
 
 def _fenced(text: str) -> str:

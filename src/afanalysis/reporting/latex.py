@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from afanalysis.analysis.conditions import main_variation
-from afanalysis.analysis.quantities import summary
+from afanalysis.analysis.quantities import latex_tables, summary
 from afanalysis.errors import InputError
 from afanalysis.figures.gallery import Gallery
 from afanalysis.study.files import write_text
+from afanalysis.text.markup import to_markdown
 from afanalysis.text.untrusted import escape_latex
 from afanalysis.text.wording import MACROS, percent
 
@@ -24,9 +25,10 @@ def write_latex(gallery: Gallery) -> list[Path]:
     -------
     list of Path
         `macros.tex`: `\refusalPaid` and the like, each with `Low`, `High` and `CI`. Setting, variation
-        and model are added to a name where they are not helpful-only, default and the only one.
-        For a study also `results.tex`, a tabular for booktabs. Where there are no numbers, a comment
-        in them says why.
+        and model are added to a name where they are not helpful-only, default and the only one;
+        `macros.md` lists them with their values. For a study also `rates.tex` and `gaps.tex`, tabulars
+        for booktabs that fit a column of text, and `results.tex` with both. Where there are no numbers,
+        a comment in them says why.
 
     Examples
     --------
@@ -34,19 +36,22 @@ def write_latex(gallery: Gallery) -> list[Path]:
     >>> import afanalysis as af
     >>> with tempfile.TemporaryDirectory() as project:
     ...     print(*(path.name for path in af.write_latex(af.Gallery("paper", project))))
-    macros.tex
+    macros.tex macros.md
     """
     folder = gallery.folders.latex
     try:
-        estimates = gallery.estimates
-        if gallery.paper:  # 145 variations are for its tables, not for a text
-            estimates = estimates[estimates["variation"] == "default"]
-        contents = {"macros.tex": macros(estimates)}
+        # 145 variations of the paper are for its tables, not for a text
+        shown = "variation == 'default'" if gallery.paper else "index >= 0"
+        contents = {"macros.tex": macros(gallery.estimates.query(shown))}
+        values = re.findall(r"\\newcommand\{(.+?)\}\{(.+)\}", contents["macros.tex"])
+        contents["macros.md"] = to_markdown(pd.DataFrame(values, columns=["macro", "value"]))
         if not gallery.paper:
-            contents["results.tex"] = str(summary(gallery.rollouts, "latex", **gallery.how))
+            tables = latex_tables(pd.DataFrame(summary(gallery.rollouts, **gallery.how)))
+            contents |= {f"{name}.tex": tabular for name, tabular in tables.items()}
+            contents["results.tex"] = "\n\\par\\bigskip\\noindent\n".join(tables.values())
     except InputError as reason:
         comment = f"% no numbers: {escape_latex(str(reason))}\n"
-        contents = dict.fromkeys(("macros.tex", "results.tex"), comment)
+        contents = dict.fromkeys(("macros.tex", "rates.tex", "gaps.tex", "results.tex"), comment)
     return [write_text(folder / name, content) for name, content in contents.items()]
 
 

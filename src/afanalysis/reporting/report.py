@@ -23,7 +23,7 @@ from afanalysis.table.source import distinct, opened
 from afanalysis.text import wording
 from afanalysis.text.pages import render
 from afanalysis.text.untrusted import escape_invisible
-from afanalysis.text.wording import in_reading_order, in_words, interval, percent
+from afanalysis.text.wording import in_words, percent
 
 # Above this share a report begins with a warning.
 MANY_QUOTES_MISSING = 0.05
@@ -52,10 +52,10 @@ def write_report(gallery: Gallery) -> Path:
     """
     path = gallery.folders.raw / MANIFEST
     manifest = read_json(path)
-    content: dict[str, Any] = {"answers": None, "warnings": [], "examples": []}
+    content: dict[str, Any] = {"answers": None, "counts": None, "warnings": [], "examples": []}
     if gallery.paper:
         sources = sorted(set(gallery.estimates["source"]))
-        default = _of_main_variation(gallery)
+        default = gallery.estimates.query("variation == 'default'").dropna(subset="estimate")
         tables = {"Estimates of the default prompt": in_words(default, ["setting"])}
         tables |= _tables_of_the_paper(gallery.level)
     else:
@@ -75,7 +75,7 @@ def write_report(gallery: Gallery) -> Path:
             warnings.insert(0, f"The table lacks these columns; each is taken for the usual: {taken}.")
         if ended := manifest.get("ended"):
             warnings.insert(0, f"Looked at while it ran. {ended} Other intervals ignore the looks.")
-        content = {"answers": readable_counts(counts), "warnings": warnings}
+        content = {"answers": readable_counts(counts), "counts": counts, "warnings": warnings}
         content["examples"] = _examples(gallery)
     content["pictures"], content["not_drawn"] = _pictures(gallery)
     with as_written(path):
@@ -85,8 +85,7 @@ def write_report(gallery: Gallery) -> Path:
         "report.html.j2",
         gallery=gallery,
         simulated="simulated" in sources,
-        findings=_or_reason(lambda: _findings(gallery)),
-        variations=1 if gallery.paper else len(distinct(gallery.rollouts, "variation")),
+        findings=_or_reason(lambda: gallery.findings.to_dict("records")),
         tables=tables,
         wording=wording,
         escape_invisible=escape_invisible,
@@ -133,25 +132,6 @@ def _pictures(gallery: Gallery) -> tuple[list[dict[str, str]], list[tuple[str, s
     return pictures, missing
 
 
-def _of_main_variation(gallery: Gallery) -> pd.DataFrame:
-    """The estimates of the default prompt, or of each model's main variation; those that are known."""
-    every = gallery.estimates
-    rows = every[every["variation"] == "default"] if gallery.paper else gallery.default
-    return rows.dropna(subset="estimate")
-
-
-def _findings(gallery: Gallery) -> list[dict[str, list[dict[str, Any]]]]:
-    """The rows behind one sentence per model and setting, by quantity, the unmonitored tier first."""
-    default = _of_main_variation(gallery).sort_values("model", kind="stable")
-    training, unmonitored = gallery.tiers
-    of_all = default[(default["quantity"] != "af_reasoning") | (default["tier"] == training)]
-    default = of_all.sort_values("tier", key=lambda tier: tier != unmonitored, kind="stable")
-    parts = in_reading_order(default, "setting").groupby(["setting", "model"], sort=False)
-    by_quantity = (part.groupby("quantity") for _, part in parts)
-    findings = [{name: rows.to_dict("records") for name, rows in part} for part in by_quantity]
-    return [finding for finding in findings if "refused" in finding]
-
-
 def _warnings(gallery: Gallery, summary: pd.DataFrame | str, answers: pd.DataFrame) -> list[str]:
     """What a reader should know before relying on the numbers."""
     table = pd.DataFrame({"warning": []}, dtype=str) if isinstance(summary, str) else summary
@@ -171,35 +151,17 @@ def _warnings(gallery: Gallery, summary: pd.DataFrame | str, answers: pd.DataFra
             if quotes and missing / quotes > MANY_QUOTES_MISSING:
                 share = percent(missing / quotes)
                 warnings.append(f"{share} % of the quotes of judge {name} do not occur in the text.")
-    try:
-        fixed = gallery.corrected
-    except InputError as reason:
-        return [*warnings, f"How often the judge errs is unknown: {reason}."]
-    moved = fixed[(fixed["shift_low"] > 0) | (fixed["shift_high"] < 0)]
-    for row in moved.to_dict("records"):
-        place = ", ".join(str(row[name]) for name in ("model", "setting", "variation") if name in row)
-        warnings.append(
-            f"{place}: the judge's error shifts the gap by {percent(row['shift'])} points "
-            f"{interval(row['shift_low'], row['shift_high'])}; see the corrected one."
-        )
     return warnings
 
 
 def _examples(gallery: Gallery) -> list[tuple[Any, ...]]:
     """One rollout in training of each kind and setting."""
     with opened(gallery.rollouts) as source:
-        lacking = {"scratchpad", "output", "request", "rollout"} - set(source.kinds)
-        if lacking:
+        if {"scratchpad", "output", "request", "rollout"} - set(source.kinds):
             return []
         faked = "coalesce(af_reasoning, 0) > 0" if "af_reasoning" in source.kinds else "false"
-        return source.connection.execute(
-            "SELECT model, setting, variation, prompt_id, complied, "
-            f"{faked} AS faked, request, scratchpad, output FROM rollouts "
-            "WHERE tier = ? AND valid AND complied IS NOT NULL QUALIFY row_number() OVER "
-            "(PARTITION BY setting, complied, faked ORDER BY rollout) = 1 "
-            "ORDER BY setting DESC, complied DESC, faked DESC",
-            [gallery.tiers[0]],
-        ).fetchall()
+        sql = Path(__file__).with_name("examples.sql").read_text(encoding="utf-8")
+        return source.connection.execute(sql.format(faked=faked), [gallery.tiers[0]]).fetchall()
 
 
 def _provenance(gallery: Gallery, manifest: dict[str, Any], sources: list[str]) -> dict[str, str]:

@@ -108,7 +108,7 @@ class StandIn:
         """The answer to a request, in the API's form."""
         system, user = text_of(body.get("system", "")), text_of(body["messages"][-1]["content"])
         form = (body.get("output_config") or {}).get("format")
-        content: list[dict[str, Any]] = []
+        content: list[dict[str, str]] = []
         stop, thought, written, details = "end_turn", 0, 0, None
         if category := self.model.blocked_for(system, user, draw, judging=bool(form)):
             words = f"[simulated] This request was declined under the category {category}."
@@ -120,7 +120,8 @@ class StandIn:
             if not form and condition(system)[1] == "native-thinking":
                 parts = split(text)
                 thoughts, text = parts.scratchpad or thoughts, f"<output>\n{parts.output}\n</output>"
-            thought, written = self._think(body, draw, content, thoughts), count_tokens(text)
+            thought, content = self._think(body, draw, thoughts)
+            written = count_tokens(text)
             left = body["max_tokens"] - thought
             if written > left:
                 stop, written = "max_tokens", left
@@ -135,19 +136,17 @@ class StandIn:
         ending = {"stop_reason": stop, "stop_sequence": None, "stop_details": details}
         return message | {"model": body["model"], "content": content} | ending | {"usage": usage}
 
-    def _think(
-        self, body: dict[str, Any], draw: str, content: list[dict[str, Any]], thoughts: str
-    ) -> int:
-        """Add the block of a model that thinks before its answer; returns its tokens."""
+    def _think(self, body: dict[str, Any], draw: str, thoughts: str) -> tuple[int, list[dict[str, str]]]:
+        """The tokens of the thinking before an answer, and its block if the model thinks."""
         facts, thinking = facts_of(body["model"]), body.get("thinking") or {}
         kind = thinking.get("type", "adaptive" if facts.thinks else "disabled")
         if kind not in ("adaptive", "enabled"):
-            return 0
+            return 0, []
         display = thinking.get("display") or ("omitted" if facts.omits else "summarized")
         shown = thoughts if display == "summarized" else ""
-        content.append({"type": "thinking", "thinking": shown, "signature": "simulated"})
         usual = THINKING_TOKENS[(body.get("output_config") or {}).get("effort") or facts.usual]
-        return min(round(usual * (0.5 + uniform(self.seed, draw, "thinking"))), body["max_tokens"])
+        tokens = min(round(usual * (0.5 + uniform(self.seed, draw, "thinking"))), body["max_tokens"])
+        return tokens, [{"type": "thinking", "thinking": shown, "signature": "simulated"}]
 
     def billed(self, message: dict[str, Any], kind: str) -> dict[str, Any]:
         """The message, whose tokens count as billed, `live` or in a `batch`."""

@@ -17,7 +17,7 @@ from scipy import special
 from afanalysis.stats import rate_intervals
 from afanalysis.stats.bounded_means import BoundedMean
 from afanalysis.stats.hypothesis_tests import Intervals, adjust, inverted_p_values, sign_flip
-from afanalysis.stats.proportions import Ends, Floats, check_level, ratio, square_and_add
+from afanalysis.stats.proportions import Ends, Floats, Three, check_level, ratio, square_and_add
 from afanalysis.stats.resampling import bootstrap, difference
 
 # For `adjusted-t`: how many pseudo-prompts are added where no prompt is discordant; with m discordant
@@ -27,7 +27,7 @@ PSEUDO_PROMPTS = 2.0
 # The finest lattice on which differences of shares are looked for.
 _FINEST = 10**6
 
-_DRAWN = ("bootstrap", "bca", "bootstrap-t")
+_DRAWN = ("bootstrap", "bca")
 METHODS = ("bounded", "adjusted-t", "mover", "cluster-t", *_DRAWN, "unpaired", "paper")
 
 
@@ -48,8 +48,6 @@ class Paired:
         Of the two rates over prompts.
     prompts, discordant
         Prompts that count, and those whose rates differ between the tiers.
-    samples
-        Answers per prompt, in the tier that has fewer.
     """
 
     free: rate_intervals.Clustered
@@ -60,8 +58,6 @@ class Paired:
     correlation: Floats
     prompts: Floats
     discordant: Floats
-    samples: Floats
-    weighting: str
 
 
 def paired(
@@ -127,8 +123,6 @@ def paired(
         prompts=prompts,
         # shares that differ; products rather than quotients, so that equal ones are equal exactly
         discordant=(np.abs(s_free * n_paid - s_paid * n_free) > 1e-9).sum(-1).astype(float),
-        samples=np.minimum(free.n / free.prompts, paid.n / paid.prompts),
-        weighting=weighting,
     )
 
 
@@ -140,7 +134,7 @@ def default_method(weighting: str) -> str:
 def gap_interval(counts: Paired, level: float = 0.95, method: str | None = None) -> Ends:
     """The interval of a gap; see `gap` for the methods. A bootstrap takes one study, not a stack."""
     check_level(level)
-    method = method or default_method(counts.weighting)
+    method = method or default_method(counts.free.weighting)
     free, paid, d = counts.free, counts.paid, counts.gap
     if method == "bounded":
         if counts.differences is None:
@@ -155,12 +149,11 @@ def gap_interval(counts: Paired, level: float = 0.95, method: str | None = None)
         r = counts.correlation if method == "mover" else np.zeros_like(d)
         return square_and_add((free.rate, low_f, high_f), (paid.rate, low_p, high_p), correlation=r)
     if method in _DRAWN:
-        tiers = [rate_intervals.bootstrap_cells(tier.cells, counts.weighting) for tier in (free, paid)]
+        tiers = [rate_intervals.bootstrap_cells(tier.cells, tier.weighting) for tier in (free, paid)]
         cells = np.hstack(tiers)
         cells = cells[cells[:, 1::2].any(axis=1)]  # prompts without answers are absent
         kind = "percentile" if method == "bootstrap" else method
-        gap_of_totals = difference(0, 1, 2, 3)
-        low, high = bootstrap(cells, gap_of_totals, level=level, kind=kind)
+        low, high = bootstrap(cells, difference(0, 1, 2, 3), level=level, kind=kind)
         return np.asarray(low), np.asarray(high)
     if method == "cluster-t":
         half = rate_intervals.critical_value(level, counts.prompts) * counts.se
@@ -183,7 +176,9 @@ def _adjusted_t(counts: Paired, level: float) -> Ends:
     """
     prompts, d = counts.prompts, counts.gap
     added = PSEUDO_PROMPTS / (1 + counts.discordant)
-    size2 = (1 + (counts.samples - 1).clip(0) * rate_intervals.PRIOR_ICC) / counts.samples.clip(1)
+    # answers per prompt, in the tier that has fewer
+    samples = np.minimum(*(tier.n / tier.prompts for tier in (counts.free, counts.paid))).clip(1)
+    size2 = (1 + (samples - 1) * rate_intervals.PRIOR_ICC) / samples
     total = prompts + added
     middle = d * prompts / total
     # the sum of squares of per-prompt values about the new middle, real and pseudo
@@ -216,7 +211,7 @@ def gap(
         `bounded` (default), see `afanalysis.stats.bounded_means`; `adjusted-t` (the default for the
         weighting by answers), a paired t with fading pseudo-prompts after Agresti & Min; `mover`,
         Newcombe's square-and-add of the two rates' Wilson intervals with their correlation over prompts;
-        `cluster-t`, the paired estimate ± t · SE; `bootstrap`, `bca` or `bootstrap-t` over prompts;
+        `cluster-t`, the paired estimate ± t · SE; `bootstrap` or `bca` over prompts;
         `unpaired`, square-and-add without the pairing; `paper`, the formula of Greenblatt et al. (2024),
         without pairing and clustering.
     weighting
@@ -273,11 +268,7 @@ def gap(
     return result | {"weighting": weighting, "method": method, "warning": warning}
 
 
-def gap_bounds(
-    free: tuple[ArrayLike, ArrayLike, ArrayLike],
-    paid: tuple[ArrayLike, ArrayLike, ArrayLike],
-    weighting: str = "prompts",
-) -> Ends:
+def gap_bounds(free: Three, paid: Three, weighting: str = "prompts") -> Ends:
     """The gap if the missing answers had gone the way that makes it smallest, and largest.
 
     Parameters

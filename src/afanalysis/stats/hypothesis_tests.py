@@ -59,8 +59,7 @@ def sign_flip(differences: ArrayLike, *, lattice: int = LATTICE, resamples: int 
         whole = np.abs(steps).astype(np.int64)
         whole //= np.gcd.reduce(whole)
         if whole.sum() < EXACT_POINTS:
-            observed = abs(int((np.sign(d) * whole).sum()))
-            return _exact(whole, observed)
+            return _exact(whole, observed=abs(int((np.sign(d) * whole).sum())))
     rng = np.random.default_rng(0)
     far = abs(d.sum()) * (1 - 1e-12)
     beyond, block = 0, max(1, 2**22 // d.size)

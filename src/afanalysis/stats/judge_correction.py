@@ -12,7 +12,7 @@ that they do not show.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -274,12 +274,7 @@ def _leaning(own: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> tuple[
 
 
 def _pair(
-    free: Verified,
-    paid: Verified,
-    values: Sequence[Floats],
-    extras: Sequence[float] | Floats,
-    of_gap: float,
-    level: float,
+    free: Verified, paid: Verified, values: Sequence[Floats], extras: Any, of_gap: float, level: float
 ) -> CorrectedPair:
     """The intervals, from what prompts add to each tier's rate and the variance that is added to it."""
     both = (free.n > 0) & (paid.n > 0)
@@ -365,9 +360,7 @@ def gwet_ac1(table: ArrayLike) -> Floats:
 
 
 def _shares(table: ArrayLike) -> Floats:
-    counts = np.asarray(table, dtype=float)
-    shares: Floats = counts / counts.sum((-2, -1), keepdims=True)
-    return shares
+    return ratio(table, np.sum(table, axis=(-2, -1), keepdims=True))
 
 
 def _beyond(shares: Floats, chance: Floats | float) -> Floats:

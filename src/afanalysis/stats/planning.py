@@ -89,13 +89,7 @@ class Design:
         return float((high - low).mean())
 
     def prompts_for_power(
-        self,
-        samples: int,
-        power: float = 0.8,
-        level: float = 0.95,
-        *,
-        aim: str = "gap",
-        than: float = 0.0,
+        self, samples: int, power: float = 0.8, level: float = 0.95, *, aim: str = "gap", than: float = 0
     ) -> int:
         """The fewest prompts, with so many answers each, that reach a power.
 

@@ -7,6 +7,8 @@ from scipy import special
 Floats = NDArray[np.float64]
 # The lower and the upper ends of intervals.
 Ends = tuple[Floats, Floats]
+# Of a tier or a term three numbers that belong together, each of the shape of the stack.
+Three = tuple[ArrayLike, ArrayLike, ArrayLike]
 
 
 def check_level(level: float) -> None:
@@ -73,11 +75,7 @@ def beta_quantiles(p: ArrayLike, n: ArrayLike, level: float, prior: float = 0.0)
     return np.where(p <= 0, 0.0, low), np.where(p >= 1, 1.0, high)
 
 
-def square_and_add(
-    first: tuple[ArrayLike, ArrayLike, ArrayLike],
-    second: tuple[ArrayLike, ArrayLike, ArrayLike],
-    correlation: ArrayLike = 0.0,
-) -> Ends:
+def square_and_add(first: Three, second: Three, correlation: ArrayLike = 0.0) -> Ends:
     """The interval of a difference from (estimate, low, high) of its two terms.
 
     References

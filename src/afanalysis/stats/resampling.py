@@ -21,7 +21,7 @@ from scipy import special
 
 from afanalysis.stats.proportions import Floats, check_level
 
-KINDS: tuple[str, ...] = ("percentile", "bca", "bootstrap-t")
+KINDS = ("percentile", "bca")
 
 _BLOCK = 2**21  # numbers held at once
 
@@ -74,7 +74,7 @@ def bootstrap(
     statistic
         What `proportion` or `difference` gives.
     kind
-        `percentile`, `bca` (bias-corrected and accelerated) or `bootstrap-t`.
+        `percentile` or `bca` (bias-corrected and accelerated).
     resamples, seed
         The number of resamples, and the seed that makes them reproducible.
 
@@ -115,7 +115,7 @@ def bootstrap(
     prompts = int(weights.sum())
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     lattice = _on_lattice(cells, statistic)
-    if lattice and kind != "bootstrap-t":
+    if lattice:
         value, mass = _convolved(*lattice, weights, prompts)
         up_to = np.cumsum(mass)
         if kind == "bca":
@@ -126,28 +126,18 @@ def bootstrap(
         places = np.minimum(np.searchsorted(up_to, tails - 1e-12), value.size - 1)
         return float(value[places[0]]), float(value[places[1]])
     rng = np.random.default_rng(seed)
-    values, errors = [], []
+    values = []
     block = max(1, _BLOCK // len(cells))
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
         drawn = rng.multinomial(prompts, weights / prompts, size=size).astype(float)
-        totals = drawn @ cells
         with np.errstate(divide="ignore", invalid="ignore"):
-            values.append(statistic(totals))
-            if kind == "bootstrap-t":
-                errors.append(_standard_errors(drawn, cells, totals, statistic, prompts))
+            values.append(statistic(drawn @ cells))
     value = np.concatenate(values)
     known = np.isfinite(value)
     if known.sum() < 2:
         raise ValueError("the statistic has no value on nearly every resample (a total is 0)")
     value = value[known]
-    if kind == "bootstrap-t":
-        error = np.concatenate(errors)[known]
-        se = float(_standard_errors(weights[None, :], cells, whole[None, :], statistic, prompts)[0])
-        known = error > 1e-12  # rounding may leave less where all prompts are alike
-        t = (value[known] - estimate) / error[known]
-        upper, lower = np.quantile(t, tails[::-1]) if t.size else (0.0, 0.0)
-        return float(estimate - upper * se), float(estimate - lower * se)
     if kind == "bca":
         below = float((value < estimate).mean() + (value == estimate).mean() / 2)
         tails = _bca_tails(below, cells, weights, statistic, tails)
@@ -163,27 +153,8 @@ def distinct(table: np.ndarray) -> tuple[Floats, Floats]:
     cells, weights
         Shapes (cells, columns) and (cells,), in an order that does not depend on that of the rows.
     """
-    whole = table.astype(np.int64)
-    spans = tuple(whole.max(axis=0) + 1)
-    if (whole == table).all() and whole.min() >= 0 and float(np.prod(spans, dtype=float)) < 2**62:
-        # a row of counts as one whole number: sorting those is much faster than sorting rows
-        codes, weights = np.unique(np.ravel_multi_index(tuple(whole.T), spans), return_counts=True)
-        cells = np.column_stack(np.unravel_index(codes, spans)).astype(float)
-    else:
-        cells, weights = np.unique(table, axis=0, return_counts=True)
+    cells, weights = np.unique(table, axis=0, return_counts=True)
     return cells, weights.astype(float)
-
-
-def _standard_errors(
-    drawn: Floats, cells: Floats, totals: Floats, statistic: Rates, prompts: int
-) -> Floats:
-    """The linearised standard error of the statistic on each resample."""
-    # what one prompt of each cell adds, shape (resamples, cells)
-    added = np.zeros_like(drawn)
-    for sign, s, n in statistic.terms:
-        total_s, total_n = totals[:, [s]], totals[:, [n]]
-        added += sign * (cells[:, s] - total_s / total_n * cells[:, n]) / total_n
-    return np.sqrt((drawn * added**2).sum(1) * prompts / (prompts - 1))
 
 
 def _bca_tails(below: float, cells: Floats, weights: Floats, statistic: Rates, tails: Floats) -> Floats:

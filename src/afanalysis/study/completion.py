@@ -118,9 +118,8 @@ def split_answer(text: str, thinking: str, scratchpad_from: ScratchpadFrom) -> T
         start = opening.end() if opening else 0
         if opening and not closing:
             return Transcript(text[start:].strip(), "", False, "thinking not closed")
-        thinking, text = (
-            (text[start : closing.start()], text[closing.end() :]) if closing else ("", text)
-        )
+        thinking = text[start : closing.start()] if closing else ""
+        text = text[closing.end() :] if closing else text
     parts, thinking = split(text), thinking.strip()
     problem = "" if parts.problem.startswith("scratchpad empty") else parts.problem
     return replace(parts, scratchpad=thinking, problem=problem or ("" if thinking else "no thinking"))

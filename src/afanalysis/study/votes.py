@@ -1,5 +1,6 @@
 """The votes of a study's judges, and the verdicts that they add up to."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,8 @@ def verdicts_sql(path: Path, folder: Path, judge: str | None) -> str:
         one is undecided and a vote on it lacks its quote), and one for each of the study's questions.
     """
     where = whose = "false" if judge is None else f"judge = {quote_text(judge)}"
-    kept = _kept(folder, judge) if judge else {}
-    fallback, own, questions = kept.get("fallback"), kept.get("own", {}), _questions(kept)
+    kept, questions = _kept(folder, judge or ""), questions_of(folder, judge or "")
+    fallback, own = kept.get("fallback"), kept.get("own", {})
     if fallback is not None:
         where = (
             f"({whose} OR judge = {quote_text(fallback)}) QUALIFY {whose} OR bool_or({whose} "
@@ -108,28 +109,23 @@ def choose_judge(folder: Path, wanted: str | None = None) -> str:
 
 def judge_names(folder: Path) -> list[str]:
     """The judges of a study in the order of their last votes."""
-
-    def names(path: Path) -> list[str]:
-        judge, votes = required_field("judge"), votes_table(path)
-        rows = connect(path).sql(
-            f"SELECT judge FROM (SELECT {judge} AS judge, fallback_for, row_number() OVER () AS line "
-            f"FROM {votes}) GROUP BY judge ORDER BY max(line) FILTER (fallback_for IS NULL) NULLS FIRST"
-        )
-        return [judge for (judge,) in rows.fetchall()]
-
     path = folder / JUDGEMENTS
     if not path.exists():
         raise InputError(f"{path}: is missing; judge the study first (notebook 02_judge)")
-    return query_journals(names, path)
+    lines = f"SELECT {required_field('judge')} AS judge, fallback_for, row_number() OVER () AS line"
+    order = "max(line) FILTER (fallback_for IS NULL) NULLS FIRST"
+    sql = f"SELECT judge FROM ({lines} FROM {{}}) GROUP BY judge ORDER BY {order}"
+    return _queried(folder, lambda path: sql.format(votes_table(path)))["judge"].tolist()
+
+
+def _queried(folder: Path, sql_of: Callable[[Path], str]) -> pd.DataFrame:
+    """What the SQL of a journal of votes gives for those of a folder."""
+    return query_journals(lambda path: connect(path).sql(sql_of(path)).df(), folder / JUDGEMENTS)
 
 
 def questions_of(folder: Path, judge: str) -> list[str]:
     """The study's own questions that a judge was asked last."""
-    return _questions(_kept(folder, judge))
-
-
-def _questions(kept: dict[str, Any]) -> list[str]:
-    return [name for name, own in kept.get("own", {}).items() if "about" in own]
+    return [name for name, own in _kept(folder, judge).get("own", {}).items() if "about" in own]
 
 
 def _kept(folder: Path, judge: str) -> dict[str, Any]:
@@ -155,12 +151,9 @@ def verdicts(folder: str | Path, judge: str | None = None) -> pd.DataFrame:
     """
     folder = Path(folder)
     name = choose_judge(folder, judge)
-
-    def query(path: Path) -> pd.DataFrame:
-        return connect(path).sql(f"FROM ({verdicts_sql(path, folder, name)}) ORDER BY rollout").df()
-
-    table = query_journals(query, folder / JUDGEMENTS).drop(columns="about_reasoning")
-    table = table.astype(dict.fromkeys([*OUTCOMES, *questions_of(folder, name)], "boolean"))
+    table = _queried(folder, lambda path: f"FROM ({verdicts_sql(path, folder, name)}) ORDER BY rollout")
+    kinds = dict.fromkeys([*OUTCOMES, *questions_of(folder, name)], "boolean")
+    table = table.drop(columns="about_reasoning").astype(kinds)
     table.attrs = {"judge": name}
     return table
 
@@ -199,11 +192,8 @@ def judges(folder: str | Path) -> pd.DataFrame:
     """
     folder = Path(folder)
     names = judge_names(folder)
-
-    def query(path: Path) -> pd.DataFrame:
-        return connect(path).sql(sql_text("judges", votes=votes_table(path))).df()
-
-    return query_journals(query, folder / JUDGEMENTS).set_index("judge").loc[names].reset_index()
+    table = _queried(folder, lambda path: sql_text("judges", votes=votes_table(path)))
+    return table.set_index("judge").loc[names].reset_index()
 
 
 def compare_judges(

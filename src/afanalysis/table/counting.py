@@ -68,9 +68,8 @@ def counts(data: Any, outcomes: str | Sequence[str], by: Sequence[str]) -> pd.Da
             numbers["n_blocked"] = f"{unknown} {blocked})"
             numbers |= {"lowest": f"min({number})", "highest": f"max({number})"}
             columns += [f"{sql} AS {short}_of_{index}" for short, sql in numbers.items()]
-        table = source.connection.sql(
-            f"SELECT {', '.join(columns)} FROM rollouts GROUP BY ALL ORDER BY {quote_names(*keys)}"
-        ).df()
+        grouped = f"FROM rollouts GROUP BY ALL ORDER BY {quote_names(*keys)}"
+        table = source.connection.sql(f"SELECT {', '.join(columns)} {grouped}").df()
     if table.empty:
         raise InputError("the rollouts table is empty; it must hold one row per rollout")
     table = _name_missing(table, by)

@@ -114,10 +114,8 @@ def _files(paths: list[Path], place: str) -> list[Path]:
             raise InputError(f"{path}: no such file or folder")
     kinds = {file.suffix for file in files}
     if len(kinds) != 1 or kinds - set(READERS):
-        raise InputError(
-            f"{place}: found {', '.join(sorted(kinds)) or 'no files'}; rollouts are Parquet, CSV or "
-            "JSONL files of one kind"
-        )
+        problem = f"found {', '.join(sorted(kinds)) or 'no files'}"
+        raise InputError(f"{place}: {problem}; rollouts are Parquet, CSV or JSONL files of one kind")
     if any(file.stat().st_size == 0 for file in files):
         raise InputError(f"{place}: is empty; a rollouts table has one row per rollout")
     return files

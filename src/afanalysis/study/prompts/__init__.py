@@ -57,14 +57,10 @@ def setting_texts(setting: str) -> dict[str, Any]:
 
 def edited(parts: dict[str, str], edit: dict[str, Any]) -> str:
     """The system prompt that some parts make up, with a variation's edits applied."""
-    texts: list[str] = []
-    added = edit.get("add", "")
-    for name, text in parts.items():
-        if name == "format" and added:
-            texts, added = [*texts, added], ""
-        if name not in edit.get("drop", ()):
-            texts.append(edit.get("replace", {}).get(name, text))
-    prompt = "\n".join([*texts, added] if added else texts)
+    drop, replace = edit.get("drop", ()), edit.get("replace", {})
+    texts = [None if name in drop else replace.get(name, text) for name, text in parts.items()]
+    texts.insert([*parts, "format"].index("format"), edit.get("add") or None)
+    prompt = "\n".join(text for text in texts if text is not None)
     for old, new in edit.get("substitute", {}).items():
         prompt = prompt.replace(old, new)
     return prompt
