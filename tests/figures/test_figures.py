@@ -155,7 +155,9 @@ def test_every_figure_states_its_units(every_figure):
                 if axes.get_subplotspec().colspan.start in (0, column)
                 for label in (axes.get_xlabel(), axes.get_ylabel(), axes.get_title("left"))
             ]
-            assert any(unit in label for unit in ("%", "points", "score") for label in labels), key
+            assert any(
+                unit in label for unit in ("%", "points", "score", "proportion") for label in labels
+            ), key
 
 
 # What the text prints as rates alone.
@@ -166,10 +168,13 @@ WITHOUT_SIZES = ("given_af_reasoning", "prefilled_scratchpads")
 def test_captions_of_printed_rows_say_how_their_n_is_known(every_figure):
     for (study, name), figure in every_figure.items():
         if study == "paper" and name not in (*WITHOUT_SIZES, "power_curves", "judge_sensitivity"):
-            assert "n of the rows:" in joined(figure) or name == "gap_forest", name
+            assert (
+                "n of the rows, by the printed rates and errors:" in joined(figure)
+                or name == "gap_forest"
+            ), name
     assert "the only one that fits (3)" in joined(every_figure["paper", "paper_summary"])
     lying = joined(every_figure["paper", "lying"])
-    assert "n of the rows: stated (17), the largest that fits, below the stated one (10)." in lying
+    assert "stated (17), the largest that fits, below the stated one (10)." in lying
 
 
 @pytest.mark.slow
@@ -190,7 +195,7 @@ def test_every_row_of_a_table_is_drawn(every_figure):
             len(line.get_xdata())
             for axes in every_figure["paper", name].axes
             for line in axes.get_lines()
-            if line.get_marker() == "o"
+            if line.get_marker() in ("o", *style.MARKERS.values())
         )
         assert drawn == count, name
         assert set(rows["table"]) == {table}
@@ -213,7 +218,7 @@ def test_the_source_the_interval_and_the_sample_size_are_stated(every_figure):
             assert "without sample sizes" in shown, name
             continue
         if name != "power_curves":
-            assert "95 % intervals" in shown, name
+            assert "95 % interval" in shown, name
         if name not in ("power_curves", "judge_sensitivity", "beside_paper"):
             assert any(word in shown for word in ("n = ", "Number of", "Hand labels:")), name
 

@@ -287,7 +287,9 @@ def test_on_a_cluster_all_runs_finish_and_none_twice_though_a_worker_is_killed(p
     with sweeps.cluster(address) as executor:
         sweeps.prepare(sweep, project, runs)
         results = sweeps.run(sweep, project, runs, executor, report=report)
-    assert [one["state"] for one in results] == ["done"] * 6, [one["error"] for one in results]
+    # a run that was done when its worker was killed, and whose result was lost, is up to date
+    states = {one["state"] for one in results}
+    assert states <= {"done", "up to date"}, [one["error"] for one in results]
     assert sorted(ended) == sorted(run.name for run in runs)
     for run in runs:
         ran = calls(project, run.name)

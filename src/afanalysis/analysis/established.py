@@ -96,7 +96,7 @@ def findings(
     rows = in_reading_order(rows, "setting")
     found = []
     for key, part in rows.groupby(_KEYS, sort=False):
-        claim = _OPEN | claims.get(key, {"reason": "no gap is known"})
+        claim = _OPEN | claims.get(key, {"reason": "no gap: no prompt has verdicts in both tiers"})
         part_of_gap, more = reasoning.get(key, {}), excess.get(key, {})
         row = dict(zip(_KEYS, key, strict=True)) | {name: claim[name] for name in _NUMBERS}
         row["reason"] = "; ".join(filter(None, [*doubts, claim["reason"]]))
