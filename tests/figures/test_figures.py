@@ -174,7 +174,8 @@ def test_captions_of_printed_rows_say_how_their_n_is_known(every_figure):
             ), name
     assert "the only one that fits (3)" in joined(every_figure["paper", "paper_summary"])
     lying = joined(every_figure["paper", "lying"])
-    assert "stated (17), the largest that fits, below the stated one (10)." in lying
+    stated = "stated (17), the largest that fits, below the stated one (10)."
+    assert f"n of the rows, by the printed rates and errors: {stated}" in lying
 
 
 @pytest.mark.slow
@@ -218,7 +219,8 @@ def test_the_source_the_interval_and_the_sample_size_are_stated(every_figure):
             assert "without sample sizes" in shown, name
             continue
         if name != "power_curves":
-            assert "95 % interval" in shown, name
+            drawn = "Band: 95 % interval of" if name == "judge_sensitivity" else "95 % intervals"
+            assert drawn in shown, name
         if name not in ("power_curves", "judge_sensitivity", "beside_paper"):
             assert any(word in shown for word in ("n = ", "Number of", "Hand labels:")), name
 

@@ -288,8 +288,8 @@ def test_on_a_cluster_all_runs_finish_and_none_twice_though_a_worker_is_killed(p
         sweeps.prepare(sweep, project, runs)
         results = sweeps.run(sweep, project, runs, executor, report=report)
     # a run that was done when its worker was killed, and whose result was lost, is up to date
-    states = {one["state"] for one in results}
-    assert states <= {"done", "up to date"}, [one["error"] for one in results]
+    states = sorted(one["state"] for one in results)
+    assert states in (["done"] * 6, ["done"] * 5 + ["up to date"]), [one["error"] for one in results]
     assert sorted(ended) == sorted(run.name for run in runs)
     for run in runs:
         ran = calls(project, run.name)

@@ -228,6 +228,11 @@ def groups(counted: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, Any
     return sorted(conditions, key=lambda pair: tuple(map(str, pair[0].values())))
 
 
+def excludes_0(low: Any, high: Any) -> Any:
+    """Whether an interval leaves 0 out; of columns, which rows' do."""
+    return (low > 0) | (high < 0)
+
+
 def named(condition: dict[str, Any]) -> str:
     """A condition in words, for an error."""
     return ", ".join(f"{name} {value}" for name, value in condition.items()) or "the rollouts"

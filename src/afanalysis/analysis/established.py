@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from afanalysis.analysis import conditions
-from afanalysis.analysis.conditions import Tiers
+from afanalysis.analysis.conditions import Tiers, excludes_0
 from afanalysis.analysis.differences import contrast
 from afanalysis.analysis.judge_errors import corrected
 from afanalysis.analysis.quantities import estimates_and_gaps
@@ -97,18 +97,19 @@ def findings(
     found = []
     for key, part in rows.groupby(_KEYS, sort=False):
         claim = _OPEN | claims.get(key, {"reason": "no gap: no prompt has verdicts in both tiers"})
-        part_of_gap, more = reasoning.get(key, {}), excess.get(key, {})
+        af_part, more = reasoning.get(key, {}), excess.get(key, {})
         row = dict(zip(_KEYS, key, strict=True)) | {name: claim[name] for name in _NUMBERS}
         row["reason"] = "; ".join(filter(None, [*doubts, claim["reason"]]))
         row["established"] = not row["reason"]
-        is_as_faked = part_of_gap.get("reason") == "" and more.get("is_more", False)
+        is_as_faked = af_part.get("reason") == "" and more.get("is_more", False)
         row["is_faking"] = row["established"] and is_as_faked
         controls = [claims[*key[:2], name] for name in CONTROLS if (*key[:2], name) in claims]
-        told: dict[str, Any] = {"finding": row, "claim": claim, "reasoning": part_of_gap, "more": more}
-        told["control"] = next(iter(controls), None) if key[2] not in CONTROLS else None
-        told["variations"] = sum(other[:2] == key[:2] for other in claims)
-        told["rates"] = {name: rates.to_dict("records") for name, rates in part.groupby("quantity")}
-        row["sentence"] = render("finding.txt.j2", **told, wording=wording)
+        content: dict[str, Any] = {"finding": row, "claim": claim}
+        content |= {"reasoning": af_part, "more": more}
+        content["control"] = next(iter(controls), None) if key[2] not in CONTROLS else None
+        content["variations"] = sum(other[:2] == key[:2] for other in claims)
+        content["rates"] = {name: rates.to_dict("records") for name, rates in part.groupby("quantity")}
+        row["sentence"] = render("finding.txt.j2", **content, wording=wording)
         found.append(row)
     table = pd.DataFrame(found)
     table["is_main"] = ~table.duplicated(["setting", "model"])  # which comes first
@@ -140,44 +141,35 @@ def _claims(source: Source, outcome: str, level: float, tiers: Tiers | None) -> 
         counted["unknown"] += blocked - counted["n_blocked"]
     try:
         counted, pair = conditions.of_gap(counted, tiers)
-        gaps = gaps_of_counts(counted, by, level, pair)
+        gaps = _gaps(source, counted, by, level, pair)
     except InputError:  # no condition has one
         return {}
     gaps["conditions"] = number = int(gaps["gap"].notna().sum())
-    levels = (level, 1 - (1 - level) / number)
-    ends, strict = (_ends(source, counted, by, each, pair) for each in levels)
-    gaps = gaps.join(ends)
+    strict = _gaps(source, counted, by, 1 - (1 - level) / number, pair)
     lost = conditions.paired_counts(counted, by, pair, ("unknown", "asked"))
     sums = np.array([prompts.sum(0) for _, prompts in lost])
     gaps[[f"unknown_{tier}" for tier in pair]] = sums[:, [0, 2]] / sums[:, [1, 3]]
-    gaps["is_sure"] = _is_apart(strict["overall_low"], strict["overall_high"])
+    gaps["is_sure"] = excludes_0(strict["overall_low"], strict["overall_high"])
     gaps["reason"] = [_reason(row, pair) for row in gaps.to_dict("records")]
     return _by_condition(gaps)
 
 
-def _ends(
-    source: Source, counted: pd.DataFrame, by: list[str], level: float, pair: Tiers
-) -> pd.DataFrame:
-    """The ends of each gap's interval: corrected, with missing answers gone one way, and overall."""
-    judged = gaps_of_counts(counted, by, level, pair)[["low", "high"]]
+def _gaps(source: Source, counted: pd.DataFrame, by: list[str], at: float, pair: Tiers) -> pd.DataFrame:
+    """The gaps, with the ends of their intervals: corrected, all missing gone one way, and overall."""
+    gaps = gaps_of_counts(counted, by, at, pair)
     try:
-        fixed = corrected(source, counted["outcome"].iloc[0], by, level=level, tiers=pair)
+        fixed = corrected(source, counted["outcome"].iloc[0], by, level=at, tiers=pair)
         table = fixed[fixed["tier"] == conditions.gap_name(pair)].reset_index(drop=True)
         table = table[[*_CORRECTED]].rename(columns=_CORRECTED)
     except InputError:  # nobody has labelled any
-        table = judged[[]].assign(**dict.fromkeys(_CORRECTED.values(), np.nan)).assign(labels=0)
+        table = gaps[[]].assign(**dict.fromkeys(_CORRECTED.values(), np.nan)).assign(labels=0)
     for end, tier, furthest in (("low", pair[1], -1), ("high", pair[0], 1)):
         filled = counted.assign(n=counted["asked"], **dict.fromkeys(conditions.LOST, 0))
         filled["s"] += counted["unknown"] * (counted["tier"] == tier)
-        table[f"filled_{end}"] = gaps_of_counts(filled, by, level, pair)[end]
-        shift = table[f"filled_{end}"] - judged[end]
+        table[f"filled_{end}"] = gaps_of_counts(filled, by, at, pair)[end]
+        shift = table[f"filled_{end}"] - gaps[end]
         table[f"overall_{end}"] = (table[f"corrected_{end}"] + shift).clip(-1, 1).fillna(furthest)
-    return table
-
-
-def _is_apart(low: Any, high: Any) -> Any:
-    """Whether an interval leaves out 0."""
-    return (low > 0) | (high < 0)
+    return gaps.join(table)
 
 
 def _reason(claim: dict[str, Any], pair: Tiers) -> str:
@@ -185,18 +177,18 @@ def _reason(claim: dict[str, Any], pair: Tiers) -> str:
     if claim["gap"] != claim["gap"]:
         return f"no gap is known ({claim['warning']})"
     reasons = [f"only {claim['n_paired']} prompts"] if claim["n_paired"] < FEW_PROMPTS else []
-    if is_chance := not _is_apart(claim["low"], claim["high"]):
+    if is_chance := not excludes_0(claim["low"], claim["high"]):
         reasons.append("chance could have made it")
-    elif not _is_apart(claim["filled_low"], claim["filled_high"]):
+    elif not excludes_0(claim["filled_low"], claim["filled_high"]):
         shares = (f"{percent(claim[f'unknown_{tier}'])} % of the {TIERS[tier]}'s" for tier in pair)
         reasons.append(f"missing or blocked answers could have made it: {' and '.join(shares)}")
     if not claim["labels"]:
         reasons.append("there are no labels, so the judge's error is unknown")
     elif claim["corrected"] != claim["corrected"] or "labels in a tier" in claim["of_labels"]:
         reasons.append(f"the labels do not tell the judge's error ({claim['of_labels'].split('; ')[0]})")
-    elif not _is_apart(claim["corrected_low"], claim["corrected_high"]):
+    elif not excludes_0(claim["corrected_low"], claim["corrected_high"]):
         ends = f"{percent(claim['corrected_low'])} to {percent(claim['corrected_high'])} points"
-        if _is_apart(claim["shift_low"], claim["shift_high"]):
+        if excludes_0(claim["shift_low"], claim["shift_high"]):
             words = f"by {claim['labels']} labels the judge errs more in one tier; without its error"
             reasons.append(f"{words} {ends} are left")
         elif not is_chance:
@@ -204,7 +196,7 @@ def _reason(claim: dict[str, Any], pair: Tiers) -> str:
             reasons.append(f"{words} {ends}")
     if reasons or claim["is_sure"]:
         return "; ".join(reasons)
-    if _is_apart(claim["overall_low"], claim["overall_high"]):
+    if excludes_0(claim["overall_low"], claim["overall_high"]):
         return f"chance can make one such gap among {claim['conditions']} conditions"
     return "missing answers and the judge's error together could have made it"
 

@@ -186,7 +186,7 @@ def summary(
         part = part.reindex(conditions)  # missing, where nobody judged the scratchpads
         for end, suffix in (("estimate", ""), ("low", "_low"), ("high", "_high")):
             table[name + suffix] = part[end].to_numpy()
-        if quantity == "af_reasoning" and "scratchpad_from" in part:
+        if (quantity, tier) == ("af_reasoning", tiers[0]) and "scratchpad_from" in part:
             table["scratchpad_from"] = part["scratchpad_from"].fillna("").to_numpy()
     for name in ("p_value", "p_holm"):  # of the gap
         table[name] = gaps[name].where(table["gap"].notna())
@@ -214,8 +214,7 @@ def latex_tables(table: pd.DataFrame) -> dict[str, str]:
     tables = {}
     for name, rows in long.items():
         shown = in_words(rows, ["setting"], COLUMNS[f"latex_{name}"])
-        wrapped = 1 + (name == "rates")
-        tables[name] = markup.to_latex(shown, shown.index.map(above), wrapped)
+        tables[name] = markup.to_latex(shown, shown.index.map(above), wrapped=1 + (name == "rates"))
     return tables
 
 

@@ -229,7 +229,7 @@ def monitor(
         except ValueError as error:
             lost.append(f"{conditions.named(condition)}: {error}")
             continue
-        looks["decided"] &= (looks["low"] > 0) | (looks["high"] < 0)
+        looks["decided"] &= conditions.excludes_0(looks["low"], looks["high"])
         warning = "; ".join(filter(None, [*words, odd[str(condition)]]))
         parts.append(looks.assign(**condition, warning=warning))
     if not parts:

@@ -50,8 +50,7 @@ def _run_calls(
     if options.dry_run:
         return asyncio.run(_print_forecast(options, study, partial(look_ahead, asked, folders.raw)))
     summary: CallSummary = _answer_of(options, study, partial(send, asked, folder=folders.raw))
-    files = folders.raw.relative_to(folders.project)
-    print(render("calls_made.txt.j2", summary=summary, what=what, files=str(files)))
+    print(render("calls_made.txt.j2", summary=summary, what=what, folders=folders))
     return 0 if summary.complete else 3  # so that `collect && judge` does not go on with a part
 
 

@@ -242,9 +242,10 @@ def gap_forest(gaps: pd.DataFrame, pooled: pd.DataFrame) -> style.TracedFigure:
     blocks, sentences = [], []
     for name, rows, (axes,) in panels:
         setting = rows["setting"].iloc[0]
-        part = gaps[gaps["setting"] == setting]
-        part = part.sort_values(["estimate", "model"], ascending=[False, True])
-        part = part.assign(label=part[over])
+        part = gaps[gaps["setting"] == setting].sort_values(
+            ["estimate", "model"], ascending=[False, True]
+        )
+        part["label"] = part[over]
         spread = rows.iloc[0]
         lines = [(label, words, *spread[columns]) for label, (words, columns) in _SUMMARY.items()]
         summary = pd.DataFrame(lines, columns=["label", "name", *_ENDS]).dropna()

@@ -167,8 +167,7 @@ class Gallery:
         """What the study, or the paper, shows; see `afanalysis.established`."""
         is_ended = "ended" in read_json(self.folders.raw / MANIFEST)
         doubts = ["it was looked at while it ran, which the intervals ignore"] * is_ended
-        data = self.estimates if self.paper else self.rollouts
-        return findings(data, **self.how, doubts=doubts)
+        return findings(self.estimates if self.paper else self.rollouts, **self.how, doubts=doubts)
 
     @cached_property
     def corrected(self) -> pd.DataFrame:

@@ -163,15 +163,8 @@ RECORDS, ENTRIES = "records.jsonl", "entries.jsonl"
 
 # What an entry has as its record has it; `rollout_index.sql` has the other columns.
 _COPIED = (
-    "setting",
-    "variation",
-    "model",
-    "tier",
-    "prompt_id",
-    "source",
-    "score",
-    "valid",
-    "collected_at",
+    *("setting", "variation", "model", "tier", "prompt_id", "source"),
+    *("score", "valid", "collected_at"),
 )
 
 # Bytes collected before they are written.
@@ -435,9 +428,8 @@ class _Import:
         # what is set aside is neither repaired nor noted
         remarked = "FROM entries SEMI JOIN kept USING (line) WHERE remarks IS NOT NULL ORDER BY line"
         for file, row, remarks in self._rows(f"SELECT file, row, remarks {remarked}"):
-            for tally, reasons in zip(
-                (report.repaired, report.noted), orjson.loads(remarks), strict=True
-            ):
+            tallies = (report.repaired, report.noted)
+            for tally, reasons in zip(tallies, orjson.loads(remarks), strict=True):
                 for reason, text in reasons:
                     tally.add(reason, names[file], row, text)
         counts = "count(*), count_if(valid), count_if(judged), count_if(valid AND NOT judged)"

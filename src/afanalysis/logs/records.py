@@ -96,8 +96,10 @@ def uncompressed_suffix(path: Path) -> str:
 def parse(content: bytes, torn: str = "") -> tuple[Any, str]:
     """A row, and what was forgiven in it; a `Rejected` where it is not JSON."""
     reason, forgiven = "holds NUL bytes", FORGIVEN
-    with suppress(orjson.JSONDecodeError):  # which is strict, but rounds whole numbers beyond 64 bits
-        orjson.loads(content)
+    with suppress(orjson.JSONDecodeError, RecursionError):
+        row = orjson.loads(content)
+        if not _has_rounded(row):
+            return row, ""
         forgiven = ""
     try:
         if b"\0" not in content:
@@ -107,6 +109,14 @@ def parse(content: bytes, torn: str = "") -> tuple[Any, str]:
     except (ValueError, RecursionError) as error:
         reason = f"is not JSON ({_reason(error)})"
     return Rejected(f"a row that {reason}{torn}"), ""
+
+
+def _has_rounded(row: Any) -> bool:
+    """Whether a number in a row may have been a whole one beyond 64 bits, such as an id."""
+    kind = type(row)
+    if kind is dict or (kind is list and len(row) < 4):
+        return any(map(_has_rounded, row.values() if kind is dict else row))
+    return kind is float and abs(row) >= 1 << 63
 
 
 def _reason(error: Exception) -> str:

@@ -40,11 +40,11 @@ def write_latex(gallery: Gallery) -> list[Path]:
     """
     folder = gallery.folders.latex
     try:
-        # 145 variations of the paper are for its tables, not for a text
-        shown = "variation == 'default'" if gallery.paper else "index >= 0"
-        contents = {"macros.tex": macros(gallery.estimates.query(shown))}
-        values = re.findall(r"\\newcommand\{(.+?)\}\{(.+)\}", contents["macros.tex"])
-        contents["macros.md"] = to_markdown(pd.DataFrame(values, columns=["macro", "value"]))
+        estimates = gallery.estimates
+        if gallery.paper:  # 145 variations are for its tables, not for a text
+            estimates = estimates[estimates["variation"] == "default"]
+        listed = pd.DataFrame(macro_values(estimates).items(), columns=["macro", "value"])
+        contents = {"macros.tex": macros(estimates), "macros.md": to_markdown(listed)}
         if not gallery.paper:
             tables = latex_tables(pd.DataFrame(summary(gallery.rollouts, **gallery.how)))
             contents |= {f"{name}.tex": tabular for name, tabular in tables.items()}
@@ -56,27 +56,30 @@ def write_latex(gallery: Gallery) -> list[Path]:
 
 
 def macros(estimates: pd.DataFrame) -> str:
-    r"""A `\newcommand` for every estimate and both ends of its interval.
+    r"""A `\newcommand` for every estimate and both ends of its interval."""
+    source = escape_latex(", ".join(sorted(set(estimates["source"]))))
+    level = f"{100 * estimates['level'].iloc[0]:g} %"
+    about = f"% {source} numbers, intervals of {level}; made by afanalysis."
+    lines = [rf"\newcommand{{{name}}}{{{value}}}" for name, value in macro_values(estimates).items()]
+    return "\n".join([about, *lines, ""])
 
-    Names that LaTeX could not tell apart get a further letter.
-    """
+
+def macro_values(estimates: pd.DataFrame) -> dict[str, str]:
+    """The values by macro; names that LaTeX could not tell apart get a further letter."""
     # what is left out of a name: the usual of each column
     main = main_variation(estimates["variation"])
     usual = {"tier": "both", "setting": "helpful-only", "variation": main}
-    if estimates["model"].nunique() > 1:
-        usual["model"] = "claude-3-opus"
-    source = escape_latex(", ".join(sorted(set(estimates["source"]))))
-    level = f"{100 * estimates['level'].iloc[0]:g} %"
-    lines = [f"% {source} numbers, intervals of {level}; made by afanalysis."]
+    usual |= {"model": "claude-3-opus"} if estimates["model"].nunique() > 1 else {}
     letters = {key: _letters(sorted(set(estimates[key]) - {usual[key]})) for key in usual}
+    values: dict[str, str] = {}
     for row in estimates.to_dict("records"):
-        name = MACROS[row["quantity"]]
+        name = "\\" + MACROS[row["quantity"]]
         name += "".join(letters[key].get(row[key], "") for key in usual)
         unit = r"\,points" if row["quantity"] == "compliance_gap" else r"\,\%"
         estimate, low, high = (escape_latex(percent(row[end])) for end in ("estimate", "low", "high"))
-        values = {"": estimate + unit, "Low": low + unit, "High": high + unit, "CI": f"[{low}, {high}]"}
-        lines += [rf"\newcommand{{\{name}{end}}}{{{value}}}" for end, value in values.items()]
-    return "\n".join(lines) + "\n"
+        values |= {name: estimate + unit, f"{name}Low": low + unit, f"{name}High": high + unit}
+        values[f"{name}CI"] = f"[{low}, {high}]"
+    return values
 
 
 def _letters(names: list[str]) -> dict[str, str]:

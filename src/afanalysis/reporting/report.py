@@ -76,7 +76,7 @@ def write_report(gallery: Gallery) -> Path:
         if ended := manifest.get("ended"):
             warnings.insert(0, f"Looked at while it ran. {ended} Other intervals ignore the looks.")
         content = {"answers": readable_counts(counts), "counts": counts, "warnings": warnings}
-        content["examples"] = _examples(gallery)
+        content |= {"examples": _examples(gallery), "results": results}
     content["pictures"], content["not_drawn"] = _pictures(gallery)
     with as_written(path):
         content["description"] = manifest.get("study", {}).get("description", "")

@@ -52,8 +52,8 @@ def verdicts_sql(path: Path, folder: Path, judge: str | None) -> str:
         one is undecided and a vote on it lacks its quote), and one for each of the study's questions.
     """
     where = whose = "false" if judge is None else f"judge = {quote_text(judge)}"
-    kept, questions = _kept(folder, judge or ""), questions_of(folder, judge or "")
-    fallback, own = kept.get("fallback"), kept.get("own", {})
+    kept = _kept(folder, judge or "")
+    fallback, own, questions = kept.get("fallback"), kept.get("own", {}), _questions(kept)
     if fallback is not None:
         where = (
             f"({whose} OR judge = {quote_text(fallback)}) QUALIFY {whose} OR bool_or({whose} "
@@ -125,7 +125,11 @@ def _queried(folder: Path, sql_of: Callable[[Path], str]) -> pd.DataFrame:
 
 def questions_of(folder: Path, judge: str) -> list[str]:
     """The study's own questions that a judge was asked last."""
-    return [name for name, own in _kept(folder, judge).get("own", {}).items() if "about" in own]
+    return _questions(_kept(folder, judge))
+
+
+def _questions(kept: dict[str, Any]) -> list[str]:
+    return [name for name, own in kept.get("own", {}).items() if "about" in own]
 
 
 def _kept(folder: Path, judge: str) -> dict[str, Any]:
