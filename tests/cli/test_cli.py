@@ -484,4 +484,6 @@ def test_a_run_names_no_report_that_was_not_written(tmp_path, monkeypatch, capsy
     last.write_text(last.read_text().replace("report.html", "other.html"))
     monkeypatch.chdir(folder)
     assert main(["run", "--study", "study.yaml"]) == 0
-    assert "one: figures/one, no report\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "report.html" not in printed
+    assert "Open figures/index.html: " in printed

@@ -107,7 +107,11 @@ def test_a_comment_in_the_package_does_not_count(package, step):
 
 
 @pytest.mark.parametrize(
-    "name", [".DS_Store", ".ruff_cache/CACHEDIR.TAG", "study/.swap.yaml.swp", "__pycache__/x.pyc"]
+    "name",
+    [
+        *(".DS_Store", ".ruff_cache/CACHEDIR.TAG", "study/.swap.yaml.swp", "__pycache__/x.pyc"),
+        "study/__pycache__/x.cpython-311.pyc.140234",
+    ],
 )
 def test_what_other_programs_leave_in_the_package_does_not_count(package, step, name):
     edit(package / name, "not ours")

@@ -417,7 +417,7 @@ def size_origin_note(rows: pd.DataFrame) -> str:
     # of two numbers of a row n may be known in two ways; "largest" comes before "printed"
     kinds = rows.dropna(subset="n_is").sort_values("n_is").drop_duplicates("row")["n_is"].value_counts()
     words = ", ".join(f"{phrase} ({kinds[kind]})" for kind, phrase in SIZES.items() if kind in kinds)
-    return f"n of the rows, by the printed rates and errors: {words}." if words else ""
+    return f"n of the rows: {words}." if words else ""
 
 
 def left_out_note(rows: pd.DataFrame) -> str:

@@ -129,8 +129,9 @@ def _hash(content: Any) -> str:
 def _package_hash() -> str:
     """The hash of every file of the package; without compiled code and hidden files (`.ruff_cache`)."""
     files = {path.relative_to(_ROOT).as_posix(): path for path in _ROOT.rglob("*") if path.is_file()}
-    ours = {name: path for name, path in files.items() if "/." not in f"/{name}"}
-    return _hash({name: content_hash(path) for name, path in ours.items() if path.suffix != ".pyc"})
+    # also compiled code that another process has half written, and moves while it is looked at
+    ours = (name for name in files if "/." not in f"/{name}" and "__pycache__/" not in name)
+    return _hash({name: content_hash(files[name]) for name in ours})
 
 
 def _without_comments(source: str) -> str:
