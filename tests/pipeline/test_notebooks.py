@@ -152,6 +152,15 @@ def test_calls_that_have_yet_to_be_made_are_reported_and_made_by_the_next_run(ti
     assert notebooks.run(folder, todo[:1])[0].state == "done"
 
 
+def test_no_run_changes_the_current_folder_of_the_process(tiny, monkeypatch):
+    """Other threads, and what runs next, would look for their files elsewhere."""
+    folder, todo = tiny
+    went_to = []
+    monkeypatch.setattr(os, "chdir", went_to.append)
+    assert notebooks.run(folder, todo[:1])[0].state == "done"
+    assert not went_to
+
+
 def test_only_what_changed_runs_again(tiny):
     folder, todo = tiny
     assert [result.state for result in notebooks.run(folder, todo)] == ["done"] * 5

@@ -263,8 +263,10 @@ def execute(project: Path, step: Step) -> str:
         The notebook has no cell tagged `parameters`: papermill would set the parameters before its
         defaults, which would overwrite them.
     """
-    import papermill
+    import papermill.iorw
 
+    # papermill would set the folder of this whole process around each file, also for other threads
+    papermill.iorw.papermill_io.get_handler("local").cwd = lambda _: None
     source = project / "notebooks" / f"{step.notebook}.ipynb"
     if parameters_cell(source) is None:
         problem = "has no cell tagged 'parameters', so none can be set"

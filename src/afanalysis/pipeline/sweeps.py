@@ -209,8 +209,7 @@ def cluster(address: str) -> Iterator[Executor]:
 
         client = Client(address, timeout=10, set_as_default=False)
     except ImportError as error:
-        advice = "install it with: pip install 'afanalysis[cluster]'"
-        raise InputError(f"--scheduler needs Dask; {advice}") from error
+        raise InputError("--scheduler needs Dask: pip install 'afanalysis[cluster]'") from error
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"{address}: no Dask scheduler answers there ({error})") from error
     with client:
