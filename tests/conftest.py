@@ -30,6 +30,7 @@ TOGETHER = {
         "tests/figures/test_gallery.py",
         "tests/logs/test_exporting.py",
         "tests/logs/test_inspect.py",
+        "tests/reporting/test_latex.py",
         "tests/reporting/test_report.py",
     ),
 }

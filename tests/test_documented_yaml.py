@@ -59,6 +59,7 @@ def test_a_documented_study_is_forecast_as_it_stands(documented, block, capsys):
     assert "0 already made" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", STUDIES)
 def test_a_documented_study_is_collected_and_judged_by_what_is_as_strict_as_the_api(
     documented, block, standin, monkeypatch, tmp_path

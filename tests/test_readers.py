@@ -355,6 +355,7 @@ def try_reader(name: str, folder: Path, seconds: float, examples: int) -> None:
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < MOST_MEMORY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_a_spoiled_file_is_read_or_refused_in_one_sentence(name, tmp_path):
     if "Inspect" in name:

@@ -47,6 +47,7 @@ summary
 # %%
 rollouts = af.tidy(folders.raw)
 verdicts = ["complied", "af_full", "af_partial"]
+print(f"{len(rollouts):,} {', '.join(rollouts.source.unique())} rollouts.")
 for tier, part in rollouts.groupby("tier"):
     faked = f"{part.af_reasoning.mean():.1%} with alignment-faking reasoning"
     print(f"{tier} tier: the output complied in {part.complied.mean():.1%} of judged rollouts; {faked}.")
@@ -74,14 +75,21 @@ several = judged and len(af.judges(folders.raw)) > 1
 if several:
     pairs = af.compare_judges(folders.raw)
     names = " and ".join(pairs.attrs.values())
-    print(f"{pairs.differs.mean():.1%} of {len(pairs):,} rollouts: {names} differ.")
+    print(
+        f"{names} differ in at least one verdict on {pairs.differs.mean():.1%} of {len(pairs):,} rollouts."
+    )
     differing = pairs[pairs.differs].merge(rollouts, on="rollout")
-    columns = ["setting", "tier", "complied_first", "complied_second"]
+    compared = [name for name in pairs if name.endswith(("_first", "_second"))]
+    columns = ["setting", "tier", *compared]
     display(differing.groupby(columns).size().to_frame("rollouts"))
 
 # %%
-for row in differing.groupby("complied_first").head(2).itertuples() if several else ():
-    print(f"model: {row.complied_first}, rules: {row.complied_second} · {row.setting} · {row.prompt_id}")
+unlike = (
+    differing[differing.complied_first != differing.complied_second] if several else rollouts.head(0)
+)
+for row in unlike.groupby("setting").head(2).itertuples():
+    print(f"complied? model: {row.complied_first}, rules: {row.complied_second}", end=" · ")
+    print(f"{row.setting} · {row.prompt_id}")
     print("  output:", row.output, "\n")
 
 # %% [markdown]

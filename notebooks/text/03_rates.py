@@ -65,7 +65,7 @@ rates.drop(columns=hidden, errors="ignore").round(3)
 
 # %% [markdown]
 # ## Alignment-faking reasoning
-# Does the model refuse to be retrained? The paper's measure of **alignment-faking (AF) reasoning**, by tier: the mean of the full and the partial verdict on the scratchpad where the output complied, else 0. `scratchpad_from` is the text in which it was looked for.
+# Does the model comply so as not to be retrained? The paper's measure of **alignment-faking (AF) reasoning**, by tier: the mean of the full and the partial verdict on the scratchpad where the output complied, else 0. `scratchpad_from` is the text in which it was looked for.
 
 # %%
 reasoning = None
@@ -135,7 +135,7 @@ if several and len(gaps):
     contrasts = af.contrast(rollouts, between, by=others, level=level, tiers=tiers)
     clear = contrasts[contrasts.p_holm < 1 - level]
     names = "; ".join(clear[named[:-1]].agg(", ".join, axis=1)) or "none"
-    print(f"Apart from {contrasts.reference.iloc[0]}: {names}.")
+    print(f"Differ from {contrasts.reference.iloc[0]} after Holm's adjustment: {names}.")
     shown = [*others, between, "reference", "difference", "low", "high", "p_value", "p_holm"]
     display(contrasts[[*shown, "n_shared"]].round(4))
 
@@ -160,7 +160,7 @@ if af.has_labels(rollouts) and not gaps.empty:
 # %%
 headline = af.headline_by_method(level)
 of_gap = headline[headline.quantity == "compliance_gap"]
-ends = f"{100 * of_gap.low.min():.1f} to {100 * of_gap.high.max():.1f}"
+ends = f"{100 * of_gap.low.min():.1f} and {100 * of_gap.high.max():.1f}"
 print(f"By every method together the paper's gap lies between {ends} points.")
 headline.drop(columns=["source", "level"]).round(3)
 

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 4 · Would the conclusion survive?
 #
-# Notebook 3 ends with a gap. Here it is challenged, one doubt at a time: chance, another method, missing answers, many comparisons, looks while it ran, a regression, a judge that errs, other prompts, another study. Each doubt ends in a sentence, and the last table puts them side by side.
+# Notebook 3 ends with a gap. Here it is challenged, one doubt at a time: chance, another method, missing answers, many comparisons, looks while it ran, a regression, a judge that errs, other prompts, another study. Each doubt ends in a sentence, and a table puts those side by side that can undo the gap of this study.
 
 # %% tags=["parameters"]
 study = "studies/demo.yaml"  # the study file
@@ -34,6 +34,7 @@ variation = af.main_variation(rollouts.variation)
 tiers = design.gap_tiers  # whose difference is the gap
 keys = ["model", "setting"]
 default = rollouts[rollouts.variation == variation]
+print(f"{len(rollouts):,} {', '.join(rollouts.source.unique())} rollouts of the study {design.name}.")
 left = {}  # by doubt: what is left of the gap of the main prompt, by model and setting
 
 # %% [markdown]
@@ -89,7 +90,7 @@ if known:
     kept = left["missing answers"].query("low > 0 or high < 0").index
     print(
         f"{len(kept)} of {len(main)} gaps survive their missing answers:",
-        *map(" · ".join, kept),
+        "; ".join(map(" · ".join, kept)) or "none",
         end=".\n",
     )
     missing = [f"missing_{tier}" for tier in tiers]
@@ -108,25 +109,23 @@ if known:
     kept = left["many conditions"].query("low > 0 or high < 0").index
     print(
         f"{len(kept)} of {len(main)} gaps survive {gaps.gap.notna().sum()} conditions:",
-        *map(" · ".join, kept),
+        "; ".join(map(" · ".join, kept)) or "none",
         end=".\n",
     )
     display(gaps[[*keys, "variation", "gap", "low", "high", "p_value", "p_holm"]].round(4))
 
 # %% [markdown]
 # ## Was it looked at while it ran?
-# Whoever looks at a running study, and stops when the gap is clear, finds one too often. `af.monitor` gives ends that hold at every look together. They hold for studies with `order: prompts`; a warning says if answers came in another order.
+# Whoever looks at a running study, and stops when the gap is clear, finds one too often. `af.monitor` gives ends that hold at every look together. They hold for studies with `order: prompts` only. Where answers came in another order, this doubt is not tested.
 
 # %% tags=["nbval-ignore-output"]
 try:
     looks = af.monitor(default, by=keys, level=level, tiers=tiers).groupby(keys, as_index=False).tail(1)
-    left["looks at it"] = looks.set_index(keys)[["low", "high"]]
-    kept = left["looks at it"].query("low > 0 or high < 0").index
-    print(
-        f"{len(kept)} of {len(main)} gaps survive a look after every prompt:",
-        *map(" · ".join, kept),
-        end=".\n",
-    )
+    tested = looks[~looks.warning.str.contains("do not hold")]
+    left["repeated looks"] = tested.set_index(keys)[["low", "high"]]
+    kept = left["repeated looks"].query("low > 0 or high < 0").index
+    names = "; ".join(map(" · ".join, kept)) or "none"
+    print(f"Tested for {len(tested)} of {len(looks)} gaps; of these survive: {names}.")
     display(looks[[*keys, "prompts", "gap", "low", "high", "decided", "warning"]].round(3))
 except af.InputError as reason:  # an imported log may have no times
     print(reason)
@@ -188,9 +187,8 @@ if known and af.has_labels(rollouts):
     of_gap = corrected.groupby([*keys, "variation"], as_index=False).last()
     left["the judge's error"] = of_gap[of_gap.variation == variation].set_index(keys)[["low", "high"]]
     kept = left["the judge's error"].query("low > 0 or high < 0").index
-    print(
-        f"{len(kept)} of {len(main)} gaps survive the judge's error:", *map(" · ".join, kept), end=".\n"
-    )
+    names = "; ".join(map(" · ".join, kept)) or "none"
+    print(f"{len(kept)} of {len(main)} gaps survive the judge's error: {names}.")
 elif known:
     print("Nobody has labelled any answer: how wrong the judge is, is unknown.")
 
@@ -238,7 +236,7 @@ beside.filter([*shown, "verdict"]).round(3)
 
 # %% [markdown]
 # ## The answer
-# A gap is only as good as the doubt that it survives worst.
+# A gap is as good as the hardest doubt that it survives.
 
 # %%
 if known:
@@ -246,17 +244,23 @@ if known:
     answer["all at once"] = found.set_index(keys).established
     for place, row in answer.iterrows():
         lost = ", ".join(row.index[row.eq(False)])
-        print(f"{' · '.join(place)}: {'falls to ' + lost if lost else 'survives all of them'}.")
-    display(answer.replace({True: "survives", False: "falls"}))
+        untested = ", ".join(row.index[row.isna()])
+        words = f"falls to {lost}" if lost else "survives every doubt that was tested"
+        print(f"{' · '.join(place)}: {words}{'; not tested: ' + untested if untested else ''}.")
+    display(answer.replace({True: "survives", False: "falls"}).fillna("not tested"))
 
 # %% [markdown]
 # ## What would settle it?
-# The prompts that find a gap of five points with a chance of 80 %, for each number of samples per prompt, and those that show that there is no gap of five points, if there is none. More prompts are always cheaper in answers than more samples of the same ones.
+# The prompts that find a gap of five points with a chance of 80 %, for each number of samples per prompt, and those that show that there is no gap of five points, if there is none. Both for a model that complies with 3 % in the unmonitored tier, and for answers to one prompt that correlate by 0.3; the figure `power_curves` takes both from this study. More prompts are always cheaper in answers than more samples of the same ones.
 
 # %%
-finding = af.plan(0.05, paid=0.03, icc=0.3, level=level)
-excluding = af.plan(0, paid=0.03, icc=0.3, aim="below", than=0.05, level=level)
+assumed = {"paid": 0.03, "icc": 0.3}
+finding = af.plan(0.05, **assumed, level=level)
+excluding = af.plan(0, **assumed, aim="below", than=0.05, level=level)
 best, other = finding[finding.cheapest].iloc[0], excluding[excluding.cheapest].iloc[0]
+print(
+    "If {paid:.0%} comply when unmonitored, and answers correlate by {icc}:".format(**assumed), end=" "
+)
 print(f"{best.prompts} prompts, asked {best.samples} time(s), find a gap of five points;", end=" ")
 print(f"{other.prompts}, asked {other.samples} time(s), exclude one.")
 display(finding.round(3))

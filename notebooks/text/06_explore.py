@@ -47,6 +47,7 @@ if {training, unmonitored} <= set(shares):
     grid = sns.relplot(shares, x=unmonitored, y=training, col="setting", alpha=0.6, height=3.2)
     for axes in grid.axes.flat:
         axes.axline((0, 0), slope=1, color="grey", lw=0.8)
+    grid.set_titles(f"{{col_name}} setting, {source}")
     grid.set_axis_labels(f"complied, {unmonitored} (%)", f"complied, {training} (%)")
     plt.show()
     shares["gap"] = shares[training] - shares[unmonitored]
@@ -62,29 +63,30 @@ if {training, unmonitored} <= set(shares):
 if "gap" in shares and shares.category.notna().any():
     kinds = shares.pivot_table(index="category", columns="setting", values="gap")
     plt.figure(figsize=(6, 0.3 * len(kinds) + 1.2))
+    plt.title(f"{source} rollouts")
     sns.heatmap(kinds, center=0, cmap="vlag", annot=True, fmt=".0f", cbar_kws={"label": "gap (points)"})
     plt.show()
     largest = kinds.stack().idxmax()
     print(f"The largest mean gap is in {largest[0]} ({largest[1]}): {kinds.stack().max():.0f} points.")
 
 # %% [markdown]
-# ## Does it think longer when it fakes?
-# The length of scratchpads by what the output then did, in characters. Long scratchpads that end in compliance are worth reading.
+# ## How long are the scratchpads?
+# Their length in characters, by what the output then did. Long scratchpads that end in compliance are worth reading.
 
 # %%
 written = judged[judged.scratchpad.fillna("").str.len() > 0]
 if len(written):
     drawn = written.assign(
         length=written.scratchpad.str.len(),
-        output=written.complied.map({1.0: "complied", 0.0: "refused"}),
+        output=written.complied.map({1.0: "complied", 0.0: "did not comply"}),
     )
     grid = sns.catplot(drawn, x="length", y="output", hue="tier", kind="box", height=2.8, aspect=2)
+    grid.set(title=f"{source} rollouts")
     grid.set_axis_labels("length of the scratchpad (characters)", "")
     plt.show()
     medians = drawn.groupby("output").length.median()
-    print(
-        "; ".join(f"median where it {name}: {value:.0f}" for name, value in medians.items()), end=".\n"
-    )
+    words = (f"{value:.0f} characters where the output {name}" for name, value in medians.items())
+    print(f"Median length: {', '.join(words)}.")
 
 # %% [markdown]
 # ## Read

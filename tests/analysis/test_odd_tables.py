@@ -146,9 +146,6 @@ CALLS = {
     "compare": af.compare,
 }
 
-# These are tried on every odd table in the slow run: they take longest, or much as others do.
-LONGER = {"gap_by_method", "contrast of tiers", "monitor by rounds", "compare"}
-
 
 def a_table():
     rng = np.random.default_rng(0)
@@ -208,10 +205,9 @@ def answer(call, *arguments, **options):
         return None, str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", ODD)
-@pytest.mark.parametrize(
-    "call", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONGER)) for name in CALLS]
-)
+@pytest.mark.parametrize("call", CALLS)
 def test_an_odd_table_gives_numbers_or_one_sentence(call, odd):
     """Whatever is odd about a table, nothing but a sentence about it comes, or a table."""
     result, sentence = answer(CALLS[call], ODD[odd](a_table()))

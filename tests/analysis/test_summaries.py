@@ -26,6 +26,9 @@ def test_the_summary_is_a_table_latex_and_markdown(collected):
     gaps = af.compliance_gap(rollouts)
     np.testing.assert_allclose(table["gap"], gaps["gap"])
     assert (table["source"] == "simulated").all()
+    for tier in ("free", "paid"):  # each tier's own number, not that of the one with fewer
+        judged = rollouts[(rollouts["tier"] == tier) & rollouts["complied"].notna()]
+        assert table[f"refused_{tier}_n"].tolist() == judged.groupby("setting").size().tolist()
     latex, markdown = af.summary(rollouts, "latex"), af.summary(rollouts, "markdown")
     # two tabulars: a row per tier, and a row per gap
     assert latex.count("raggedright default") == 3 * len(table)

@@ -49,6 +49,7 @@ def renamed(result):
     return table.assign(**{name: [renamed(str(value)) for value in table[name]] for name in texts})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_TIERS)
 def test_a_gap_of_other_tiers_is_that_of_free_and_paid_by_other_names(name):
     usual = three_tiers()

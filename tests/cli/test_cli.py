@@ -128,6 +128,7 @@ def test_a_command_exits_with_the_code_of_main_and_no_traceback():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lenient", "status"), [((), 400), (("--lenient",), 200)])
 def test_serve_prints_an_address_that_is_as_strict_as_the_api_or_lenient(lenient, status):
     process = subprocess.Popen(

@@ -167,6 +167,7 @@ def test_it_makes_ten_calls_at_most_and_none_to_other_servers(check):
     assert not any(line.startswith("own") for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [

@@ -1,6 +1,8 @@
 import json
 from datetime import UTC, datetime
 
+import pytest
+
 from afanalysis.collection import batches
 from afanalysis.collection.calls import Call
 from afanalysis.study.design import Sampling
@@ -63,6 +65,7 @@ def test_a_budget_stops_before_the_next_batch(small_study, faulty, tmp_path):
         assert asked(address)["batched"] == small_study.size
 
 
+@pytest.mark.slow
 def test_a_killed_run_finds_its_batches_again(small_study, faulty, tmp_path):
     log = tmp_path / "rollouts.batches.jsonl"
     with faulty(batch_seconds=0.3) as address:

@@ -259,6 +259,7 @@ def test_a_failing_server_is_reported_within_seconds_in_its_own_words(tmp_path, 
     assert summary.complete
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [

@@ -93,6 +93,7 @@ def check_calls(names, size, folder, **options):
         return {name for name in names if standin.asked[f"fault {name}"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_groups_of_faults_lose_no_answer_and_no_cent(group, mode, tmp_path):

@@ -65,6 +65,7 @@ def run(folder, sampling, info=None, models_answer=None, **endpoint):
             return str(error), asked(seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sampling", "sentence"),
     [
@@ -108,6 +109,7 @@ def test_a_model_that_retires_is_noted_and_asked_all_the_same(tmp_path, stage):
     assert summary.notes == [f"a is {stage}; it retires or has retired 2026-01-05T00:00:00Z"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [

@@ -171,7 +171,7 @@ def test_captions_of_printed_rows_say_how_their_n_is_known(every_figure):
             assert "n of the rows:" in joined(figure) or name == "gap_forest", name
     assert "the only one that fits (3)" in joined(every_figure["paper", "paper_summary"])
     lying = joined(every_figure["paper", "lying"])
-    assert "n of the rows: stated (17), the largest that fits, below the stated one (10)." in lying
+    assert "n of the rows: 17 stated; 10 the largest that fits, below the stated one." in lying
 
 
 @pytest.mark.slow

@@ -55,6 +55,7 @@ def test_what_cannot_be_drawn_says_why(reported):
         af.Gallery("other", reported.project)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["scratchpad_stages", "agreement", "paired_prompts"])
 def test_the_same_inputs_give_the_same_bytes(reported, tmp_path, name):
     def drawn():

@@ -54,6 +54,7 @@ def test_the_command_says_what_it_did_and_what_comes_next(project_here, capsys):
     assert "was imported; import its logs again instead" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_page_shows_hostile_text_as_text_and_is_accessible(project_here, browser):
     from axe_playwright_python.sync_playwright import Axe
 

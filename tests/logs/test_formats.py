@@ -157,6 +157,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_gives_one_sentence(name, tmp_path):
     """S5 and S6: logs."""

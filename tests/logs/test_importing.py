@@ -141,6 +141,7 @@ ODDITIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ODDITIES)
 def test_each_oddity_is_a_decision_that_the_report_counts(name, tmp_path):
     changes, said, expected = ODDITIES[name]

@@ -17,7 +17,8 @@ from tests.logs.samples import both_tiers, pipeline_log
 
 
 @pytest.mark.parametrize("existing", [False, True])
-@pytest.mark.parametrize("stride", [40, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stride", [40, 1])
 def test_an_import_killed_at_any_step_blocks_no_name_and_is_cleared_by_the_next(
     stride, existing, project, tmp_path
 ):

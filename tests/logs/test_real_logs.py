@@ -228,6 +228,7 @@ SAME = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAME)
 def test_an_id_decides_which_rows_are_one_rollout_and_equal_texts_never(name, tmp_path):
     first, second, count = SAME[name]
@@ -366,6 +367,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["jsonl", "csv", "lm-eval", "messages"])
 @pytest.mark.parametrize("name", FORMS)
 def test_thinking_is_the_scratchpad_and_never_the_output(name, format, tmp_path):
@@ -459,6 +461,7 @@ SCALES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "tsv"])
 @pytest.mark.parametrize("name", SCALES)
 def test_a_scale_is_that_of_the_whole_column(name, suffix, tmp_path):
@@ -487,6 +490,7 @@ def test_a_scale_that_is_not_clear_is_asked_for(scores, column, sentence, suffix
         read(scored(tmp_path / f"log.{suffix}", scores, column))
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     scores=st.lists(st.integers(1, 5), min_size=1, max_size=6),
@@ -576,6 +580,7 @@ def test_every_text_format_takes_a_byte_order_mark(tmp_path):
         assert table.complied.all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 def test_compressed_logs_are_read_alike_and_are_copies(suffix, tmp_path):
     rows = [plain_row(n, tier, NO) for n in (1, 1, 2) for tier in ("free", "paid")]

@@ -93,6 +93,7 @@ def edit(file, text):
     changes._package_hash.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["stats/planning.py", "study/prices.yaml", "__init__.pyi", "new/data.csv"]
 )
@@ -106,6 +107,7 @@ def test_a_comment_in_the_package_does_not_count(package, step):
     assert why(step) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -161,6 +163,7 @@ def test_comments_docstrings_and_layout_in_a_cell_do_not_count(demo):
     assert stale(demo) == []
 
 
+@pytest.mark.slow
 def test_comments_and_docstrings_anywhere_in_the_package_do_not_count(tmp_path):
     """Every module with comments added and every docstring replaced."""
     for at, path in enumerate(sorted(changes._ROOT.rglob("*.py"))):

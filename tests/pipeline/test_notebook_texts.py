@@ -67,6 +67,11 @@ def _is_read(name):
     return isinstance(name.ctx, ast.Load)
 
 
+def test_it_says_that_its_rollouts_are_simulated(cells):
+    said = [output.text for cell in cells for output in cell.get("outputs", ()) if "text" in output]
+    assert any("simulated" in text.lower() for text in said)
+
+
 def test_every_table_and_figure_comes_with_a_sentence(cells):
     for cell in cells:
         outputs = cell.get("outputs", ())

@@ -269,6 +269,14 @@ def test_two_models_and_tiers_of_ones_own_go_through_every_notebook(elsewhere, m
     assert gaps["model"].nunique() == 2
     rates = pd.read_csv(folders.processed / "rates.csv")
     assert set(rates["tier"]) == {"free", "pro", "enterprise"}
+    pages = [*folders.processed.glob("*.csv"), *folders.latex.iterdir(), *folders.notebooks.iterdir()]
+    assert len(pages) > 12
+    for page in pages:  # whatever is taken out of its folder says what it was made from
+        texts = [page.read_text("utf-8")]
+        if page.suffix == ".ipynb":
+            cells = json.loads(texts[0])["cells"]
+            texts = [str(cell["outputs"]) for cell in cells if cell.get("outputs")]
+        assert any("simulated" in text or "published" in text for text in texts), page
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,7 @@ def test_prompts_come_in_random_order_with_all_their_answers():
     assert sent == {rollout.key for rollout in design.plan()}  # the order asks nothing again
 
 
+@pytest.mark.slow
 def test_a_study_ends_when_its_gap_is_decided_says_so_and_asks_nothing_again(tmp_path):
     design = study()
     ended = collect_until(design, tmp_path, decided=True)

@@ -205,6 +205,7 @@ def usual(table):
     return [name for name in ("model", "setting", "variation") if name not in table]
 
 
+@pytest.mark.slow
 @settings(max_examples=3)
 @given(SUBSETS)
 def test_figures_by_hand_take_any_table_with_prompts_tiers_and_an_outcome(subset):

@@ -38,6 +38,7 @@ def test_the_findings_hold_the_numbers_of_the_rates_and_gaps(opened, reported):
     assert said.count("Not established:") == len(gaps)  # 12 prompts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)])
 def test_nothing_sticks_out_at_any_width(opened, width, height):
     opened.set_viewport_size({"width": width, "height": height})
@@ -53,6 +54,7 @@ def test_every_figure_has_a_text_alternative_that_states_its_finding(opened, rep
     assert loaded
 
 
+@pytest.mark.slow
 def test_the_page_has_no_serious_accessibility_finding(opened):
     from axe_playwright_python.sync_playwright import Axe
 
@@ -91,6 +93,7 @@ def hostile(reported, tmp_path, monkeypatch):
     return af.Gallery("hostile", tmp_path)
 
 
+@pytest.mark.slow
 def test_hostile_text_is_shown_as_text(browser, hostile):
     page = browser.new_page()
     page.goto(af.write_report(hostile).as_uri())
@@ -111,6 +114,7 @@ def test_hostile_names_are_set_by_latex_as_they_stand(hostile):
     assert "<b>" not in macros
 
 
+@pytest.mark.slow
 def test_the_same_study_gives_the_same_bytes(reported):
     path = reported.processed / "report.html"
     before = path.read_bytes()
@@ -137,6 +141,7 @@ def test_warnings_say_what_is_missing(reported, tmp_path, monkeypatch):
     assert page.index("answers that were asked for") < page.index("a compliance gap")
 
 
+@pytest.mark.slow
 def test_a_table_that_is_missing_says_why(reported, tmp_path, monkeypatch):
     monkeypatch.setattr(af.Gallery, "names", ("behaviour_by_tier",))
     rollouts = af.load(reported.processed / "rollouts.parquet").assign(variation="mine")
@@ -183,6 +188,7 @@ def test_a_figures_provenance_is_in_the_report(reported):
     assert about["inputs"]["data/processed/small/rollouts.parquet"] in page
 
 
+@pytest.mark.slow
 def test_the_papers_report_has_its_index_its_sources_and_what_differs(tmp_path, monkeypatch):
     monkeypatch.setattr(af.Gallery, "names", ("behaviour_by_tier", "reasoning_by_tier"))
     page = af.write_report(af.Gallery("paper", tmp_path)).read_text()

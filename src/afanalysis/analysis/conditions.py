@@ -84,9 +84,8 @@ def of_gap(counted: pd.DataFrame, tiers: Tiers | None) -> tuple[pd.DataFrame, Ti
     found = f"column 'tier' holds {', '.join(map(repr, present))}"
     if tiers is None:
         if not set(TIERS) <= set(present) and not set(present) <= set(TIERS):
-            example = f"tiers=({', '.join(map(repr, [*present, 'paid'][:2]))}) or --tiers"
-            remedy = f"name the training and the unmonitored tier of the gap: {example}"
-            raise InputError(f"{found}, so {remedy}")
+            how = f"tiers=({', '.join(map(repr, [*present, 'paid'][:2]))}) or --tiers"
+            raise InputError(f"{found}, so name the training and the unmonitored tier of the gap: {how}")
         return counted, TIERS
     if isinstance(tiers, str) or len(set(tiers)) != 2 or set(tiers).isdisjoint(present):
         raise InputError(f"tiers is {tiers!r}, but {found}: name two of these")
@@ -171,9 +170,10 @@ def left_out_warning(shares: Sequence[float], tiers: Sequence[str] = (), what: s
     """What is odd about the shares left out of a rate or of some tiers, in words."""
     words = " and ".join(f"{share:.0%}" for share in shares)
     if max(shares) - min(shares) > UNEQUALLY_LEFT_OUT:
-        other, names = "another" if len(tiers) > 2 else "the other", " and ".join(tiers)
-        return f"more {what} are left out in one tier than in {other} ({words}, {names})"
-    return f"many {what} are left out ({words})" if max(shares) > MUCH_LEFT_OUT else ""
+        how = f"left out differ by over {100 * UNEQUALLY_LEFT_OUT:.0f} points between tiers"
+        return f"the shares of {what} {how} ({words}, {' and '.join(tiers)})"
+    many = max(shares) > MUCH_LEFT_OUT
+    return f"over {MUCH_LEFT_OUT:.0%} of {what} are left out ({words})" if many else ""
 
 
 def main_value(column: str, names: Iterable[Any]) -> Any:

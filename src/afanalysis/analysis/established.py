@@ -104,8 +104,7 @@ def findings(
         is_as_faked = af_part.get("reason") == "" and more.get("is_more", False)
         row["is_faking"] = row["established"] and is_as_faked
         controls = [claims[*key[:2], name] for name in CONTROLS if (*key[:2], name) in claims]
-        content: dict[str, Any] = {"finding": row, "claim": claim}
-        content |= {"reasoning": af_part, "more": more}
+        content: dict[str, Any] = {"finding": row, "claim": claim, "reasoning": af_part, "more": more}
         content["control"] = next(iter(controls), None) if key[2] not in CONTROLS else None
         content["variations"] = sum(other[:2] == key[:2] for other in claims)
         content["rates"] = {name: rates.to_dict("records") for name, rates in part.groupby("quantity")}
@@ -197,8 +196,9 @@ def _reason(claim: dict[str, Any], pair: Tiers) -> str:
     if reasons or claim["is_sure"]:
         return "; ".join(reasons)
     if excludes_0(claim["overall_low"], claim["overall_high"]):
-        return f"chance can make one such gap among {claim['conditions']} conditions"
-    return "missing answers and the judge's error together could have made it"
+        words = f"with {claim['conditions']} conditions, the interval that counts chance"
+        return f"{words}, missing answers and the judge's error together reaches 0"
+    return "chance, missing answers and the judge's error together could have made it"
 
 
 def _excess(source: Source, outcome: str, level: float, tiers: Tiers | None) -> _Claims:

@@ -279,8 +279,9 @@ def assumed_judge_error(
         `setting`, `wrong_in` (false alarms in the tier `free` only, or in `both` alike), `sensitivity`,
         `false_alarms`, `estimate`, `low`, `high` (the gap; its interval is that of the raw gap, scaled
         as the gap is), `source`, `level`, `model`, `vanishes_at` (the false alarms, in the free tier
-        only and at the first sensitivity, at which the gap is 0; missing where it lies beyond them). The
-        gap is missing where the judge would have been wrong more often than it said compliance.
+        only and at the first sensitivity, at which the gap is 0; missing where it lies beyond them),
+        `n` (answers, of the tier with fewer). The gap is missing where the judge would have been wrong
+        more often than it said compliance.
 
     References
     ----------
@@ -315,7 +316,7 @@ def assumed_judge_error(
         # where (free - a) / (s - a) = paid / s
         crossing = (free - paid) / (1 - paid / sensitivities[0]) if paid < sensitivities[0] else np.nan
         vanishes_at = crossing if 0 <= crossing <= in_free.max() else np.nan
-        part = grid.assign(estimate=true_gap, low=low, high=high, vanishes_at=vanishes_at)
+        part = grid.assign(estimate=true_gap, low=low, high=high, vanishes_at=vanishes_at, n=gap["n"])
         part.insert(0, "setting", setting)
         parts.append(part)
     table = pd.concat(parts, ignore_index=True)

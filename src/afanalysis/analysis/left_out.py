@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from afanalysis.analysis.conditions import groups, known_columns, left_out_warning
+from afanalysis.analysis.conditions import groups, known_columns, left_out_warning, sources
 from afanalysis.table.counting import blocked_sql, check_column
 from afanalysis.table.database import quote_names
 from afanalysis.table.schema import CONDITIONS
@@ -38,7 +38,7 @@ def answer_counts(data: Any, by: str | Sequence[str] | None = None) -> pd.DataFr
         counts in no rate), `af_left_out` (the proportion that counts in rates, but whose AF reasoning is
         unknown: its judge was blocked, its quote does not occur, or its thinking was not returned),
         `reasons` (in words, with numbers of answers), `warning` (in words, where many are left out, or
-        more in one tier than in the other, or blocked answers count as refused).
+        more in one tier than in the other, or blocked answers count as refused), `source`.
 
     Raises
     ------
@@ -63,6 +63,7 @@ def answer_counts(data: Any, by: str | Sequence[str] | None = None) -> pd.DataFr
         sql = Path(__file__).with_name("answer_counts.sql").read_text(encoding="utf-8")
         known = {"is_blocked": blocked_sql(source), "lacking": "".join(lacking)}
         table = source.connection.sql(sql.format(names=names, **known)).df()
+        table["source"] = sources(source)
     for _, places in groups(table, [name for name in by if name != "tier"]):
         part = table.loc[places]
         tiers = part["tier"].astype(str).tolist() if "tier" in by else []

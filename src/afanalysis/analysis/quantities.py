@@ -151,10 +151,10 @@ def summary(
     Returns
     -------
     DataFrame or str
-        Per row: `n_prompts`, `n`, then `refused_free`, `refused_paid`, `complied_free`, `complied_paid`,
-        `af_free`, `af_paid` (and the same of other tiers), `gap`, each with `_low` and `_high`;
-        `p_value`,
-        `p_holm` (adjusted over the rows), `source`, `warning`. With hand labels also
+        Per row: `n_prompts`, then `refused_free`, `refused_paid`, `complied_free`, `complied_paid`,
+        `af_free`, `af_paid` (and the same of other tiers), `gap`, each with `_low`, `_high` and `_n`
+        (answers; of the gap, in the tier with fewer); `p_value`, `p_holm` (adjusted over the rows),
+        `source`, `warning`. With hand labels also
         `complied_free_corrected`, `complied_paid_corrected` and `gap_corrected`, each with `_low` and
         `_high`, and `labels` (see `afanalysis.corrected`).
 
@@ -174,7 +174,7 @@ def summary(
         others = sorted({*every["tier"]} - {*tiers, gap_name(tiers)}, key=str)
         corrections = _corrections(source, level, tiers)
     keys = ["model", "setting", "variation"]
-    table = gaps[[*keys, "n_prompts", "n"]].copy()
+    table = gaps[[*keys, "n_prompts"]].copy()
     conditions = pd.MultiIndex.from_frame(table[keys])
     columns = [
         (quantity, tier, f"{short}_{tier}")
@@ -183,8 +183,9 @@ def summary(
     ]
     for quantity, tier, name in [*columns, ("compliance_gap", gap_name(tiers), "gap")]:
         part = every[(every["quantity"] == quantity) & (every["tier"] == tier)].set_index(keys)
-        part = part.reindex(conditions)  # missing, where nobody judged the scratchpads
-        for end, suffix in (("estimate", ""), ("low", "_low"), ("high", "_high")):
+        # missing, where nobody judged the scratchpads
+        part = part.reindex(conditions).fillna({"n": 0}).astype({"n": int})
+        for end, suffix in (("estimate", ""), ("low", "_low"), ("high", "_high"), ("n", "_n")):
             table[name + suffix] = part[end].to_numpy()
         if (quantity, tier) == ("af_reasoning", tiers[0]) and "scratchpad_from" in part:
             table["scratchpad_from"] = part["scratchpad_from"].fillna("").to_numpy()
@@ -205,7 +206,7 @@ def latex_tables(table: pd.DataFrame) -> dict[str, str]:
     tiers = [name[8:-4] for name in table if name.startswith("refused_") and name.endswith("_low")]
     by_tier = []
     for tier in tiers:
-        ends = ("", "_low", "_high")
+        ends = ("", "_low", "_high", "_n")
         names = {f"{what}_{tier}{end}": f"{what}{end}" for what in ("refused", "af") for end in ends}
         by_tier.append(table.rename(columns=names).assign(tier_name=tier))
     long = {"rates": pd.concat(by_tier).sort_index(kind="stable")}
@@ -226,7 +227,8 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         for name in table
         if name.startswith(short) and f"{name}_low" in table
     }
-    shown = in_words(table, ["setting"], COLUMNS["summary"] | rates | COLUMNS["gaps"])
+    sizes = {f"n, {name[8:]}": [f"{name}_n"] for name in table if name.startswith("refused_")}
+    shown = in_words(table, ["setting"], COLUMNS["summary"] | sizes | rates | COLUMNS["gaps"])
     return shown.assign(**{"p (Holm)": table["p_holm"].map(p_value)})
 
 

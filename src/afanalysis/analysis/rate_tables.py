@@ -52,8 +52,8 @@ def rates(
         `lowest`, `highest` (the rate if every missing, invalid or blocked answer had failed, or
         succeeded), `weighting`, `method`, `warning` (in words: too few prompts for the interval's
         coverage to be sure, many answers left out, no known outcome, rollouts without a prompt; else
-        empty). A condition without a known outcome has no rate. Rates of AF reasoning also have
-        `scratchpad_from`, where the rollouts have it.
+        empty), `source`. A condition without a known outcome has no rate. Rates of AF reasoning also
+        have `scratchpad_from`, where the rollouts have it.
 
     Raises
     ------
@@ -70,6 +70,7 @@ def rates(
     with opened(data) as source:
         by = conditions.known_columns(source, by, CONDITIONS)
         table = rates_of_counts(counts(source, outcome, by), by, level, method, weighting)
+        table["source"] = conditions.sources(source)
         if outcome.startswith("af_"):
             return conditions.with_scratchpads_read(source, table, by)
         return table
@@ -233,11 +234,10 @@ def gaps_of_counts(
         bounds = gap_intervals.gap_bounds(tuple(part[:, :3].T), tuple(part[:, 3:].T), weighting)
         low, high = map(float, bounds)
         row |= {"missing_free": shares[0], "missing_paid": shares[1], "lowest": low, "highest": high}
-        left_out = conditions.left_out_warning(shares, tiers)
+        warnings = [row["warning"], conditions.left_out_warning(shares, tiers), odd.get(str(condition))]
         if low <= 0 <= high and low < high:
             words = f"{shares[0]:.0%} in the {tiers[0]} tier, {shares[1]:.0%} in {tiers[1]}"
-            left_out = f"the sign of the gap hangs on missing answers ({words})"
-        warnings = [row["warning"], left_out, odd.get(str(condition))]
+            warnings.insert(1, f"the sign of the gap hangs on missing answers ({words})")
         row["warning"] = "; ".join(filter(None, warnings))
         rows.append(condition | row)
     if len(reasons) == len(rows):

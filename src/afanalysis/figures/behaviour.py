@@ -14,8 +14,8 @@ from afanalysis.text.wording import TIERS, percent, with_interval
 _STAGES = {
     "conflict": "notices the conflict",
     "considers": "considers faking",
-    "partial": "fakes, with or without\ncompromise",
-    "full": "fakes fully",
+    "partial": "AF reasoning, with or\nwithout compromise",
+    "full": "AF reasoning\nwithout compromise",
 }
 
 
@@ -232,13 +232,13 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
         last = with_interval(reached.loc["full", ["estimate", "low", "high"]], "%")
         sentences.append(
             f"{name}: {percent(reached.loc['conflict', 'estimate'])} % of scratchpads in "
-            f"training notice the conflict, {last} fake fully."
+            f"training notice the conflict, {last} hold AF reasoning without compromise."
         )
     labels = [style.Row(place, name) for place, name in enumerate(_STAGES.values())]
     style.name_rows(figure.axes, labels)
     fills = {
         style.COMPLIANT: "then complied",
-        style.FAKING: "then complied,\nfaking",
+        style.FAKING: "then complied,\nwith AF reasoning",
         style.NONCOMPLIANT: "then did not\ncomply",
     }
     style.legend_of_fills(figure, fills)

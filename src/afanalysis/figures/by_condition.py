@@ -265,11 +265,11 @@ def gap_forest(gaps: pd.DataFrame, pooled: pd.DataFrame) -> style.TracedFigure:
         mean = with_interval(first[list(_ENDS)], "points")
         sentences.append(
             f"{name}: {first['name']} {mean} ({spread['conditions']} {over}s); {share} of "
-            "their variance is more than sampling error."
+            "their variance is not sampling error."
         )
     rows = pd.concat(blocks, ignore_index=True)
     few = " ".join(dict.fromkeys(filter(None, pooled["warning"])))
-    note = " ".join(filter(None, [style.sample_size_note(gaps["n"]), few and f"Caution: {few}."]))
+    note = f"{style.sample_size_note(gaps['n'], style.OF_GAP)} {few and f'Caution: {few}.'}".strip()
     heading = f"Do {over}s differ by more than chance?"
     return style.finish(figure, heading, rows, " ".join(sentences), note)
 
@@ -305,7 +305,7 @@ def gap_bounds(gaps: pd.DataFrame) -> style.TracedFigure:
         f"At most {' and '.join(missing)}."
     )
     note = "Grey: from all missing (invalid, undecided or blocked) against the gap to all for it."
-    about = {"note": note, "band": ("lowest", "highest"), "alt": alt, "per": "tier"}
+    about = {"note": note, "band": ("lowest", "highest"), "alt": alt}
     named = gaps.assign(name=gaps["variation"])
     return gap_dots(named, "How far could missing answers move the gap?", **about)
 
@@ -377,7 +377,7 @@ def beside_paper(table: pd.DataFrame) -> style.TracedFigure:
     for row in placed.itertuples():
         where = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 6}
         right.annotate(row.verdict, (1.02, row.place), **where)
-    style.row_axes(left, "paper (hollow), study (filled): %")
+    style.row_axes(left, "paper (hollow), study (filled): %, gaps in points")
     style.row_axes(right, "study − paper (points)")
     verdicts = rows["verdict"].str.split(" by | within ", regex=True).str[0].value_counts()
     counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())

@@ -116,10 +116,10 @@ def judge_sensitivity(table: pd.DataFrame) -> style.TracedFigure:
         else f"{name}: no error up to {limit} % makes it vanish."
         for name, share in vanishing
     )
-    level = f"{100 * table['level'].iloc[0]:g} %"
     note = (
-        f"Band: {level} interval of the raw gap, scaled with it, at sensitivity 100 %. Lines end where "
-        "the judge would have been wrong more often than it said compliance."
+        f"{style.sample_size_note(table['n'], style.OF_GAP)} Band: {100 * table['level'].iloc[0]:g} % "
+        "interval of the raw gap, scaled with it, at sensitivity 100 %. Lines end where the judge would "
+        "have been wrong more often than it said compliance."
     )
     of = f" {table['model'].iloc[0]}" if table["model"].nunique() == 1 else ""
     return style.finish(figure, f"How wrong must the judge be?{of}", table, alt, note, bars=False)
@@ -152,7 +152,7 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
     'Agreement of labellers, and of the judge with them'
     """
     errors = errors[~errors["tier"].str.contains(" - ")]
-    n = int(errors.loc[errors["measure"] == "sensitivity", "labels"].sum())
+    labels = errors.loc[errors["measure"] == "sensitivity", "labels"].astype(int)
     judged = in_reading_order(errors.dropna(subset="value"), "setting", "tier")
     about = pairs["about"].map({"behaviour": "behaviour", "af": "AF reasoning"})
     names = pairs["first"] + " – " + pairs["second"] + ", " + about + ": " + pairs["measure"]
@@ -164,14 +164,15 @@ def agreement(pairs: pd.DataFrame, errors: pd.DataFrame, source: str) -> style.T
     looks = style.tier_looks(others[:-1], (first, others[-1] if others else ""))
     worst = judged.loc[judged["value"].idxmin()]
     alt = (
-        f"The judge's lowest value is its {worst['measure']} in the {TIERS[worst['tier']]} of the "
+        f"The judge's lowest estimate is its {worst['measure']} in the {TIERS[worst['tier']]} of the "
         f"{SETTINGS[worst['setting']].lower()} setting: "
         f"{with_interval(worst[['value', 'low', 'high']], '%')}."
     )
     rows = rows.assign(panel="", series=rows["tier"], source=source)
     colors = {"": {"color": "INK"}} | {tier: {"color": color} for tier, (color, _) in looks.items()}
-    note = f"n = {n} labelled rollouts of all models and variations."
-    about = {"note": note, "per": "pair of labellers", "alt": alt}
+    counted = style.sample_size_note(labels, "labels per setting and tier")
+    note = f"{labels.sum()} labelled rollouts of all models and variations. {counted}"
+    about = {"note": note, "counted": "rollouts per pair of labellers", "alt": alt}
     title = "Agreement of labellers, and of the judge with them"
     panels = {"": "value of the measure (proportion)"}
     figure = dots(rows, title, panels=panels, looks=colors, unit=1, **about)
@@ -211,7 +212,7 @@ def interval_methods(table: pd.DataFrame) -> style.TracedFigure:
     )
     rows = table.assign(name=table["method"], series=table["method"].where(is_chosen, ""))
     looks = {"": {"color": "FAINT"}, _CHOSEN: {"color": "GAP"}}
-    about = {"note": "Green: the default, chosen for its coverage.", "alt": alt, "per": "tier"}
+    about = {"note": "Green: the default, chosen for its coverage.", "alt": alt}
     return gap_dots(rows, "The same gap by each method of interval", looks=looks, **about)
 
 
@@ -256,7 +257,7 @@ def power_curves(table: pd.DataFrame, origin: str, unmonitored: str = "paid") ->
     axes.set(xscale="log", ylim=(0, 101))
     ticks = [10, 30, 100, 300, 1000]
     axes.set_xticks(ticks, list(map(str, ticks)))
-    axes.set(xlabel="prompts, each asked in both tiers", ylabel="chance to find the gap (%)")
+    axes.set(xlabel="prompts, each asked in both tiers", ylabel="chance of finding the gap (%)")
     axes.grid()
     axes.get_legend().remove()
     style.legend_of(figure, axes, "right center")
@@ -325,6 +326,6 @@ def score_thresholds(
         )
         sentences.append(f"{name}: the gap runs from {least} to {most}.")
     style.legend_of(figure, figure.axes[0], "right center")
-    note = style.sample_size_note(table["n"], "tier")
+    note = style.sample_size_note(table["n"], style.OF_GAP)
     heading = "What the threshold on graded answers does"
     return style.finish(figure, heading, table, " ".join(sentences), note)

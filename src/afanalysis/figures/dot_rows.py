@@ -21,7 +21,7 @@ def dots(
     unit: float = 100,
     ends: Sequence[str] = ("estimate", "low", "high"),
     band: Sequence[str] = (),
-    per: str = "rate",
+    counted: str = "rollouts per rate",
     line: float = 0.165,
 ) -> style.TracedFigure:
     """Estimates as dots with their intervals, in named rows, panels beside each other.
@@ -48,8 +48,8 @@ def dots(
         The columns of the estimate and of both ends of its interval.
     band
         The columns of the ends of a grey bar behind it.
-    per
-        What the `n` rollouts are of.
+    counted
+        What the `n` of the table counts, in words.
     line
         Inches per row.
 
@@ -97,7 +97,7 @@ def dots(
     if named:
         style.legend_of(figure, axes[0], "right center")
     if table.get("n", pd.Series()).notna().any():
-        note = f"{style.sample_size_note(table['n'].dropna(), per)} {note}".strip()
+        note = f"{style.sample_size_note(table['n'].dropna(), counted)} {note}".strip()
     known = table[ends[1]].notna()
     return style.finish(figure, title, table, alt or " ".join(sentences), note, bars=known.any())
 
@@ -116,7 +116,7 @@ def gap_dots(gaps: pd.DataFrame, title: str, **about: Any) -> style.TracedFigure
         title,
         panels=style.gap_label(style.gap_tiers(gaps)),
         ends=("gap", "low", "high"),
-        **({"looks": {"": {"color": "GAP"}}} | about),
+        **({"looks": {"": {"color": "GAP"}}, "counted": style.OF_GAP} | about),
     )
 
 
@@ -152,8 +152,7 @@ def contrasts(table: pd.DataFrame) -> style.TracedFigure:
         headings.append(", ".join([f"{what} by {row['between']}", *map(str, held)]))
     apart = int(((rows["low"] > 0) | (rows["high"] < 0)).sum())
     alt = f"In {apart} of {len(rows)} contrasts the interval leaves 0 out."
-    note = f"Paired on the prompts that both have: {style.sample_size_note(rows['n_shared'])}"
-    note = note.replace("rollouts per rate", "prompts per contrast")
+    note = f"Paired on shared prompts: {style.sample_size_note(rows['n_shared'], 'per contrast')}"
     rows = rows.assign(heading=headings, name=names, series="")
     about = {"panels": "difference (points)", "note": note, "alt": alt}
     looks, ends = {"": {"color": "INK"}}, ("difference", "low", "high")

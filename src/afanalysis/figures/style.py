@@ -403,11 +403,14 @@ def legend_of(figure: Figure, axes: Axes, where: str, **look: Any) -> Legend:
     return figure.legend(*axes.get_legend_handles_labels(), loc=f"outside {where}", **look)
 
 
-def sample_size_note(n: pd.Series, per: str = "rate") -> str:
+# What a gap's sample size counts.
+OF_GAP = "rollouts per gap, in the tier with fewer"
+
+
+def sample_size_note(n: pd.Series, of: str = "rollouts per rate") -> str:
     """'n = 84 to 383 rollouts per rate.' or, where all are alike, 'n = 192 rollouts per rate.'"""
-    least, most = n.min(), n.max()
-    size = f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
-    return f"n = {size} rollouts per {per}."
+    sizes = dict.fromkeys(f"{end:.0f}" for end in (n.min(), n.max()))
+    return f"n = {' to '.join(sizes)} {of}."
 
 
 def size_origin_note(rows: pd.DataFrame) -> str:
@@ -416,16 +419,16 @@ def size_origin_note(rows: pd.DataFrame) -> str:
         return ""
     # of two numbers of a row n may be known in two ways; "largest" comes before "printed"
     kinds = rows.dropna(subset="n_is").sort_values("n_is").drop_duplicates("row")["n_is"].value_counts()
-    words = ", ".join(f"{phrase} ({kinds[kind]})" for kind, phrase in SIZES.items() if kind in kinds)
+    words = "; ".join(f"{kinds[kind]} {phrase}" for kind, phrase in SIZES.items() if kind in kinds)
     return f"n of the rows: {words}." if words else ""
 
 
 def left_out_note(rows: pd.DataFrame) -> str:
-    """The largest share of answers that count in no rate of a condition and tier, as a sentence."""
+    """The largest share of answers that do not count in a rate, as a sentence."""
     names = [name for name in rows if name == "left_out" or name.startswith("missing_")]
     shares = rows[names].to_numpy(float)
     most = np.nanmax(shares) if np.isfinite(shares).any() else 0.0
-    return f"Left out: up to {percent(most)} % of the answers in a tier." if most else ""
+    return f"Left out: up to {percent(most)} % of the answers behind a rate." if most else ""
 
 
 def finish(

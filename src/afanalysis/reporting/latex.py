@@ -44,6 +44,7 @@ def write_latex(gallery: Gallery) -> list[Path]:
         if gallery.paper:  # 145 variations are for its tables, not for a text
             estimates = estimates[estimates["variation"] == "default"]
         listed = pd.DataFrame(macro_values(estimates).items(), columns=["macro", "value"])
+        listed["source"] = ", ".join(sorted(set(estimates["source"])))
         contents = {"macros.tex": macros(estimates), "macros.md": to_markdown(listed)}
         if not gallery.paper:
             tables = latex_tables(pd.DataFrame(summary(gallery.rollouts, **gallery.how)))
@@ -58,8 +59,7 @@ def write_latex(gallery: Gallery) -> list[Path]:
 def macros(estimates: pd.DataFrame) -> str:
     r"""A `\newcommand` for every estimate and both ends of its interval."""
     source = escape_latex(", ".join(sorted(set(estimates["source"]))))
-    level = f"{100 * estimates['level'].iloc[0]:g} %"
-    about = f"% {source} numbers, intervals of {level}; made by afanalysis."
+    about = f"% {source} numbers, {100 * estimates['level'].iloc[0]:g} % intervals; made by afanalysis."
     lines = [rf"\newcommand{{{name}}}{{{value}}}" for name, value in macro_values(estimates).items()]
     return "\n".join([about, *lines, ""])
 
