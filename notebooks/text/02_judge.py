@@ -81,7 +81,7 @@ if several:
     differing = pairs[pairs.differs].merge(rollouts, on="rollout")
     compared = [name for name in pairs if name.endswith(("_first", "_second"))]
     columns = ["setting", "tier", *compared]
-    display(differing.groupby(columns).size().to_frame("rollouts"))
+    display(differing.groupby(columns, dropna=False).size().to_frame("rollouts"))
 
 # %%
 unlike = (

@@ -45,14 +45,15 @@ worst = answers.loc[answers.left_out.idxmax()]
 print(
     f"Most are left out in {', '.join(worst[named])}: {worst.left_out:.1%} ({worst.reasons or 'none'})."
 )
-answers.drop(columns=single).round(3)
+answers.drop(columns=[*single, "source"]).round(3)
 
 # %% [markdown]
 # ## Rates by tier
 # Every prompt weighs alike (`weighting="answers"` weighs answers). `deff` is the design effect: how many times more answers this design needs than independent ones would. `lowest` and `highest` are where the rate would lie if all missing answers had gone one way. A note under `warning` says what to be careful about.
 
 # %%
-hidden = [*single, "outcome", "weighting", "method", "n_missing", "n_invalid", "n_blocked"]
+hidden = [*single, "outcome", "weighting", "method", "source", "level"]
+hidden += ["n_missing", "n_invalid", "n_blocked"]
 try:
     rates = af.rates(rollouts, "complied", by=by, level=level)
     least, most = rates.loc[rates.rate.idxmin()], rates.loc[rates.rate.idxmax()]

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 4 · Would the conclusion survive?
 #
-# Notebook 3 ends with a gap. Here it is challenged, one doubt at a time: chance, another method, missing answers, many comparisons, looks while it ran, a regression, a judge that errs, other prompts, another study. Each doubt ends in a sentence, and a table puts those side by side that can undo the gap of this study.
+# Notebook 3 ends with a gap. Here it is challenged, one doubt at a time: chance, another method, missing answers, many comparisons, looks while it ran, a regression, a judge that errs, other prompts, another study. Each doubt ends in a sentence, and a table sets side by side those that can undo the gap of this study.
 
 # %% tags=["parameters"]
 study = "studies/demo.yaml"  # the study file
@@ -240,7 +240,10 @@ beside.filter([*shown, "verdict"]).round(3)
 
 # %%
 if known:
+    doubts = ["chance", "another method", "missing answers", "many conditions", "repeated looks"]
+    doubts += ["a regression", "the judge's error"]
     answer = pd.DataFrame({name: (ends.low > 0) | (ends.high < 0) for name, ends in left.items()})
+    answer = answer.reindex(columns=doubts)
     answer["all at once"] = found.set_index(keys).established
     for place, row in answer.iterrows():
         lost = ", ".join(row.index[row.eq(False)])

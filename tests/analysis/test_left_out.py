@@ -148,7 +148,7 @@ def test_the_figure_shows_what_was_blocked_in_a_colour_of_its_own():
     main = table[(table["variation"] == "default") & (table["tier"] == "free")]
     counts = main.groupby("setting")["complied"].agg(["count", "size"]).loc["helpful-only"]
     assert f"Helpful-only {counts['count']} of {counts['size']} free" in note
-    assert "Left out: up to" in note
+    assert "of the answers of a rate are left out" in note
     assert "AF reasoning: in the tagged scratchpad" in note
     plain = af.figures.compliance_by_tier(af.example_rollouts())
     assert "blocked" not in plain.alt

@@ -93,6 +93,17 @@ def test_estimates_of_a_study_have_the_columns_of_the_published_ones(collected):
     assert set(ours["source"]) == {"simulated"}
 
 
+def test_a_table_by_source_keeps_the_sources_apart(rollouts):
+    mixed = pd.concat([rollouts.assign(source=name) for name in ("live", "simulated")])
+    for table in (
+        af.rates(mixed, by=["source", "tier"]),
+        af.compliance_gap(mixed, by=["source"]),
+        af.answer_counts(mixed.assign(valid=True), by=["source", "tier"]),
+    ):
+        assert set(table["source"]) == {"live", "simulated"}
+    assert set(af.rates(mixed, by=["tier"])["source"]) == {"live, simulated"}
+
+
 def test_regression_finds_the_tier_and_reports_what_has_no_bound(rollouts):
     found = af.regression(rollouts, "tier").set_index("term")
     odds = (0.4 / 0.6) / (0.1 / 0.9)

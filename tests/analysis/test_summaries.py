@@ -5,6 +5,7 @@ from scipy import stats
 
 import afanalysis as af
 from afanalysis.analysis.paper import _verdict
+from afanalysis.errors import InputError
 from afanalysis.stats import gap_intervals
 from afanalysis.text.markup import to_latex, to_markdown
 from afanalysis.text.wording import interval, percent
@@ -22,6 +23,9 @@ def test_the_headline_is_the_papers():
 
 def test_the_summary_is_a_table_latex_and_markdown(collected):
     rollouts = af.load(collected)
+    free = rollouts[rollouts["tier"] == "free"].groupby("setting")
+    rollouts.loc[free.head(2).index, "complied"] = pd.NA
+    rollouts.loc[free.head(3).index, "af_reasoning"] = pd.NA
     table = af.summary(rollouts)
     gaps = af.compliance_gap(rollouts)
     np.testing.assert_allclose(table["gap"], gaps["gap"])
@@ -29,10 +33,17 @@ def test_the_summary_is_a_table_latex_and_markdown(collected):
     for tier in ("free", "paid"):  # each tier's own number, not that of the one with fewer
         judged = rollouts[(rollouts["tier"] == tier) & rollouts["complied"].notna()]
         assert table[f"refused_{tier}_n"].tolist() == judged.groupby("setting").size().tolist()
+    assert (table["af_free_n"] < table["refused_free_n"]).all()
+    assert (table["refused_free_n"] < table["refused_paid_n"]).all()
     latex, markdown = af.summary(rollouts, "latex"), af.summary(rollouts, "markdown")
     # two tabulars: a row per tier, and a row per gap
     assert latex.count("raggedright default") == 3 * len(table)
     assert latex.count(r"\bottomrule") == 2
+    for text in (latex, markdown):
+        assert text.count("(AF ") == len(table)  # in the free tier of each setting
+    reasoning = rollouts.drop(columns=["complied", "refused"])  # a log that was judged for this alone
+    for n in af.summary(reasoning)["af_free_n"]:
+        assert f"free tier & {n} &" in af.summary(reasoning, "latex")
     assert r"non-compliance, \%" in latex
     assert markdown.count("\n") == len(table) + 2
     with pytest.raises(ValueError, match="use 'table', 'latex' or 'markdown'"):
@@ -137,3 +148,12 @@ def test_the_readmes_table_is_what_the_package_computes(project):
         line = next(line for line in readme.splitlines() if interval(row["low"], row["high"]) in line)
         assert percent(row["estimate"]) in line
         assert f"{count:g} of {row['n']}" in line
+
+
+def test_a_tier_is_refused_whose_name_would_be_that_of_another_column(collected):
+    rollouts = af.load(collected)
+    more = rollouts[rollouts["tier"] == "paid"].assign(tier="low")
+    with pytest.raises(InputError, match="tier 'low': columns of a summary end so; rename the tier"):
+        af.summary(pd.concat([rollouts, more]))
+    with pytest.raises(InputError, match="has the name of another column: rename the tier"):
+        af.summary(rollouts.replace({"tier": {"paid": "low"}}), tiers=("free", "low"))

@@ -86,7 +86,7 @@ def test_thinking_that_does_not_come_back_is_reported_and_no_verdict_on_reasonin
     assert set(counted["reasons"]) == {"AF reasoning: no thinking came back 12"}
     assert (
         counted["warning"]
-        .str.contains("over 10% of verdicts on AF reasoning are left out (100%", regex=False)
+        .str.contains("over 10% of verdicts on AF reasoning are left out in a tier (100%", regex=False)
         .all()
     )
 

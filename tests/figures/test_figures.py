@@ -169,7 +169,8 @@ def test_captions_of_printed_rows_say_how_their_n_is_known(every_figure):
     for (study, name), figure in every_figure.items():
         if study == "paper" and name not in (*WITHOUT_SIZES, "power_curves", "judge_sensitivity"):
             assert "n of the rows:" in joined(figure) or name == "gap_forest", name
-    assert "the only one that fits (3)" in joined(every_figure["paper", "paper_summary"])
+    summary = joined(every_figure["paper", "paper_summary"])
+    assert "3 implied by the printed errors, the only one that fits" in summary
     lying = joined(every_figure["paper", "lying"])
     assert "n of the rows: 17 stated; 10 the largest that fits, below the stated one." in lying
 

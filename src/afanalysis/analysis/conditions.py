@@ -166,14 +166,19 @@ def remarks(counted: pd.DataFrame, by: Sequence[str], tiers: Tiers | None = None
     return words
 
 
+def with_origin(table: pd.DataFrame, source: str, level: float) -> pd.DataFrame:
+    """A table that names its source, unless it is grouped by that, and its confidence level."""
+    return table.assign(source=table.get("source", source), level=level)
+
+
 def left_out_warning(shares: Sequence[float], tiers: Sequence[str] = (), what: str = "answers") -> str:
     """What is odd about the shares left out of a rate or of some tiers, in words."""
     words = " and ".join(f"{share:.0%}" for share in shares)
     if max(shares) - min(shares) > UNEQUALLY_LEFT_OUT:
         how = f"left out differ by over {100 * UNEQUALLY_LEFT_OUT:.0f} points between tiers"
         return f"the shares of {what} {how} ({words}, {' and '.join(tiers)})"
-    many = max(shares) > MUCH_LEFT_OUT
-    return f"over {MUCH_LEFT_OUT:.0%} of {what} are left out ({words})" if many else ""
+    where = f"are left out{' in a tier' * (len(shares) > 1)} ({words})"
+    return f"over {MUCH_LEFT_OUT:.0%} of {what} {where}" if max(shares) > MUCH_LEFT_OUT else ""
 
 
 def main_value(column: str, names: Iterable[Any]) -> Any:

@@ -136,7 +136,7 @@ def contrast(
     warnings = ["; ".join(filter(None, [words, *without])) for words in table.pop("warning")]
     table = table.assign(estimate=ours.mean, estimate_reference=theirs.mean)
     table = table.assign(**contrasts(ours, theirs, level))
-    return table.assign(source=came_from, level=level, warning=warnings)
+    return conditions.with_origin(table.assign(warning=warnings), came_from, level)
 
 
 def pooled_gap(
@@ -267,7 +267,7 @@ def prompt_pairs(data: Any, *, level: float = 0.95, tiers: Tiers | None = None) 
         shares = pd.DataFrame({unmonitored: s_paid / n_paid, training: s_free / n_free}).round(9)
         alike = shares.value_counts().rename("prompts").reset_index()
         parts.append(alike.sort_values([unmonitored, training]).assign(**condition))
-    return pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)
+    return conditions.with_origin(pd.concat(parts, ignore_index=True), came_from, level)
 
 
 def regression(

@@ -108,7 +108,7 @@ def findings(
         content["control"] = next(iter(controls), None) if key[2] not in CONTROLS else None
         content["variations"] = sum(other[:2] == key[:2] for other in claims)
         content["rates"] = {name: rates.to_dict("records") for name, rates in part.groupby("quantity")}
-        row["sentence"] = render("finding.txt.j2", **content, wording=wording)
+        row["sentence"] = render("finding.txt.j2", **content, wording=wording, controls=CONTROLS)
         found.append(row)
     table = pd.DataFrame(found)
     table["is_main"] = ~table.duplicated(["setting", "model"])  # which comes first

@@ -219,7 +219,7 @@ def has_labels(data: Any) -> bool:
     False
     """
     with opened(data) as source:
-        if not {"label_complied", "label_weight"} <= set(source.kinds):
+        if not {"complied", "label_complied", "label_weight"} <= set(source.kinds):
             return False
         return not labelled(source, "complied", []).empty
 

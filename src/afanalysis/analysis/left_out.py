@@ -63,7 +63,7 @@ def answer_counts(data: Any, by: str | Sequence[str] | None = None) -> pd.DataFr
         sql = Path(__file__).with_name("answer_counts.sql").read_text(encoding="utf-8")
         known = {"is_blocked": blocked_sql(source), "lacking": "".join(lacking)}
         table = source.connection.sql(sql.format(names=names, **known)).df()
-        table["source"] = sources(source)
+        table["source"] = table.get("source", sources(source))
     for _, places in groups(table, [name for name in by if name != "tier"]):
         part = table.loc[places]
         tiers = part["tier"].astype(str).tolist() if "tier" in by else []

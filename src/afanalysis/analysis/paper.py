@@ -130,7 +130,7 @@ def _verdict(low: float, high: float, margin: float, differs: bool) -> str:
     if differs and high < 0:
         return f"smaller by {-100 * high:.0f}–{-100 * low:.0f} points"
     if max(-low, high) <= margin:
-        return f"consistent within {100 * margin:.2g} points"
+        return f"consistent within {100 * margin:.3g} points"
     return "too little data to tell"
 
 

@@ -172,6 +172,8 @@ def summary(
             raise InputError(split_remarks(every["warning"].iloc[0])[-1])
         _, tiers = of_gap(every, tiers)
         others = sorted({*every["tier"]} - {*tiers, gap_name(tiers)}, key=str)
+        if odd := [tier for tier in (*tiers, *others) if f"_{tier}".endswith(("_low", "_high", "_n"))]:
+            raise InputError(f"tier {odd[0]!r}: columns of a summary end so; rename the tier")
         corrections = _corrections(source, level, tiers)
     keys = ["model", "setting", "variation"]
     table = gaps[[*keys, "n_prompts"]].copy()
@@ -203,12 +205,11 @@ def summary(
 
 def latex_tables(table: pd.DataFrame) -> dict[str, str]:
     """What a summary holds as tabulars that fit a column of text, by name: rates by tier, and gaps."""
-    tiers = [name[8:-4] for name in table if name.startswith("refused_") and name.endswith("_low")]
     by_tier = []
-    for tier in tiers:
-        ends = ("", "_low", "_high", "_n")
+    for tier, n in _sizes(table).items():
+        ends = ("", "_low", "_high")
         names = {f"{what}_{tier}{end}": f"{what}{end}" for what in ("refused", "af") for end in ends}
-        by_tier.append(table.rename(columns=names).assign(tier_name=tier))
+        by_tier.append(table.rename(columns=names).assign(tier_name=tier, n=n))
     long = {"rates": pd.concat(by_tier).sort_index(kind="stable")}
     long["gaps"] = table.assign(p=table["p_holm"].map(p_value))
     above = table["model"] + ", " + table["setting"] + " setting, " + table["source"]
@@ -219,6 +220,15 @@ def latex_tables(table: pd.DataFrame) -> dict[str, str]:
     return tables
 
 
+def _sizes(table: pd.DataFrame) -> dict[str, list[str]]:
+    """By tier, how many answers each rate of a summary counts, and of AF reasoning if that differs."""
+    sizes = {}
+    for tier in (name[8:-2] for name in table if name.startswith("refused_") and name.endswith("_n")):
+        counts = zip(table[f"refused_{tier}_n"], table[f"af_{tier}_n"], strict=True)
+        sizes[tier] = [f"{n or af}" + f" (AF {af})" * (0 < af != n > 0) for n, af in counts]
+    return sizes
+
+
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """A summary as text: percentages with their intervals, settings in reading order."""
     rates = {
@@ -227,8 +237,9 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         for name in table
         if name.startswith(short) and f"{name}_low" in table
     }
-    sizes = {f"n, {name[8:]}": [f"{name}_n"] for name in table if name.startswith("refused_")}
-    shown = in_words(table, ["setting"], COLUMNS["summary"] | sizes | rates | COLUMNS["gaps"])
+    sizes = {f"n, {tier}": n for tier, n in _sizes(table).items()}
+    columns = COLUMNS["summary"] | {name: [name] for name in sizes} | rates | COLUMNS["gaps"]
+    shown = in_words(table.assign(**sizes), ["setting"], columns)
     return shown.assign(**{"p (Holm)": table["p_holm"].map(p_value)})
 
 

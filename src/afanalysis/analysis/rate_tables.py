@@ -52,8 +52,8 @@ def rates(
         `lowest`, `highest` (the rate if every missing, invalid or blocked answer had failed, or
         succeeded), `weighting`, `method`, `warning` (in words: too few prompts for the interval's
         coverage to be sure, many answers left out, no known outcome, rollouts without a prompt; else
-        empty), `source`. A condition without a known outcome has no rate. Rates of AF reasoning also
-        have `scratchpad_from`, where the rollouts have it.
+        empty), `source`, `level`. A condition without a known outcome has no rate. Rates of AF
+        reasoning also have `scratchpad_from`, where the rollouts have it.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def rates(
     with opened(data) as source:
         by = conditions.known_columns(source, by, CONDITIONS)
         table = rates_of_counts(counts(source, outcome, by), by, level, method, weighting)
-        table["source"] = conditions.sources(source)
+        table = conditions.with_origin(table, conditions.sources(source), level)
         if outcome.startswith("af_"):
             return conditions.with_scratchpads_read(source, table, by)
         return table
@@ -169,7 +169,7 @@ def compliance_gap(
     """
     by, counted, came_from = conditions.counts_by_tier(data, by, outcome)
     gaps = gaps_of_counts(counted, by, level, tiers, method=method, weighting=weighting)
-    return gaps.assign(source=came_from, level=level)
+    return conditions.with_origin(gaps, came_from, level)
 
 
 def gap_by_method(
@@ -207,7 +207,7 @@ def gap_by_method(
         except InputError:  # a bootstrap of one prompt; what no method can do is an error
             if not parts:
                 raise
-    return pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)
+    return conditions.with_origin(pd.concat(parts, ignore_index=True), came_from, level)
 
 
 def gaps_of_counts(
@@ -250,7 +250,7 @@ def gaps_of_counts(
     names = dict(zip(conditions.TIERS, tiers, strict=True))
     names |= {f"missing_{inside}": f"missing_{tier}" for inside, tier in names.items()}
     if {*tiers} & {*by, *TAKEN} - {*conditions.TIERS}:
-        raise InputError(f"one of the tiers {tiers!r} has the name of another column; rename the tier")
+        raise InputError(f"one of the tiers {tiers!r} has the name of another column: rename the tier")
     return table.rename(columns=names)
 
 
@@ -331,7 +331,7 @@ def gap_tests(
         table[f"is_{name}"] = np.asarray(table[f"p_{name}"]) <= 1 - level + 1e-12
     table["prompts_needed"] = hypothesis_tests.fewest_prompts(within, level)
     order = [*by, "gap", "n_prompts", "above", "p_above", "is_above", "within", "p_within", "is_within"]
-    return table[[*order, "prompts_needed", "warning"]].assign(source=came_from, level=level)
+    return conditions.with_origin(table[[*order, "prompts_needed", "warning"]], came_from, level)
 
 
 def score_thresholds(data: Any, *, level: float = 0.95, tiers: Tiers | None = None) -> pd.DataFrame:
@@ -380,8 +380,7 @@ def score_thresholds(data: Any, *, level: float = 0.95, tiers: Tiers | None = No
     thresholds = scores if len(scores) <= _MANY_SCORES else [eighths / 8 for eighths in range(1, 9)]
     for threshold in thresholds:
         complied = graded.assign(complied=graded["score"] >= threshold)
-        gaps = compliance_gap(complied, by, level=level, tiers=tiers)
-        parts.append(gaps.assign(threshold=threshold))
+        parts.append(compliance_gap(complied, by, level=level, tiers=tiers).assign(threshold=threshold))
     shares = [*(tiers or conditions.TIERS), "gap", "low", "high"]
     columns = [*by, "threshold", *shares, "n", "source", "level"]
     if not parts:

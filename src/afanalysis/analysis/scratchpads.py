@@ -58,8 +58,7 @@ def stages(data: Any, *, level: float = 0.95, tier: str = "free") -> pd.DataFram
     for behaviour, counts_too in (("any", True), ("complied", rows["complied"])):
         reached = {name: (rank >= place) & counts_too for place, name in enumerate(STAGES) if place}
         counted = counts(rows.assign(**reached), [*reached], ["setting", "model"])
-        part = rates_of_counts(counted, ["setting", "model"], level)
-        parts.append(part.assign(behaviour=behaviour))
+        parts.append(rates_of_counts(counted, ["setting", "model"], level).assign(behaviour=behaviour))
     table = pd.concat(parts, ignore_index=True)
     table = table.rename(columns={"rate": "estimate", "outcome": "stage"})
     columns = ["setting", "model", "stage", "behaviour", "estimate", "low", "high", "n", "n_prompts"]

@@ -152,8 +152,7 @@ def power_by_prompts(
             curve = {"gap": gap, "samples": k, "prompts": sizes, "power": reached}
             needed = design.prompts_for_power(k, power, level)
             parts.append(pd.DataFrame(curve).assign(needed=needed))
-    table = pd.concat(parts, ignore_index=True)
-    return table.assign(level=level, paid=paid, icc=icc, planned=power)
+    return pd.concat(parts, ignore_index=True).assign(level=level, paid=paid, icc=icc, planned=power)
 
 
 # Of the prompts that come later, the share that has begun before a prompt is finished: nearly all where
@@ -234,7 +233,7 @@ def monitor(
         parts.append(looks.assign(**condition, warning=warning))
     if not parts:
         raise InputError(lost[0] if lost else f"no prompt has a known {outcome!r}")
-    table = pd.concat(parts, ignore_index=True).assign(source=came_from, level=level)
+    table = conditions.with_origin(pd.concat(parts, ignore_index=True), came_from, level)
     table["warning"] = ["; ".join(filter(None, [words, *lost])) for words in table["warning"]]
     names = ["prompts", "round" if rounds else "prompt_id", "gap", "low", "high", "decided"]
     return table[[*by, *names, "source", "level", "warning"]]

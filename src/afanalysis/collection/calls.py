@@ -261,8 +261,7 @@ def _alike(asked: str, answered: str) -> bool:
 async def count_tokens(client: anthropic.AsyncAnthropic, params: dict[str, Any]) -> int | None:
     """The API's count of a request's input tokens, which is free; None if it cannot be had."""
     counted = {name: params[name] for name in ("model", "system", "messages") if name in params}
-    messages = client.messages.with_streaming_response
-    response = await receive(messages.count_tokens(**counted), seconds=20)
+    response = await receive(client.messages.with_streaming_response.count_tokens(**counted), seconds=20)
     content = {} if isinstance(response, Failure) else decode(response[1])
     return whole_number(content.get("input_tokens"))
 

@@ -234,8 +234,7 @@ def scratchpad_stages(table: pd.DataFrame) -> style.TracedFigure:
             f"{name}: {percent(reached.loc['conflict', 'estimate'])} % of scratchpads in "
             f"training notice the conflict, {last} hold AF reasoning without compromise."
         )
-    labels = [style.Row(place, name) for place, name in enumerate(_STAGES.values())]
-    style.name_rows(figure.axes, labels)
+    style.name_rows(figure.axes, [style.Row(place, name) for place, name in enumerate(_STAGES.values())])
     fills = {
         style.COMPLIANT: "then complied",
         style.FAKING: "then complied,\nwith AF reasoning",

@@ -331,8 +331,7 @@ def gaps_by_run(table: pd.DataFrame) -> style.TracedFigure:
     >>> gaps_by_run(runs.assign(source="live")).alt
     'Over 2 runs the gap lies between 10.0 and 20.0 points. Variation: default.'
     """
-    chosen = table.groupby("run")["variation"].transform(main_variation)
-    rows = table[table["variation"] == chosen]
+    rows = table[table["variation"] == table.groupby("run")["variation"].transform(main_variation)]
     least, most = percent(rows["gap"].min()), percent(rows["gap"].max())
     alt = f"Over {rows['run'].nunique()} runs the gap lies between {least} and {most} points."
     return gap_dots(rows.assign(name=rows["label"]), "The gap in every run of the sweep", alt=alt)

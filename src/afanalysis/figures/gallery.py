@@ -298,8 +298,7 @@ def _agreement(gallery: Gallery) -> figures.TracedFigure:
     with opened(gallery.rollouts) as rollouts:
         prompts = rollouts.connection.execute("SELECT rollout, prompt_id FROM rollouts").df()
     pairs = judge_errors.label_agreement(read_labels(gallery.folders.raw), prompts, level=gallery.level)
-    errors = judge_errors.judge_error(gallery.rollouts, **gallery.how)
-    return figures.agreement(pairs, errors, source)
+    return figures.agreement(pairs, judge_errors.judge_error(gallery.rollouts, **gallery.how), source)
 
 
 def _power(gallery: Gallery) -> figures.TracedFigure:
@@ -343,8 +342,7 @@ def _contrasts(gallery: Gallery) -> figures.TracedFigure:
 
 def _questions(gallery: Gallery) -> figures.TracedFigure:
     with opened(gallery.rollouts) as source:
-        kinds = source.kinds.items()
-        names = [name for name, kind in kinds if kind == "BOOLEAN" and name not in SCHEMA]
+        names = [name for name, kind in source.kinds.items() if kind == "BOOLEAN" and name not in SCHEMA]
     if not names:
         raise InputError("the study has no questions of its own")
     table = pd.concat([rates(gallery.rollouts, name, level=gallery.level) for name in names])

@@ -428,7 +428,7 @@ def left_out_note(rows: pd.DataFrame) -> str:
     names = [name for name in rows if name == "left_out" or name.startswith("missing_")]
     shares = rows[names].to_numpy(float)
     most = np.nanmax(shares) if np.isfinite(shares).any() else 0.0
-    return f"Left out: up to {percent(most)} % of the answers behind a rate." if most else ""
+    return f"Up to {percent(most)} % of the answers of a rate are left out." if most else ""
 
 
 def finish(

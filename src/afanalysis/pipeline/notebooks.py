@@ -82,7 +82,7 @@ def steps(project: Path, study_file: Path | None = None, **asked: Any) -> list[S
         planned.append(Step(PAPER, STEPS[-1], {"study": PAPER}, copy, paper_tables.paths(), outputs))
     study = Study.from_yaml(study_file)
     if study.imported and asked.get("live"):
-        raise InputError(f"{study_file}: was imported: nothing to collect; run it without --live")
+        raise InputError(f"{study_file}: imported, so nothing to collect; run it without --live")
     if study.name == PAPER:
         raise InputError(f"{study_file}: name is {PAPER!r}, which stands for the published tables")
     first, rules, both = (

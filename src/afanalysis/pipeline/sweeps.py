@@ -60,8 +60,7 @@ class Sweep(FilePart):
         InputError
             The file is missing or is not YAML, or a field is wrong.
         """
-        content = read_yaml(path, "a sweep file; write name, study and a grid or list")
-        sweep = cls.checked(content, path)
+        sweep = cls.checked(read_yaml(path, "a sweep file; write name, study and a grid or list"), path)
         if sweep.live and sweep.budget is None:
             raise InputError(f"{path}: live is true; give a budget (USD per run)")
         if not sweep.grid and not sweep.sets:
@@ -254,9 +253,8 @@ def run(
             try:
                 row = _row(future.result(), Folders(project, ended.name).processed / "gaps.csv")
             except Exception as error:  # a lost worker
-                sentence = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-                seconds = f"{time.monotonic() - started:.1f}"
-                row = {"state": "failed", "seconds": seconds, "headline": "", "error": sentence}
+                row = {"state": "failed", "seconds": f"{time.monotonic() - started:.1f}", "headline": ""}
+                row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             rows[ended.name] = {"run": ended.name} | row | ended.parameters
             write_csv(path, pd.DataFrame(list(rows.values()), dtype=object))
             report(rows[ended.name], number, len(runs))

@@ -241,7 +241,7 @@ def read_sample(folder: str | Path) -> dict[str, tuple[str, int]]:
     for line, row in read_csv(path, ("rollout", "stratum", "stratum_size")):
         size = row["stratum_size"]
         if not size.isdecimal() or len(size) > 15:
-            raise InputError(f"{path}: line {line}: stratum_size is {excerpt(size)}; draw it again")
+            raise InputError(f"{path}: line {line}: stratum_size is {excerpt(size)}; draw a new sample")
         sample[row["rollout"]] = row["stratum"], int(size)
     return sample
 

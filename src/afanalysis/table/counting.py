@@ -144,8 +144,8 @@ def labelled(source: Source, outcome: str, by: Sequence[str]) -> pd.DataFrame:
     InputError
         The rollouts have no column for the labels of this outcome.
     """
-    missing = {f"label_{outcome}", "label_weight"} - set(source.kinds)
-    if missing:
+    check_column(source, outcome)
+    if missing := {f"label_{outcome}", "label_weight"} - set(source.kinds):
         raise InputError(f"the rollouts have no column {sorted(missing)[0]!r}; label some of them first")
     verdict = _number(source, outcome) + " > 0"
     label, weight = _number(source, f"label_{outcome}"), _number(source, "label_weight")
