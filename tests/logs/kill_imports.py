@@ -1,7 +1,7 @@
 """Kill an import at every step in which it touches a file, and import again each time.
 
-`python -m tests.logs.kill_imports FOLDER LOGS LABELS STRIDE` tries every STRIDE-th step of importing
-LOGS as the study `FOLDER/study`, which may exist and then has so many LABELS; each attempt begins with a
+`python -m tests.logs.kill_imports FOLDER LOGS LABELS` tries every step of importing LOGS as the study
+`FOLDER/study`, which may exist and then has so many LABELS; each attempt begins with a
 copy of FOLDER. It prints the number of steps.
 """
 
@@ -69,9 +69,9 @@ def check(logs: Path, folder: Path, labels: int) -> None:
     assert any(name.startswith("rules@") for name in judges) == bool(labels)
 
 
-def main(original: Path, logs: Path, labels: int, stride: int) -> None:
+def main(original: Path, logs: Path, labels: int) -> None:
     folder = original.parent / "tried"
-    for at in itertools.count(0, stride):
+    for at in itertools.count():
         shutil.copytree(original, folder)
         code = in_child(partial(killed_import, logs, folder, at))
         assert code in (0, KILLED), code
@@ -84,4 +84,4 @@ def main(original: Path, logs: Path, labels: int, stride: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

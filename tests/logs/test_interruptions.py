@@ -16,11 +16,10 @@ from afanalysis.study.labels import Label, add_labels
 from tests.logs.samples import both_tiers, pipeline_log
 
 
-@pytest.mark.parametrize("existing", [False, True])
 @pytest.mark.slow
-@pytest.mark.parametrize("stride", [40, 1])
+@pytest.mark.parametrize("existing", [False, True])
 def test_an_import_killed_at_any_step_blocks_no_name_and_is_cleared_by_the_next(
-    stride, existing, project, tmp_path
+    existing, project, tmp_path
 ):
     """T7: killed wherever it touches a file; labels and other judges' votes stay."""
     logs, folder = tmp_path / "logs", tmp_path / "raw"
@@ -31,7 +30,7 @@ def test_an_import_killed_at_any_step_blocks_no_name_and_is_cleared_by_the_next(
         add_labels(folder / "study", [Label(af.tidy(folder / "study").rollout[0], "ann", "refused")])
         judge_by_rules(folder / "study")
     pipeline_log(logs, both_tiers(6))
-    arguments = map(str, (folder, logs, int(existing), stride))
+    arguments = map(str, (folder, logs, int(existing)))
     code = [sys.executable, "-m", "tests.logs.kill_imports", *arguments]
     done = subprocess.run(code, capture_output=True, text=True, cwd=project)
     assert done.returncode == 0, done.stderr
