@@ -141,3 +141,15 @@ def test_the_worked_example_of_the_docs_works(project, tmp_path):
     table = af.load(tmp_path / "data/processed/inspect-demo/rollouts.parquet")
     assert set(table.source) == {"simulated"}
     assert (tmp_path / "figures" / "inspect-demo" / "behaviour_by_tier.png").exists()
+
+
+def test_a_table_without_texts_that_says_simulated_stays_simulated(tmp_path):
+    """Provenance does not get lost on the way through another file."""
+    rows = [(f"p{at}", tier, at > 2) for at in range(6) for tier in ("free", "paid")]
+    table = pd.DataFrame(rows, columns=["prompt_id", "tier", "complied"])
+    for source, expected in (("simulated", "simulated"), ("live", "imported")):
+        log = tmp_path / source / "rollouts.csv"
+        log.parent.mkdir()
+        table.assign(model="m", source=source).to_csv(log, index=False)
+        import_logs([log], tmp_path / source / "study")
+        assert set(af.tidy(tmp_path / source / "study").source) == {expected}

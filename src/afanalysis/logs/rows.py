@@ -162,8 +162,7 @@ class Reader:
                 yield Rejected("a row that is nested too deep")
 
     def _rollout(self, row: dict[str, Any], side: Side) -> Rollout:
-        repairs: Notes = []
-        notes: Notes = []
+        repairs, notes = Notes(), Notes()
         columns = self._columns(row, side)
         asked = _asked(columns)
         parts, completion, reply = _texts(columns, side, asked, notes)
@@ -218,6 +217,8 @@ class Reader:
         sample = values.whole_number(columns["sample"])
         if sample is None and columns["sample"] is not None:
             notes.append(("a sample that is not a whole number: left out", str(columns["sample"])[:40]))
+        # a table of this package's says so in its `source`, also without texts
+        is_simulated = SIMULATED in f"{completion[:2000]}[{row.get('source')}"
         record: dict[str, Any] = {
             "setting": setting,
             "variation": str(columns["variation"] or "default"),
@@ -225,7 +226,7 @@ class Reader:
             "tier": tier,
             "prompt_id": prompt_id,
             "category": str(columns["category"] or ""),
-            "source": "simulated" if SIMULATED in completion[:2000] else "imported",
+            "source": "simulated" if is_simulated else "imported",
             "request": request,
             "system": text_hash(columns["system"]) if columns["system"] else "",
             "valid": parts.valid,
