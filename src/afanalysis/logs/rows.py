@@ -217,8 +217,8 @@ class Reader:
         sample = values.whole_number(columns["sample"])
         if sample is None and columns["sample"] is not None:
             notes.append(("a sample that is not a whole number: left out", str(columns["sample"])[:40]))
-        # a table of this package's says so in its `source`, also without texts
-        is_simulated = SIMULATED in f"{completion[:2000]}[{row.get('source')}"
+        # an exported table may have no texts, but it names its source
+        is_simulated = SIMULATED in completion[:2000] or str(row.get("source")).startswith("simulated")
         record: dict[str, Any] = {
             "setting": setting,
             "variation": str(columns["variation"] or "default"),
